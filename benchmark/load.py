@@ -1,0 +1,161 @@
+"""
+Put load on one port for so many seconds and say what got through.
+
+Every function runs a process on the load core to its end and returns a L{Load}. What they count differs (requests,
+gigabytes, connections), and so does what a unit of CPU is divided by.
+"""
+
+import json
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmark.process import HOST, ProcessFailed, client_command, on_core, run
+
+WRK_SCRIPT = Path(__file__).with_name("wrk.lua")
+#: what a load program may take beyond its seconds
+GRACE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """
+    What a load program did: C{units} of work in C{seconds}.
+
+    C{values} are further figures of its own under the keys of the scenario's metrics; C{problem} says in words why the
+    result is not complete, and is empty when it is.
+    """
+
+    units: float
+    seconds: float
+    values: dict[str, float] = field(default_factory=dict)
+    problem: str = ""
+
+
+def result_line(output: str) -> dict[str, float]:
+    """The JSON object on the last line that begins with RESULT."""
+    for line in reversed(output.splitlines()):
+        if line.startswith("RESULT "):
+            result: dict[str, float] = json.loads(line.removeprefix("RESULT "))
+            return result
+    raise ProcessFailed(f"no RESULT in: {output[-2000:]}")
+
+
+def problem(result: dict[str, float], units: str) -> str:
+    """Words for errors that a load program counted, or for no work done at all."""
+    if result["errors"]:
+        return f"{result['errors']:.0f} of {result[units] + result['errors']:.0f} {units} failed"
+    return "" if result[units] else f"no {units}"
+
+
+def http(port: int, seconds: float, core: int, connections: int = 32) -> Load:
+    """wrk, closed loop: each connection sends its next request when the last is answered. Units: requests."""
+    whole = max(1, round(seconds))  # wrk knows whole seconds only
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{whole}s", "--timeout", "5s", "-s", str(WRK_SCRIPT)]
+    command += [f"http://{HOST}:{port}/", "--", str(random.getrandbits(30))]
+    result = result_line(run(command, core, whole + GRACE_SECONDS))
+    values = {
+        "rate": result["requests"] / result["seconds"],
+        "p50_us": result["p50_us"],
+        "p99_us": result["p99_us"],
+    }
+    return Load(result["requests"], result["seconds"], values, problem(result, "requests"))
+
+
+def http_rate(port: int, seconds: float, core: int, rate: float = 2000.0) -> Load:
+    """A fixed rate of requests, open loop, on 32 connections. Units: requests."""
+    command = client_command("rate", str(port), "--rate", str(rate), "--seconds", str(seconds))
+    result = result_line(run(command, core, seconds + GRACE_SECONDS))
+    values = {
+        "rate": result["requests"] / result["seconds"],
+        "p50_us": result["p50_us"],
+        "p99_us": result["p99_us"],
+        "max_us": result["max_us"],
+    }
+    return Load(result["requests"], result["seconds"], values, problem(result, "requests"))
+
+
+def tcp(port: int, seconds: float, core: int) -> Load:
+    """One iperf3 stream from client to server. Units: gigabytes (1e9 bytes) received."""
+    whole = max(1, round(seconds))  # iperf3 knows whole seconds only
+    command = ["iperf3", "--client", HOST, "--port", str(port), "--time", str(whole), "--json"]
+    for attempt in range(10):
+        try:
+            output = run(command, core, whole + GRACE_SECONDS)
+            break
+        except ProcessFailed as error:
+            # its server needs a moment after the last test
+            if "busy" not in str(error) or attempt == 9:
+                raise
+            time.sleep(0.2)
+    received = json.loads(output)["end"]["sum_received"]
+    gigabytes = received["bytes"] / 1e9
+    values = {"gbit": gigabytes * 8 / received["seconds"]}
+    return Load(gigabytes, received["seconds"], values, "" if gigabytes else "no bytes")
+
+
+def churn(port: int, seconds: float, core: int, parallel: int = 8) -> Load:
+    """New TCP connections, each with one short echo. Units: connections."""
+    command = client_command("churn", str(port), "--seconds", str(seconds), "--parallel", str(parallel))
+    result = result_line(run(command, core, seconds + GRACE_SECONDS))
+    values = {
+        "rate": result["connections"] / result["seconds"],
+        "p50_us": result["p50_us"],
+        "p99_us": result["p99_us"],
+    }
+    return Load(result["connections"], result["seconds"], values, problem(result, "connections"))
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that holds idle HTTP connections open."""
+
+    process: "subprocess.Popen[str]"
+
+    def _expect(self, word: str) -> int:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line.startswith(word):
+            self.process.wait()
+            assert self.process.stderr is not None
+            raise ProcessFailed(f"the idle holder said {line!r}, not {word}:\n{self.process.stderr.read()[-1500:]}")
+        return int(line.split()[1])
+
+    def open(self, count: int) -> int:
+        """Open C{count} connections more, one request on each; returns how many are held now."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{count}\n")
+        self.process.stdin.flush()
+        return self._expect("HOLDING")
+
+    def finish(self) -> int:
+        """Let go of all; returns how many the proxy had closed before."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self._expect("CLOSED")
+
+
+@contextmanager
+def holding(port: int, core: int) -> Iterator[Holder]:
+    """A L{Holder} on C{core} with no connections yet."""
+    with on_core(core):
+        process = subprocess.Popen(
+            client_command("idle", str(port)),
+            cwd=WRK_SCRIPT.parent.parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    try:
+        yield Holder(process)
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()

@@ -1,0 +1,144 @@
+"""
+Turn runs into something to read (a table per scenario) and something to keep (JSON).
+
+A cell is the median of the rounds, in some columns with the least and the greatest in parentheses. Rounds in which
+others used our two cores are left out as long as a quiet one remains; a row without one is marked.
+"""
+
+import json
+import platform
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmark.peers import DIRECT, ENVOY, Peer, first_line
+from benchmark.scenarios import Metric, Scenario, Settings
+from benchmark.session import Plan, Run, counted
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A metric of one proxy over the rounds."""
+
+    median: float
+    least: float
+    greatest: float
+
+    def text(self, metric: Metric) -> str:
+        """The median, and the range where the metric's column has room for it and there is one."""
+        middle, least, greatest = (f"{value:,.{metric.digits}f}" for value in (self.median, self.least, self.greatest))
+        return f"{middle} ({least}-{greatest})" if metric.ranged and least != greatest else middle
+
+
+def cell(runs: Sequence[Run], metric: Metric) -> Cell | None:
+    """The metric over the runs that count; None when none of them has it."""
+    values = [run.values[metric.key] for run in counted(runs) if metric.key in run.values]
+    return Cell(statistics.median(values), min(values), max(values)) if values else None
+
+
+def ratio(mine: Cell | None, reference: Cell | None) -> str:
+    if mine is None or reference is None or not reference.median > 0:
+        return "-"
+    return f"{mine.median / reference.median:.2f}"
+
+
+def remarks(runs: Sequence[Run]) -> str:
+    """What a reader of the row must know."""
+    good = [run for run in runs if not run.error]
+    words = []
+    if failed := len(runs) - len(good):
+        words.append(f"{failed} of {len(runs)} FAILED")
+    noisy = sum(run.noisy for run in good)
+    if noisy and noisy == len(good):
+        words.append(f"NOISY: others disturbed all rounds (up to {worst(good):.0%} of a core)")
+    elif noisy:
+        words.append(f"{noisy} noisy left out")
+    words += sorted({note for run in counted(runs) for note in run.notes})
+    return "; ".join(words)
+
+
+def worst(runs: Sequence[Run]) -> float:
+    """The greatest share of a core that others used in a run; direct traffic does not use the proxy's core."""
+    return max((max(run.foreign_load, run.foreign_proxy * (run.proxy != DIRECT)) for run in runs), default=0.0)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows with their columns aligned, the first and the last to the left."""
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [text.rjust(width) for text, width in zip(row, widths, strict=True)]
+        cells[0], cells[-1] = row[0].ljust(widths[0]), row[-1]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def table(scenario: Scenario, names: Sequence[str], runs: Sequence[Run]) -> list[str]:
+    """The lines of one scenario's table."""
+    of = {name: [run for run in runs if run.scenario == scenario.name and run.proxy == name] for name in names}
+    shown = [name for name in names if of[name]]
+    compared = {metric.key: cell(of.get(ENVOY, []), metric) for metric in scenario.metrics}
+    ratios = [
+        metric for metric in scenario.metrics if ENVOY in shown and (metric.added or metric is scenario.metrics[0])
+    ]
+    rows = [
+        ["", *(metric.title for metric in scenario.metrics), *(f"{metric.title} / Envoy's" for metric in ratios), ""]
+    ]
+    for name in shown:
+        cells = {metric.key: cell(of[name], metric) for metric in scenario.metrics}
+        texts = ["-" if (found := cells[metric.key]) is None else found.text(metric) for metric in scenario.metrics]
+        against = [ratio(cells[metric.key], compared[metric.key]) for metric in ratios]
+        rows.append(["direct" if name == DIRECT else name, *texts, *against, remarks(of[name])])
+    return [f"{scenario.name}: {scenario.question}", *("  " + line for line in columns(rows)), ""]
+
+
+def tables(what: Plan, runs: Sequence[Run]) -> str:
+    """All tables."""
+    lines: list[str] = []
+    for scenario in what.scenarios:
+        names = list(dict.fromkeys(peer.name for of, peer in what.pairs() if of is scenario))
+        lines += table(scenario, names, runs)
+    lines.append(f"Others used up to {worst(runs):.0%} of a core of ours during a run.")
+    return "\n".join(lines)
+
+
+def processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def environment(peers: Sequence[Peer], settings: Settings, cores: int) -> dict[str, object]:
+    """Date, machine, versions and settings: what a figure is worth nothing without."""
+    tools = {"wrk": ("wrk", "--version"), "iperf3": ("iperf3", "--version")}
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "kernel": platform.release(),
+        "processor": f"{processor()}, {cores} cores",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "load_average": Path("/proc/loadavg").read_text().split()[0],
+        "proxies": {peer.name: peer.version() for peer in peers if peer.name != DIRECT},
+        "tools": {tool: first_line(*command).partition(" Copyright")[0] for tool, command in tools.items()},
+        "settings": asdict(settings),
+    }
+
+
+def heading(about: dict[str, object]) -> str:
+    """C{about}, an L{environment}, as lines."""
+    lines = []
+    for key, value in about.items():
+        if isinstance(value, dict):
+            inner = [f"{name}={it}" if key == "settings" else f"{it}" for name, it in value.items()]
+            lines.append(f"{key + ':':14}{(' ' if key == 'settings' else '; ').join(inner)}")
+        else:
+            lines.append(f"{key + ':':14}{value}")
+    return "\n".join(lines)
+
+
+def save(path: Path, about: dict[str, object], runs: Sequence[Run]) -> None:
+    """Keep the raw results: the L{environment} and every run, noisy and failed ones included."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"environment": about, "runs": [asdict(run) for run in runs]}, indent=1) + "\n")

@@ -1,0 +1,154 @@
+# -*- test-case-name: tests.integration.test_demo -*-
+"""
+C{lproxy demo}: something to play with. Toy upstreams, the real proxy in front of them, a little real traffic.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.threads import deferToThread
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from lproxy.app.plugins import find
+from lproxy.app.service import CannotListen, Proxy
+from lproxy.config import Admin, Config, Listen, Service
+
+HOST = "127.0.0.1"
+#: where the embedded defaults listen; other ports are used where these are taken
+PREFERRED = {"outbound": 4140, "inbound": 4143, "tcp": 4144, "admin": 4191}
+
+
+class Hello(Resource):
+    """Says who it is."""
+
+    isLeaf = True
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def render(self, request: Any) -> bytes:
+        """Whatever the method."""
+        request.setHeader(b"content-type", b"text/plain")
+        body: bytes = b"hello from %b: %b %b\n" % (self._name.encode(), request.method, request.uri)
+        return body
+
+
+class Echo(Protocol):
+    """Says what it hears."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Say it."""
+        assert self.transport is not None
+        self.transport.write(data)
+
+
+def run(reactor: Any, once: bool) -> int:
+    """Run until Ctrl-C, or only as long as the traffic takes if C{once}; the exit status."""
+    status: list[int] = []
+    demo = Deferred.fromCoroutine(_demo(reactor, once))
+    demo.addBoth(_ended, reactor, status)
+    reactor.run()
+    return status[0] if status else 0
+
+
+def _ended(result: Any, reactor: Any, status: list[int]) -> None:
+    if result is not None:
+        print(f"lproxy demo: {getattr(result, 'value', result)}")
+        status.append(1)
+    if reactor.running:
+        reactor.stop()
+    else:
+        reactor.callWhenRunning(reactor.stop)
+
+
+async def _demo(reactor: Any, once: bool) -> None:
+    web = [await _serve(reactor, Site(Hello(f"endpoint {n}"))) for n in (1, 2)]
+    echo = await _serve(reactor, Factory.forProtocol(Echo))
+    address = {name: f"{HOST}:{_free(port)}" for name, port in PREFERRED.items()}
+    config = Config(
+        admin=Admin(address=address["admin"]),
+        listen=(
+            Listen(name="outbound", address=address["outbound"], direction="outbound"),
+            Listen(name="inbound", address=address["inbound"], direction="inbound"),
+            Listen(name="tcp", address=address["tcp"], direction="outbound", target=f"{HOST}:{echo}"),
+        ),
+        services={"web.local:80": Service("web.local:80", tuple(f"{HOST}:{port}" for port in web))},
+    )
+    proxy = Proxy(config, find(), reactor)
+    proxy.privilegedStartService()
+    proxy.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", proxy.stopService)
+    try:
+        lines = await deferToThread(_traffic, address)
+    finally:
+        pass
+    print("lproxy runs between two HTTP endpoints of web.local, a TCP echo, and this bit of traffic:\n")
+    print("\n".join(f"  {line}" for line in lines))
+    print(
+        f"""
+Try it:
+
+  curl -H 'Host: web.local' http://{address["outbound"]}/anything
+  curl -x http://{address["outbound"]} http://web.local/as-a-forward-proxy
+  curl -i -H 'Host: nobody.invalid' http://{address["outbound"]}/
+  printf 'hello\\n' | nc -q1 {address["tcp"].replace(":", " ")}
+
+And look inside:
+
+  http://{address["admin"]}/            what there is
+  http://{address["admin"]}/services    services, endpoints, who waits for what
+  http://{address["admin"]}/metrics     for Prometheus
+"""
+    )
+    if not once:
+        print("Ctrl-C ends it.", flush=True)
+        await Deferred()
+
+
+async def _serve(reactor: Any, factory: Any) -> int:
+    factory.noisy = False
+    factory.log = lambda request: None
+    port = await TCP4ServerEndpoint(reactor, 0, interface=HOST).listen(factory)
+    number: int = port.getHost().port
+    return number
+
+
+def _free(preferred: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, preferred))
+        except OSError:
+            probe.close()
+            with socket.socket() as other:
+                other.bind((HOST, 0))
+                return int(other.getsockname()[1])
+    return preferred
+
+
+def _traffic(address: dict[str, str]) -> list[str]:
+    """In a thread, as any client would."""
+    from http.client import HTTPConnection
+
+    lines = []
+    client = HTTPConnection(address["outbound"], timeout=5)
+    for n in range(4):
+        client.request("GET", f"/{n}", headers={"Host": "web.local"})
+        answer = client.getresponse()
+        lines.append(f"GET http://web.local/{n}        {answer.status} {answer.read().decode().strip()}")
+    client.request("GET", "/", headers={"Host": "nobody.invalid"})
+    answer = client.getresponse()
+    lines.append(f"GET http://nobody.invalid/   {answer.status} {answer.read().decode().strip()}")
+    client.close()
+    host, _, port = address["tcp"].rpartition(":")
+    with socket.create_connection((host, int(port)), 5) as raw:
+        raw.sendall(b"bytes of no protocol")
+        lines.append(f"TCP to the echo             {raw.recv(100).decode()!r} came back")
+    return lines

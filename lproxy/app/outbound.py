@@ -1,0 +1,35 @@
+# -*- test-case-name: tests.app.test_outbound -*-
+"""
+The way of a request that the application sends out: the whole acquisition, from the edge to the wire.
+"""
+
+from __future__ import annotations
+
+from lproxy.app.parts import Parts
+from lproxy.stack import admit, balance, failfast, lock, observe, router, timeout
+from lproxy.stack.compose import stack
+from lproxy.stack.interfaces import Acquire, NewEndpoint
+
+
+def acquire(parts: Parts, new_endpoint: NewEndpoint) -> Acquire:
+    """
+    The stack of one protocol in one direction, on top of its endpoints. Read downward; the order is the design.
+    """
+    timeouts, limits, clock = parts.timeouts, parts.limits, parts.clock
+    built: Acquire = stack(
+        # at the edge: one limit for the whole proxy, so that what is refused costs nothing
+        admit.layer(parts.in_flight),
+        # sees every outcome, timeouts included
+        observe.layer(parts.counter, clock),
+        # one budget for queueing, resolving and connecting
+        timeout.layer(timeouts.acquire, clock),
+        # in order of arrival, a line for each target and never one for all
+        lock.layer(clock, limits.acquiring),
+        # target -> service: made on a miss, closed when idle
+        router.cached(limits.services, timeouts.service_idle, clock),
+        # inside a service: what waits in vain fails at once, and a probe finds the way back
+        failfast.layer(timeouts.failfast, clock, parts.backoff),
+        # the endpoints that discovery knows, by the power of two choices
+        balance.layer(parts.discover, clock, parts.backoff),
+    )(new_endpoint)
+    return built

@@ -1,0 +1,28 @@
+# -*- test-case-name: tests.app.test_outbound -*-
+"""
+What a stack is assembled from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lproxy.config import Limits, Timeouts
+from lproxy.counters import AcquireCounter
+from lproxy.stack.admit import InFlight
+from lproxy.stack.backoff import Backoff
+from lproxy.stack.interfaces import Discover
+from lproxy.transport.hub import Reactor
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that the layers of one direction share."""
+
+    clock: Reactor
+    timeouts: Timeouts
+    limits: Limits
+    in_flight: InFlight
+    counter: AcquireCounter
+    discover: Discover
+    backoff: Backoff

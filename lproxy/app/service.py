@@ -1,0 +1,287 @@
+# -*- test-case-name: tests.app.test_service -*-
+"""
+The proxy as an application service: everything assembled, started and stopped in order.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from twisted.application import service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.python.failure import Failure
+
+import lproxy
+from lproxy.app import inbound, outbound
+from lproxy.app.access import AccessLog
+from lproxy.app.admin import admin_site
+from lproxy.app.edge import ListenerEdge
+from lproxy.app.lag import ReactorLag
+from lproxy.app.log import log, set_level
+from lproxy.app.own import OwnAddresses
+from lproxy.app.parts import Parts
+from lproxy.app.plugins import Found
+from lproxy.app.sessions import Sessions
+from lproxy.app.warn import Warn
+from lproxy.config import Config, Direction, Listen
+from lproxy.configfile import render
+from lproxy.discover.dns import Dns
+from lproxy.discover.static import Static
+from lproxy.metrics import Metrics
+from lproxy.protocols.runtime import Runtime
+from lproxy.protocols.tcp.client import TcpClient
+from lproxy.stack.admit import InFlight
+from lproxy.stack.backoff import Backoff
+from lproxy.stack.compose import find
+from lproxy.stack.failfast import FailFast
+from lproxy.stack.interfaces import Acquire, NewEndpoint
+from lproxy.stack.lock import Lock
+from lproxy.stack.router import CachedRouter
+from lproxy.transport.connect import Connector
+from lproxy.transport.hub import hub
+from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
+
+#: objects allocated before the collector looks at the youngest: requests make garbage by counting, rarely cycles
+GC_THRESHOLD = 20_000
+
+
+class CannotListen(Exception):
+    """A configured address cannot be listened on; nothing was started."""
+
+
+class Proxy(service.Service):
+    """
+    All listeners, their stacks and the admin server.
+
+    Binds in C{privilegedStartService}, before privileges are shed; the first problem there undoes what was bound.
+    C{stopService} drains.
+    """
+
+    def __init__(self, config: Config, plugins: list[Found], reactor: Any) -> None:
+        self.setName("lproxy")
+        self.config = config
+        self.version = lproxy.__version__
+        self._reactor = reactor
+        self._hub = hub(reactor)
+        self._plugins = {found.name: found.plugin for found in plugins if found.plugin is not None}
+        self._found = plugins
+        self.metrics = Metrics(config.metrics, self._hub)
+        self._warn = Warn(self._hub, log)
+        self._sessions = Sessions()
+        self._in_flight = InFlight(config.limits.in_flight)
+        self._limit = ConnectionLimit(config.limits.connections)
+        self._own = OwnAddresses()
+        self._random = Random()
+        self._discover = Static(config.services, Dns(config.dns, reactor))
+        self._connectors: dict[str, Connector] = {}
+        self._acquires: dict[tuple[str, str], Acquire] = {}
+        self._listeners: list[Listener] = []
+        self._edges: list[ListenerEdge] = []
+        self._admin: Any = None
+        self._lag = ReactorLag(self._hub, self.metrics.lag)
+        self._access: AccessLog | None = None
+        self._not_ready: str | None = "starting"
+        self._gauges()
+
+    # application service
+
+    def privilegedStartService(self) -> None:
+        """Bind every address, or none."""
+        super().privilegedStartService()
+        bound: list[tuple[Listen, Bound]] = []
+        try:
+            for listen in self.config.listen:
+                bound.append((listen, _bound(listen.name, listen.address, self._reactor)))
+            admin = _bound("admin", self.config.admin.address, self._reactor) if self.config.admin.address else None
+        except CannotListen:
+            for _, socket in bound:
+                socket.release()
+            raise
+        if self.config.access_log.path:
+            self._access = AccessLog(self.config.access_log.path, self._hub)
+        for listen, socket in bound:
+            edge = self._edge(listen)
+            listener = Listener(socket, self._hub, self._limit, edge.accepted, edge.refused)
+            self._own.add(listener.address)
+            self._edges.append(edge)
+            self._listeners.append(listener)
+        if admin is not None:
+            self._open_admin(admin)
+
+    def startService(self) -> None:
+        """Accept."""
+        super().startService()
+        for edge in self._edges:
+            for factory in edge.factories.values():
+                factory.doStart()
+        for listener, listen in zip(self._listeners, self.config.listen, strict=True):
+            listener.startListening()
+            log.info(
+                "{name}: {direction} on {address}, target {target}",
+                name=listen.name,
+                direction=listen.direction,
+                address="{}:{}".format(*listener.address),
+                target=listen.target,
+            )
+        self._lag.start()
+        # what is there now stays: the collector need not look at it again
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD, 20, 50)
+        self._not_ready = None
+
+    def stopService(self) -> Deferred[None]:
+        """Stop accepting, let what is active finish for so long, then end it."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    def hurry(self) -> None:
+        """Somebody does not want to wait for the drain."""
+        self._sessions.abort()
+
+    async def _stop(self) -> None:
+        self._not_ready = "draining"
+        for listener in self._listeners:
+            listener.stopListening()
+        for edge in self._edges:
+            edge.drain()
+        drained = self._sessions.drain()
+        if not drained.called:
+            log.info("draining {n} connections, {s:g} s at most", n=len(self._sessions), s=self.config.outbound.drain)
+            force = self._hub.callLater(self.config.outbound.drain, self._sessions.abort)
+            await drained
+            if force.active():
+                force.cancel()
+        for edge in self._edges:
+            for factory in edge.factories.values():
+                factory.doStop()
+        for acquire in self._acquires.values():
+            find(acquire, CachedRouter).cache.close()
+        self._lag.stop()
+        if self._access is not None:
+            self._access.close()
+        if self._admin is not None:
+            await self._admin.stopListening()
+        await self._discover.close()
+
+    # what the admin server shows and does
+
+    def ready(self) -> str | None:
+        """Why the proxy is not ready, if it is not."""
+        return self._not_ready
+
+    def describe_config(self) -> dict[str, Any]:
+        """The configuration in effect."""
+        return render(self.config)
+
+    def services(self) -> list[dict[str, Any]]:
+        """Every cached service: state, endpoints, who waits."""
+        rows = []
+        for (direction, protocol), acquire in self._acquires.items():
+            lock = find(acquire, Lock)
+            for target, cached in find(acquire, CachedRouter).cache:
+                row = {"direction": direction, "protocol": protocol, "target": str(target)}
+                rows.append({**row, **cached.describe(), **lock.describe(target)})
+        return rows
+
+    def connections(self) -> list[dict[str, Any]]:
+        """Every accepted connection."""
+        return self._sessions.describe()
+
+    def plugins(self) -> list[dict[str, str]]:
+        """Every protocol found, and what is broken."""
+        return [found.describe() for found in self._found]
+
+    def shutdown(self) -> None:
+        """As SIGTERM."""
+        self._reactor.callLater(0, self._reactor.stop)
+
+    def set_log_level(self, name: str) -> None:
+        """As C{LPROXY_LOG}; raises ValueError for a level that there is not."""
+        set_level(name)
+
+    def reopen(self) -> None:
+        """As SIGHUP: the access log's file was moved away."""
+        if self._access is not None:
+            self._access.reopen()
+
+    # assembly
+
+    def _edge(self, listen: Listen) -> ListenerEdge:
+        direction = listen.direction
+        config = self.config
+        timeouts = config.timeouts(direction)
+        runtime = Runtime(
+            listen=listen,
+            timeouts=timeouts,
+            limits=config.limits,
+            reactor=self._hub,
+            connector=self._connector(direction),
+            acquire=lambda protocol, new_endpoint: self._acquire(direction, protocol, new_endpoint),
+            counters=self.metrics,
+            sessions=self._sessions,
+            warn=self._warn,
+            crashed=self._crashed,
+            tunnels=lambda: self._acquire(direction, "tcp", lambda endpoint: TcpClient(runtime, endpoint, "tcp")),
+            access=self._access,
+        )
+        names = [*listen.detect, "tcp"] if listen.protocol is None else [listen.protocol]
+        factories: dict[str, IProtocolFactory] = {}
+        for name in names:
+            factories[name] = self._plugins[name].factory(runtime, listen.plugins.get(name))
+        detectors = {name: self._plugins[name].detector for name in names if self._plugins[name].detector is not None}
+        return ListenerEdge(runtime, factories, detectors, self.metrics.detect(listen.name))
+
+    def _connector(self, direction: Direction) -> Connector:
+        connector = self._connectors.get(direction)
+        if connector is None:
+            connector = Connector(self._hub, self.config.timeouts(direction).connect, self._own.contains)
+            self._connectors[direction] = connector
+        return connector
+
+    def _acquire(self, direction: Direction, protocol: str, new_endpoint: NewEndpoint) -> Acquire:
+        """The stack of a protocol in a direction, made for the first who asks."""
+        acquire = self._acquires.get((direction, protocol))
+        if acquire is None:
+            timeouts = self.config.timeouts(direction)
+            parts = Parts(
+                self._hub,
+                timeouts,
+                self.config.limits,
+                self._in_flight,
+                self.metrics.acquire(direction),
+                self._discover,
+                Backoff(timeouts.backoff_min, timeouts.backoff_max, self._random),
+            )
+            build = inbound.acquire if direction == "inbound" else outbound.acquire
+            acquire = self._acquires[direction, protocol] = build(parts, new_endpoint)
+        return acquire
+
+    def _crashed(self, protocol: str, failure: Failure) -> None:
+        self.metrics.plugin_error(protocol)
+        log.failure("unexpected error in protocol {protocol}; its connection is closed", failure, protocol=protocol)
+
+    def _open_admin(self, bound: Bound) -> None:
+        host, port = bound.sock.getsockname()[:2]
+        self._own.add((host, port))
+        site = admin_site(self, self.metrics, self.config.admin, host)
+        self._admin = self._reactor.adoptStreamPort(bound.sock.fileno(), bound.sock.family, site)
+        bound.release()
+        log.info("admin server on http://{host}:{port}/", host=host, port=port)
+
+    def _gauges(self) -> None:
+        pass
+
+
+def _bound(name: str, address: str, reactor: Any) -> Bound:
+    """Bind now: all our endpoints can."""
+    out: list[Any] = []
+    bind(address, reactor).addBoth(out.append)
+    if out and isinstance(out[0], Bound):
+        return out[0]
+    why = out[0].value if out and isinstance(out[0], Failure) else "it takes too long"
+    raise CannotListen(f"{name}: cannot listen on {address!r}: {why}")

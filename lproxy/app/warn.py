@@ -1,0 +1,38 @@
+# -*- test-case-name: tests.app.test_warn -*-
+"""
+Log lines that peers can provoke, so many of a kind and no more.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from lproxy.errors import one_line
+
+#: seconds between two lines of a kind
+INTERVAL = 10.0
+#: kinds remembered; they are words of our own, this is only in case
+KINDS = 1_000
+
+
+class Warn:
+    """A rate-limited log. The first of a kind is written at once, further ones are counted in the next line."""
+
+    def __init__(self, clock: IReactorTime, log: Logger) -> None:
+        self._clock = clock
+        self._log = log
+        self._kinds: dict[str, tuple[float, int]] = {}
+
+    def __call__(self, kind: str, text: str) -> None:
+        """Log C{text}, unless one of its C{kind} was written less than L{INTERVAL} ago."""
+        now = self._clock.seconds()
+        last, held = self._kinds.get(kind, (now - INTERVAL, 0))
+        if now - last < INTERVAL:
+            self._kinds[kind] = (last, held + 1)
+            return
+        if len(self._kinds) >= KINDS:
+            self._kinds.clear()
+        self._kinds[kind] = (now, 0)
+        more = f" (and {held} more like this)" if held else ""
+        self._log.warn("{text}", text=one_line(text) + more, kind=kind)

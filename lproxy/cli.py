@@ -1,0 +1,63 @@
+# -*- test-case-name: tests.test_cli -*-
+"""
+The C{lproxy} command: C{check}, C{demo}, C{plugins}. The proxy itself is run by C{twistd lproxy}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import lproxy
+from lproxy.app.plugins import find
+from lproxy.tap import read, report
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Check a configuration file."""
+    status = report(read(arguments.file))
+    if not status:
+        print(f"{arguments.file}: no problem found")
+    return status
+
+
+def plugins(arguments: argparse.Namespace) -> int:
+    """List the protocols there are; C{1} if one is broken."""
+    found = find()
+    for one in found:
+        print(f"{one.name:<16} {one.version or '-':<10} {one.file}" + (f"\n    broken: {one.error}" if one.error else ""))
+    return 1 if any(one.error for one in found) else 0
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Run the proxy between toy upstreams and a little traffic, until Ctrl-C."""
+    # the reactor belongs to whoever runs; the other commands do without
+    from twisted.internet import reactor
+
+    from lproxy.app.demo import run
+
+    return run(reactor, once=arguments.once)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="lproxy", description=lproxy.__doc__, epilog="The proxy itself: twistd -n lproxy [--config FILE]"
+    )
+    parser.add_argument("--version", action="version", version=f"lproxy {lproxy.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    command = commands.add_parser("check", help="check a configuration file: exit 0, 1 (warnings) or 2 (errors)")
+    command.add_argument("file", metavar="FILE")
+    command.set_defaults(run=check)
+    command = commands.add_parser("demo", help="two toy upstreams, the proxy in front of them, and a little traffic")
+    command.add_argument("--once", action="store_true", help="end after the traffic instead of waiting for Ctrl-C")
+    command.set_defaults(run=demo)
+    command = commands.add_parser("plugins", help="list the protocols that were found")
+    command.set_defaults(run=plugins)
+    arguments = parser.parse_args(argv)
+    status: int = arguments.run(arguments)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+# -*- test-case-name: tests.test_config -*-
+"""
+The configuration contract: every setting, its default and what it is for, each exactly once.
+
+Values only: frozen, hashable where it matters, stdlib only. The reference in the docs is generated from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+Direction = Literal["inbound", "outbound"]
+
+#: an empty table
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+def setting(default: Any, help: str, unit: str = "", required: bool = False) -> Any:
+    """
+    A field with its C{help} and C{unit}, for checks and docs.
+
+    @param unit: C{duration}, C{size}, C{address} (IP:port to connect to), C{listen} (IP:port or endpoint string to
+        listen on), C{word} (fit for a metric label), C{table} (the table's own name, no key in it), or none
+    @param required: whether a file must give it, and not empty
+    """
+    return field(default=default, metadata={"help": help, "unit": unit, "required": required})
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """C{[admin]}: the admin server."""
+
+    address: str = setting("127.0.0.1:4191", "where the admin server listens; empty turns it off", "listen")
+    shutdown: bool = setting(False, "whether POST /shutdown, from loopback only, drains and ends the proxy")
+    log_level: bool = setting(False, "whether POST /log-level, from loopback only, changes the log level")
+    hosts: tuple[str, ...] = setting(
+        (), "further Host names the admin server answers to, besides loopback names and its own address"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """C{[[listen]]}: one listener."""
+
+    name: str = setting("", "the listener's name in logs and metrics; unique", "word", required=True)
+    address: str = setting(
+        "", "IP:port, or a Twisted server endpoint string such as systemd:domain=INET:index=0", "listen", required=True
+    )
+    direction: Direction = setting("outbound", "which side of the application this is: outbound or inbound")
+    target: str = setting("authority", "where connections go: authority, original-dst, host:port or service:NAME")
+    detect: tuple[str, ...] = setting(("http",), "the protocols to look for, in this order; tcp always comes last")
+    protocol: str | None = setting(None, "the protocol, instead of detection: http, tcp or a plugin's name")
+    #: what plugins made of this listener's own tables, by plugin name
+    plugins: Mapping[str, Any] = field(default_factory=lambda: NOTHING, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """C{[services."NAME"]}: a statically known service."""
+
+    name: str = setting(
+        "", "the table's name: an authority such as web.local:80, or any word for service:NAME", "table"
+    )
+    endpoints: tuple[str, ...] = setting((), "the addresses that serve it, each IP:port", "address")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """C{[timeouts]}; also C{[timeouts.inbound]} and C{[timeouts.outbound]} for one direction alone."""
+
+    detect: float = setting(10.0, "how long a connection may take to show its protocol", "duration")
+    server_first: float = setting(
+        0.05, "how long a silent client is waited for before the upstream is asked to speak", "duration"
+    )
+    acquire: float = setting(
+        3.0, "the bound on all waiting in the proxy: queueing, resolving and connecting", "duration"
+    )
+    connect: float = setting(1.0, "one attempt to connect to one endpoint", "duration")
+    failfast: float = setting(
+        2.0, "how long a service may stay not ready before callers are failed at once", "duration"
+    )
+    backoff_min: float = setting(0.1, "first delay between reconnects to an endpoint, jittered", "duration")
+    backoff_max: float = setting(60.0, "longest delay between reconnects to an endpoint", "duration")
+    header_read: float = setting(10.0, "from a request's first byte to the end of its headers", "duration")
+    client_idle: float = setting(60.0, "an idle keep-alive connection of a client", "duration")
+    upstream_idle: float = setting(3.0, "an idle pooled connection to an upstream", "duration")
+    service_idle: float = setting(5.0, "a cached service without a request", "duration")
+    body: float | None = setting(60.0, "a request's body without a byte of progress; none turns it off", "duration")
+    write: float | None = setting(60.0, "an HTTP client that takes none of its answer; none turns it off", "duration")
+    response_headers: float | None = setting(
+        None, "from the request's end to the answer's headers; unset: none", "duration"
+    )
+    stream: float | None = setting(None, "a whole request and its answer; unset: none", "duration")
+    drain: float = setting(120.0, "how long a shutdown lets what is active finish", "duration")
+
+
+#: what differs on the inbound side, where the application is next door
+INBOUND = {"acquire": 1.0, "connect": 0.3, "failfast": 0.7, "service_idle": 90.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """C{[limits]}."""
+
+    in_flight: int = setting(10_000, "requests in flight in the whole proxy, waiting ones included")
+    connections: int = setting(10_000, "accepted connections in the whole proxy")
+    acquiring: int = setting(100, "acquisitions under way at once for one target; further ones wait in line")
+    services: int = setting(10_000, "cached services per listener direction and protocol")
+    detect: int = setting(2 * KIB, "how much of a connection detectors are shown", "size")
+    request_line: int = setting(8 * KIB, "an HTTP/1 request line", "size")
+    headers: int = setting(32 * KIB, "the header block of a message", "size")
+    header_count: int = setting(100, "header lines of a message")
+    chunk_line: int = setting(1 * KIB, "one chunk-size line with its extensions", "size")
+    trailers: int = setting(8 * KIB, "the trailer block of a message", "size")
+    buffer: int = setting(64 * KIB, "what is buffered per direction before the producer is paused", "size")
+    pool: int = setting(1_000, "idle pooled connections kept per service")
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    """C{[dns]}."""
+
+    servers: tuple[str, ...] = setting((), "resolvers to ask, each IP:port; none: those of /etc/resolv.conf", "address")
+    ttl_min: float = setting(5.0, "an answer is kept at least this long, whatever its TTL", "duration")
+    ttl_max: float = setting(300.0, "and at most this long", "duration")
+    timeout: float = setting(1.0, "one try at one resolver", "duration")
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """C{[metrics]}."""
+
+    src_addr: bool = setting(True, "whether inbound transport metrics carry the client's address")
+    src_addr_cap: int = setting(1_000, "distinct src_addr values; further ones count as other")
+    target_cap: int = setting(200, "distinct targets and authorities as labels; further ones count as other")
+    idle: float = setting(600.0, "a series nothing live holds disappears after this long", "duration")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLog:
+    """C{[access_log]}: one JSON line per request or connection."""
+
+    path: str = setting("", "a file to append to; - is standard output; empty turns it off")
+
+
+def _timeouts(direction: Direction) -> Timeouts:
+    return Timeouts(**INBOUND) if direction == "inbound" else Timeouts()
+
+
+#: what runs when no file is given
+DEFAULT_LISTEN = (
+    Listen(name="outbound", address="127.0.0.1:4140", direction="outbound"),
+    Listen(name="inbound", address="127.0.0.1:4143", direction="inbound"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One whole configuration, checked."""
+
+    admin: Admin = Admin()
+    listen: tuple[Listen, ...] = DEFAULT_LISTEN
+    services: Mapping[str, Service] = field(default_factory=lambda: NOTHING)
+    outbound: Timeouts = field(default_factory=lambda: _timeouts("outbound"))
+    inbound: Timeouts = field(default_factory=lambda: _timeouts("inbound"))
+    limits: Limits = Limits()
+    dns: Dns = Dns()
+    metrics: Metrics = Metrics()
+    access_log: AccessLog = AccessLog()
+
+    def timeouts(self, direction: Direction) -> Timeouts:
+        """The clocks of one direction."""
+        return self.inbound if direction == "inbound" else self.outbound

@@ -1,0 +1,17 @@
+# -*- test-case-name: tests.test_configfile -*-
+"""
+From a TOML file to a checked L{lproxy.config.Config}, and back to text.
+
+Nothing here knows a setting by name but the rules between settings: the fields of L{lproxy.config} and their
+metadata say what a file may hold.
+"""
+
+from __future__ import annotations
+
+from .load import Loaded, load, load_file
+from .plugins import Configure
+from .problem import Problem
+from .reference import reference, refresh
+from .render import render
+
+__all__ = ["Configure", "Loaded", "Problem", "load", "load_file", "reference", "refresh", "render"]

@@ -1,0 +1,153 @@
+# -*- test-case-name: tests.test_configfile -*-
+"""
+The kinds of values that settings have: how each is read, written and named in the docs.
+
+Found from a field's type and C{unit}, so that a new setting in L{lproxy.config} needs nothing here.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from .address import endpoint_address, listen_address
+from .problem import Wrong, any_of, did_you_mean, show
+from .units import read_count, read_duration, read_size, type_name, write_duration, write_size
+
+WORD = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def as_it_is(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of value."""
+
+    #: what the docs call it
+    name: str
+    #: from what C{tomllib} gives; raises L{Wrong}
+    read: Callable[[Any], Any]
+    #: to what JSON and TOML both can say; None is left out
+    write: Callable[[Any], Any] = as_it_is
+    #: an array of such values, each read alone
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of one table."""
+
+    key: str
+    kind: Kind
+    default: Any
+    help: str
+    required: bool
+
+
+@functools.cache
+def settings(table: type) -> dict[str, Setting]:
+    """The settings of the table that the dataclass C{table} describes."""
+    hints = typing.get_type_hints(table)
+    return {
+        field.name: Setting(
+            field.name,
+            kind_of(hints[field.name], field.metadata["unit"]),
+            field.default,
+            field.metadata["help"],
+            field.metadata["required"],
+        )
+        for field in fields(table)
+        # other fields are no keys: what the loader makes of the file, and a table's own name
+        if field.metadata and field.metadata["unit"] != "table"
+    }
+
+
+def kind_of(hint: Any, unit: str) -> Kind:
+    """
+    The kind of a field annotated C{hint}.
+
+    @raise TypeError: the annotation is one that no kind is known for
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return Kind(any_of(arguments), functools.partial(read_choice, choices=arguments))
+    if origin is tuple:
+        one = kind_of(arguments[0], unit)
+        return replace(one, name=f"array of {one.name}{'s' if one.name.isalpha() else ''}", many=True)
+    if origin in (types.UnionType, typing.Union):
+        (inner,) = (argument for argument in arguments if argument is not type(None))
+        return optional(kind_of(inner, unit), has_none=inner is float)
+    try:
+        return KINDS[hint, unit]
+    except KeyError:
+        raise TypeError(f"no kind of setting is a {hint} with the unit {unit!r}") from None
+
+
+def optional(kind: Kind, has_none: bool) -> Kind:
+    """C{kind} or None, which a file says by C{"none"} where it C{has_none}, and else by leaving the key out."""
+    if not has_none:
+        return replace(kind, write=lambda value: None if value is None else kind.write(value))
+    return Kind(
+        f'{kind.name}, or "none"',
+        lambda value: None if value == "none" else kind.read(value),
+        lambda value: "none" if value is None else kind.write(value),
+    )
+
+
+def read_choice(value: object, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        near = did_you_mean(value, choices) if isinstance(value, str) else ""
+        raise Wrong(f"must be {any_of(choices)}, not {show(value)}", near)
+    return str(value)
+
+
+def read_bool(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Wrong(f"must be a boolean, not {type_name(value)}", "write true or false, without quotes")
+    return value
+
+
+def read_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise Wrong(f"must be a string, not {type_name(value)}", "write it in double quotes")
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise Wrong(f"{show(value)} has control characters in it")
+    return value
+
+
+def read_word(value: object) -> str:
+    text = read_text(value)
+    if text and not WORD.fullmatch(text):
+        raise Wrong(f"{show(text)} has other characters than letters, digits, _, . and -", 'write a name such as "web"')
+    return text
+
+
+def read_number(value: object) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise Wrong(f"must be a number, not {type_name(value)}", "write a number such as 0.5")
+    if not 0 < value < math.inf:  # not a number fails this too
+        raise Wrong(f"{show(value)} is not more than zero and finite", "write a number such as 0.5")
+    if value >= 2**63:
+        raise Wrong("is beyond 64 bits", "write a number such as 0.5")
+    return float(value)
+
+
+KINDS: dict[tuple[type, str], Kind] = {
+    (str, ""): Kind("string", read_text),
+    (str, "word"): Kind("name", read_word),
+    (str, "listen"): Kind("IP:port or endpoint string", lambda value: listen_address(read_text(value))),
+    (str, "address"): Kind("IP:port", lambda value: endpoint_address(read_text(value))),
+    (bool, ""): Kind("boolean", read_bool),
+    (int, ""): Kind("count", read_count),
+    (int, "size"): Kind("size", read_size, write_size),
+    (float, ""): Kind("number", read_number),
+    (float, "duration"): Kind("duration", read_duration, write_duration),
+}

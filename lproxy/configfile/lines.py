@@ -1,0 +1,155 @@
+# -*- test-case-name: tests.test_configfile -*-
+"""
+On which line does a key stand?
+
+C{tomllib} does not say. This reads text that C{tomllib} has accepted, so it needs to tell tokens apart, not to judge
+them; where it loses its way it stops, and what follows has no line.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+
+from .problem import Path
+
+BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+SPACE = re.compile(r"[ \t]*")
+KEY = re.compile(r'[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|' r"'[^'\n]*'")
+#: multi-line strings first: their opening is also an empty string; up to two quotes may stand before the closing
+STRING = re.compile(
+    r'"""(?:[^\\]|\\.)*?"{3,5}(?!")|' r"'''.*?'{3,5}(?!')|" r'"(?:[^"\\\n]|\\.)*"|' r"'[^'\n]*'", re.DOTALL
+)
+#: numbers, booleans, dates: dates may have a blank inside, which is harmless here
+BARE = re.compile(r"[^,\]}#\n]+")
+
+
+def locate(text: str) -> dict[Path, int]:
+    """The line, from 1, of every table, key and array element in C{text} that can be told."""
+    scanner = Scanner(text)
+    try:
+        scanner.document()
+    except (ValueError, RecursionError):
+        pass  # what was found until here stays true
+    return scanner.lines
+
+
+class Lost(ValueError):
+    """This scanner and C{tomllib} see the text differently."""
+
+
+@dataclass(slots=True)
+class Scanner:
+    text: str
+    lines: dict[Path, int] = field(default_factory=dict)
+    at: int = 0
+    #: how far line numbers have been counted, and that line
+    counted: tuple[int, int] = (0, 1)
+    #: how many elements each array of tables has so far
+    arrays: dict[Path, int] = field(default_factory=dict)
+
+    def document(self) -> None:
+        table: Path = ()
+        self.take(BLANK)
+        while self.at < len(self.text):
+            line = self.line()
+            if self.skip("[["):
+                table = self.resolve(self.key())
+                self.arrays[table] = self.arrays.get(table, -1) + 1
+                self.lines.setdefault(table, line)
+                table = (*table, self.arrays[table])
+                self.expect("]]")
+                self.note(table, line)
+            elif self.skip("["):
+                table = self.resolve(self.key())
+                self.expect("]")
+                self.note(table, line)
+            else:
+                self.assignment(table)
+            self.take(BLANK)
+
+    def assignment(self, table: Path) -> None:
+        line = self.line()
+        path = (*table, *self.key())
+        self.expect("=")
+        for length in range(len(table) + 1, len(path) + 1):
+            self.note(path[:length], line)
+        self.take(SPACE)
+        self.value(path)
+
+    def value(self, path: Path) -> None:
+        if self.skip("["):
+            self.take(BLANK)
+            index = 0
+            while not self.skip("]"):
+                self.note((*path, index), self.line())
+                self.value((*path, index))
+                index += 1
+                self.separator("]")
+        elif self.skip("{"):
+            self.take(BLANK)
+            while not self.skip("}"):
+                self.assignment(path)
+                self.separator("}")
+        elif not self.take(STRING) and not self.take(BARE):
+            raise Lost
+
+    def separator(self, closing: str) -> None:
+        self.take(BLANK)
+        if not self.skip(",") and not self.text.startswith(closing, self.at):
+            raise Lost
+        self.take(BLANK)
+
+    def key(self) -> tuple[str, ...]:
+        """A dotted key."""
+        parts = []
+        while True:
+            self.take(SPACE)
+            part = self.take(KEY)
+            if not part:
+                raise Lost
+            if part[0] in "\"'":
+                part = tomllib.loads(f"key = {part}")["key"]
+            parts.append(part)
+            self.take(SPACE)
+            if not self.skip("."):
+                return tuple(parts)
+
+    def resolve(self, key: tuple[str, ...]) -> Path:
+        """The path of a table's header: a name of an array of tables on the way means its latest element."""
+        path: Path = ()
+        for position, part in enumerate(key):
+            path = (*path, part)
+            if position < len(key) - 1 and path in self.arrays:
+                path = (*path, self.arrays[path])
+        return path
+
+    def note(self, path: Path, line: int) -> None:
+        # the first mention is the one to show: [a.b] before [a]
+        for length in range(1, len(path) + 1):
+            self.lines.setdefault(path[:length], line)
+
+    def line(self) -> int:
+        where, line = self.counted
+        line += self.text.count("\n", where, self.at)
+        self.counted = (self.at, line)
+        return line
+
+    def take(self, pattern: re.Pattern[str]) -> str:
+        match = pattern.match(self.text, self.at)
+        if match is None:
+            return ""
+        self.at = match.end()
+        return match.group()
+
+    def skip(self, token: str) -> bool:
+        if self.text.startswith(token, self.at):
+            self.at += len(token)
+            return True
+        return False
+
+    def expect(self, token: str) -> None:
+        self.take(SPACE)
+        if not self.skip(token):
+            raise Lost

@@ -1,0 +1,180 @@
+# -*- test-case-name: tests.test_configfile -*-
+"""
+C{[[listen]]}: each listener alone, then all of them beside each other and the admin server.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from lproxy.config import Admin, Listen
+
+from .address import overlap, reaches, socket_of, target_address
+from .plugins import Plugins
+from .problem import Path, Report, Wrong, any_of, did_you_mean, show, spell
+from .table import Check, Table, as_table, read_table
+from .units import type_name
+
+#: protocols that are known whatever plugins are installed
+BUILT_IN = frozenset({"http", "tcp"})
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Somewhere that the proxy listens."""
+
+    path: Path
+    address: str
+
+
+def read_listeners(
+    value: object, report: Report, plugins: Plugins, services: Collection[str], elsewhere: Mapping[str, str]
+) -> tuple[Listen, ...]:
+    """The listeners of a file that has any."""
+    if not isinstance(value, list):
+        single = isinstance(value, dict)
+        wrong = "must be an array of tables" if single else f"must be an array of tables, not {type_name(value)}"
+        report.error(("listen",), wrong, "write [[listen]], in double brackets, once for each listener")
+        value = [value] if single else []
+    elif not value:
+        report.warning(("listen",), "no listener: the proxy serves nothing", "leave the key out for the defaults")
+    known = BUILT_IN | set(plugins.configure)
+    checks: dict[str, Check] = {
+        "target": functools.partial(check_target, services=services),
+        "detect": functools.partial(check_detect, known=known - {"tcp"}),
+        "protocol": functools.partial(check_protocol, known=known),
+    }
+    listeners = []
+    for index, entry in enumerate(value):
+        path: Path = ("listen", index)
+        table = as_table(entry, path, report, "[[listen]]")
+        values = read_table(Listen, table, path, report, plugins.names(), checks, elsewhere)
+        listener = Listen(**values, plugins=plugins.listener(table, path))
+        warn_unused(listener, table, path, report, plugins)
+        listeners.append(listener)
+    check_names(listeners, report)
+    return tuple(listeners)
+
+
+def check_target(text: str, services: Collection[str]) -> str:
+    """C{text} as a listener's target, or L{Wrong}."""
+    if text in ("authority", "original-dst"):
+        return text
+    kind, colon, name = text.partition(":")
+    if kind == "service" and colon:
+        if name not in services:
+            near = did_you_mean(name, services)
+            raise Wrong(
+                f"there is no service {show(name)}", near or f"add [services.{spell((name,))}] with its endpoints"
+            )
+        return text
+    if "://" in text:
+        raise Wrong(f"{show(text)} is a URL", 'write its "host:port" alone')
+    if not colon:
+        if text in services:
+            raise Wrong(f"{show(text)} has no port", f"write {show(f'service:{text}')} for the service of that name")
+        if near := did_you_mean(text, ("authority", "original-dst")):
+            raise Wrong(f"{show(text)} is no target", near)
+    return target_address(text)
+
+
+def check_detect(name: str, known: Collection[str]) -> str:
+    """C{name} as a protocol to be detected, or L{Wrong}."""
+    if name == "tcp":
+        raise Wrong("tcp always comes last by itself", 'leave it out, or write protocol = "tcp" for no detection')
+    return check_protocol(name, known)
+
+
+def check_protocol(name: str, known: Collection[str]) -> str:
+    """C{name} as a protocol that is there, or L{Wrong}."""
+    if name not in known:
+        near = did_you_mean(name, known)
+        raise Wrong(
+            f"there is no protocol {show(name)}", near or f"write {any_of(sorted(known))}, or install its plugin"
+        )
+    return name
+
+
+def warn_unused(listener: Listen, table: Table, path: Path, report: Report, plugins: Plugins) -> None:
+    """Settings that the listener can never use."""
+    if "protocol" in table and "detect" in table:
+        right = "a configured protocol is never detected; leave out one of the two"
+        report.warning((*path, "detect"), "is unused beside protocol", right)
+    for name in plugins.names():
+        if name in table and name not in spoken(listener):
+            report.warning((*path, name), f"is unused: the listener speaks no {name}", f'add "{name}" to its detect')
+
+
+def spoken(listener: Listen) -> tuple[str, ...]:
+    """The protocols that C{listener} may find itself speaking."""
+    return (*listener.detect, "tcp") if listener.protocol is None else (listener.protocol,)
+
+
+def check_names(listeners: list[Listen], report: Report) -> None:
+    first: dict[str, int] = {}
+    for index, listener in enumerate(listeners):
+        if listener.name and first.setdefault(listener.name, index) != index:
+            right = f"it is that of listen[{first[listener.name]}]; names must be unique"
+            report.error(("listen", index, "name"), f"{show(listener.name)} is taken", right)
+
+
+def check_addresses(admin: Admin, listeners: tuple[Listen, ...], report: Report) -> list[Bound]:
+    """
+    Two listeners cannot share an address.
+
+    @return: where the proxy listens
+    """
+    # in the order of the file's defaults: whoever adds a listener is told of the clash, not the admin server
+    places = [Bound(("admin", "address"), admin.address)]
+    places += [Bound(("listen", index, "address"), listener.address) for index, listener in enumerate(listeners)]
+    bound: list[Bound] = []
+    for place in places:
+        if not place.address:
+            continue
+        mine = socket_of(place.address)
+        for other in bound:
+            theirs = socket_of(other.address)
+            who = f"{spell(other.path)} ({other.address})"
+            # equal endpoint strings clash as well, but tcp:0 is another port each time
+            same_string = place.address == other.address and not is_fresh_port(place.address)
+            if same_string or (mine is not None and mine == theirs):
+                report.error(place.path, f"{show(place.address)} is taken by {who}", "give each its own port")
+            elif mine is not None and theirs is not None and overlap(mine, theirs):
+                report.warning(place.path, f"{show(place.address)} overlaps {who}", "give each its own port")
+        bound.append(place)
+    return bound
+
+
+def is_fresh_port(address: str) -> bool:
+    """Whether the system picks the port: C{:0}, as C{IP:port} or as an endpoint string of tcp."""
+    return socket_of(address) is None and (address.startswith(("tcp:", "tcp6:")) or address.endswith(":0"))
+
+
+def refuse_loop(destination: str, bound: list[Bound]) -> str:
+    """C{destination}, or L{Wrong} where the proxy itself listens there: it would connect to itself for ever."""
+    for place in bound:
+        socket = socket_of(place.address)
+        if socket is not None and reaches(destination, socket):
+            raise Wrong(f"{show(destination)} is the proxy's own {spell(place.path)}: a loop", "name the application")
+    return destination
+
+
+def check_loops(listeners: tuple[Listen, ...], bound: list[Bound], report: Report) -> None:
+    for index, listener in enumerate(listeners):
+        try:
+            refuse_loop(listener.target, bound)
+        except Wrong as error:
+            report.error(("listen", index, "target"), error.wrong, error.right)
+
+
+def targeted(listeners: tuple[Listen, ...]) -> set[str]:
+    """The names in C{service:NAME} targets."""
+    return {
+        listener.target.removeprefix("service:") for listener in listeners if listener.target.startswith("service:")
+    }
+
+
+def used_protocols(listeners: tuple[Listen, ...]) -> set[str]:
+    return {name for listener in listeners for name in spoken(listener)}

@@ -1,0 +1,203 @@
+# -*- test-case-name: tests.test_configfile -*-
+"""
+From a file's text to a checked L{Config}, or to everything that is wrong with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+import tomllib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from lproxy.config import DEFAULT_LISTEN, INBOUND, Admin, Config, Direction, Listen, Service, Timeouts
+from lproxy.target import split_host_port
+
+from .kinds import settings
+from .lines import locate
+from .listeners import Bound, check_addresses, check_loops, read_listeners, refuse_loop, targeted, used_protocols
+from .plugins import Configure, Plugins
+from .problem import Problem, Report, show, spell
+from .relations import check_relations
+from .table import Table, as_table, read_table, unknown
+
+#: no configuration is longer; a log or a device given by mistake is
+MAX_FILE = 4 * 1024 * 1024
+
+SERVICE_HEADER = '[services."NAME"]'
+
+#: C{3s} without quotes, the commonest slip
+UNQUOTED = re.compile(r"=\s*([0-9.]+(?:ms|[smhB]|[KMG]iB|kB|MB))\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What became of a file."""
+
+    #: None where there is any error
+    config: Config | None
+    #: in the order of the file
+    problems: tuple[Problem, ...]
+
+
+def load_file(path: str, plugins: Mapping[str, Configure]) -> Loaded:
+    """L{load} the file at C{path}; one that cannot be read is a problem, too."""
+    report = Report(path)
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        report.error((), f"cannot be read: {getattr(error, 'strerror', None) or error}")
+        return Loaded(None, report.in_order())
+    if len(content) > MAX_FILE:
+        report.error((), f"is longer than {MAX_FILE} bytes", "is this the right file?")
+        return Loaded(None, report.in_order())
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        wrong = f"not UTF-8: byte 0x{content[error.start]:02x}"
+        return Loaded(None, (Problem("error", path, line, "", wrong, "save the file as UTF-8"),))
+    return load(text, path, plugins)
+
+
+def load(text: str, name: str, plugins: Mapping[str, Configure]) -> Loaded:
+    """
+    The configuration that C{text} describes.
+
+    Never raises for what stands in the text; all problems are found in one pass.
+
+    @param text: TOML; editors' byte order mark is ignored
+    @param name: the file's name, for problems
+    @param plugins: by name, what checks each plugin's table
+    """
+    text = text.removeprefix("\ufeff")
+    try:
+        top = tomllib.loads(text)
+    except RecursionError:
+        return Loaded(None, (Problem("error", name, None, "", "not valid TOML: nested too deeply"),))
+    except tomllib.TOMLDecodeError as error:
+        return Loaded(None, (syntax_problem(text, name, error),))
+    except ValueError:  # from int() itself
+        return Loaded(None, (Problem("error", name, None, "", "not valid TOML: a number of thousands of digits"),))
+    report = Report(name, locate(text))
+    config = build(top, report, plugins)
+    return Loaded(None if report.failed() else config, report.in_order())
+
+
+def syntax_problem(text: str, name: str, error: ValueError) -> Problem:
+    message = str(error)
+    line = text.count("\n") + 1 if message.endswith("(at end of document)") else None
+    if place := re.search(r" \(at line ([0-9]+), column ([0-9]+)\)$", message):
+        line = int(place[1])
+        message = f"{message[: place.start()]}, at column {place[2]}"
+    right = ""
+    if line is not None and (slip := UNQUOTED.search(text.split("\n")[line - 1])):
+        right = f'durations and sizes stand in quotes: write "{slip[1]}"'
+    return Problem("error", name, line, "", f"not valid TOML: {message}", right)
+
+
+def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Config:
+    """The configuration of the whole file; only worth having if nothing was reported as an error."""
+    plugins = Plugins(configure, report)
+    plugins.read(top)
+    sections = plain_sections()
+    elsewhere = places()
+    known = {*sections, "listen", "services", "timeouts", *plugins.names()}
+    for key, value in top.items():
+        if key not in known:
+            noun = "table" if isinstance(value, dict) else "key"
+            unknown(key, (key,), report, known, elsewhere, noun)
+    values: dict[str, Any] = {}
+    for name, kind in sections.items():
+        table = as_table(top.get(name, {}), (name,), report, f"[{name}]")
+        values[name] = kind(**read_table(kind, table, (name,), report, elsewhere=elsewhere))
+    values.update(read_timeouts(top, report, elsewhere))
+    services = as_table(top.get("services", {}), ("services",), report, SERVICE_HEADER)
+    if "listen" in top:
+        listeners = read_listeners(top["listen"], report, plugins, services, elsewhere)
+    else:
+        listeners = tuple(dataclasses.replace(one, plugins=plugins.listener({}, ())) for one in DEFAULT_LISTEN)
+    admin: Admin = values["admin"]
+    bound = check_addresses(admin, listeners, report)
+    check_loops(listeners, bound, report)
+    values["services"] = read_services(services, report, listeners, bound, elsewhere)
+    used = used_protocols(listeners)
+    for name in plugins.tables:
+        if name not in used:
+            report.warning((name,), f"is unused: no listener speaks {name}", f'add "{name}" to the detect of one')
+    config = Config(**values, listen=listeners)
+    check_relations(config, top, report)
+    return config
+
+
+def read_timeouts(top: Table, report: Report, elsewhere: Mapping[str, str]) -> dict[str, Timeouts]:
+    """Each direction's clocks: its own table, over the one for both, over its defaults."""
+    directions: tuple[Direction, ...] = typing.get_args(Direction)
+    table = as_table(top.get("timeouts", {}), ("timeouts",), report, "[timeouts]")
+    both = read_table(Timeouts, table, ("timeouts",), report, directions, elsewhere=elsewhere)
+    result: dict[str, Timeouts] = {}
+    for direction in directions:
+        path = ("timeouts", direction)
+        one = as_table(table.get(direction, {}), path, report, f"[timeouts.{direction}]")
+        defaults = INBOUND if direction == "inbound" else {}
+        result[direction] = Timeouts(
+            **{**defaults, **both, **read_table(Timeouts, one, path, report, elsewhere=elsewhere)}
+        )
+    return result
+
+
+def read_services(
+    table: Table, report: Report, listeners: tuple[Listen, ...], bound: list[Bound], elsewhere: Mapping[str, str]
+) -> Mapping[str, Service]:
+    checks = {"endpoints": functools.partial(refuse_loop, bound=bound)}
+    by_name = targeted(listeners)
+    services = {}
+    for name, entry in table.items():
+        path = ("services", name)
+        if not name:
+            report.error(path, "a service needs a name", 'write [services."web.local:80"]')
+        values = read_table(
+            Service, as_table(entry, path, report, f"[{spell(path)}]"), path, report, checks=checks, elsewhere=elsewhere
+        )
+        services[name] = Service(name=name, **values)
+        if isinstance(entry, dict) and entry.get("endpoints", []) == []:
+            report.warning(path, "has no endpoints: every request to it fails", 'write endpoints = ["127.0.0.1:8081"]')
+        if name and name not in by_name and not is_authority(name):
+            suggestion = f"write [{spell(('services', f'{name}:80'))}], or " if ":" not in name else ""
+            right = f"{suggestion}let a listener have target = {show(f'service:{name}')}"
+            report.warning(path, "has no port, so that no client's authority can name it", right)
+    return MappingProxyType(services)
+
+
+def is_authority(name: str) -> bool:
+    """Whether C{name} is a host and a port, as requests are looked up."""
+    try:
+        return bool(split_host_port(name)[0])
+    except ValueError:
+        return False
+
+
+@functools.cache
+def plain_sections() -> dict[str, type]:
+    """The tables that are one dataclass each: those of L{Config} without rules of their own."""
+    hints = typing.get_type_hints(Config)
+    plain = {name: kind for name, kind in hints.items() if isinstance(kind, type) and kind is not Timeouts}
+    return {name: kind for name, kind in plain.items() if dataclasses.is_dataclass(kind)}
+
+
+@functools.cache
+def places() -> dict[str, str]:
+    """For every key, the tables it may stand in, for whoever has put it elsewhere."""
+    tables: dict[str, type] = {f"[{name}]": kind for name, kind in plain_sections().items()}
+    tables |= {"[[listen]]": Listen, SERVICE_HEADER: Service, "[timeouts]": Timeouts}
+    found: dict[str, list[str]] = {}
+    for header, kind in tables.items():
+        for key in settings(kind):
+            found.setdefault(key, []).append(header)
+    return {key: " or ".join(headers) for key, headers in found.items()}

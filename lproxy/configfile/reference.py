@@ -1,0 +1,82 @@
+# -*- test-case-name: tests.test_configfile -*-
+"""
+The reference of all settings, as reStructuredText, from the fields of L{lproxy.config}.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+
+from lproxy.config import INBOUND, Listen, Service, Timeouts
+
+from .kinds import Setting, settings
+from .load import SERVICE_HEADER, plain_sections
+
+#: in the docs, what stands between these lines is generated
+BEGIN = ".. begin of the generated reference: python -m lproxy.configfile --write FILE"
+END = ".. end of the generated reference"
+
+
+def reference() -> str:
+    """Every table and every setting: its kind, its default and what it is for."""
+    plain = plain_sections()
+    # listeners and where they lead first, then the rest as config.py has it
+    tables = {"[[listen]]": Listen, SERVICE_HEADER: Service, "[timeouts]": Timeouts}
+    tables |= {f"[{name}]": kind for name, kind in plain.items()}
+    return "\n".join(section(header, kind) for header, kind in tables.items())
+
+
+def refresh(page: str) -> str:
+    """
+    C{page} with its generated part renewed.
+
+    @raise ValueError: it has no such part
+    """
+    start, end = page.find(BEGIN), page.find(END)
+    if not 0 <= start < end:
+        raise ValueError(f"the page needs a line {BEGIN!r} and below it a line {END!r}")
+    return f"{page[:start]}{BEGIN}\n\n{reference()}\n{page[end:]}"
+
+
+def section(header: str, kind: type) -> str:
+    title = f"``{header}``"
+    lines = [title, "-" * len(title), ""]
+    if summary := sentence(plain_text(inspect.getdoc(kind) or "")):
+        lines += [summary, ""]
+    for setting in settings(kind).values():
+        lines += [f"``{setting.key}``", f"    {facts(setting, kind)}.", "", f"    {sentence(setting.help)}", ""]
+    return "\n".join(lines)
+
+
+def facts(setting: Setting, kind: type) -> str:
+    """Kind and default on one line."""
+    if setting.required:
+        return f"{capital(setting.kind.name)}; required"
+    text = f"{capital(setting.kind.name)}; default {toml(setting, setting.default)}"
+    if kind is Timeouts and setting.key in INBOUND:
+        text += f", inbound {toml(setting, INBOUND[setting.key])}"
+    return text
+
+
+def toml(setting: Setting, value: object) -> str:
+    """C{value} as a file would have it."""
+    write = setting.kind.write
+    written = [write(element) for element in value] if isinstance(value, tuple) else write(value)
+    return "unset" if written is None else f"``{json.dumps(written, ensure_ascii=False)}``"
+
+
+def plain_text(docstring: str) -> str:
+    """What a table's docstring says of it, without the header that the title repeats."""
+    text = re.sub(r"C\{([^}]*)\}", r"``\1``", " ".join(docstring.split()))
+    return re.sub(r"^``\[[^`]*``[:;.]\s*", "", text)
+
+
+def sentence(text: str) -> str:
+    text = capital(text)
+    return text if not text or text.endswith(".") else f"{text}."
+
+
+def capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

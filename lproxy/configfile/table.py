@@ -1,0 +1,104 @@
+# -*- test-case-name: tests.test_configfile -*-
+"""
+Read one table against the settings it may have, every problem in one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .kinds import Setting, settings
+from .problem import Path, Report, Wrong, did_you_mean, nearest, show, spell
+from .units import type_name
+
+Table = dict[str, Any]
+
+#: what a setting must be besides its kind; returns the value or raises L{Wrong}
+Check = Callable[[Any], Any]
+
+
+def read_table(
+    kind: type,
+    table: Table,
+    path: Path,
+    report: Report,
+    also: Iterable[str] = (),
+    checks: Mapping[str, Check] | None = None,
+    elsewhere: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """
+    The values that C{table} sets, checked; what is wrong goes to C{report} and is left out.
+
+    @param kind: the dataclass in L{lproxy.config} whose fields are the keys
+    @param also: further keys, which the caller reads
+    @param checks: for some keys, what else their value (or each element of it) must be
+    @param elsewhere: where keys of other tables belong, for who has put one here
+    """
+    known = settings(kind)
+    values = {}
+    for key, value in table.items():
+        if key in known:
+            values.update(read_setting(known[key], value, (*path, key), report, (checks or {}).get(key)))
+        elif key not in also:
+            unknown(key, (*path, key), report, {*known, *also}, elsewhere or {})
+    for setting in known.values():
+        if setting.required and table.get(setting.key, "") == "":
+            here = (*path, setting.key)
+            report.error(here, "is empty" if setting.key in table else "is missing", setting.help)
+    return values
+
+
+def read_setting(setting: Setting, value: Any, path: Path, report: Report, check: Check | None) -> dict[str, Any]:
+    """The setting's key and checked value, or nothing."""
+
+    def read(value: Any) -> Any:
+        checked = setting.kind.read(value)
+        return checked if check is None else check(checked)
+
+    try:
+        if not setting.kind.many:
+            return {setting.key: read(value)}
+        if not isinstance(value, list):
+            raise Wrong(f"must be an array, not {type_name(value)}", f"write it in brackets: [{show(value)}]")
+    except Wrong as error:
+        report.error(path, error.wrong, error.right)
+        return {}
+    elements: dict[Any, Path] = {}  # in order, without duplicates
+    for index, element in enumerate(value):
+        here = (*path, index)
+        try:
+            checked = read(element)
+            if checked == "":
+                raise Wrong("is empty")
+            if checked in elements:
+                raise Wrong(f"{show(checked)} is given twice", f"{spell(elements[checked])} is the same")
+            elements[checked] = here
+        except Wrong as error:
+            report.error(here, error.wrong, error.right)
+    return {setting.key: tuple(elements)}
+
+
+def unknown(
+    key: str, path: Path, report: Report, known: Iterable[str], elsewhere: Mapping[str, str], noun: str = "key"
+) -> None:
+    """Report a key that nobody knows, with the likeliest reason."""
+    right = did_you_mean(key, known)
+    if noun == "key" and key in elsewhere:
+        right = f"it belongs in {elsewhere[key]}"
+    elif not right and noun == "key" and (near := nearest(key, elsewhere)):
+        right = f"did you mean {show(near)} in {elsewhere[near]}?"
+    elif not right and noun == "table":
+        right = f"tables here are {', '.join(sorted(known))}; the plugin {show(key)} is not installed"
+    report.error(path, f"unknown {noun}", right or f"keys here are {', '.join(sorted(known))}")
+
+
+def as_table(value: object, path: Path, report: Report, header: str) -> Table:
+    """C{value} if it is a table, else a problem and an empty one."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, list) and value and all(isinstance(element, dict) for element in value):
+        report.error(path, "must be one table, not an array of them", f"write {header} once, in single brackets")
+    else:
+        report.error(path, f"must be a table, not {type_name(value)}", f"write {header}, and below it its keys")
+    return {}

@@ -1,0 +1,211 @@
+# -*- test-case-name: tests.protocols.http.test_message -*-
+"""
+Requests and responses as HTTP means them, whatever version they travel in, and the rules for their fields.
+
+Everything is bytes. Fields keep their order, duplicates and case; what belongs to one connection only is taken out
+when a message is read (RFC 9110, 7.6.1), so that what is left can be sent on as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lproxy.errors import ProxyError
+
+Headers = list[tuple[bytes, bytes]]
+
+#: framings that are no length
+CHUNKED = -1
+UNTIL_CLOSE = -2
+
+#: RFC 9110, 5.6.2 and 5.5; one validator for all versions of HTTP
+TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+#: uri-host and port of RFC 3986, without the userinfo that RFC 9110, 4.2.4, forbids
+HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9!$&'()*+,;=._~%\-]+)(?::([0-9]{1,5}))?")
+
+#: methods that may be sent twice, RFC 9110, 9.2.2
+IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+
+# what is to be done with a field; ordinary ones, the most by far, are zero
+ORDINARY, HOST_FIELD, LENGTH, ENCODING, CONNECTION, DROP, TE, UPGRADE, FORWARDED = range(9)
+
+_KINDS = {
+    b"host": HOST_FIELD,
+    b"content-length": LENGTH,
+    b"transfer-encoding": ENCODING,
+    b"connection": CONNECTION,
+    b"keep-alive": DROP,
+    b"proxy-connection": DROP,
+    b"te": TE,
+    b"upgrade": UPGRADE,
+    b"forwarded": FORWARDED,
+    b"x-forwarded-for": FORWARDED,
+    b"x-forwarded-host": FORWARDED,
+    b"x-forwarded-proto": FORWARDED,
+    b"x-real-ip": FORWARDED,
+}
+#: what belongs to one connection, whatever its value
+HOP_BY_HOP = frozenset((CONNECTION, DROP, UPGRADE))
+#: a prefix that only lproxy itself speaks with
+MESH = b"l5d-"
+#: entries of each memo below: they are bounded, since peers choose what is looked up
+_MEMO = 4096
+
+
+class _Kinds(dict[bytes, int]):
+    """Names as they were spelt, to their kinds. A name that is met for the first time is looked at closely."""
+
+    def __missing__(self, name: bytes) -> int:
+        lower = name.lower()
+        kind = DROP if lower.startswith(MESH) else _KINDS.get(lower, ORDINARY)
+        if len(self) < _MEMO:
+            self[name] = kind
+        return kind
+
+
+kinds = _Kinds()
+
+#: never to be named by a Connection header: framing, routing and identity are not for one connection to drop
+PROTECTED = frozenset((b"content-length", b"transfer-encoding", b"host", b"authorization", b"cookie"))
+#: not to be had from trailers: framing, routing, authentication, and how to read the content (RFC 9110, 6.5.1)
+NOT_IN_TRAILERS = frozenset(
+    _KINDS.keys()
+    | {
+        b"authorization",
+        b"cache-control",
+        b"content-encoding",
+        b"content-range",
+        b"content-type",
+        b"cookie",
+        b"expect",
+        b"max-forwards",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"range",
+        b"set-cookie",
+        b"trailer",
+        b"www-authenticate",
+    }
+)
+
+@dataclass(eq=False)
+class Rejected(ProxyError):
+    """
+    A message that is not forwarded.
+
+    @ivar status: the answer for it, where it is a request
+    @ivar reason: the word it is counted under
+    @ivar detail: what is wrong, for people
+    """
+
+    target: object
+    status: int
+    reason: str
+    detail: str
+
+    layer = "http"
+
+    def what(self) -> str:
+        """What is wrong."""
+        return f"refused ({self.reason}): {self.detail}"
+
+
+class Request:
+    """
+    A request's head, ready to be sent on.
+
+    @ivar target: request-target in origin form, or as CONNECT and OPTIONS have it
+    @ivar authority: what it is for: the target's authority if it has one, else Host; empty if it has neither
+    @ivar version: 10 or 11
+    @ivar framing: length of the body in bytes, or L{CHUNKED}
+    @ivar keep_alive: whether the client may send another on the connection
+    @ivar upgrade: whether it asks to become another protocol
+    """
+
+    __slots__ = ("authority", "framing", "headers", "keep_alive", "method", "target", "upgrade", "version")
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        version: int,
+        headers: Headers,
+        framing: int,
+        authority: bytes,
+        keep_alive: bool,
+        upgrade: bool,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.version = version
+        self.headers = headers
+        self.framing = framing
+        self.authority = authority
+        self.keep_alive = keep_alive
+        self.upgrade = upgrade
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method!r} {self.authority!r} {self.target!r}>"
+
+
+class Response:
+    """
+    A response's head, ready to be sent on.
+
+    @ivar framing: length of the body in bytes, L{CHUNKED} or L{UNTIL_CLOSE}
+    @ivar keep_alive: whether the connection it came on can be used again
+    """
+
+    __slots__ = ("framing", "headers", "keep_alive", "reason", "status", "version")
+
+    def __init__(
+        self, status: int, reason: bytes, version: int, headers: Headers, framing: int, keep_alive: bool
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.version = version
+        self.headers = headers
+        self.framing = framing
+        self.keep_alive = keep_alive
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}>"
+
+
+_named: dict[bytes, frozenset[bytes]] = {}
+
+
+def named_by(value: bytes) -> frozenset[bytes]:
+    """
+    Lower case names of the fields that a Connection field names; C{close} and C{keep-alive} are no fields.
+
+    @raise Rejected: one of them is not for a connection to drop
+    """
+    named = _named.get(value)
+    if named is None:
+        named = frozenset(token.strip(b" \t").lower() for token in value.split(b",")) - {b"", b"close", b"keep-alive"}
+        for token in named:
+            if token in PROTECTED or token.startswith(MESH):
+                raise Rejected("", 400, "connection", f"Connection names {token!r}, which no connection may drop")
+        if len(_named) < _MEMO:
+            _named[value] = named
+    return named
+
+
+def trailer_fields(headers: Headers) -> Headers:
+    """Those of a trailer section that may be passed on."""
+    return [
+        (name, value)
+        for name, value in headers
+        if (lower := name.lower()) not in NOT_IN_TRAILERS and not lower.startswith(MESH)
+    ]
+
+
+def find(headers: Headers, lower: bytes) -> bytes | None:
+    """The first value of a field, by its name in lower case. Not for the data path."""
+    for name, value in headers:
+        if name.lower() == lower:
+            return value
+    return None

@@ -1,0 +1,44 @@
+# -*- test-case-name: tests.protocols.http.test_recognise -*-
+"""
+Where does a request want to go?
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lproxy.errors import ProxyError
+from lproxy.protocols.http.message import Request
+from lproxy.target import Authority, Target, split_host_port
+
+#: the port that http://host/ means
+DEFAULT_PORT = 80
+
+
+@dataclass(eq=False)
+class NoAuthority(ProxyError):
+    """A request without a host, on a listener that routes by it."""
+
+    target: object = "request"
+
+    layer = "route"
+
+    def what(self) -> str:
+        """What is missing."""
+        return "names no host and the listener has no target of its own"
+
+
+def recognise(request: Request, connection: Target | None, by_authority: bool) -> Target:
+    """
+    The target of C{request}.
+
+    @param connection: where its connection goes, as far as that is known
+    @param by_authority: whether the listener lets requests choose
+    @raise NoAuthority: nobody says where
+    """
+    if by_authority and request.authority:
+        host, port = split_host_port(request.authority.decode("ascii"), DEFAULT_PORT)
+        return Authority(host.lower().removesuffix("."), port)
+    if connection is None:
+        raise NoAuthority()
+    return connection

@@ -1,0 +1,128 @@
+# -*- test-case-name: tests.protocols.test_runtime -*-
+"""
+What a listener gives to the factories of its protocols: who they are for, clocks and limits, and the way upstream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Protocol
+
+from twisted.python.failure import Failure
+
+from lproxy.config import Limits, Listen, Timeouts
+from lproxy.counters import HttpCounter, HttpFaults, TransportCounter
+from lproxy.stack.interfaces import Acquire, NewEndpoint
+from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target, join_host_port, split_host_port
+from lproxy.transport.connect import Connector
+from lproxy.transport.hub import Reactor
+from lproxy.transport.socket import Stream
+
+
+class Sessions(Protocol):
+    """The proxy's live sessions: what drains, and what C{/connections} shows."""
+
+    def add(self, session: Session) -> None:
+        """C{session} has begun."""
+
+    def remove(self, session: Session) -> None:
+        """It is over."""
+
+
+class Session(Protocol):
+    """One accepted connection in the hands of its protocol."""
+
+    def drain(self) -> None:
+        """Finish what is under way, begin nothing new, then end."""
+
+    def abort(self) -> None:
+        """End now."""
+
+    def describe(self) -> dict[str, Any]:
+        """A row of C{/connections}."""
+
+
+class Counters(Protocol):
+    """Where sessions and clients get what they count into; see L{lproxy.metrics}."""
+
+    def transport(
+        self, direction: str, peer: str, src_addr: str, dst_addr: str, protocol: str
+    ) -> TransportCounter:
+        """Connections with these labels."""
+
+    def http(self, direction: str, authority: str) -> HttpCounter:
+        """Requests to C{authority}."""
+
+    def http_faults(self, direction: str) -> HttpFaults:
+        """What was answered by ourselves or refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """
+    A listener, as its protocols see it.
+
+    @ivar reactor: the clock, and the descriptor set of all transports
+    @ivar connector: opens upstream connections; never to ourselves
+    @ivar acquire: C{acquire(protocol, new_endpoint)} is the acquisition stack of a protocol in this direction, on top
+        of its endpoints; made once and shared by all listeners of the direction
+    @ivar warn: C{warn(kind, text)} writes a log line, so many of a kind per minute and no more
+    @ivar crashed: told of an exception of a protocol's session, by the protocol's name
+    @ivar tunnels: the stack of plain connections in this direction, for protocols that can turn into bytes
+    @ivar access: writes a line of the access log, or C{None} where it is off
+    """
+
+    listen: Listen
+    timeouts: Timeouts
+    limits: Limits
+    reactor: Reactor
+    connector: Connector
+    acquire: Callable[[str, NewEndpoint], Acquire]
+    counters: Counters
+    sessions: Sessions
+    warn: Callable[[str, str], None]
+    crashed: Callable[[str, Failure], None]
+    tunnels: Callable[[], Acquire]
+    access: Callable[[dict[str, Any]], None] | None = None
+    fixed: Target | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fixed", fixed_target(self.listen.target))
+
+    @property
+    def direction(self) -> str:
+        """inbound or outbound."""
+        return self.listen.direction
+
+    def destination(self, stream: Stream) -> Target | None:
+        """Where a connection goes that says nothing about it itself; C{None} where nobody knows."""
+        if self.fixed is not None:
+            return self.fixed
+        original = stream.original_dst
+        return OriginalDst(*original) if original is not None else None
+
+    def accepted(self, stream: Stream, protocol: str) -> None:
+        """Count an accepted connection, now that its protocol is known."""
+        local = stream.original_dst or stream.host_address
+        counter = self.counters.transport(
+            self.direction, "src", stream.peer_address[0], join_host_port(*local), protocol
+        )
+        stream.counted(counter)
+
+    def opened(self, stream: Stream, endpoint: Endpoint, protocol: str) -> None:
+        """Count a connection that was opened to C{endpoint}."""
+        counter = self.counters.transport(self.direction, "dst", stream.host_address[0], str(endpoint), protocol)
+        stream.counted(counter)
+
+
+def fixed_target(text: str) -> Target | None:
+    """
+    The target that a listener's C{target} names, C{None} where each connection or request has its own.
+
+    @raise ValueError: neither a keyword nor C{host:port}
+    """
+    if text in ("authority", "original-dst"):
+        return None
+    if text.startswith("service:"):
+        return ServiceName(text.removeprefix("service:"))
+    return Authority(*split_host_port(text))

@@ -1,0 +1,46 @@
+# -*- test-case-name: tests.protocols.tcp.test_factory -*-
+"""
+Sessions that forward bytes: for TCP itself, and for plugins that only want a protocol told apart and counted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import protocol
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+
+from lproxy.interfaces import Detector
+from lproxy.protocols.runtime import Runtime
+from lproxy.protocols.tcp.client import TcpClient, TcpLease
+from lproxy.protocols.tcp.detect import detect
+from lproxy.protocols.tcp.session import TcpSession
+from lproxy.transport.socket import Stream
+
+
+class TcpFactory(protocol.Factory):
+    """
+    Carries its detector and its Acquire.
+
+    @param name: the protocol's name in metrics and logs
+    """
+
+    noisy = False
+
+    def __init__(self, runtime: Runtime, name: str = "tcp", detector: Detector = detect) -> None:
+        self.name = name
+        self.detector = detector
+        self.runtime = runtime
+        self.acquire = runtime.acquire(name, lambda endpoint: TcpClient(runtime, endpoint, name))
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """A session for one connection."""
+        return TcpSession(self.runtime, self.acquire, self.name)
+
+    def dial(self, stream: Stream) -> Deferred[TcpLease] | None:
+        """Open the upstream for a connection that has said nothing, if it is known where."""
+        target = self.runtime.destination(stream)
+        if target is None:
+            return None
+        return self.acquire.acquire(target)  # type: ignore[return-value]

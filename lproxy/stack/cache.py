@@ -1,0 +1,118 @@
+# -*- test-case-name: tests.stack.test_cache -*-
+"""
+Keep services by target until they have been idle for a while.
+
+The cached router (L{lproxy.stack.router}) fills it. A service is idle while no lease is out and nobody asked for it;
+only one that was idle for the whole period is evicted, so whoever asks in the turn of an expiry is served.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Iterator
+
+from twisted.internet.interfaces import IReactorTime
+
+from lproxy.errors import ProxyError
+from lproxy.stack.interfaces import Service
+from lproxy.target import Target
+
+
+@dataclass(eq=False)
+class CacheFull(ProxyError):
+    """Every cached service is in use and there may be no more."""
+
+    target: Target
+    capacity: int
+
+    layer = "cache"
+
+    def what(self) -> str:
+        """How many there are."""
+        return f"refused: all {self.capacity} cached services are in use"
+
+
+class Entry:
+    """A cached service. C{used} is set by every request and taken back by the sweep."""
+
+    __slots__ = ("idle_since", "service", "used")
+
+    def __init__(self, service: Service, now: float) -> None:
+        self.service = service
+        self.used = True
+        self.idle_since = now
+
+
+class Cache:
+    """
+    Services by target, least recently used first (as of the latest sweep).
+
+    @param capacity: how many at most
+    @param idle: seconds that a service is kept without being used
+    """
+
+    def __init__(self, capacity: int, idle: float, clock: IReactorTime) -> None:
+        self._capacity = capacity
+        self._idle = idle
+        self._clock = clock
+        self._sweeper: Any = None
+        self.entries: OrderedDict[Target, Entry] = OrderedDict()
+        self.evictions = 0
+
+    def __repr__(self) -> str:
+        return f"<Cache {len(self.entries)} of {self._capacity}>"
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[tuple[Target, Service]]:
+        return ((target, entry.service) for target, entry in self.entries.items())
+
+    def add(self, target: Target, service: Service) -> None:
+        """
+        Keep C{service}.
+
+        @raise CacheFull: there is no room and nothing idle to evict
+        """
+        if len(self.entries) >= self._capacity:
+            self._make_room(target)
+        self.entries[target] = Entry(service, self._clock.seconds())
+        if self._sweeper is None:
+            self._schedule()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        while self.entries:
+            self.entries.popitem()[1].service.close()
+
+    def _make_room(self, target: Target) -> None:
+        for candidate, entry in self.entries.items():
+            if not entry.service.busy():
+                self._evict(candidate)
+                return
+        raise CacheFull(target, self._capacity)
+
+    def _evict(self, target: Target) -> None:
+        self.evictions += 1
+        self.entries.pop(target).service.close()
+
+    def _schedule(self) -> None:
+        # one timer for all: a service stays at most half a period longer than it must
+        self._sweeper = self._clock.callLater(self._idle / 2, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        now = self._clock.seconds()
+        for target, entry in list(self.entries.items()):
+            if entry.used or entry.service.busy():
+                entry.used = False
+                entry.idle_since = now
+                self.entries.move_to_end(target)
+            elif now - entry.idle_since >= self._idle:
+                self._evict(target)
+        if self.entries:
+            self._schedule()

@@ -1,0 +1,114 @@
+# -*- test-case-name: tests.test_target -*-
+"""
+Where a connection or request wants to go.
+
+One small type for each purpose, never one type with optional fields. Targets are the only keys of locks and
+caches and are looked up once per request, so each computes its hash once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+def join_host_port(host: str, port: int) -> str:
+    """C{host:port}, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def split_host_port(text: str, default: int | None = None) -> tuple[str, int]:
+    """
+    The reverse of L{join_host_port}.
+
+    @param default: the port where C{text} has none
+    @raise ValueError: no port where one is needed, or one that is not 1 to 65535
+    """
+    host, bracket, rest = text.rpartition("]")
+    if bracket:
+        host = host.removeprefix("[")
+        port = rest.removeprefix(":")
+    else:
+        host, _, port = text.rpartition(":") if ":" in text else (text, "", "")
+    if not port and default is not None:
+        return host, default
+    # int() alone takes signs, blanks, underscores and foreign digits
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"{text!r} has no port between 1 and 65535")
+    return host, int(port)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Target:
+    """Equality and a hash made once, over type and key."""
+
+    key: tuple[object, ...] = field(init=False, repr=False)
+    hash: int = field(init=False, repr=False)
+
+    def _seal(self, *key: object) -> None:
+        object.__setattr__(self, "key", (type(self), *key))
+        object.__setattr__(self, "hash", hash(self.key))
+
+    def __hash__(self) -> int:
+        return self.hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, _Target) and self.key == other.key)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Authority(_Target):
+    """A logical destination as clients name it: a C{[services]} entry or a DNS name, and its port."""
+
+    host: str
+    port: int
+
+    def __post_init__(self) -> None:
+        self._seal(self.host, self.port)
+
+    def __str__(self) -> str:
+        return join_host_port(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceName(_Target):
+    """An entry of C{[services]} by its name, as in C{target = "service:NAME"}."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        self._seal(self.name)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OriginalDst(_Target):
+    """Where a redirected connection was going before the kernel handed it to us."""
+
+    host: str
+    port: int
+
+    def __post_init__(self) -> None:
+        self._seal(self.host, self.port)
+
+    def __str__(self) -> str:
+        return join_host_port(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Endpoint(_Target):
+    """One address that can be connected to: an IP address and a port."""
+
+    host: str
+    port: int
+
+    def __post_init__(self) -> None:
+        self._seal(self.host, self.port)
+
+    def __str__(self) -> str:
+        return join_host_port(self.host, self.port)
+
+
+#: whatever can be acquired
+Target = Authority | ServiceName | OriginalDst | Endpoint

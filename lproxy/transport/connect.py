@@ -1,0 +1,171 @@
+# -*- test-case-name: tests.transport.test_connect -*-
+"""
+Open TCP connections to endpoints: one attempt, bounded in time.
+
+Who to try, and when again, is the balancer's affair (L{lproxy.stack.balance}).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from dataclasses import dataclass
+from typing import Any, Callable
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from lproxy.errors import ProxyError
+from lproxy.target import Endpoint
+from lproxy.transport.hub import Reactor
+from lproxy.transport.socket import Stream, clean_address
+
+
+@dataclass(eq=False)
+class ConnectFailed(ProxyError):
+    """The endpoint refused, or the network did."""
+
+    target: Endpoint
+    errno: str
+
+    layer = "connect"
+
+    def what(self) -> str:
+        """As the kernel names it."""
+        return {"ECONNREFUSED": "refused", "ECONNRESET": "reset"}.get(self.errno, self.errno)
+
+
+@dataclass(eq=False)
+class ConnectTimedOut(ProxyError):
+    """The endpoint did not answer within C{seconds}."""
+
+    target: Endpoint
+    seconds: float
+
+    layer = "connect"
+
+    def what(self) -> str:
+        """How long it was given."""
+        return f"did not answer within {self.seconds:g} s"
+
+
+@dataclass(eq=False)
+class LoopRefused(ProxyError):
+    """The endpoint is a listener of this very proxy."""
+
+    target: Endpoint
+
+    layer = "connect"
+
+    def what(self) -> str:
+        """Why that is refused."""
+        return "is this proxy itself: refused to loop"
+
+
+class Connector:
+    """
+    Opens L{Stream}s.
+
+    @ivar is_own: whether an address is one of our own listeners, which are never connected to
+    """
+
+    def __init__(
+        self, reactor: Reactor, timeout: float, is_own: Callable[[str, int], bool] = lambda host, port: False
+    ) -> None:
+        self._reactor = reactor
+        self._timeout = timeout
+        self.is_own = is_own
+
+    def connect(self, endpoint: Endpoint) -> Deferred[Stream]:
+        """
+        A connected Stream that no protocol has yet and that does not read yet.
+
+        Fails with L{ConnectFailed}, L{ConnectTimedOut} or L{LoopRefused}. Cancelling closes the socket.
+        """
+        if self.is_own(endpoint.host, endpoint.port):
+            return _failed(LoopRefused(endpoint))
+        try:
+            family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as e:
+            return _failed(_connect_failed(endpoint, e))
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.connect((endpoint.host, endpoint.port))
+        except BlockingIOError:
+            pass
+        except OSError as e:
+            sock.close()
+            return _failed(_connect_failed(endpoint, e))
+        attempt = _Attempt(self._reactor, sock, endpoint, self._timeout)
+        return attempt.result
+
+
+class _Attempt:
+    """One connect under way: a write descriptor until the kernel has an answer."""
+
+    __slots__ = ("_clock", "_endpoint", "_reactor", "_seconds", "_sock", "fileno", "result")
+
+    def __init__(self, reactor: Reactor, sock: socket.socket, endpoint: Endpoint, seconds: float) -> None:
+        self._reactor = reactor
+        self._sock = sock
+        self._endpoint = endpoint
+        self._seconds = seconds
+        self.fileno = sock.fileno
+        self.result: Deferred[Stream] = Deferred(self._cancelled)
+        self._clock = reactor.callLater(seconds, self._timed_out)
+        reactor.addWriter(self)
+
+    def logPrefix(self) -> str:
+        """Who is at work, for log lines written meanwhile."""
+        return "connect"
+
+    def doWrite(self) -> None:
+        """Connected, or failed."""
+        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._fail(_connect_failed(self._endpoint, OSError(code, os.strerror(code))))
+            return
+        self._reactor.removeWriter(self)
+        self._clock.cancel()
+        try:
+            host = clean_address(self._sock.getsockname())
+        except OSError as e:
+            self._fail(_connect_failed(self._endpoint, e))
+            return
+        peer = (self._endpoint.host, self._endpoint.port)
+        self.result.callback(Stream(self._sock, self._reactor, peer, host))
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor goes down."""
+        self._fail(_connect_failed(self._endpoint, OSError(errno.ECONNABORTED, "shutting down")))
+
+    def _timed_out(self) -> None:
+        self._fail(ConnectTimedOut(self._endpoint, self._seconds))
+
+    def _fail(self, error: ProxyError) -> None:
+        self._stop()
+        if not self.result.called:
+            self.result.errback(Failure(error))
+
+    def _cancelled(self, result: Deferred[Any]) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        self._reactor.removeWriter(self)
+        if self._clock.active():
+            self._clock.cancel()
+        self._sock.close()
+
+
+def _connect_failed(endpoint: Endpoint, cause: OSError) -> ConnectFailed:
+    error = ConnectFailed(endpoint, errno.errorcode.get(cause.errno or 0, "EIO"))
+    error.__cause__ = cause
+    return error
+
+
+def _failed(error: ProxyError) -> Deferred[Stream]:
+    d: Deferred[Stream] = Deferred()
+    d.errback(Failure(error))
+    return d

@@ -1,0 +1,219 @@
+# -*- test-case-name: tests.transport.test_hub -*-
+"""
+A descriptor set of its own inside the reactor: one epoll, seen by the reactor as one readable descriptor.
+
+Twisted's reactors enter a logging context around every event of every descriptor, which costs more than a
+C{recv} of a small message. Here the reactor enters it once for a whole batch. An epoll descriptor can be polled
+like any other, so this works under the epoll, poll, select, asyncio and uvloop reactors alike; where the platform
+has no epoll the reactor itself is used.
+"""
+
+from __future__ import annotations
+
+import select
+from typing import Any, Protocol
+
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+#: events taken from the kernel in one batch: bounds how long timers and other descriptors wait
+BATCH = 256
+#: EPOLLET, alone: the kernel tells of an error or hang-up, and only once, as a hang-up without an error lasts
+WATCH = 1 << 31
+
+_log = Logger()
+
+
+class Reactor(Protocol):
+    """What the hub needs of a reactor: IReactorFDSet and IReactorTime."""
+
+    def addReader(self, reader: Any) -> Any: ...
+    def removeReader(self, reader: Any) -> Any: ...
+    def addWriter(self, writer: Any) -> Any: ...
+    def removeWriter(self, writer: Any) -> Any: ...
+    def callLater(self, delay: float, f: Any, *args: Any, **kw: Any) -> Any: ...
+    def seconds(self) -> float: ...
+
+
+def hub(reactor: Any) -> Reactor:
+    """The descriptor set that lproxy's transports of C{reactor} use."""
+    if not hasattr(select, "epoll"):
+        return reactor  # type: ignore[no-any-return]
+    return Hub(reactor)
+
+
+@implementer(IReactorFDSet, IReadDescriptor)
+class Hub:
+    """
+    Readers and writers in one epoll of our own.
+
+    @ivar _interest: file descriptor to the events it waits for, or L{WATCH}; never an entry without any, so that a
+        connection that was told to stop reading and writing costs nothing
+    """
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+        self._epoll = select.epoll()
+        self._interest: dict[int, int] = {}
+        self._descriptors: dict[int, Any] = {}
+        # what transports ask of "their reactor", without a detour through us
+        self.callLater = reactor.callLater
+        self.seconds = reactor.seconds
+
+    def __repr__(self) -> str:
+        return f"<Hub of {len(self._descriptors)} descriptors {list(self._descriptors.values())[:5]!r}>"
+
+    # IReadDescriptor: the reactor's view of us
+
+    def fileno(self) -> int:
+        """The epoll's own descriptor."""
+        return self._epoll.fileno()
+
+    def logPrefix(self) -> str:
+        """Who is at work, for log lines written meanwhile."""
+        return "lproxy"
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor removed us: it is shutting down, and with it go all descriptors."""
+        for descriptor in list(self._descriptors.values()):
+            self._drop(descriptor, reason)
+
+    def doRead(self) -> None:
+        """Serve everything that is ready now."""
+        descriptors = self._descriptors
+        for fd, event in self._epoll.poll(0, BATCH):
+            descriptor: Any = descriptors.get(fd)
+            if descriptor is None:
+                continue  # an earlier one of this batch closed it
+            why = None
+            reading = event & select.EPOLLIN
+            try:
+                if event & ~(select.EPOLLIN | select.EPOLLOUT):
+                    # error or hang-up: let recv or send say what it is. Descriptor numbers are used again within a
+                    # batch, so the event alone proves nothing about whoever holds the number now.
+                    interest = self._interest.get(fd, 0)
+                    reading = interest & select.EPOLLIN
+                    if reading:
+                        why = descriptor.doRead()
+                    elif interest & select.EPOLLOUT:
+                        why = descriptor.doWrite()
+                    else:
+                        why = descriptor.hung_up()
+                else:
+                    if reading:
+                        why = descriptor.doRead()
+                    if event & select.EPOLLOUT and why is None and descriptors.get(fd) is descriptor:
+                        reading = 0
+                        why = descriptor.doWrite()
+            except Exception:
+                failure = Failure()
+                _log.failure("Unexpected error on {descriptor!r}", failure, descriptor=descriptor)
+                self._drop(descriptor, failure)
+                continue
+            if why is not None:
+                self._ended(descriptor, why, bool(reading))
+
+    def _ended(self, descriptor: Any, why: BaseException, reading: bool) -> None:
+        self.removeReader(descriptor)
+        if reading and isinstance(why, ConnectionDone):
+            descriptor.readConnectionLost(Failure(why))
+        else:
+            self._drop(descriptor, Failure(why))
+
+    def _drop(self, descriptor: Any, reason: Failure) -> None:
+        self.removeReader(descriptor)
+        self.removeWriter(descriptor)
+        try:
+            descriptor.connectionLost(reason)
+        except Exception:
+            _log.failure("Unexpected error while {descriptor!r} ended", descriptor=descriptor)
+
+    # IReactorFDSet: the transports' view of us
+
+    def addReader(self, reader: Any) -> None:
+        """Have C{reader.doRead} called whenever it is readable."""
+        self._want(reader, select.EPOLLIN)
+
+    def addWriter(self, writer: Any) -> None:
+        """Have C{writer.doWrite} called whenever it is writable."""
+        self._want(writer, select.EPOLLOUT)
+
+    def watch(self, reader: Any) -> None:
+        """
+        Undo L{addReader}, but have C{reader.hung_up} called when the connection breaks.
+
+        It is called in between for no reason, too. L{addReader} and L{removeReader} end it.
+        """
+        fd = reader.fileno()
+        current = self._interest.get(fd)
+        if current is None:
+            self._want(reader, WATCH)
+        elif self._descriptors[fd] is reader:
+            self._interest[fd] = events = current & ~select.EPOLLIN | WATCH
+            if current & select.EPOLLIN:
+                self._epoll.modify(fd, events & ~WATCH or WATCH)
+
+    def removeReader(self, reader: Any) -> None:
+        """Undo L{addReader} or L{watch}; harmless where neither was called."""
+        self._forgo(reader, select.EPOLLIN | WATCH)
+
+    def removeWriter(self, writer: Any) -> None:
+        """Undo L{addWriter}; harmless where it was not called."""
+        self._forgo(writer, select.EPOLLOUT)
+
+    def removeAll(self) -> list[Any]:
+        """Forget and return every descriptor."""
+        everyone = list(self._descriptors.values())
+        for descriptor in everyone:
+            self.removeReader(descriptor)
+            self.removeWriter(descriptor)
+        return everyone
+
+    def getReaders(self) -> list[Any]:
+        """Those that wait to read."""
+        return [self._descriptors[fd] for fd, events in self._interest.items() if events & select.EPOLLIN]
+
+    def getWriters(self) -> list[Any]:
+        """Those that wait to write."""
+        return [self._descriptors[fd] for fd, events in self._interest.items() if events & select.EPOLLOUT]
+
+    def _want(self, descriptor: Any, event: int) -> None:
+        fd = descriptor.fileno()
+        current = self._interest.get(fd)
+        if current is None:
+            self._epoll.register(fd, event)
+            self._interest[fd] = event
+            if not self._descriptors:
+                self._reactor.addReader(self)
+            self._descriptors[fd] = descriptor
+        else:
+            # relays take over a transport's descriptor number: the latest to ask is served
+            self._descriptors[fd] = descriptor
+            if not current & event:
+                self._interest[fd] = events = current | event
+                # edge-triggered only while nothing else is asked: the rest relies on being told again
+                self._epoll.modify(fd, events & ~WATCH)
+
+    def _forgo(self, descriptor: Any, event: int) -> None:
+        fd = descriptor.fileno()
+        if self._descriptors.get(fd) is not descriptor:
+            return
+        current = self._interest[fd]
+        if not current & event:
+            return
+        if rest := current & ~event:
+            self._interest[fd] = rest
+            self._epoll.modify(fd, rest & ~WATCH or WATCH)
+            return
+        del self._interest[fd], self._descriptors[fd]
+        self._epoll.unregister(fd)
+        if not self._descriptors:
+            self._reactor.removeReader(self)
+
+
+#: what a descriptor's doRead and doWrite return at their end, made once
+DONE = ConnectionDone()
+LOST = ConnectionLost()

@@ -1,0 +1,216 @@
+# -*- test-case-name: tests.transport.test_peek -*-
+"""
+Look at a connection's first bytes, have detectors judge them, and step aside.
+
+Nothing is lost, whatever happens: what was read goes to the protocol that is chosen, byte for byte, an end of file
+included. A deadline or an end of file chooses TCP. Where the destination is known without reading, a silent client
+makes us ask the upstream whether it is the one to speak first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, Sequence
+
+from twisted.internet import protocol
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from lproxy.interfaces import Detector, Match, NeedMore
+from lproxy.transport.hub import Reactor
+from lproxy.transport.socket import Stream
+
+#: the protocol that always matches
+TCP = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class PeekConfig:
+    """What a listener's connections have in common. Times in seconds, C{limit} in bytes."""
+
+    detectors: tuple[tuple[str, Detector], ...]
+    limit: int
+    deadline: float
+    server_first: float
+    idle: float
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """What was found: C{result} is what is counted, C{protocol} who gets the connection."""
+
+    protocol: str
+    result: str
+    prefix: bytes
+    eof: bool
+    #: seconds since the accept
+    seconds: float
+    #: a connection to the upstream that was opened meanwhile, and what it said
+    dialled: Dialled | None
+    #: what was recognised, where nobody speaks it
+    unspoken: str
+
+
+class Dialled(Protocol):
+    """An upstream connection that nobody has used yet."""
+
+    #: what the upstream said first
+    greeting: bytes
+
+    def listen(self, spoke: Any) -> None:
+        """Call C{spoke(self)} once the upstream said something."""
+
+    def close(self) -> None:
+        """Give it up."""
+
+
+class Edge(Protocol):
+    """Who accepted the connection and knows what to do with it."""
+
+    def dial(self, stream: Stream) -> Deferred[Dialled] | None:
+        """Open the upstream, where it is known without reading and nothing but TCP could speak to it first."""
+
+    def can_relay(self, stream: Stream) -> bool:
+        """Whether there is somewhere to go for a connection that is just TCP."""
+
+    def detected(self, stream: Stream, found: Detected) -> None:
+        """Give the connection to its protocol."""
+
+    def lost(self, stream: Stream, seconds: float) -> None:
+        """It ended before it showed anything."""
+
+    def waiting(self, stream: Stream, seconds: float) -> None:
+        """The deadline passed without a byte and there is nowhere to relay to: it stays, idle."""
+
+    def detector_failed(self, name: str, failure: Failure) -> None:
+        """A detector raised."""
+
+
+@implementer(IHalfCloseableProtocol)
+class Peek(protocol.Protocol):
+    """The first protocol of a connection whose protocol is not configured."""
+
+    transport: Stream  # type: ignore[assignment]
+
+    def __init__(self, config: PeekConfig, edge: Edge, clock: Reactor) -> None:
+        self._config = config
+        self._edge = edge
+        self._clock = clock
+        self._pending: Sequence[tuple[str, Detector]] = config.detectors
+        self._at_least = 1
+        self._prefix = b""
+        self._began = clock.seconds()
+        self._timer: Any = None
+        self._dialling: Deferred[Dialled] | None = None
+        self._dialled: Dialled | None = None
+        self._decided = False
+
+    def connectionMade(self) -> None:
+        """Start the clocks."""
+        quiet = min(self._config.server_first, self._config.deadline)
+        self._timer = self._clock.callLater(quiet, self._silent)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Ask those detectors that are still undecided."""
+        prefix = self._prefix = self._prefix + data if self._prefix else data
+        if len(prefix) < self._at_least:
+            return
+        limit = self._config.limit
+        view = prefix if len(prefix) <= limit else prefix[:limit]
+        undecided: list[tuple[str, Detector]] = []
+        at_least = limit
+        for name, detect in self._pending:
+            try:
+                verdict = detect(view)
+            except Exception:
+                self._edge.detector_failed(name, Failure())
+                continue
+            if isinstance(verdict, Match):
+                if verdict.spoken:
+                    self._decide(name, name)
+                else:
+                    self._decide(TCP, TCP, unspoken=verdict.variant)
+                return
+            if isinstance(verdict, NeedMore):
+                undecided.append((name, detect))
+                at_least = min(at_least, max(verdict.at_least, len(view) + 1))
+        if not undecided or len(view) >= limit:
+            self._decide(TCP, TCP)
+            return
+        self._pending = undecided
+        self._at_least = at_least
+
+    def readConnectionLost(self) -> None:
+        """The client has said all it will."""
+        self._decide(TCP, "eof", eof=True)
+
+    def writeConnectionLost(self) -> None:
+        """Nothing was written."""
+
+    def connectionLost(self, reason: Failure | None = None) -> None:  # type: ignore[override]
+        """Gone before it was known."""
+        if not self._decided:
+            self._decided = True
+            self._end()
+            self._edge.lost(self.transport, self._clock.seconds() - self._began)
+
+    # clocks
+
+    def _silent(self) -> None:
+        """The client has taken its time: whose turn is it to speak?"""
+        left = self._config.deadline - (self._clock.seconds() - self._began)
+        if left <= 0:
+            self._expired()
+            return
+        self._timer = self._clock.callLater(left, self._expired)
+        if not self._prefix:
+            self._dialling = self._edge.dial(self.transport)
+            if self._dialling is not None:
+                self._dialling.addCallbacks(self._connected, self._not_connected)
+
+    def _connected(self, dialled: Dialled) -> None:
+        self._dialling = None
+        if self._decided:
+            dialled.close()
+            return
+        self._dialled = dialled
+        dialled.listen(self._spoken)
+
+    def _not_connected(self, failure: Failure) -> None:
+        # whoever gets the connection will try by itself, and say what is wrong
+        self._dialling = None
+
+    def _spoken(self, dialled: Dialled) -> None:
+        if not self._decided and not self._prefix:
+            self._decide(TCP, "server_first")
+
+    def _expired(self) -> None:
+        if self._prefix or self._dialled is not None or self._edge.can_relay(self.transport):
+            self._decide(TCP, "timeout")
+            return
+        self._edge.waiting(self.transport, self._clock.seconds() - self._began)
+        self._timer = self._clock.callLater(self._config.idle, self.transport.loseConnection)
+
+    # the decision
+
+    def _decide(self, protocol: str, result: str, eof: bool = False, unspoken: str = "") -> None:
+        if self._decided:
+            return
+        self._decided = True
+        dialled, self._dialled = self._dialled, None
+        self._end()
+        if protocol != TCP and dialled is not None:
+            dialled.close()
+            dialled = None
+        seconds = self._clock.seconds() - self._began
+        self._edge.detected(self.transport, Detected(protocol, result, self._prefix, eof, seconds, dialled, unspoken))
+
+    def _end(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if self._dialling is not None:
+            self._dialling.cancel()
+        if self._dialled is not None:
+            self._dialled.close()
