@@ -25,7 +25,9 @@ def plugins(arguments: argparse.Namespace) -> int:
     """List the protocols there are; C{1} if one is broken."""
     found = find()
     for one in found:
-        print(f"{one.name:<16} {one.version or '-':<10} {one.file}" + (f"\n    broken: {one.error}" if one.error else ""))
+        print(f"{one.name:<16} {one.version or '-':<10} {one.file}")
+        if one.error:
+            print(f"    broken: {one.error}")
     return 1 if any(one.error for one in found) else 0
 
 

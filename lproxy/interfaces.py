@@ -5,8 +5,9 @@ What a plugin author implements and what lproxy promises in return. C{docs/plugi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.plugin import IPlugin

@@ -54,7 +54,7 @@ class AccessLog:
 
     def _open(self) -> IO[str]:
         # json.dumps gives ASCII; the file is open as long as the proxy runs
-        return sys.stdout if self._path == "-" else open(self._path, "a", encoding="ascii")  # noqa: SIM115
+        return sys.stdout if self._path == "-" else open(self._path, "a", encoding="ascii")
 
     def _flush(self) -> None:
         self._flusher = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
@@ -16,7 +16,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from lproxy.app.plugins import find
-from lproxy.app.service import CannotListen, Proxy
+from lproxy.app.service import Proxy
 from lproxy.config import Admin, Config, Listen, Service
 
 HOST = "127.0.0.1"

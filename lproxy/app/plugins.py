@@ -40,13 +40,10 @@ class Found:
 
 
 def find() -> list[Found]:
-    """Every protocol, by name, and what is broken. Of two with one name the first counts, the built-in ones before all."""
+    """Every protocol, by name, and what is broken. Of two with one name the first counts, built-in ones before all."""
     found: list[Found] = []
     names: set[str] = set()
-    modules = sorted(
-        getModule("lproxy.plugins").iterModules(), key=lambda m: (not m.name.startswith("lproxy.plugins.lproxy_"), m.name)
-    )
-    for module in modules:
+    for module in sorted(getModule("lproxy.plugins").iterModules(), key=_order):
         path = module.filePath.path
         for one in _look(module, path):
             if one.plugin is not None and one.name in names:
@@ -56,6 +53,10 @@ def find() -> list[Found]:
                 if one.plugin is not None:
                     names.add(one.name)
     return found
+
+
+def _order(module: Any) -> tuple[bool, str]:
+    return not module.name.startswith("lproxy.plugins.lproxy_"), module.name
 
 
 def _look(module: Any, path: str) -> Iterator[Found]:

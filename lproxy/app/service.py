@@ -5,13 +5,11 @@ The proxy as an application service: everything assembled, started and stopped i
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable
 from random import Random
 from typing import Any
 
 from twisted.application import service
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.python.failure import Failure
 
@@ -30,6 +28,7 @@ from lproxy.app.warn import Warn
 from lproxy.config import Config, Direction, Listen
 from lproxy.configfile import render
 from lproxy.discover.dns import Dns
+from lproxy.discover.literal import Literal
 from lproxy.discover.static import Static
 from lproxy.metrics import Metrics
 from lproxy.protocols.runtime import Runtime
@@ -37,16 +36,12 @@ from lproxy.protocols.tcp.client import TcpClient
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.compose import find
-from lproxy.stack.failfast import FailFast
 from lproxy.stack.interfaces import Acquire, NewEndpoint
 from lproxy.stack.lock import Lock
 from lproxy.stack.router import CachedRouter
 from lproxy.transport.connect import Connector
 from lproxy.transport.hub import hub
 from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
-
-#: objects allocated before the collector looks at the youngest: requests make garbage by counting, rarely cycles
-GC_THRESHOLD = 20_000
 
 
 class CannotListen(Exception):
@@ -76,7 +71,7 @@ class Proxy(service.Service):
         self._limit = ConnectionLimit(config.limits.connections)
         self._own = OwnAddresses()
         self._random = Random()
-        self._discover = Static(config.services, Dns(config.dns, reactor))
+        self._discover = Static(config.services, Literal(Dns(config.dns, reactor)))
         self._connectors: dict[str, Connector] = {}
         self._acquires: dict[tuple[str, str], Acquire] = {}
         self._listeners: list[Listener] = []
@@ -92,18 +87,18 @@ class Proxy(service.Service):
     def privilegedStartService(self) -> None:
         """Bind every address, or none."""
         super().privilegedStartService()
-        bound: list[tuple[Listen, Bound]] = []
+        bound: dict[Listen, Bound] = {}
         try:
             for listen in self.config.listen:
-                bound.append((listen, _bound(listen.name, listen.address, self._reactor)))
+                bound[listen] = _bound(listen.name, listen.address, self._reactor)
             admin = _bound("admin", self.config.admin.address, self._reactor) if self.config.admin.address else None
         except CannotListen:
-            for _, socket in bound:
+            for socket in bound.values():
                 socket.release()
             raise
         if self.config.access_log.path:
             self._access = AccessLog(self.config.access_log.path, self._hub)
-        for listen, socket in bound:
+        for listen, socket in bound.items():
             edge = self._edge(listen)
             listener = Listener(socket, self._hub, self._limit, edge.accepted, edge.refused)
             self._own.add(listener.address)
@@ -128,10 +123,6 @@ class Proxy(service.Service):
                 target=listen.target,
             )
         self._lag.start()
-        # what is there now stays: the collector need not look at it again
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD, 20, 50)
         self._not_ready = None
 
     def stopService(self) -> Deferred[None]:
@@ -166,7 +157,6 @@ class Proxy(service.Service):
             self._access.close()
         if self._admin is not None:
             await self._admin.stopListening()
-        await self._discover.close()
 
     # what the admin server shows and does
 

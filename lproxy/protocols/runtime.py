@@ -5,8 +5,9 @@ What a listener gives to the factories of its protocols: who they are for, clock
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Callable, Protocol
+from typing import Any, Protocol
 
 from twisted.python.failure import Failure
 
@@ -16,6 +17,7 @@ from lproxy.stack.interfaces import Acquire, NewEndpoint
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target, join_host_port, split_host_port
 from lproxy.transport.connect import Connector
 from lproxy.transport.hub import Reactor
+from lproxy.transport.relay import Relay
 from lproxy.transport.socket import Stream
 
 
@@ -55,6 +57,19 @@ class Counters(Protocol):
 
     def http_faults(self, direction: str) -> HttpFaults:
         """What was answered by ourselves or refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The request of a TCP lease: a client's connection, to be joined with the upstream's."""
+
+    stream: Stream
+    #: what the client has said already, which goes first
+    prefix: bytes
+    #: called with the relay, to be shown or aborted
+    began: Callable[[Relay], None]
+    #: called once both connections are closed
+    ended: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ only one that was idle for the whole period is evicted, so whoever asks in the t
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Iterator
+from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 

@@ -5,8 +5,8 @@ Put layers on top of each other.
 
 from __future__ import annotations
 
-from functools import reduce
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, TypeVar
 
 from lproxy.stack.interfaces import Layer

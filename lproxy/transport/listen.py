@@ -12,8 +12,9 @@ import errno
 import ipaddress
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any
 
 from twisted.internet import endpoints, tcp
 from twisted.internet.address import IPv4Address, IPv6Address

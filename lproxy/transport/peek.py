@@ -9,8 +9,9 @@ makes us ask the upstream whether it is the one to speak first.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Sequence
+from typing import Any, Protocol
 
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred
@@ -56,11 +57,8 @@ class Detected:
 class Dialled(Protocol):
     """An upstream connection that nobody has used yet."""
 
-    #: what the upstream said first
-    greeting: bytes
-
-    def listen(self, spoke: Any) -> None:
-        """Call C{spoke(self)} once the upstream said something."""
+    def listen(self, spoke: Callable[[], None]) -> None:
+        """Call C{spoke} once the upstream said something."""
 
     def close(self) -> None:
         """Give it up."""
@@ -182,7 +180,7 @@ class Peek(protocol.Protocol):
         # whoever gets the connection will try by itself, and say what is wrong
         self._dialling = None
 
-    def _spoken(self, dialled: Dialled) -> None:
+    def _spoken(self) -> None:
         if not self._decided and not self._prefix:
             self._decide(TCP, "server_first")
 

@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from lproxy.target import join_host_port
 from lproxy.transport import splice
-from lproxy.transport.hub import DONE
+from lproxy.transport.hub import DONE, LOST
 from lproxy.transport.socket import READ_SIZE, Stream
 
 #: bytes per direction that the process holds
@@ -240,7 +240,7 @@ class Direction:
                     why = source._lost(e)
                 break
             if not count:
-                why = DONE
+                why = LOST if source.errno else DONE  # as Stream.doRead
                 break
             moved += count
             try:
@@ -273,6 +273,7 @@ class Direction:
         self.source.pauseProducing()
         self.sink.doWrite = self._drain  # type: ignore[method-assign]
         self.sink.startWriting()
+        splice.push(self.sink.socket)
 
     def _drain(self) -> Any:
         """Stands in for the sink's C{doWrite}, while a pipe holds what it has to take first."""
@@ -284,6 +285,7 @@ class Direction:
         except OSError as e:
             return sink._lost(e)
         if pipe.held:
+            splice.push(sink.socket)
             return None
         self._pipe = None
         self._pipes.give(pipe)

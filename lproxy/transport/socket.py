@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import Any, Callable, Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from twisted.internet import address, tcp
 from twisted.internet.interfaces import IHalfCloseableProtocol
@@ -124,7 +125,8 @@ class Stream(tcp.Connection):
         except OSError as e:
             return self._lost(e)
         if not data:
-            return DONE
+            # a write that failed had the error from the kernel: what is left of it looks like an end of file
+            return LOST if self.errno else DONE
         self.bytes_in += len(data)
         try:
             self.protocol.dataReceived(data)

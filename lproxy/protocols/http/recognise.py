@@ -40,5 +40,5 @@ def recognise(request: Request, connection: Target | None, by_authority: bool) -
         host, port = split_host_port(request.authority.decode("ascii"), DEFAULT_PORT)
         return Authority(host.lower().removesuffix("."), port)
     if connection is None:
-        raise NoAuthority()
+        raise NoAuthority
     return connection

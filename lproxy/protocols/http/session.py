@@ -22,6 +22,7 @@ from lproxy.protocols.http.client import HttpConnection
 from lproxy.protocols.http.http1 import RequestReader, encode_response
 from lproxy.protocols.http.message import CHUNKED, ENCODING, UNTIL_CLOSE, Headers, Rejected, Request, Response, kinds
 from lproxy.protocols.http.rescue import BUG, CallTimedOut, Verdict, answer, judge, refusal
+from lproxy.protocols.runtime import Call
 from lproxy.stack.interfaces import Lease
 from lproxy.target import join_host_port
 from lproxy.transport.relay import Relay, relay
@@ -337,19 +338,26 @@ class HttpSession(protocol.Protocol):
 
     # tunnels
 
-    def _tunnel_acquired(self, lease: Any) -> None:
+    def _tunnel_acquired(self, lease: Lease) -> None:
         self._lease = lease
         self.transport.write(ESTABLISHED)
-        self._join(lease.stream, 200)
+        self._become_tunnel(200)
+        lease.call(Call(self.transport, self._reader.take_rest(), self._relaying, self._tunnel_ended))
 
     def _join(self, upstream: Stream, status: int) -> None:
-        self._state = TUNNEL
-        self._stop_clocks()
-        self._count(status)
+        self._become_tunnel(status)
         rest = self._reader.take_rest()
         if rest:
             upstream.write(rest)
-        self._relay = relay(self.transport, upstream, self._tunnel_ended)
+        self._relaying(relay(self.transport, upstream, self._tunnel_ended))
+
+    def _become_tunnel(self, status: int) -> None:
+        self._state = TUNNEL
+        self._stop_clocks()
+        self._count(status)
+
+    def _relaying(self, joined: Relay) -> None:
+        self._relay = joined
 
     def _tunnel_ended(self) -> None:
         self.connectionLost()

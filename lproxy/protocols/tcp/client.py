@@ -5,8 +5,8 @@ The bottom of the TCP stack: each lease is a connection to the endpoint, opened 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred
@@ -14,24 +14,11 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from lproxy.protocols.runtime import Runtime
+from lproxy.protocols.runtime import Call, Runtime
 from lproxy.stack.interfaces import Lease
 from lproxy.target import Endpoint
-from lproxy.transport.relay import Relay, relay
+from lproxy.transport.relay import relay
 from lproxy.transport.socket import Stream
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A connection to be joined with the upstream."""
-
-    stream: Stream
-    #: what the client has said already, which goes first
-    prefix: bytes
-    #: called with the relay, to be shown or ended
-    began: Callable[[Relay], None]
-    #: called once both connections are closed
-    ended: Callable[[], None]
 
 
 class TcpClient:
@@ -39,7 +26,7 @@ class TcpClient:
 
     def __init__(self, runtime: Runtime, endpoint: Endpoint, name: str) -> None:
         self._runtime = runtime
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._name = name
         self.load = 0
 
@@ -50,7 +37,7 @@ class TcpClient:
     def acquire(self) -> Deferred[Lease]:
         """Open a connection."""
         self.load += 1
-        return self._runtime.connector.connect(self._endpoint).addCallbacks(self._connected, self._failed)
+        return self._runtime.connector.connect(self.endpoint).addCallbacks(self._connected, self._failed)
 
     def busy(self) -> bool:
         """Whether there are connections."""
@@ -64,7 +51,7 @@ class TcpClient:
         return {"in_flight": self.load}
 
     def _connected(self, stream: Stream) -> Lease:
-        self._runtime.opened(stream, self._endpoint, self._name)
+        self._runtime.opened(stream, self.endpoint, self._name)
         return TcpLease(self, stream)
 
     def _failed(self, failure: Failure) -> Failure:
@@ -73,71 +60,87 @@ class TcpClient:
 
 
 class TcpLease:
-    """
-    An open connection to the upstream, not used yet.
+    """An open connection to the upstream, for one call."""
 
-    @ivar stream: it, for those who join it with something by themselves
-    @ivar greeting: what it said before anybody spoke to it
-    """
-
-    __slots__ = ("_client", "_listener", "greeting", "stream")
+    __slots__ = ("_client", "_stream")
 
     def __init__(self, client: TcpClient, stream: Stream) -> None:
         self._client = client
-        self.stream = stream
+        self._stream = stream
+
+    def call(self, request: Call | None) -> Upstream:
+        """
+        Join C{request} with the connection until both directions have ended; for C{None}, only listen to it first.
+
+        @return: the connection; layers wrap leases, so this is how callers get to it
+        """
+        upstream = Upstream(str(self._client.endpoint), self._stream)
+        if request is not None:
+            upstream.join(request)
+        return upstream
+
+    def close(self) -> None:
+        """The connection is not needed any more. One whose relay has ended is closed already."""
+        self._client.load -= 1
+        if not self._stream.disconnected:
+            self._stream.abortConnection()
+
+
+class Upstream:
+    """
+    A connection that was opened for a client.
+
+    @ivar address: whom it is connected to
+    @ivar greeting: what it said before anybody spoke to it
+    """
+
+    __slots__ = ("_listener", "_stream", "address", "greeting")
+
+    def __init__(self, address: str, stream: Stream) -> None:
+        self._stream = stream
         self._listener: _Greeted | None = None
+        self.address = address
         self.greeting = b""
 
-    @property
-    def address(self) -> str:
-        """Whom it is connected to."""
-        return str(self._client._endpoint)
-
-    def listen(self, spoke: Callable[[TcpLease], None]) -> None:
-        """Tell C{spoke} when the upstream speaks although nobody spoke to it."""
+    def listen(self, spoke: Callable[[], None]) -> None:
+        """Call C{spoke} once it speaks, or ends, although nobody spoke to it."""
         self._listener = _Greeted(self, spoke)
-        self.stream.attach(self._listener)
-        self.stream.startReading()
+        self._stream.attach(self._listener)
+        self._stream.startReading()
 
-    def call(self, request: Call) -> None:
-        """Join the two connections until both directions have ended."""
+    def join(self, call: Call) -> None:
+        """Relay between it and the client."""
         if self._listener is not None:
             self._listener.over = True
         if self.greeting:
-            request.stream.write(self.greeting)
-        if request.prefix:
-            self.stream.write(request.prefix)
-        request.began(relay(request.stream, self.stream, request.ended))
-
-    def close(self) -> None:
-        """Give up the connection, where it was not called; count it as ended in any case."""
-        self._client.load -= 1
-        if not self.stream.disconnected:
-            self.stream.abortConnection()
+            call.stream.write(self.greeting)
+        if call.prefix:
+            self._stream.write(call.prefix)
+        call.began(relay(call.stream, self._stream, call.ended))
 
 
 @implementer(IHalfCloseableProtocol)
 class _Greeted(protocol.Protocol):
     """Waits for the upstream's first words."""
 
-    def __init__(self, lease: TcpLease, spoke: Callable[[TcpLease], None]) -> None:
-        self._lease = lease
+    def __init__(self, upstream: Upstream, spoke: Callable[[], None]) -> None:
+        self._upstream = upstream
         self._spoke = spoke
         self.over = False
 
     def dataReceived(self, data: bytes) -> None:
         """It spoke. What follows is the relay's."""
-        self._lease.greeting += data
+        self._upstream.greeting += data
         self.transport.pauseProducing()  # type: ignore[union-attr]
         if not self.over:
             self.over = True
-            self._spoke(self._lease)
+            self._spoke()
 
     def readConnectionLost(self) -> None:
         """It hung up without a word: an answer too, and the relay's to pass on."""
         if not self.over:
             self.over = True
-            self._spoke(self._lease)
+            self._spoke()
 
     def writeConnectionLost(self) -> None:
         """Nothing was written."""

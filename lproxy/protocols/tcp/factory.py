@@ -5,6 +5,7 @@ Sessions that forward bytes: for TCP itself, and for plugins that only want a pr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import protocol
@@ -13,9 +14,10 @@ from twisted.internet.interfaces import IAddress
 
 from lproxy.interfaces import Detector
 from lproxy.protocols.runtime import Runtime
-from lproxy.protocols.tcp.client import TcpClient, TcpLease
+from lproxy.protocols.tcp.client import TcpClient, Upstream
 from lproxy.protocols.tcp.detect import detect
 from lproxy.protocols.tcp.session import TcpSession
+from lproxy.stack.interfaces import Lease
 from lproxy.transport.socket import Stream
 
 
@@ -38,9 +40,31 @@ class TcpFactory(protocol.Factory):
         """A session for one connection."""
         return TcpSession(self.runtime, self.acquire, self.name)
 
-    def dial(self, stream: Stream) -> Deferred[TcpLease] | None:
+    def dial(self, stream: Stream) -> Deferred[Dialled] | None:
         """Open the upstream for a connection that has said nothing, if it is known where."""
         target = self.runtime.destination(stream)
         if target is None:
             return None
-        return self.acquire.acquire(target)  # type: ignore[return-value]
+        return self.acquire.acquire(target).addCallback(Dialled)
+
+
+class Dialled:
+    """
+    A lease, and the connection that it gave, before anybody knows whose turn it is to speak.
+
+    See L{lproxy.transport.peek.Dialled}.
+    """
+
+    __slots__ = ("lease", "upstream")
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.upstream: Upstream = lease.call(None)
+
+    def listen(self, spoke: Callable[[], None]) -> None:
+        """Call C{spoke} once the upstream said something."""
+        self.upstream.listen(spoke)
+
+    def close(self) -> None:
+        """Give it up."""
+        self.lease.close()

@@ -13,10 +13,10 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from lproxy.protocols.runtime import Runtime
-from lproxy.protocols.tcp.client import Call, TcpLease
+from lproxy.protocols.runtime import Call, Runtime
+from lproxy.protocols.tcp.client import Upstream
 from lproxy.protocols.tcp.rescue import rescue
-from lproxy.stack.interfaces import Acquire
+from lproxy.stack.interfaces import Acquire, Lease
 from lproxy.target import Target, join_host_port
 from lproxy.transport.relay import Relay
 from lproxy.transport.socket import Stream
@@ -38,7 +38,8 @@ class TcpSession(protocol.Protocol):
         self._name = name
         self._prefix = b""
         self._pending: Deferred[Any] | None = None
-        self._lease: TcpLease | None = None
+        self._lease: Lease | None = None
+        self._upstream: Upstream | None = None
         self._relay: Relay | None = None
         self._target: Target | None = None
         self._began = runtime.reactor.seconds()
@@ -56,7 +57,8 @@ class TcpSession(protocol.Protocol):
         self._target = runtime.destination(self.transport)
         dialled, self.transport.dialled = self.transport.dialled, None
         if dialled is not None:
-            self._acquired(dialled)
+            self._lease, self._upstream = dialled.lease, dialled.upstream
+            dialled.upstream.join(self._call())
         elif self._target is None:
             runtime.warn(
                 "no-destination",
@@ -90,14 +92,17 @@ class TcpSession(protocol.Protocol):
 
     # the session's life
 
-    def _acquired(self, lease: TcpLease) -> None:
+    def _acquired(self, lease: Lease) -> None:
         self._pending = None
         if self.transport.disconnected:
             lease.close()
             return
         self._lease = lease
+        self._upstream = lease.call(self._call())
+
+    def _call(self) -> Call:
         prefix, self._prefix = self._prefix + self.transport.take_unread(), b""
-        lease.call(Call(self.transport, prefix, self._relaying, self._ended))
+        return Call(self.transport, prefix, self._relaying, self._ended)
 
     def _relaying(self, relay: Relay) -> None:
         self._relay = relay
@@ -139,7 +144,7 @@ class TcpSession(protocol.Protocol):
             "protocol": self._name,
             "client": join_host_port(*stream.peer_address),
             "target": str(self._target) if self._target is not None else None,
-            "upstream": self._lease.address if self._lease is not None else None,
+            "upstream": self._upstream.address if self._upstream is not None else None,
             "state": "relaying" if self._relay is not None else "acquiring",
             "seconds": round(self._runtime.reactor.seconds() - self._began, 3),
             "bytes_in": stream.bytes_in,

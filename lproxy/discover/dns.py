@@ -1,0 +1,69 @@
+# -*- test-case-name: tests.discover.test_dns -*-
+"""
+Endpoints from DNS: the A and AAAA records of an authority's host, asked for again as they expire.
+
+Innermost of discovery. While anybody watches a host there is one L{Host} for all of its watchers and ports together;
+nothing is kept after the last watch closes.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from twisted.internet.interfaces import IReactorTime
+
+from lproxy.config import Dns as Config
+from lproxy.stack.interfaces import Watch, Watcher
+from lproxy.target import Authority, Target
+
+from .host import Host, Means
+from .literal import NoRoute, Refused
+from .lookup import Lookups
+from .names import checked
+from .resolver import Resolver
+from .system import System
+
+
+class Dns:
+    """
+    A L{Discover<lproxy.stack.interfaces.Discover>} of authorities.
+
+    @param clock: the reactor, where C{resolver} is not given
+    @param resolver: whom to ask instead of C{config.servers} or the machine's resolvers
+    @param system: the machine's files
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: IReactorTime,
+        resolver: Lookups | None = None,
+        system: System | None = None,
+        random: Random | None = None,
+    ) -> None:
+        system = system or System()
+        if resolver is None:
+            resolver = Resolver.configured(config, clock, system)
+        self._means = Means(config, clock, resolver, system, random or Random())
+        self._hosts: dict[str, Host] = {}
+
+    def __repr__(self) -> str:
+        return f"<Dns {len(self._hosts)} hosts>"
+
+    def watch(self, target: Target, watcher: Watcher) -> Watch:
+        """Tell C{watcher} what is known of C{target}, within this call, and all that will be."""
+        if not isinstance(target, Authority):
+            return Refused(watcher, NoRoute(target))
+        try:
+            name = checked(target.host)
+        except ValueError as e:
+            error = NoRoute(target)
+            error.__cause__ = e
+            return Refused(watcher, error)
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = Host(self._means, name, self._unwatched)
+        return host.watch(target, watcher)
+
+    def _unwatched(self, host: Host) -> None:
+        del self._hosts[host.name]

@@ -1,0 +1,105 @@
+# -*- test-case-name: tests.discover.test_literal -*-
+"""
+Targets whose answer is in their name: addresses, C{localhost}, C{.invalid}.
+
+Above DNS, which is never asked about them (RFC 6761). Below static discovery, since configuration beats convention.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lproxy.errors import ProxyError
+from lproxy.stack.interfaces import Discover, Watch, Watcher
+from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target
+
+#: what C{localhost} means. Not ::1 as well: requests are spread over all endpoints of a target, and what listens on the
+#: one loopback address need not be what listens on the other
+LOCALHOST = "127.0.0.1"
+
+
+@dataclass(eq=False)
+class NoRoute(ProxyError):
+    """Nobody goes by the name of C{target}, and whoever knew has said so."""
+
+    target: Target
+
+    layer = "resolve"
+
+    def what(self) -> str:
+        """Where it would have to be known."""
+        return "is not in [services]" if isinstance(self.target, ServiceName) else "does not exist"
+
+
+class Known:
+    """A L{Watch} of an answer that never changes, told at once."""
+
+    __slots__ = ()
+
+    def __init__(self, watcher: Watcher, endpoints: Iterable[Endpoint]) -> None:
+        watcher.endpoints(endpoints)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def refresh(self) -> None:
+        """There is nothing newer."""
+
+
+class Refused:
+    """A L{Watch} of a target that can never be resolved. Whoever waits is told again."""
+
+    __slots__ = ("_error", "_watcher")
+
+    def __init__(self, watcher: Watcher, error: Exception) -> None:
+        self._watcher: Watcher | None = watcher
+        self._error = error
+        watcher.unresolved(error)
+
+    def close(self) -> None:
+        """Tell the watcher nothing more."""
+        self._watcher = None
+
+    def refresh(self) -> None:
+        """No try could end otherwise."""
+        if self._watcher is not None:
+            self._watcher.unresolved(self._error)
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A L{Discover} of what needs no looking up; C{otherwise} finds the rest."""
+
+    otherwise: Discover
+
+    def watch(self, target: Target, watcher: Watcher) -> Watch:
+        """Tell C{watcher} within this call, or let C{otherwise} do so."""
+        match target:
+            case Endpoint():
+                return Known(watcher, (target,))
+            case OriginalDst(host=host, port=port):
+                return Known(watcher, (Endpoint(host, port),))
+            case Authority(host=host, port=port):
+                if address := literal(host):
+                    return Known(watcher, (Endpoint(address, port),))
+                if within(host, "invalid"):
+                    return Refused(watcher, NoRoute(target))
+        return self.otherwise.watch(target, watcher)
+
+
+def literal(host: str) -> str:
+    """The address that C{host} spells or stands for; empty where it is any other name."""
+    if within(host, "localhost"):
+        return LOCALHOST
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return ""
+
+
+def within(host: str, domain: str) -> bool:
+    """Is C{host} C{domain}, or a name below it?"""
+    name = host.lower().removesuffix(".")
+    return name == domain or name.endswith("." + domain)

@@ -1,0 +1,50 @@
+# -*- test-case-name: tests.discover.test_static -*-
+"""
+Services from the configuration: C{[services."web.local:80"]}.
+
+Outermost of discovery, since configuration always wins. A service named like an authority serves the requests for that
+C{host:port}, the host in any case; any service serves C{target = "service:NAME"}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lproxy.config import Service
+from lproxy.stack.interfaces import Discover, Watch, Watcher
+from lproxy.target import Authority, Endpoint, ServiceName, Target, split_host_port
+
+from .literal import Known
+
+
+class Static:
+    """
+    A L{Discover} of C{services}, which never change; C{otherwise} finds the rest.
+
+    Both tables are made once: a watch costs one look-up.
+    """
+
+    def __init__(self, services: Mapping[str, Service], otherwise: Discover) -> None:
+        self._by_name: dict[str, tuple[Endpoint, ...]] = {}
+        self._by_authority: dict[tuple[str, int], tuple[Endpoint, ...]] = {}
+        self._otherwise = otherwise
+        for name, service in services.items():
+            endpoints = tuple(Endpoint(*split_host_port(text)) for text in service.endpoints)
+            self._by_name[name] = endpoints
+            try:
+                host, port = split_host_port(name)
+            except ValueError:
+                continue  # a word, for service:NAME alone
+            self._by_authority[host.lower(), port] = endpoints
+
+    def __repr__(self) -> str:
+        return f"<Static {', '.join(sorted(self._by_name))}>"
+
+    def watch(self, target: Target, watcher: Watcher) -> Watch:
+        """Tell C{watcher} within this call, or let C{otherwise} do so."""
+        endpoints = None
+        if isinstance(target, Authority):
+            endpoints = self._by_authority.get((target.host.lower(), target.port))
+        elif isinstance(target, ServiceName):
+            endpoints = self._by_name.get(target.name)
+        return self._otherwise.watch(target, watcher) if endpoints is None else Known(watcher, endpoints)
