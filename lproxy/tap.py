@@ -15,7 +15,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from lproxy.app.plugins import configures, find
-from lproxy.app.service import CannotListen, Proxy
+from lproxy.app.service import CannotStart, Proxy
 from lproxy.config import Config
 from lproxy.configfile import Loaded, load, load_file
 
@@ -109,7 +109,7 @@ class _Service(Proxy):
     def privilegedStartService(self) -> None:
         try:
             super().privilegedStartService()
-        except CannotListen as e:
+        except CannotStart as e:
             print(f"lproxy: {e}", file=sys.stderr)
             raise SystemExit(1) from None
 

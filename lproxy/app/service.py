@@ -30,6 +30,7 @@ from lproxy.configfile import render
 from lproxy.discover.dns import Dns
 from lproxy.discover.literal import Literal
 from lproxy.discover.static import Static
+from lproxy.interfaces import Detector
 from lproxy.metrics import Metrics
 from lproxy.protocols.runtime import Runtime
 from lproxy.protocols.tcp.client import TcpClient
@@ -44,8 +45,8 @@ from lproxy.transport.hub import hub
 from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
 
 
-class CannotListen(Exception):
-    """A configured address cannot be listened on; nothing was started."""
+class CannotStart(Exception):
+    """An address cannot be listened on, or a protocol is broken. Nothing was started."""
 
 
 class Proxy(service.Service):
@@ -89,17 +90,18 @@ class Proxy(service.Service):
         super().privilegedStartService()
         bound: dict[Listen, Bound] = {}
         try:
+            if self.config.access_log.path:
+                self._access = AccessLog(self.config.access_log.path, self._hub)
+            edges = {listen: self._edge(listen) for listen in self.config.listen}
             for listen in self.config.listen:
                 bound[listen] = _bound(listen.name, listen.address, self._reactor)
             admin = _bound("admin", self.config.admin.address, self._reactor) if self.config.admin.address else None
-        except CannotListen:
+        except (CannotStart, OSError) as e:
             for socket in bound.values():
                 socket.release()
-            raise
-        if self.config.access_log.path:
-            self._access = AccessLog(self.config.access_log.path, self._hub)
+            raise CannotStart(str(e)) from e
         for listen, socket in bound.items():
-            edge = self._edge(listen)
+            edge = edges[listen]
             listener = Listener(socket, self._hub, self._limit, edge.accepted, edge.refused)
             self._own.add(listener.address)
             self._edges.append(edge)
@@ -221,10 +223,24 @@ class Proxy(service.Service):
         )
         names = [*listen.detect, "tcp"] if listen.protocol is None else [listen.protocol]
         factories: dict[str, IProtocolFactory] = {}
+        detectors: dict[str, Detector] = {}
         for name in names:
-            factories[name] = self._plugins[name].factory(runtime, listen.plugins.get(name))
-        detectors = {name: self._plugins[name].detector for name in names if self._plugins[name].detector is not None}
+            plugin = self._plugin(name, listen)
+            try:
+                factories[name] = plugin.factory(runtime, listen.plugins.get(name))
+            except Exception as e:
+                raise CannotStart(f"{listen.name}: protocol {name} cannot be set up: {type(e).__name__}: {e}") from e
+            if plugin.detector is not None:
+                detectors[name] = plugin.detector
+            elif listen.protocol is None:
+                raise CannotStart(f"{listen.name}: protocol {name} cannot be detected; set protocol = {name!r}")
         return ListenerEdge(runtime, factories, detectors, self.metrics.detect(listen.name))
+
+    def _plugin(self, name: str, listen: Listen) -> Any:
+        if name not in self._plugins:
+            broken = "; ".join(f"{found.file}: {found.error}" for found in self._found if found.error)
+            raise CannotStart(f"{listen.name}: there is no protocol {name}{broken and '; broken plugins: '}{broken}")
+        return self._plugins[name]
 
     def _connector(self, direction: Direction) -> Connector:
         connector = self._connectors.get(direction)
@@ -274,4 +290,4 @@ def _bound(name: str, address: str, reactor: Any) -> Bound:
     if out and isinstance(out[0], Bound):
         return out[0]
     why = out[0].value if out and isinstance(out[0], Failure) else "it takes too long"
-    raise CannotListen(f"{name}: cannot listen on {address!r}: {why}")
+    raise CannotStart(f"{name}: cannot listen on {address!r}: {why}")

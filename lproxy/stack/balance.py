@@ -15,6 +15,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError, explain
 from lproxy.stack.backoff import Backoff
@@ -122,7 +123,15 @@ class Balance:
 
         Fails with the only endpoint's error, L{NoEndpointReady} from the last one's, or what discovery said.
         """
-        return Deferred.fromCoroutine(self._acquire())
+        members = self._list
+        if len(members) != 1:
+            return Deferred.fromCoroutine(self._acquire())
+        # by far the most services have one endpoint: no coroutine to choose it
+        member = members[0]
+        self._connecting += 1
+        return member.service.acquire().addCallbacks(
+            self._connected, self._only_failed, callbackArgs=(member,), errbackArgs=(member,)
+        )
 
     def busy(self) -> bool:
         """Whether a lease is out on any endpoint, or somebody waits."""
@@ -166,8 +175,10 @@ class Balance:
             try:
                 lease = await member.service.acquire()
             except CancelledError as e:
-                raise GaveUp(f"while connecting to {member.endpoint}{_lately(member.last_error)}") from e
+                self._connecting -= 1
+                raise self._gave_up_on(member) from e
             except ProxyError as e:
+                self._connecting -= 1
                 self._failed(member, e)
                 untried.remove(member)
                 if not untried:
@@ -175,11 +186,25 @@ class Balance:
                         raise
                     raise NoEndpointReady(self._target, tried) from e
             else:
-                member.failures = 0
-                member.retry_at = 0.0
-                return lease
-            finally:
-                self._connecting -= 1
+                return self._connected(lease, member)
+
+    def _connected(self, lease: Lease, member: Member) -> Lease:
+        self._connecting -= 1
+        member.failures = 0
+        member.retry_at = 0.0
+        return lease
+
+    def _only_failed(self, failure: Failure, member: Member) -> Failure:
+        self._connecting -= 1
+        error = failure.value
+        if isinstance(error, CancelledError):
+            raise self._gave_up_on(member) from error
+        if isinstance(error, ProxyError):
+            self._failed(member, error)
+        return failure
+
+    def _gave_up_on(self, member: Member) -> GaveUp:
+        return GaveUp(f"while connecting to {member.endpoint}{_lately(member.last_error)}")
 
     async def _some_endpoints(self) -> None:
         while not self._list:

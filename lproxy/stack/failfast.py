@@ -78,10 +78,13 @@ class FailFast:
         if self.failing:
             caller.errback(self._failure())
             return caller
+        inner = self._inner.acquire()
+        if inner.called and not inner.paused:
+            # nobody waited, so that there is nothing to time
+            return inner.addCallbacks(self._at_once, self._not_at_once)
         if not self._waiting:
             self._since = self._clock.seconds()
             self._timer = self._clock.callLater(max(0.0, self._period - self._waited), self._trip)
-        inner = self._inner.acquire()
         self._waiting[caller] = inner
         inner.addCallbacks(self._ready, self._unready, callbackArgs=(caller,), errbackArgs=(caller,))
         return caller
@@ -101,6 +104,14 @@ class FailFast:
         state = {"state": "failfast" if self.failing else "waiting" if self._waiting else "ready"}
         error = {"last_error": explain(self._last_error)} if self._last_error is not None else {}
         return {**state, **error, **self._inner.describe()}
+
+    def _at_once(self, lease: Lease) -> Lease:
+        self._waited = 0.0
+        return lease
+
+    def _not_at_once(self, failure: Failure) -> Failure:
+        self._last_error = failure.value
+        return failure
 
     def _ready(self, lease: Lease, caller: Deferred[Lease]) -> None:
         if caller not in self._waiting:

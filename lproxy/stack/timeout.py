@@ -56,7 +56,10 @@ class Timeout:
             cause = result.value if str(result.value) else None
             raise AcquireTimedOut(target, seconds) from cause
 
-        return self.inner.acquire(target).addTimeout(self.seconds, self.clock, expired)
+        acquired = self.inner.acquire(target)
+        if acquired.called and not acquired.paused:
+            return acquired  # no time passed
+        return acquired.addTimeout(self.seconds, self.clock, expired)
 
 
 def layer(seconds: float, clock: IReactorTime) -> Layer:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
@@ -93,14 +93,27 @@ class Connector:
             return _failed(_connect_failed(endpoint, e))
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.connect((endpoint.host, endpoint.port))
-        except BlockingIOError:
-            pass
+            code = sock.connect_ex((endpoint.host, endpoint.port))
+            if code not in (0, errno.EINPROGRESS):
+                raise OSError(code, os.strerror(code))
+            if (stream := self._at_once(sock, endpoint)) is not None:
+                return succeed(stream)
         except OSError as e:
             sock.close()
             return _failed(_connect_failed(endpoint, e))
         attempt = _Attempt(self._reactor, sock, endpoint, self._timeout)
         return attempt.result
+
+    def _at_once(self, sock: socket.socket, endpoint: Endpoint) -> Stream | None:
+        """
+        A peer on this machine, such as the application next door, is connected by the time that C{connect} returns,
+        although the kernel says EINPROGRESS: to ask is cheaper than to wait for an event, by a timer and two turns.
+        """
+        try:
+            sock.getpeername()
+        except OSError:
+            return None
+        return Stream(sock, self._reactor, (endpoint.host, endpoint.port), clean_address(sock.getsockname()))
 
 
 class _Attempt:

@@ -43,4 +43,5 @@ def original_dst(sock: socket.socket) -> SocketAddress | None:
     if len(raw) < end:
         return None
     original = (str(ipaddress.ip_address(raw[start:end])), int.from_bytes(raw[2:4], "big"))
-    return None if original == local else original
+    # a link-local address of ours has its interface with it
+    return None if original == (local[0].partition("%")[0], local[1]) else original

@@ -26,12 +26,14 @@ from lproxy.transport.socket import READ_SIZE, Stream
 
 #: bytes per direction that the process holds
 BUFFER = 65536
-#: bytes in one wake-up from which splicing is cheaper than copying; see docs/performance.rst
+#: bytes in one read from which splicing is cheaper: 16 KiB cost 46 us copied and 64 spliced, 64 KiB 71 and 46
 SPLICE_FROM = 32768
 #: as L{SPLICE_FROM}, to copy always
 NEVER = 1 << 62
 #: times that a pipe is filled in one wake-up, so that other connections have their turn
-ROUNDS = 4
+ROUNDS = int(__import__("os").environ.get("ROUNDS","4"))
+#: TMP
+AGAIN = int(__import__("os").environ.get("AGAIN","0"))
 
 
 class State(Enum):
@@ -82,7 +84,7 @@ class Relay:
         self._back = Direction(self, b, a, splice_from, pipes)
 
     def __repr__(self) -> str:
-        return f"<Relay {self._forth.describe()}, {self._back.describe()}>"
+        return f"<Relay {self._forth!r}, {self._back!r}>"
 
     def start(self, buffer: int) -> None:
         """Take over both connections."""
@@ -135,10 +137,6 @@ class Direction:
         self.state = State.COPYING
 
     def __repr__(self) -> str:
-        return f"<Direction {self.describe()}>"
-
-    def describe(self) -> str:
-        """For people."""
         ends = " to ".join(join_host_port(*end.peer_address) for end in (self.source, self.sink))
         return f"{ends} {self.state.value}{f' {self._pipe}' if self._pipe else ''}"
 
@@ -247,8 +245,7 @@ class Direction:
                 pipe.drain(sink_fd)
             except OSError as e:
                 broke = e
-                break
-            if pipe.held:
+            if pipe.held or count < AGAIN:
                 break
         source.bytes_in += moved
         sink.bytes_out += moved - pipe.held
@@ -273,7 +270,6 @@ class Direction:
         self.source.pauseProducing()
         self.sink.doWrite = self._drain  # type: ignore[method-assign]
         self.sink.startWriting()
-        splice.push(self.sink.socket)
 
     def _drain(self) -> Any:
         """Stands in for the sink's C{doWrite}, while a pipe holds what it has to take first."""
@@ -285,7 +281,6 @@ class Direction:
         except OSError as e:
             return sink._lost(e)
         if pipe.held:
-            splice.push(sink.socket)
             return None
         self._pipe = None
         self._pipes.give(pipe)

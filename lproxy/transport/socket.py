@@ -241,7 +241,17 @@ class Stream(tcp.Connection):
             self._counter.close(self, self.reactor.seconds())
         if self.on_close is not None:
             self.on_close(self)
-        super().connectionLost(reason)
+        self.disconnected = 1
+        self.connected = 0
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            producer.stopProducing()
+        self.reactor.forget(self)
+        # stock code asks the reason, which is a string comparison for every class that it derives from
+        self._closeSocket(not self._aborting)
+        protocol = self.protocol
+        del self.protocol, self.socket, self.fileno
+        protocol.connectionLost(reason)
 
     # addresses
 

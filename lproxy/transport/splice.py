@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 
 try:
     import fcntl
@@ -129,19 +128,6 @@ class Pipes:
             pipe.close()
         else:
             self.free.append(pipe)
-
-
-def push(sock: socket.socket) -> None:
-    """
-    Have a TCP socket that takes no more send what it took.
-
-    Linux splices all but the last of a pipe's pieces with MSG_MORE. Where the send buffer is smaller than a segment
-    (loopback: 64 KiB) that holds back all there is in it, for 200 ms each time; to set TCP_NODELAY again lets it go.
-    """
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError:
-        pass  # no TCP, or broken: write says so
 
 
 def unsupported(error: OSError) -> bool:

@@ -27,6 +27,8 @@ from lproxy.transport.relay import NEVER, Relay, State, relay
 from lproxy.transport.socket import Stream
 
 MIB = 1 << 20
+#: a few KiB would be less than a segment of the loopback device, for which TCP waits 200 ms each time
+KERNEL_BUFFER = 32768
 
 
 class CountingHub(Hub):
@@ -134,7 +136,7 @@ class RelayMixin:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for C{condition}; trial's timeout is its bound."""
         while not condition():
-            await deferLater(reactor, 0.002)
+            await deferLater(reactor, 0.0005)
 
     def pair(self, kernel_buffer: int = 0) -> tuple[Stream, Stream]:
         here, there = connection(self.hub, self.outside, kernel_buffer)
@@ -201,7 +203,7 @@ class RelayMixin:
 
     async def test_small_kernel_buffers(self) -> None:
         """Sinks that take little at a time get everything in order."""
-        self.connect(kernel_buffer=8192)
+        self.connect(kernel_buffer=KERNEL_BUFFER)
         self.join()
         there, back = random.randbytes(MIB + 7), random.randbytes(MIB + 11)
         self.client.stream.write(there)
@@ -225,7 +227,7 @@ class RelayMixin:
 
     async def test_prefix(self) -> None:
         """What was written to a connection before is sent before, though its kernel did not take it at once."""
-        self.connect(kernel_buffer=8192)
+        self.connect(kernel_buffer=KERNEL_BUFFER)
         prefix, rest = random.randbytes(MIB), random.randbytes(MIB)
         self.client.stream.write(rest)
         self.b.write(prefix)
@@ -278,7 +280,7 @@ class RelayMixin:
 
     async def test_end_of_blocked(self) -> None:
         """An end of file behind bytes that nobody takes waits for them."""
-        self.connect(kernel_buffer=8192)
+        self.connect(kernel_buffer=KERNEL_BUFFER)
         joined = self.join()
         await self.warm(joined)
         sent = await self.block(joined)
@@ -307,7 +309,7 @@ class RelayMixin:
     async def test_reset_while_blocked(self) -> None:
         """A reset is noticed on either side of a direction that moves nothing."""
         for who in (0, 1):
-            self.connect(kernel_buffer=8192)
+            self.connect(kernel_buffer=KERNEL_BUFFER)
             joined = self.join()
             await self.warm(joined)
             await self.block(joined)
@@ -336,7 +338,7 @@ class RelayMixin:
     async def test_abort(self) -> None:
         """Aborting ends it in each state: fresh, moving, half-closed, blocked, and once it has ended."""
         for number, state in enumerate(("fresh", "warm", "half", "blocked", "ended"), 1):
-            self.connect(kernel_buffer=8192)
+            self.connect(kernel_buffer=KERNEL_BUFFER)
             joined = self.join()
             if state != "fresh":
                 await self.warm(joined)
@@ -356,7 +358,7 @@ class RelayMixin:
     async def test_abort_stream(self) -> None:
         """Whoever aborts one of the connections, as at the end of draining, ends the other, too."""
         for number, which in enumerate(("a", "b"), 1):
-            self.connect(kernel_buffer=8192)
+            self.connect(kernel_buffer=KERNEL_BUFFER)
             joined = self.join()
             await self.warm(joined)
             await self.block(joined)
@@ -378,7 +380,7 @@ class RelayMixin:
 
     async def test_blocked_is_bounded_and_idle(self) -> None:
         """A side that does not read has the other wait, holds little memory, and wakes nobody."""
-        self.connect(kernel_buffer=8192)
+        self.connect(kernel_buffer=KERNEL_BUFFER)
         joined = self.join()
         await self.warm(joined)
         sent = await self.block(joined)
@@ -391,7 +393,8 @@ class RelayMixin:
         # the sender ends, too: the state in which an endless hang-up would spin
         self.client.stream.loseWriteConnection()
         await deferLater(reactor, 0.2)
-        self.assertLessEqual(self.hub.wakes - wakes, 2)
+        # the kernel's last buffers may yet move; a spin would be thousands
+        self.assertLessEqual(self.hub.wakes - wakes, 20)
         # the other direction is not concerned
         self.server.stream.write(b"hello")
         await self.until(lambda: self.client.heard == b"hello")
@@ -401,7 +404,7 @@ class RelayMixin:
 
     async def test_hang_up_does_not_spin(self) -> None:
         """A paused connection of which both sides said their end is a hang-up for ever, and wakes nobody."""
-        self.connect(kernel_buffer=8192)
+        self.connect(kernel_buffer=KERNEL_BUFFER)
         joined = self.join()
         await self.warm(joined)
         self.server.stream.loseWriteConnection()
@@ -411,7 +414,7 @@ class RelayMixin:
         await deferLater(reactor, 0.05)
         wakes = self.hub.wakes
         await deferLater(reactor, 0.2)
-        self.assertLessEqual(self.hub.wakes - wakes, 1)
+        self.assertLessEqual(self.hub.wakes - wakes, 20)
         self.server.stream.resumeProducing()
         await self.until(lambda: self.done == 1)
         await self.until(lambda: self.server.eof)

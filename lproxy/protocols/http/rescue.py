@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from twisted.python.failure import Failure
 
-from lproxy.discover.dns import ResolveFailed
+from lproxy.discover.host import ResolveFailed
 from lproxy.discover.literal import NoRoute
 from lproxy.errors import explain, one_line
 from lproxy.protocols.http.client import BadResponse, UpstreamLost

@@ -1,0 +1,30 @@
+# -*- test-case-name: tests.test_components -*-
+"""
+What a test needs that may not be there: programs, root, a kernel that permits.
+
+On a developer's machine such a test is skipped, and says why. With C{LPROXY_DENY_WARNINGS} set, as C{.ci/run} sets it,
+it fails: there everything is there, or CI is broken.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import NoReturn
+from unittest import SkipTest
+
+
+def missing(reason: str) -> NoReturn:
+    """The running test cannot be run here, for C{reason}."""
+    if os.environ.get("LPROXY_DENY_WARNINGS"):
+        raise AssertionError(f"cannot be skipped with LPROXY_DENY_WARNINGS: {reason}")
+    raise SkipTest(reason)
+
+
+def require(*commands: str, root: bool = False) -> None:
+    """Go on only where all of C{commands} are installed, and we are root if C{root}."""
+    for command in commands:
+        if shutil.which(command) is None:
+            missing(f"{command} is not installed")
+    if root and os.geteuid() != 0:
+        missing("needs root")

@@ -1,0 +1,66 @@
+# -*- test-case-name: tests.discover.test_static -*-
+"""
+Tests for L{lproxy.discover.static}.
+"""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.config import Service
+from lproxy.discover.static import Static
+from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target
+from tests.discover.doubles import Elsewhere, Told
+
+SERVICES = {
+    name: Service(name, endpoints)
+    for name, endpoints in {
+        "Web.local:80": ("127.0.0.1:8081", "[::1]:8082"),
+        "db": ("10.0.0.1:5432",),
+        "localhost:8080": ("[::1]:8080",),
+    }.items()
+}
+
+
+class StaticTests(SynchronousTestCase):
+    """Services from the configuration."""
+
+    def setUp(self) -> None:
+        self.elsewhere, self.told = Elsewhere(), Told()
+        self.discover = Static(SERVICES, self.elsewhere)
+
+    def resolves(self, target: Target, *endpoints: str) -> None:
+        """C{target} is C{endpoints}, known within C{watch}, for good."""
+        watch = self.discover.watch(target, self.told)
+        self.assertEqual([sorted(endpoints)], self.told.take())
+        watch.refresh()
+        watch.close()
+        self.assertEqual(([], []), (self.told.take(), self.elsewhere.watched))
+
+    def test_authority(self) -> None:
+        """A service named like an authority serves it, the host in any case."""
+        self.resolves(Authority("web.local", 80), "127.0.0.1:8081", "[::1]:8082")
+        self.resolves(Authority("WEB.LOCAL", 80), "127.0.0.1:8081", "[::1]:8082")
+
+    def test_name(self) -> None:
+        """Any service serves its name, exactly as it is written."""
+        self.resolves(ServiceName("db"), "10.0.0.1:5432")
+        self.resolves(ServiceName("Web.local:80"), "127.0.0.1:8081", "[::1]:8082")
+
+    def test_first(self) -> None:
+        """What is configured needs no other name: even localhost can be."""
+        self.resolves(Authority("localhost", 8080), "[::1]:8080")
+
+    def test_otherwise(self) -> None:
+        """All the rest is somebody else's: another port, a word as a host, an unknown name, an address."""
+        targets = [
+            Authority("web.local", 81),
+            Authority("db", 80),
+            ServiceName("web.local:80"),
+            ServiceName("nobody"),
+            OriginalDst("10.0.0.1", 5432),
+            Endpoint("10.0.0.1", 5432),
+        ]
+        for target in targets:
+            self.assertIdentical(self.elsewhere, self.discover.watch(target, self.told))
+        self.assertEqual((targets, []), (self.elsewhere.watched, self.told.events))
