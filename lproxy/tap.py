@@ -106,9 +106,9 @@ GC_THRESHOLD = 20_000
 class _Service(Proxy):
     """The proxy under twistd, with the process for itself: problems with the machine end it with a line."""
 
-    def privilegedStartService(self) -> None:
+    def _open(self) -> None:
         try:
-            super().privilegedStartService()
+            super()._open()
         except CannotStart as e:
             print(f"lproxy: {e}", file=sys.stderr)
             raise SystemExit(1) from None
@@ -127,7 +127,7 @@ def makeService(options: Options) -> IService:
 
     proxy: Any = _Service(options.config, find(), reactor)
     signals = _Signals(proxy, reactor)
-    reactor.callWhenRunning(signals.install)  # type: ignore[attr-defined]
+    reactor.callWhenRunning(signals.install)
     level = os.environ.get("LPROXY_LOG")
     if level:
         try:

@@ -30,7 +30,7 @@ class Hello(Resource):
     isLeaf = True
 
     def __init__(self, name: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._name = name
 
     def render(self, request: Any) -> bytes:

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from twisted.internet.interfaces import IReactorTime
+
 from lproxy.config import Limits, Timeouts
 from lproxy.counters import AcquireCounter
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.interfaces import Discover
-from lproxy.transport.hub import Reactor
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything that the layers of one direction share."""
 
-    clock: Reactor
+    clock: IReactorTime
     timeouts: Timeouts
     limits: Limits
     in_flight: InFlight

@@ -5,6 +5,8 @@ The proxy as an application service: everything assembled, started and stopped i
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -31,12 +33,13 @@ from lproxy.discover.dns import Dns
 from lproxy.discover.literal import Literal
 from lproxy.discover.static import Static
 from lproxy.interfaces import Detector
-from lproxy.metrics import Metrics
+from lproxy.metrics import Labels, Metrics
 from lproxy.protocols.runtime import Runtime
 from lproxy.protocols.tcp.client import TcpClient
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.compose import find
+from lproxy.stack.failfast import FailFast
 from lproxy.stack.interfaces import Acquire, NewEndpoint
 from lproxy.stack.lock import Lock
 from lproxy.stack.router import CachedRouter
@@ -65,8 +68,8 @@ class Proxy(service.Service):
         self._hub = hub(reactor)
         self._plugins = {found.name: found.plugin for found in plugins if found.plugin is not None}
         self._found = plugins
-        self.metrics = Metrics(config.metrics, self._hub)
-        self._warn = Warn(self._hub, log)
+        self.metrics = Metrics(config.metrics, reactor)
+        self._warn = Warn(reactor, log)
         self._sessions = Sessions()
         self._in_flight = InFlight(config.limits.in_flight)
         self._limit = ConnectionLimit(config.limits.connections)
@@ -78,20 +81,23 @@ class Proxy(service.Service):
         self._listeners: list[Listener] = []
         self._edges: list[ListenerEdge] = []
         self._admin: Any = None
-        self._lag = ReactorLag(self._hub, self.metrics.lag)
+        self._lag = ReactorLag(reactor, self.metrics.lag)
         self._access: AccessLog | None = None
         self._not_ready: str | None = "starting"
-        self._gauges()
+        self.metrics.watch(self._state)
 
     # application service
 
     def privilegedStartService(self) -> None:
-        """Bind every address, or none."""
-        super().privilegedStartService()
+        """Bind every address, or none; raises L{CannotStart}."""
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
+        self._open()
+
+    def _open(self) -> None:
         bound: dict[Listen, Bound] = {}
         try:
             if self.config.access_log.path:
-                self._access = AccessLog(self.config.access_log.path, self._hub)
+                self._access = AccessLog(self.config.access_log.path, self._reactor)
             edges = {listen: self._edge(listen) for listen in self.config.listen}
             for listen in self.config.listen:
                 bound[listen] = _bound(listen.name, listen.address, self._reactor)
@@ -111,7 +117,9 @@ class Proxy(service.Service):
 
     def startService(self) -> None:
         """Accept."""
-        super().startService()
+        if not self._listeners:
+            self._open()  # twist calls no privilegedStartService
+        super().startService()  # type: ignore[no-untyped-call]
         for edge in self._edges:
             for factory in edge.factories.values():
                 factory.doStart()
@@ -129,7 +137,7 @@ class Proxy(service.Service):
 
     def stopService(self) -> Deferred[None]:
         """Stop accepting, let what is active finish for so long, then end it."""
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 
     def hurry(self) -> None:
@@ -255,7 +263,7 @@ class Proxy(service.Service):
         if acquire is None:
             timeouts = self.config.timeouts(direction)
             parts = Parts(
-                self._hub,
+                self._reactor,
                 timeouts,
                 self.config.limits,
                 self._in_flight,
@@ -279,8 +287,40 @@ class Proxy(service.Service):
         bound.release()
         log.info("admin server on http://{host}:{port}/", host=host, port=port)
 
-    def _gauges(self) -> None:
-        pass
+    def _state(self) -> Iterator[tuple[str, Labels, float]]:
+        """Samples of the families in L{lproxy.metrics.STATE}."""
+        yield "in_flight", (), self._in_flight.count
+        yield "in_flight_refused_total", (), self._in_flight.refused
+        cap = self.metrics.cap_target()
+        waiters: Counter[str] = Counter()
+        sizes: Counter[str] = Counter()
+        evictions: Counter[str] = Counter()
+        connections: Counter[str] = Counter()
+        failing: Counter[str] = Counter()
+        trips: Counter[str] = Counter()
+        for (direction, protocol), acquire in self._acquires.items():
+            waiters[direction] += find(acquire, Lock).waiting
+            cache = find(acquire, CachedRouter).cache
+            sizes[direction] += len(cache)
+            evictions[direction] += cache.evictions
+            for target, cached in cache:
+                if isinstance(cached, FailFast) and cached.trips:
+                    label = cap(str(target))
+                    failing[label] = max(failing[label], int(cached.failing))
+                    trips[label] += cached.trips
+                for endpoint in cached.describe()["endpoints"] if protocol == "http" else ():
+                    connections["active"] += endpoint["in_flight"]
+                    connections["idle"] += endpoint["idle"]
+        for family, label, values in (
+            ("lock_waiters", "direction", waiters),
+            ("service_cache_size", "direction", sizes),
+            ("service_cache_evictions_total", "direction", evictions),
+            ("failfast_state", "target", failing),
+            ("failfast_total", "target", trips),
+            ("http_upstream_connections", "state", connections),
+        ):
+            for value, n in values.items():
+                yield family, ((label, value),), n
 
 
 def _bound(name: str, address: str, reactor: Any) -> Bound:

@@ -55,7 +55,7 @@ class Sessions:
 
     def describe(self, limit: int = 1_000) -> list[dict[str, Any]]:
         """Rows of C{/connections}: the oldest C{limit}."""
-        rows = []
+        rows: list[dict[str, Any]] = []
         for session in self._live:
             if len(rows) >= limit:
                 break

@@ -130,6 +130,7 @@ async def _udp(reactor: Any, question: dns.Message, server: Server) -> dns.Messa
         port.write(question.toStr())
         return await protocol.answer
     finally:
+        protocol.answer.addErrback(lambda failure: None)  # that the port is stopped is no news now
         port.stopListening()
 
 
@@ -180,6 +181,10 @@ class Datagram(DatagramProtocol):
         """Nobody there."""
         if not self.answer.called:
             self.answer.errback(Failure(ConnectionRefusedError()))
+
+    def stopProtocol(self) -> None:
+        """Nobody there, as epoll tells it: an error is the end of a socket."""
+        self.connectionRefused()
 
 
 class Segments(Int16StringReceiver):

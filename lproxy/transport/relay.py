@@ -31,9 +31,7 @@ SPLICE_FROM = 32768
 #: as L{SPLICE_FROM}, to copy always
 NEVER = 1 << 62
 #: times that a pipe is filled in one wake-up, so that other connections have their turn
-ROUNDS = int(__import__("os").environ.get("ROUNDS","4"))
-#: TMP
-AGAIN = int(__import__("os").environ.get("AGAIN","0"))
+ROUNDS = 4
 
 
 class State(Enum):
@@ -245,7 +243,7 @@ class Direction:
                 pipe.drain(sink_fd)
             except OSError as e:
                 broke = e
-            if pipe.held or count < AGAIN:
+            if pipe.held:
                 break
         source.bytes_in += moved
         sink.bytes_out += moved - pipe.held

@@ -41,6 +41,7 @@ class FakePort:
 
     def stopListening(self) -> None:
         self.reactor.open.remove(self)
+        self.protocol.stopProtocol()
 
     def answer(self, *records: dns.RRHeader, code: int = dns.OK, **changed: Any) -> None:
         """The server answers, or somebody in its stead."""
@@ -119,12 +120,13 @@ class ResolverTests(SynchronousTestCase):
         self.successResultOf(d)
 
     def test_refused(self) -> None:
-        """Where there is no server, the next one is asked at once."""
+        """Where there is no server, the next one is asked at once, in whichever way a reactor tells it."""
         d = self.resolver.lookupAddress("web")
         for server in (FIRST, SECOND, FIRST, SECOND):
             port = self.asked(server)
-            port.protocol.connectionRefused()
-            port.protocol.connectionRefused()
+            if server is FIRST:
+                port.protocol.connectionRefused()
+            port.protocol.stopProtocol()
         self.assertIn("[fd00::53]:53: Connection was refused", str(self.failureResultOf(d, OSError).value))
 
     def test_unreachable(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.error import CannotListenError
 from twisted.names import dns
 from twisted.names.authority import FileAuthority
 from twisted.names.server import DNSServerFactory
@@ -110,9 +111,15 @@ class DnsTests(TestCase):
 
     def setUp(self) -> None:
         self.factory = Factory(authorities=[Zone()])
-        self.udp = reactor.listenUDP(0, dns.DNSDatagramProtocol(self.factory), interface="127.0.0.1")
-        self.port = self.udp.getHost().port
-        self.tcp = reactor.listenTCP(self.port, self.factory, interface="127.0.0.1")
+        while True:
+            self.tcp = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
+            self.port = self.tcp.getHost().port
+            try:
+                self.udp = reactor.listenUDP(self.port, dns.DNSDatagramProtocol(self.factory), interface="127.0.0.1")
+            except CannotListenError:
+                self.tcp.stopListening()  # free for TCP is not free for UDP
+            else:
+                break
         self.addCleanup(self.stop)
         self.watches: list[Any] = []
         self.dns = self.discover(self.port)

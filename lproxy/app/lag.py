@@ -1,0 +1,41 @@
+# -*- test-case-name: tests.app.test_lag -*-
+"""
+How late timers fire: what every connection waits while the process is busy with another.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from lproxy.counters import Histogram
+
+#: seconds between two looks
+INTERVAL = 0.1
+
+
+class ReactorLag:
+    """Sets a timer again and again and notes by how much it was missed."""
+
+    def __init__(self, clock: IReactorTime, histogram: Histogram) -> None:
+        self._clock = clock
+        self._histogram = histogram
+        self._timer: Any = None
+        self._due = 0.0
+
+    def start(self) -> None:
+        """Begin."""
+        self._due = self._clock.seconds() + INTERVAL
+        self._timer = self._clock.callLater(INTERVAL, self._fired)
+
+    def stop(self) -> None:
+        """End."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _fired(self) -> None:
+        # a clock that was set back is not a timer that was early
+        self._histogram.observe(max(0.0, self._clock.seconds() - self._due))
+        self.start()

@@ -1,0 +1,371 @@
+# -*- test-case-name: tests.test_metrics -*-
+"""
+Every metric family: names, labels, help texts, and how they are read.
+
+What is counted lives in L{lproxy.counters}, handed out here by label set; nothing on the data path knows a label. A
+series goes away when nobody holds its counter any more and it has not moved for a while. Over a label's cap, its
+value is C{other}.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
+from prometheus_client.core import Metric
+from twisted.internet.interfaces import IReactorTime
+
+import lproxy
+import twisted
+from lproxy.config import Metrics as Config
+from lproxy.counters import (
+    AcquireCounter,
+    DetectCounter,
+    Histogram,
+    HttpCounter,
+    HttpFaults,
+    TransportCounter,
+)
+
+OTHER = "other"
+#: distinct dst_addr values, and series of the transport families all together
+DST_CAP = 1_000
+TRANSPORT_CAP = 2_000
+#: samples rendered before others get a turn: some milliseconds
+SLICE = 2_000
+#: seconds by which a timer is late
+LAG_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
+Labels = tuple[tuple[str, str], ...]
+#: suffix behind the family's name, labels, value
+Sample = tuple[str, Labels, float]
+C = TypeVar("C")
+
+
+class Cap:
+    """So many distinct values of a label; further ones are L{OTHER}."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.values: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        """C{value} or C{other}."""
+        if value in self.values:
+            return value
+        if len(self.values) >= self._most:
+            return OTHER
+        self.values.add(value)
+        return value
+
+
+class Series(Generic[C]):
+    """
+    Counters by label set.
+
+    Those that moved lately are held here; the others only as long as somebody else holds them.
+    """
+
+    def __init__(self, make: Callable[[], C], mark: Callable[[C], Any]) -> None:
+        self._make = make
+        self._mark = mark
+        self._known: WeakValueDictionary[Labels, C] = WeakValueDictionary()
+        self._moving: dict[Labels, tuple[C, Any, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, labels: Labels) -> bool:
+        return labels in self._known
+
+    def get(self, labels: Labels, now: float) -> C:
+        """The counter of C{labels}."""
+        counter = self._known.get(labels)
+        if counter is None:
+            counter = self._known[labels] = self._make()
+        self._moving[labels] = (counter, self._mark(counter), now)
+        return counter
+
+    def items(self) -> list[tuple[Labels, C]]:
+        """All there are."""
+        return list(self._known.items())
+
+    def sweep(self, now: float, idle: float) -> None:
+        """Let go of what has not moved for C{idle} seconds."""
+        for labels, (counter, mark, since) in list(self._moving.items()):
+            current = self._mark(counter)
+            if current != mark:
+                self._moving[labels] = (counter, current, now)
+            elif now - since >= idle:
+                del self._moving[labels]
+
+
+class Metrics:
+    """
+    Hands out counters and renders them.
+
+    @ivar lag: how late the reactor's timers fire
+    """
+
+    def __init__(self, config: Config, clock: IReactorTime, registry: CollectorRegistry | None = None) -> None:
+        self._config = config
+        self._clock = clock
+        self._sources: list[Callable[[], Iterable[tuple[str, Labels, float]]]] = []
+        self._plugin_errors: dict[str, int] = {}
+        self._src = Cap(config.src_addr_cap)
+        self._dst = Cap(DST_CAP)
+        self._authorities = Cap(config.target_cap)
+        self._transport = Series(TransportCounter, lambda c: (c.opened, len(c.live), *c.totals()))
+        self._http = Series(HttpCounter, lambda c: (c.requests, sum(c.responses.values())))
+        self._faults = Series(HttpFaults, lambda c: (sum(c.errors.values()), sum(c.rejected.values())))
+        self._acquire = Series(AcquireCounter, lambda c: (c.ready, len(c.durations)))
+        self._detect = Series(DetectCounter, lambda c: sum(c.results.values()))
+        self._forever: list[Any] = []
+        self.lag = Histogram(LAG_SECONDS)
+        # the standard families, by the library that defines them
+        self._standard = registry or CollectorRegistry()
+        ProcessCollector(registry=self._standard)
+        GCCollector(registry=self._standard)
+
+    # what sessions and stacks count into
+
+    def transport(self, direction: str, peer: str, src_addr: str, dst_addr: str, protocol: str) -> TransportCounter:
+        """Connections with these labels. Until TLS exists, all of them are without, because it is disabled."""
+        source: Labels = ()
+        if direction == "inbound" and self._config.src_addr:
+            source = (("src_addr", self._src(src_addr)),)
+        rest: Labels = (
+            ("dst_addr", self._dst(dst_addr)),
+            ("tls", "false"),
+            ("no_tls_reason", "disabled"),
+            ("protocol", protocol),
+        )
+        first: Labels = (("direction", direction), ("peer", peer))
+        labels = first + source + rest
+        if source and labels not in self._transport and len(self._transport) >= TRANSPORT_CAP:
+            labels = (*first, ("src_addr", OTHER), *rest)
+        return self._transport.get(labels, self._clock.seconds())
+
+    def http(self, direction: str, authority: str) -> HttpCounter:
+        """Requests to C{authority}."""
+        labels = (("direction", direction), ("authority", self._authorities(authority)), ("tls", "false"))
+        return self._http.get(labels, self._clock.seconds())
+
+    def http_faults(self, direction: str) -> HttpFaults:
+        """What was answered by ourselves or refused; for good."""
+        return self._keep(self._faults.get((("direction", direction),), self._clock.seconds()))
+
+    def acquire(self, direction: str) -> AcquireCounter:
+        """One direction's acquisitions; for good."""
+        return self._keep(self._acquire.get((("direction", direction),), self._clock.seconds()))
+
+    def detect(self, listener: str) -> DetectCounter:
+        """One listener's detections; for good."""
+        return self._keep(self._detect.get((("listener", listener),), self._clock.seconds()))
+
+    def plugin_error(self, plugin: str) -> None:
+        """An exception in a protocol's code."""
+        self._plugin_errors[plugin] = self._plugin_errors.get(plugin, 0) + 1
+
+    def watch(self, source: Callable[[], Iterable[tuple[str, Labels, float]]]) -> None:
+        """Have C{source} asked, at each scrape, for family names (those of L{STATE}), labels and values."""
+        self._sources.append(source)
+
+    def cap_target(self) -> Cap:
+        """A cap for targets as labels, to be used for one scrape."""
+        return Cap(self._config.target_cap)
+
+    def _keep(self, counter: C) -> C:
+        self._forever.append(counter)
+        return counter
+
+    # how they are read
+
+    def text(self) -> Iterator[bytes]:
+        """
+        The exposition (text format 0.0.4) in pieces, between which the reactor may turn.
+        """
+        self._sweep()
+        lines: list[str] = []
+        for name, kind, help, samples in self.families():
+            lines.append(f"# HELP {name} {help}\n# TYPE {name} {kind}\n")
+            for suffix, labels, value in samples:
+                inner = ",".join([f'{key}="{_escape(text)}"' for key, text in labels])
+                lines.append(f"{name}{suffix}{inner and '{'}{inner}{inner and '}'} {_number(value)}\n")
+                if len(lines) >= SLICE:
+                    yield "".join(lines).encode()
+                    lines.clear()
+        yield "".join(lines).encode()
+        yield generate_latest(self._standard)
+
+    def collect(self) -> Iterator[Metric]:
+        """As a C{Collector} of prometheus_client, for other exporters."""
+        for name, kind, help, samples in self.families():
+            metric = Metric(name.removesuffix("_total") if kind == "counter" else name, help, kind)
+            for suffix, labels, value in samples:
+                metric.add_sample(name + suffix, dict(labels), value)
+            yield metric
+
+    def families(self) -> Iterator[tuple[str, str, str, Iterator[Sample]]]:
+        """Name, type, help and samples of each family."""
+        versions = {"version": lproxy.__version__, "python": platform.python_version(), "twisted": twisted.__version__}
+        info = tuple(versions.items())
+        yield "proxy_build_info", "gauge", "Which lproxy this is.", iter((("", info, 1.0),))
+        yield from self._transport_families()
+        yield from self._other_families()
+        state: dict[str, list[Sample]] = {}
+        for source in self._sources:
+            for name, labels, value in source():
+                state.setdefault(name, []).append(("", labels, value))
+        for name, (kind, help) in STATE.items():
+            yield name, kind, help, iter(state.get(name, ()))
+
+    def _transport_families(self) -> Iterator[tuple[str, str, str, Iterator[Sample]]]:
+        series = self._transport.items()
+
+        def each(value: Callable[[TransportCounter], float]) -> Iterator[Sample]:
+            return (("", labels, value(c)) for labels, c in series)
+
+        yield "tcp_open_total", "counter", "Connections opened.", each(lambda c: c.opened)
+        yield "tcp_open_connections", "gauge", "Connections open now.", each(lambda c: len(c.live))
+        yield "tcp_read_bytes_total", "counter", "Bytes read from the peer.", each(lambda c: c.totals()[0])
+        yield "tcp_write_bytes_total", "counter", "Bytes written to the peer.", each(lambda c: c.totals()[1])
+        closed = (("", (*labels, ("errno", e)), n) for labels, c in series for e, n in list(c.closed.items()))
+        yield "tcp_close_total", "counter", "Connections closed; errno is empty for a clean close.", closed
+        spans = (s for labels, c in series for s in _histogram(labels, c.duration))
+        yield "tcp_connection_duration_seconds", "histogram", "How long connections lasted.", spans
+
+    def _other_families(self) -> Iterator[tuple[str, str, str, Iterator[Sample]]]:
+        detect, acquire, http = self._detect.items(), self._acquire.items(), self._http.items()
+        yield (
+            "detect_total",
+            "counter",
+            "Connections by what their first bytes showed: a protocol, or why there was none.",
+            _by("result", ((labels, c.results) for labels, c in detect)),
+        )
+        yield (
+            "detect_duration_seconds",
+            "histogram",
+            "From the accept until the protocol was known.",
+            (s for labels, c in detect for s in _histogram(labels, c.duration)),
+        )
+        yield (
+            "accept_refused_total",
+            "counter",
+            "Connections closed at accept: the connection limit, or no more descriptors.",
+            _by("reason", ((labels, c.refused) for labels, c in detect)),
+        )
+        yield "acquire_total", "counter", "Acquisitions of a service, by how they ended.", _acquired(acquire)
+        yield (
+            "acquire_duration_seconds",
+            "histogram",
+            "How long acquisitions took that were not ready at once.",
+            (
+                s
+                for labels, c in acquire
+                for outcome, h in list(c.durations.items())
+                for s in _histogram((*labels, ("outcome", outcome)), h)
+            ),
+        )
+        yield "request_total", "counter", "HTTP requests.", (("", labels, c.requests) for labels, c in http)
+        yield "response_total", "counter", "HTTP answers, lproxy's own included.", _answered(http)
+        yield (
+            "response_latency_ms",
+            "histogram",
+            "From a request's head to the end of its answer.",
+            (s for labels, c in http for s in _histogram(labels, c.latency)),
+        )
+        yield (
+            "proxy_overhead_seconds",
+            "histogram",
+            "What a request spent in the proxy itself.",
+            (s for labels, c in http for s in _histogram(labels, c.overhead)),
+        )
+        faults = self._faults.items()
+        yield (
+            "http_errors_total",
+            "counter",
+            "HTTP answers that lproxy made because it could not forward.",
+            _by("reason", ((labels, c.errors) for labels, c in faults)),
+        )
+        yield (
+            "http_rejected_total",
+            "counter",
+            "Bad HTTP input, refused.",
+            _by("reason", ((labels, c.rejected) for labels, c in faults)),
+        )
+        yield (
+            "reactor_lag_seconds",
+            "histogram",
+            "How late a timer of 100 ms fires: what everything waits for a busy process.",
+            _histogram((), self.lag),
+        )
+        yield (
+            "plugin_errors_total",
+            "counter",
+            "Exceptions in the code of protocols. Each ended one connection and is in the log.",
+            (("", (("plugin", plugin),), n) for plugin, n in list(self._plugin_errors.items())),
+        )
+
+    def _sweep(self) -> None:
+        now, idle = self._clock.seconds(), self._config.idle
+        for series in (self._transport, self._http):
+            series.sweep(now, idle)
+        # places under a cap are free again when their series are gone
+        used = [dict(labels) for labels, _ in self._transport.items()]
+        self._src.values = {labels["src_addr"] for labels in used if "src_addr" in labels} - {OTHER}
+        self._dst.values = {labels["dst_addr"] for labels in used} - {OTHER}
+        self._authorities.values = {dict(labels)["authority"] for labels, _ in self._http.items()} - {OTHER}
+
+
+#: families of state that somebody else holds, see L{Metrics.watch}
+STATE = {
+    "lock_waiters": ("gauge", "Requests that stand in line for a service."),
+    "service_cache_size": ("gauge", "Services that are kept."),
+    "service_cache_evictions_total": ("counter", "Services that were let go because they were idle."),
+    "failfast_state": ("gauge", "1 where a service is so long not ready that requests fail at once."),
+    "failfast_total": ("counter", "How often a service came to that."),
+    "in_flight": ("gauge", "Requests and byte streams under way, those that wait included."),
+    "in_flight_refused_total": ("counter", "Requests refused because there were too many under way."),
+    "http_upstream_connections": ("gauge", "Connections to HTTP upstreams: active or idle."),
+}
+
+
+def _histogram(labels: Labels, histogram: Histogram) -> Iterator[Sample]:
+    total = 0
+    for bound, count in zip(histogram.bounds, histogram.counts, strict=False):
+        total += count
+        yield "_bucket", (*labels, ("le", _number(bound))), total
+    total += histogram.counts[-1]
+    yield "_bucket", (*labels, ("le", "+Inf")), total
+    yield "_sum", labels, histogram.total
+    yield "_count", labels, total
+
+
+def _by(name: str, series: Iterable[tuple[Labels, dict[str, int]]]) -> Iterator[Sample]:
+    return (("", (*labels, (name, value)), n) for labels, counts in series for value, n in list(counts.items()))
+
+
+def _acquired(series: list[tuple[Labels, AcquireCounter]]) -> Iterator[Sample]:
+    for labels, counter in series:
+        yield "", (*labels, ("outcome", "ready")), counter.ready
+        for outcome, histogram in list(counter.durations.items()):
+            yield "", (*labels, ("outcome", outcome)), sum(histogram.counts)
+
+
+def _answered(series: list[tuple[Labels, HttpCounter]]) -> Iterator[Sample]:
+    for labels, counter in series:
+        for status, n in list(counter.responses.items()):
+            classification = "failure" if status >= 500 else "success"
+            yield "", (*labels, ("classification", classification), ("status_code", str(status))), n
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
