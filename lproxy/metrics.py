@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
-from prometheus_client.core import Metric
 from twisted.internet.interfaces import IReactorTime
 
 import lproxy
 import twisted
 from lproxy.config import Metrics as Config
 from lproxy.counters import (
+    SECONDS,
     AcquireCounter,
     DetectCounter,
     Histogram,
@@ -34,15 +35,36 @@ OTHER = "other"
 #: distinct dst_addr values, and series of the transport families all together
 DST_CAP = 1_000
 TRANSPORT_CAP = 2_000
-#: samples rendered before others get a turn: some milliseconds
-SLICE = 2_000
+#: samples rendered before others get a turn: about a millisecond
+SLICE = 1_000
 #: seconds by which a timer is late
 LAG_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
 Labels = tuple[tuple[str, str], ...]
-#: suffix behind the family's name, labels, value
-Sample = tuple[str, Labels, float]
+#: suffix behind the family's name, labels as they are written, value
+Sample = tuple[str, str, float]
+Family = tuple[str, str, str, Iterator[Sample]]
 C = TypeVar("C")
+
+
+@lru_cache(8_192)
+def written(labels: Labels) -> str:
+    """Labels as the exposition has them, without the braces. A histogram writes the same ones dozens of times."""
+    return ",".join([f'{key}="{_escape(value)}"' for key, value in labels])
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _and(text: str, key: str, value: str) -> str:
+    """One label more."""
+    last = f'{key}="{_escape(value)}"'
+    return f"{text},{last}" if text else last
 
 
 class Cap:
@@ -89,9 +111,13 @@ class Series(Generic[C]):
         self._moving[labels] = (counter, self._mark(counter), now)
         return counter
 
-    def items(self) -> list[tuple[Labels, C]]:
-        """All there are."""
-        return list(self._known.items())
+    def items(self) -> list[tuple[str, C]]:
+        """All there are, with their labels as they are written."""
+        return [(written(labels), counter) for labels, counter in self._known.items()]
+
+    def labels(self) -> Iterable[Labels]:
+        """The label sets that there are."""
+        return list(self._known)
 
     def sweep(self, now: float, idle: float) -> None:
         """Let go of what has not moved for C{idle} seconds."""
@@ -193,37 +219,29 @@ class Metrics:
         for name, kind, help, samples in self.families():
             lines.append(f"# HELP {name} {help}\n# TYPE {name} {kind}\n")
             for suffix, labels, value in samples:
-                inner = ",".join([f'{key}="{_escape(text)}"' for key, text in labels])
-                lines.append(f"{name}{suffix}{inner and '{'}{inner}{inner and '}'} {_number(value)}\n")
+                inner = f"{{{labels}}}" if labels else ""
+                lines.append(f"{name}{suffix}{inner} {_number(value)}\n")
                 if len(lines) >= SLICE:
                     yield "".join(lines).encode()
                     lines.clear()
         yield "".join(lines).encode()
         yield generate_latest(self._standard)
 
-    def collect(self) -> Iterator[Metric]:
-        """As a C{Collector} of prometheus_client, for other exporters."""
-        for name, kind, help, samples in self.families():
-            metric = Metric(name.removesuffix("_total") if kind == "counter" else name, help, kind)
-            for suffix, labels, value in samples:
-                metric.add_sample(name + suffix, dict(labels), value)
-            yield metric
-
-    def families(self) -> Iterator[tuple[str, str, str, Iterator[Sample]]]:
+    def families(self) -> Iterator[Family]:
         """Name, type, help and samples of each family."""
         versions = {"version": lproxy.__version__, "python": platform.python_version(), "twisted": twisted.__version__}
-        info = tuple(versions.items())
+        info = written(tuple(versions.items()))
         yield "proxy_build_info", "gauge", "Which lproxy this is.", iter((("", info, 1.0),))
         yield from self._transport_families()
         yield from self._other_families()
         state: dict[str, list[Sample]] = {}
         for source in self._sources:
             for name, labels, value in source():
-                state.setdefault(name, []).append(("", labels, value))
+                state.setdefault(name, []).append(("", written(labels), value))
         for name, (kind, help) in STATE.items():
             yield name, kind, help, iter(state.get(name, ()))
 
-    def _transport_families(self) -> Iterator[tuple[str, str, str, Iterator[Sample]]]:
+    def _transport_families(self) -> Iterator[Family]:
         series = self._transport.items()
 
         def each(value: Callable[[TransportCounter], float]) -> Iterator[Sample]:
@@ -233,12 +251,12 @@ class Metrics:
         yield "tcp_open_connections", "gauge", "Connections open now.", each(lambda c: len(c.live))
         yield "tcp_read_bytes_total", "counter", "Bytes read from the peer.", each(lambda c: c.totals()[0])
         yield "tcp_write_bytes_total", "counter", "Bytes written to the peer.", each(lambda c: c.totals()[1])
-        closed = (("", (*labels, ("errno", e)), n) for labels, c in series for e, n in list(c.closed.items()))
+        closed = (("", _and(labels, "errno", e), n) for labels, c in series for e, n in list(c.closed.items()))
         yield "tcp_close_total", "counter", "Connections closed; errno is empty for a clean close.", closed
         spans = (s for labels, c in series for s in _histogram(labels, c.duration))
         yield "tcp_connection_duration_seconds", "histogram", "How long connections lasted.", spans
 
-    def _other_families(self) -> Iterator[tuple[str, str, str, Iterator[Sample]]]:
+    def _other_families(self) -> Iterator[Family]:
         detect, acquire, http = self._detect.items(), self._acquire.items(), self._http.items()
         yield (
             "detect_total",
@@ -262,13 +280,8 @@ class Metrics:
         yield (
             "acquire_duration_seconds",
             "histogram",
-            "How long acquisitions took that were not ready at once.",
-            (
-                s
-                for labels, c in acquire
-                for outcome, h in list(c.durations.items())
-                for s in _histogram((*labels, ("outcome", outcome)), h)
-            ),
+            "How long acquisitions took. Those that were ready at once took no time.",
+            _waited(acquire),
         )
         yield "request_total", "counter", "HTTP requests.", (("", labels, c.requests) for labels, c in http)
         yield "response_total", "counter", "HTTP answers, lproxy's own included.", _answered(http)
@@ -301,13 +314,13 @@ class Metrics:
             "reactor_lag_seconds",
             "histogram",
             "How late a timer of 100 ms fires: what everything waits for a busy process.",
-            _histogram((), self.lag),
+            _histogram("", self.lag),
         )
         yield (
             "plugin_errors_total",
             "counter",
             "Exceptions in the code of protocols. Each ended one connection and is in the log.",
-            (("", (("plugin", plugin),), n) for plugin, n in list(self._plugin_errors.items())),
+            (("", _and("", "plugin", plugin), n) for plugin, n in list(self._plugin_errors.items())),
         )
 
     def _sweep(self) -> None:
@@ -315,10 +328,10 @@ class Metrics:
         for series in (self._transport, self._http):
             series.sweep(now, idle)
         # places under a cap are free again when their series are gone
-        used = [dict(labels) for labels, _ in self._transport.items()]
+        used = [dict(labels) for labels in self._transport.labels()]
         self._src.values = {labels["src_addr"] for labels in used if "src_addr" in labels} - {OTHER}
         self._dst.values = {labels["dst_addr"] for labels in used} - {OTHER}
-        self._authorities.values = {dict(labels)["authority"] for labels, _ in self._http.items()} - {OTHER}
+        self._authorities.values = {dict(labels)["authority"] for labels in self._http.labels()} - {OTHER}
 
 
 #: families of state that somebody else holds, see L{Metrics.watch}
@@ -334,38 +347,42 @@ STATE = {
 }
 
 
-def _histogram(labels: Labels, histogram: Histogram) -> Iterator[Sample]:
+@lru_cache(64)
+def _bounds(bounds: tuple[float, ...]) -> list[str]:
+    return [f'le="{_number(bound)}"' for bound in bounds] + ['le="+Inf"']
+
+
+def _histogram(labels: str, histogram: Histogram) -> Iterator[Sample]:
     total = 0
-    for bound, count in zip(histogram.bounds, histogram.counts, strict=False):
+    for bound, count in zip(_bounds(histogram.bounds), histogram.counts, strict=True):
         total += count
-        yield "_bucket", (*labels, ("le", _number(bound))), total
-    total += histogram.counts[-1]
-    yield "_bucket", (*labels, ("le", "+Inf")), total
+        yield "_bucket", f"{labels},{bound}" if labels else bound, total
     yield "_sum", labels, histogram.total
     yield "_count", labels, total
 
 
-def _by(name: str, series: Iterable[tuple[Labels, dict[str, int]]]) -> Iterator[Sample]:
-    return (("", (*labels, (name, value)), n) for labels, counts in series for value, n in list(counts.items()))
+def _by(name: str, series: Iterable[tuple[str, dict[str, int]]]) -> Iterator[Sample]:
+    return (("", _and(labels, name, value), n) for labels, counts in series for value, n in list(counts.items()))
 
 
-def _acquired(series: list[tuple[Labels, AcquireCounter]]) -> Iterator[Sample]:
+def _acquired(series: list[tuple[str, AcquireCounter]]) -> Iterator[Sample]:
     for labels, counter in series:
-        yield "", (*labels, ("outcome", "ready")), counter.ready
+        yield "", _and(labels, "outcome", "ready"), counter.ready
         for outcome, histogram in list(counter.durations.items()):
-            yield "", (*labels, ("outcome", outcome)), sum(histogram.counts)
+            yield "", _and(labels, "outcome", outcome), sum(histogram.counts)
 
 
-def _answered(series: list[tuple[Labels, HttpCounter]]) -> Iterator[Sample]:
+def _waited(series: list[tuple[str, AcquireCounter]]) -> Iterator[Sample]:
+    for labels, counter in series:
+        ready = Histogram(SECONDS)
+        ready.counts[0] = counter.ready
+        yield from _histogram(_and(labels, "outcome", "ready"), ready)
+        for outcome, histogram in list(counter.durations.items()):
+            yield from _histogram(_and(labels, "outcome", outcome), histogram)
+
+
+def _answered(series: list[tuple[str, HttpCounter]]) -> Iterator[Sample]:
     for labels, counter in series:
         for status, n in list(counter.responses.items()):
-            classification = "failure" if status >= 500 else "success"
-            yield "", (*labels, ("classification", classification), ("status_code", str(status))), n
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
+            classified = _and(labels, "classification", "failure" if status >= 500 else "success")
+            yield "", _and(classified, "status_code", str(status)), n

@@ -202,7 +202,7 @@ class _Root(resource.Resource):
         except ValueError:
             name = ""
         if not self._known(name):
-            return _Refused(421, "this server does not answer to that Host; admin.hosts adds names")
+            return _Refused(403, "this server does not answer to that Host; admin.hosts adds names")
         if path == b"" and not request.postpath:
             return self.children[b""]
         return self.children.get(path) or _Refused(404, "no such page; / lists them")
