@@ -150,7 +150,8 @@ def values_are_plain(source: Source) -> Iterator[tuple[int, str]]:
     allowed = {"lproxy", *sys.stdlib_module_names}
     for line, name in source.imports():
         if name.split(".")[0] not in allowed and not (
-            source.module == "lproxy.interfaces" and under(name, "zope.interface", "twisted.internet.interfaces")
+            source.module == "lproxy.interfaces"
+            and under(name, "zope.interface", "twisted.internet.interfaces", "twisted.plugin")
         ):
             yield line, f"a value imports {name}; values are Python's own library alone"
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from twisted.python.modules import getModule
 
+import lproxy.plugins  # loaded, it has the places of every distribution
 from lproxy.errors import one_line
 from lproxy.interfaces import IProtocolPlugin
 
@@ -43,7 +44,7 @@ def find() -> list[Found]:
     """Every protocol, by name, and what is broken. Of two with one name the first counts, built-in ones before all."""
     found: list[Found] = []
     names: set[str] = set()
-    for module in sorted(getModule("lproxy.plugins").iterModules(), key=_order):
+    for module in sorted(getModule(lproxy.plugins.__name__).iterModules(), key=_order):
         path = module.filePath.path
         for one in _look(module, path):
             if one.plugin is not None and one.name in names:

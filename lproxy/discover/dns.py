@@ -17,7 +17,7 @@ from lproxy.stack.interfaces import Watch, Watcher
 from lproxy.target import Authority, Target
 
 from .host import Host, Means
-from .literal import NoRoute, Refused
+from .literal import Refused
 from .lookup import Lookups
 from .names import checked
 from .resolver import Resolver
@@ -53,13 +53,11 @@ class Dns:
     def watch(self, target: Target, watcher: Watcher) -> Watch:
         """Tell C{watcher} what is known of C{target}, within this call, and all that will be."""
         if not isinstance(target, Authority):
-            return Refused(watcher, NoRoute(target))
+            return Refused(watcher, target)
         try:
             name = checked(target.host)
         except ValueError as e:
-            error = NoRoute(target)
-            error.__cause__ = e
-            return Refused(watcher, error)
+            return Refused(watcher, target, e)
         host = self._hosts.get(name)
         if host is None:
             host = self._hosts[name] = Host(self._means, name, self._unwatched)

@@ -51,12 +51,13 @@ class Known:
 class Refused:
     """A L{Watch} of a target that can never be resolved. Whoever waits is told again."""
 
-    __slots__ = ("_error", "_watcher")
+    __slots__ = ("_cause", "_target", "_watcher")
 
-    def __init__(self, watcher: Watcher, error: Exception) -> None:
+    def __init__(self, watcher: Watcher, target: Target, cause: Exception | None = None) -> None:
         self._watcher: Watcher | None = watcher
-        self._error = error
-        watcher.unresolved(error)
+        self._target = target
+        self._cause = cause
+        self.refresh()
 
     def close(self) -> None:
         """Tell the watcher nothing more."""
@@ -64,8 +65,12 @@ class Refused:
 
     def refresh(self) -> None:
         """No try could end otherwise."""
-        if self._watcher is not None:
-            self._watcher.unresolved(self._error)
+        if self._watcher is None:
+            return
+        # a new one each time: an exception grows with every raise
+        error = NoRoute(self._target)
+        error.__cause__ = self._cause
+        self._watcher.unresolved(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ class Literal:
                 if address := literal(host):
                     return Known(watcher, (Endpoint(address, port),))
                 if within(host, "invalid"):
-                    return Refused(watcher, NoRoute(target))
+                    return Refused(watcher, target)
         return self.otherwise.watch(target, watcher)
 
 

@@ -96,7 +96,8 @@ class MemoryWatch:
         if self._entry.endpoints is not None:
             self._watcher.endpoints(self._entry.endpoints)
         elif self._entry.error is not None:
-            self._watcher.unresolved(self._entry.error)
+            # an exception grows with every raise
+            self._watcher.unresolved(self._entry.error.with_traceback(None))
 
     def close(self) -> None:
         """Tell the watcher nothing more."""
