@@ -89,7 +89,7 @@ class Watcher(Protocol):
         """These, and no others, serve the target from now on. May be empty."""
 
     def unresolved(self, error: Exception) -> None:
-        """There has never been an answer and the latest try failed. Another try is under way or will be."""
+        """There is no answer, or none any more, and C{error} says why. Another try is under way or will be."""
 
 
 class Watch(Protocol):

@@ -4,7 +4,8 @@ Does a connection open with an HTTP request?
 
 Decided as early as it is certain: a registered method and what only HTTP has behind it. A request line that is
 HTTP but wrong (blanks doubled, no version) is HTTP: it has to be refused with an answer, never forwarded as bytes.
-Extension methods need the whole line. The HTTP/2 preface is told apart by its variant.
+Extension methods, in capitals, need the line as far as its version. No text that cannot become one is waited for, as
+its sender may be waiting too. The HTTP/2 preface is told apart by its variant.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ METHODS = frozenset(
     b"REPORT CHECKOUT CHECKIN UNCHECKOUT MKWORKSPACE UPDATE LABEL MERGE BASELINE-CONTROL MKACTIVITY ACL SEARCH BIND "
     b"REBIND UNBIND MKCALENDAR LINK UNLINK PURGE QUERY".split()
 )
+#: of registered methods, as far as they are spelt in another case
+PREFIXES = frozenset(method[:n] for method in METHODS for n in range(1, len(method) + 1))
 #: no method is longer than what is waited for
-METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
+METHOD = re.compile(rb"[0-9A-Za-z_\-]{1,32}")
+EXTENSION = re.compile(rb"[A-Z][0-9A-Z_\-]*")
 BLANKS = re.compile(rb"[ \t]+")
 #: what may follow the blanks of a registered method, where it is not a path
 SCHEMES = (b"http://", b"https://")
@@ -34,7 +38,7 @@ SCHEMES = (b"http://", b"https://")
 AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]*\]?|[A-Za-z0-9.\-]*):[0-9]")
 PART_OF_AUTHORITY = re.compile(rb"\[?[0-9A-Za-z.:\-]*\]?:?")
 #: the end of a request line
-LINE_END = re.compile(rb"HTTP/[0-9](?:\.[0-9])?[ \t]*\r?")
+VERSION = re.compile(rb"HTTP/[0-9](?:\.[0-9])?")
 
 
 def detect(prefix: bytes) -> Verdict:
@@ -52,6 +56,8 @@ def detect(prefix: bytes) -> Verdict:
     if match is None:
         return NoMatch()
     method = match[0]
+    if not EXTENSION.fullmatch(method) and method.upper() not in PREFIXES:
+        return NoMatch()
     after = rest[len(method) :]
     if not after:
         return NeedMore(len(prefix) + 1)
@@ -82,8 +88,11 @@ def detect(prefix: bytes) -> Verdict:
 def _whole_line(prefix: bytes, after_method: bytes) -> Verdict:
     """Only the version at its end tells."""
     line, newline, _ = after_method.partition(b"\n")
+    words = line.removesuffix(b"\r").split()
+    if b"\0" in line or len(words) > 2:
+        return NoMatch()
     if newline:
-        return HTTP1 if LINE_END.fullmatch(re.split(rb"[ \t]", line.strip(b" \t\r"))[-1]) else NoMatch()
-    if b"\0" in line:
+        return HTTP1 if len(words) == 2 and VERSION.fullmatch(words[1]) else NoMatch()
+    if len(words) == 2 and not b"HTTP/".startswith(words[1][:5]):
         return NoMatch()
     return NeedMore(len(prefix) + 1)
