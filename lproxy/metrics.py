@@ -5,15 +5,19 @@ Every metric family: names, labels, help texts, and how they are read.
 What is counted lives in L{lproxy.counters}, handed out here by label set; nothing on the data path knows a label. A
 series goes away when nobody holds its counter any more and it has not moved for a while. Over a label's cap, its
 value is C{other}.
+
+Over 300 lines: the families stand together, to be compared with the page that lists them.
 """
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Generic, TypeVar
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
 from twisted.internet.interfaces import IReactorTime
@@ -35,6 +39,8 @@ OTHER = "other"
 #: distinct dst_addr values, and series of the transport families all together
 DST_CAP = 1_000
 TRANSPORT_CAP = 2_000
+#: characters of a value that a client chose; a DNS name with its port is shorter
+LONGEST = 261
 #: samples rendered before others get a turn: about a millisecond
 SLICE = 1_000
 #: seconds by which a timer is late
@@ -47,9 +53,8 @@ Family = tuple[str, str, str, Iterator[Sample]]
 C = TypeVar("C")
 
 
-@lru_cache(8_192)
 def written(labels: Labels) -> str:
-    """Labels as the exposition has them, without the braces. A histogram writes the same ones dozens of times."""
+    """Labels as the exposition has them, without the braces."""
     return ",".join([f'{key}="{_escape(value)}"' for key, value in labels])
 
 
@@ -58,7 +63,8 @@ def _escape(value: str) -> str:
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
+    # nothing is left of an infinite value: repr() has the word for it
+    return str(int(value)) if value % 1 == 0 else repr(value)
 
 
 def _and(text: str, key: str, value: str) -> str:
@@ -68,7 +74,7 @@ def _and(text: str, key: str, value: str) -> str:
 
 
 class Cap:
-    """So many distinct values of a label; further ones are L{OTHER}."""
+    """So many distinct values of a label, none too long; further ones are L{OTHER}."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -76,6 +82,7 @@ class Cap:
 
     def __call__(self, value: str) -> str:
         """C{value} or C{other}."""
+        value = value[:LONGEST]
         if value in self.values:
             return value
         if len(self.values) >= self._most:
@@ -84,49 +91,71 @@ class Cap:
         return value
 
 
+@dataclass(slots=True, eq=False)
+class Kept(Generic[C]):
+    """One series: its labels as they are written (a scrape does so dozens of times), and when it last moved."""
+
+    text: str
+    counter: C
+    mark: Any
+    since: float
+
+    def held(self) -> bool:
+        """Whether anybody else has the counter: if not, it is gone now."""
+        counter = ref(self.counter)
+        del self.counter
+        alive = counter()
+        if alive is None:
+            return False
+        self.counter = alive
+        return True
+
+
 class Series(Generic[C]):
     """
     Counters by label set.
 
-    Those that moved lately are held here; the others only as long as somebody else holds them.
+    Each stays as long as somebody holds it, and on until it has not moved for a while.
+
+    @param mark: what of a counter changes whenever it counts, as long as nobody holds it
     """
 
     def __init__(self, make: Callable[[], C], mark: Callable[[C], Any]) -> None:
         self._make = make
         self._mark = mark
-        self._known: WeakValueDictionary[Labels, C] = WeakValueDictionary()
-        self._moving: dict[Labels, tuple[C, Any, float]] = {}
+        self._kept: dict[Labels, Kept[C]] = {}
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._kept)
 
     def __contains__(self, labels: Labels) -> bool:
-        return labels in self._known
+        return labels in self._kept
 
     def get(self, labels: Labels, now: float) -> C:
         """The counter of C{labels}."""
-        counter = self._known.get(labels)
-        if counter is None:
-            counter = self._known[labels] = self._make()
-        self._moving[labels] = (counter, self._mark(counter), now)
-        return counter
+        kept = self._kept.get(labels)
+        if kept is None:
+            counter = self._make()
+            kept = self._kept[labels] = Kept(written(labels), counter, self._mark(counter), now)
+        kept.since = now
+        return kept.counter
 
     def items(self) -> list[tuple[str, C]]:
         """All there are, with their labels as they are written."""
-        return [(written(labels), counter) for labels, counter in self._known.items()]
+        return [(kept.text, kept.counter) for kept in self._kept.values()]
 
     def labels(self) -> Iterable[Labels]:
         """The label sets that there are."""
-        return list(self._known)
+        return list(self._kept)
 
     def sweep(self, now: float, idle: float) -> None:
-        """Let go of what has not moved for C{idle} seconds."""
-        for labels, (counter, mark, since) in list(self._moving.items()):
-            current = self._mark(counter)
-            if current != mark:
-                self._moving[labels] = (counter, current, now)
-            elif now - since >= idle:
-                del self._moving[labels]
+        """Let go of what nobody holds and has not moved for C{idle} seconds."""
+        for labels, kept in list(self._kept.items()):
+            mark = self._mark(kept.counter)
+            if mark != kept.mark:
+                kept.mark, kept.since = mark, now
+            elif now - kept.since >= idle and not kept.held():
+                del self._kept[labels]
 
 
 class Metrics:
@@ -144,7 +173,8 @@ class Metrics:
         self._src = Cap(config.src_addr_cap)
         self._dst = Cap(DST_CAP)
         self._authorities = Cap(config.target_cap)
-        self._transport = Series(TransportCounter, lambda c: (c.opened, len(c.live), *c.totals()))
+        # bytes move on live connections only, which hold their counter
+        self._transport = Series(TransportCounter, lambda c: (c.opened, len(c.live)))
         self._http = Series(HttpCounter, lambda c: (c.requests, sum(c.responses.values())))
         self._faults = Series(HttpFaults, lambda c: (sum(c.errors.values()), sum(c.rejected.values())))
         self._acquire = Series(AcquireCounter, lambda c: (c.ready, len(c.durations)))
@@ -222,9 +252,9 @@ class Metrics:
                 inner = f"{{{labels}}}" if labels else ""
                 lines.append(f"{name}{suffix}{inner} {_number(value)}\n")
                 if len(lines) >= SLICE:
-                    yield "".join(lines).encode()
+                    yield "".join(lines).encode(errors="replace")
                     lines.clear()
-        yield "".join(lines).encode()
+        yield "".join(lines).encode(errors="replace")
         yield generate_latest(self._standard)
 
     def families(self) -> Iterator[Family]:
@@ -353,12 +383,12 @@ def _bounds(bounds: tuple[float, ...]) -> list[str]:
 
 
 def _histogram(labels: str, histogram: Histogram) -> Iterator[Sample]:
-    total = 0
-    for bound, count in zip(_bounds(histogram.bounds), histogram.counts, strict=True):
-        total += count
-        yield "_bucket", f"{labels},{bound}" if labels else bound, total
-    yield "_sum", labels, histogram.total
-    yield "_count", labels, total
+    # all of it as of now, even if a slice ends in between
+    counts, total = list(accumulate(histogram.counts)), histogram.total
+    for bound, count in zip(_bounds(histogram.bounds), counts, strict=True):
+        yield "_bucket", f"{labels},{bound}" if labels else bound, count
+    yield "_sum", labels, total
+    yield "_count", labels, counts[-1]
 
 
 def _by(name: str, series: Iterable[tuple[str, dict[str, int]]]) -> Iterator[Sample]:

@@ -8,6 +8,7 @@ it would have to be written somewhere, and would hide why a plugin is missing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +19,19 @@ import lproxy.plugins  # loaded, it has the places of every distribution
 from lproxy.errors import one_line
 from lproxy.interfaces import IProtocolPlugin
 
+#: what a name must be, as it stands in configuration files and metric labels
+NAME = re.compile(r"[a-z0-9_-]{1,63}")
+
+#: what a plugin's code may raise: one that calls sys.exit() must not end those who only look at it
+BROKEN = (Exception, SystemExit)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """
     One module of C{lproxy.plugins}, or one provider in it.
 
-    @ivar plugin: the provider, or C{None} for a module that is broken
+    @ivar plugin: the provider, or C{None} where it is broken
     @ivar error: what is wrong with it
     """
 
@@ -64,16 +71,83 @@ def _look(module: Any, path: str) -> Iterator[Found]:
     short = module.name.rpartition(".")[2]
     try:
         loaded = module.load()
-    except (Exception, SystemExit) as e:
-        yield Found(path, short, error=one_line(f"{type(e).__name__}: {e}"))
+    except BROKEN as e:
+        yield Found(path, short, error=_told(e))
         return
-    for value in vars(loaded).values():
-        if isinstance(value, type) or not IProtocolPlugin.providedBy(value):
-            continue
+    seen: list[Any] = []
+    kinds: list[type] = []
+    for value in list(vars(loaded).values()):
         try:
-            yield Found(path, str(value.name), str(value.version), value)
-        except Exception as e:
-            yield Found(path, short, error=one_line(f"{type(e).__name__}: {e}"))
+            if isinstance(value, type):
+                if IProtocolPlugin.implementedBy(value):
+                    kinds.append(value)
+            elif IProtocolPlugin.providedBy(value) and not any(value is one for one in seen):
+                seen.append(value)
+        except BROKEN:
+            pass  # something else that does not even want to be asked
+    for provider in seen:
+        yield _judge(provider, path, short)
+    if kinds and not seen:
+        yield Found(path, short, error=f"has the class {kinds[0].__name__} but no instance of it: nothing to use")
+
+
+def _judge(plugin: Any, path: str, short: str) -> Found:
+    """What the interface promises, held against what is there."""
+    name, version = short, ""
+    try:
+        name = _name(plugin.name)
+        version = str(plugin.version)
+        detector = plugin.detector
+        if detector is not None:
+            _callable("detector", detector)
+        _callable("configure", plugin.configure)
+        _callable("factory", plugin.factory)
+    except BROKEN as e:
+        return Found(path, name, version, error=_told(e))
+    return Found(path, name, version, plugin)
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(f"name is {name!r}; it must be lower case letters, digits, - and _")
+    return name
+
+
+def _callable(what: str, value: Any) -> None:
+    if not callable(value):
+        raise TypeError(f"{what} is {value!r}, which cannot be called")
+
+
+def _told(error: BaseException) -> str:
+    """The kind of C{error} and its text, on one line, even of one that cannot say what it is."""
+    try:
+        return one_line(f"{type(error).__name__}: {error}")
+    except Exception:
+        return type(error).__name__
+
+
+def tried(found: list[Found]) -> list[Found]:
+    """
+    C{found}, with those marked that fail when they are used in the simplest way: an empty table, not a byte yet.
+
+    Such a plugin would stop every configuration file from being read, its own users' or not.
+    """
+    return [one if one.plugin is None else _try(one) for one in found]
+
+
+def _try(one: Found) -> Found:
+    what = "configure({})"
+    try:
+        try:
+            one.plugin.configure({})
+        except ValueError:
+            pass  # it needs settings
+        what = "detector(b'')"
+        if one.plugin.detector is not None:
+            one.plugin.detector(b"")
+    except BROKEN as e:
+        return Found(one.file, one.name, one.version, error=f"{what} raised {_told(e)}")
+    return one
 
 
 def configures(found: list[Found]) -> dict[str, Callable[[dict[str, Any]], object]]:

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from twisted.application import service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.python.failure import Failure
 
@@ -32,6 +32,7 @@ from lproxy.configfile import render
 from lproxy.discover.dns import Dns
 from lproxy.discover.literal import Literal
 from lproxy.discover.static import Static
+from lproxy.errors import explain
 from lproxy.interfaces import Detector
 from lproxy.metrics import Labels, Metrics
 from lproxy.protocols.runtime import Runtime
@@ -46,6 +47,12 @@ from lproxy.stack.router import CachedRouter
 from lproxy.transport.connect import Connector
 from lproxy.transport.hub import hub
 from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
+
+
+#: seconds for connections that have said nothing yet when the proxy begins to drain: a request may be on its way
+GRACE = 1.0
+#: seconds for what was aborted to be gone; whatever does not notice must not keep the process
+LAST = 1.0
 
 
 class CannotStart(Exception):
@@ -83,6 +90,8 @@ class Proxy(service.Service):
         self._admin: Any = None
         self._lag = ReactorLag(reactor, self.metrics.lag)
         self._access: AccessLog | None = None
+        self._crashes: dict[str, str] = {}
+        self._hurry: Deferred[None] = Deferred()
         self._not_ready: str | None = "starting"
         self.metrics.watch(self._state)
 
@@ -95,17 +104,15 @@ class Proxy(service.Service):
 
     def _open(self) -> None:
         bound: dict[Listen, Bound] = {}
+        edges = {listen: self._edge(listen) for listen in self.config.listen}
         try:
-            if self.config.access_log.path:
-                self._access = AccessLog(self.config.access_log.path, self._reactor)
-            edges = {listen: self._edge(listen) for listen in self.config.listen}
             for listen in self.config.listen:
                 bound[listen] = _bound(listen.name, listen.address, self._reactor)
             admin = _bound("admin", self.config.admin.address, self._reactor) if self.config.admin.address else None
-        except (CannotStart, OSError) as e:
+        except CannotStart:
             for socket in bound.values():
                 socket.release()
-            raise CannotStart(str(e)) from e
+            raise
         for listen, socket in bound.items():
             edge = edges[listen]
             listener = Listener(socket, self._hub, self._limit, edge.accepted, edge.refused)
@@ -116,24 +123,51 @@ class Proxy(service.Service):
             self._open_admin(admin)
 
     def startService(self) -> None:
-        """Accept."""
+        """Accept; raises L{CannotStart}."""
         if not self._listeners:
             self._open()  # twist calls no privilegedStartService
+        try:
+            self._begin()
+        except CannotStart:
+            self._abandon()
+            raise
         super().startService()  # type: ignore[no-untyped-call]
-        for edge in self._edges:
-            for factory in edge.factories.values():
-                factory.doStart()
+        for found in self._found:
+            if found.error:
+                log.warn("plugin {name} is broken: {error} ({file})", name=found.name, error=found.error, file=found.file)
         for listener, listen in zip(self._listeners, self.config.listen, strict=True):
             listener.startListening()
             log.info(
                 "{name}: {direction} on {address}, target {target}",
                 name=listen.name,
                 direction=listen.direction,
-                address="{}:{}".format(*listener.address),
+                address=join_host_port(*listener.address),
                 target=listen.target,
             )
         self._lag.start()
         self._not_ready = None
+
+    def _begin(self) -> None:
+        """What can fail once privileges are shed, by the user who opens the access log again on SIGHUP."""
+        if path := self.config.access_log.path:
+            try:
+                self._access = AccessLog(path, self._reactor)
+            except OSError as e:
+                raise CannotStart(f"access_log.path: cannot write to {path}: {e.strerror}") from e
+        for listen, edge in zip(self.config.listen, self._edges, strict=True):
+            for name, factory in edge.factories.items():
+                try:
+                    factory.doStart()
+                except Exception as e:
+                    raise CannotStart(f"{listen.name}: protocol {name} cannot start: {type(e).__name__}: {e}") from e
+
+    def _abandon(self) -> None:
+        """Let go of whatever was opened."""
+        for listener in self._listeners:
+            listener.stopListening()
+        if self._admin is not None:
+            self._admin.stopListening()
+        self._close()
 
     def stopService(self) -> Deferred[None]:
         """Stop accepting, let what is active finish for so long, then end it."""
@@ -142,32 +176,43 @@ class Proxy(service.Service):
 
     def hurry(self) -> None:
         """Somebody does not want to wait for the drain."""
-        self._sessions.abort()
+        if not self._hurry.called:
+            self._hurry.callback(None)
 
     async def _stop(self) -> None:
         self._not_ready = "draining"
         for listener in self._listeners:
+            # who waits in the kernel's queue has been told that he is connected
+            before = -1
+            while before != self._limit.open:
+                before = self._limit.open
+                listener.doRead()
             listener.stopListening()
         for edge in self._edges:
-            edge.drain()
-        drained = self._sessions.drain()
-        if not drained.called:
-            log.info("draining {n} connections, {s:g} s at most", n=len(self._sessions), s=self.config.outbound.drain)
-            force = self._hub.callLater(self.config.outbound.drain, self._sessions.abort)
-            await drained
-            if force.active():
-                force.cancel()
-        for edge in self._edges:
-            for factory in edge.factories.values():
-                factory.doStop()
-        for acquire in self._acquires.values():
-            find(acquire, CachedRouter).cache.close()
-        self._lag.stop()
-        if self._access is not None:
-            self._access.close()
+            self._guarded(edge.drain)
+        await self._drain()
+        self._close()
         if self._admin is not None:
-            await self._admin.stopListening()
+            await maybeDeferred(self._admin.stopListening)
 
+    async def _drain(self) -> None:
+        """Until nobody is left, or it takes too long, or somebody is in a hurry."""
+        seconds = max(self.config.timeouts(listen.direction).drain for listen in self.config.listen)
+        clock = self._hub
+        end = clock.seconds() + seconds
+        drained = self._drain_sessions()
+        if self._limit.open:
+            log.info("draining {n} connections, {s:g} s at most", n=self._limit.open, s=seconds)
+            # not all that is open is a session yet
+            await self._until(drained, min(GRACE, seconds), self._limit.open > len(self._sessions))
+            drained = self._drain_sessions()
+            await self._until(drained, end - clock.seconds(), False)
+        if len(self._sessions):
+            log.info("{n} connections are cut off", n=len(self._sessions))
+            self._guarded(self._sessions.abort)
+            drained = self._drain_sessions()
+            self._hurry = Deferred()
+            await self._until(drained, LAST, False)
     # what the admin server shows and does
 
     def ready(self) -> str | None:

@@ -69,7 +69,6 @@ class Balance:
         self._list: list[Member] = []
         self._gone: list[EndpointService] = []  # removed, with leases still out
         self._waiting: list[Deferred[None]] = []
-        self._connecting = 0
         self._error: Exception | None = None
         self._watch = discover.watch(target, self)
 
@@ -101,6 +100,8 @@ class Balance:
     def _wake(self, error: Exception | None) -> None:
         waiting, self._waiting = self._waiting, []
         for d in waiting:
+            if d.called:
+                continue  # one that was told may cancel others
             if error is None:
                 d.callback(None)
             else:
@@ -128,19 +129,13 @@ class Balance:
             return Deferred.fromCoroutine(self._acquire())
         # by far the most services have one endpoint: no coroutine to choose it
         member = members[0]
-        self._connecting += 1
         return member.service.acquire().addCallbacks(
             self._connected, self._only_failed, callbackArgs=(member,), errbackArgs=(member,)
         )
 
-    def busy(self) -> bool:
-        """Whether a lease is out on any endpoint, or somebody waits."""
-        return bool(
-            self._waiting
-            or self._connecting
-            or any(m.service.load for m in self._list)
-            or any(s.load for s in self._gone)
-        )
+    def busy(self) -> int:
+        """How many leases are out on any endpoint, or waited for."""
+        return len(self._waiting) + sum(m.service.load for m in self._list) + sum(s.load for s in self._gone)
 
     def close(self) -> None:
         """End the watch and every endpoint's idle connections."""
@@ -166,39 +161,35 @@ class Balance:
 
     async def _acquire(self) -> Lease:
         await self._some_endpoints()
-        untried = list(self._list)
-        tried = 0
+        tried: set[Member] = set()
+        untried = self._list
         while True:
             member = untried[0] if len(untried) == 1 else self._pick(self._rested(untried))
-            tried += 1
-            self._connecting += 1
+            tried.add(member)
             try:
                 lease = await member.service.acquire()
-            except CancelledError as e:
-                self._connecting -= 1
-                raise self._gave_up_on(member) from e
+            except CancelledError:
+                raise self._gave_up_on(member) from None
             except ProxyError as e:
-                self._connecting -= 1
                 self._failed(member, e)
-                untried.remove(member)
+                # of those that there are now: some may have gone or come meanwhile
+                untried = [member for member in self._list if member not in tried]
                 if not untried:
-                    if tried == 1:
+                    if len(tried) == 1:
                         raise
-                    raise NoEndpointReady(self._target, tried) from e
+                    raise NoEndpointReady(self._target, len(tried)) from e
             else:
                 return self._connected(lease, member)
 
     def _connected(self, lease: Lease, member: Member) -> Lease:
-        self._connecting -= 1
         member.failures = 0
         member.retry_at = 0.0
         return lease
 
     def _only_failed(self, failure: Failure, member: Member) -> Failure:
-        self._connecting -= 1
         error = failure.value
         if isinstance(error, CancelledError):
-            raise self._gave_up_on(member) from error
+            raise self._gave_up_on(member) from None
         if isinstance(error, ProxyError):
             self._failed(member, error)
         return failure

@@ -16,7 +16,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 
 from lproxy.errors import ProxyError
-from lproxy.stack.interfaces import Service
+from lproxy.stack.interfaces import NewService, Service
 from lproxy.target import Target
 
 
@@ -70,17 +70,18 @@ class Cache:
     def __iter__(self) -> Iterator[tuple[Target, Service]]:
         return ((target, entry.service) for target, entry in self.entries.items())
 
-    def add(self, target: Target, service: Service) -> None:
+    def add(self, target: Target, new_service: NewService) -> Entry:
         """
-        Keep C{service}.
+        Make a service, and keep it.
 
-        @raise CacheFull: there is no room and nothing idle to evict
+        @raise CacheFull: there is no room and nothing idle to evict; nothing was made
         """
         if len(self.entries) >= self._capacity:
             self._make_room(target)
-        self.entries[target] = Entry(service, self._clock.seconds())
+        entry = self.entries[target] = Entry(new_service(target), self._clock.seconds())
         if self._sweeper is None:
             self._schedule()
+        return entry
 
     def close(self) -> None:
         """Let go of everything."""

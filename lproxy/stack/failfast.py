@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -54,9 +54,11 @@ class FailFast:
         self._clock = clock
         self._backoff = backoff
         self._waiting: dict[Deferred[Lease], Deferred[Lease]] = {}
-        self._waited = 0.0  # seconds spent waiting since it was last ready
-        self._since = 0.0  # since when somebody waits
+        self._waited = 0.0  # seconds spent waiting since it was last ready, up to...
+        self._since = 0.0  # ...since when somebody waits
+        self._doubted = False  # whether either counts
         self._timer: Any = None
+        self._timed = 0.0  # the C{_since} that the timer was set for
         self._probe: Any = None  # the probe's Deferred, or the timer to the next one
         self._attempts = 0
         self._last_error: BaseException | None = None
@@ -68,8 +70,8 @@ class FailFast:
         if self.failing:
             return None
         lease = self._inner.try_acquire()
-        if lease is not None and self._waited:
-            self._waited = 0.0
+        if lease is not None and self._doubted:
+            self._was_ready()
         return lease
 
     def acquire(self) -> Deferred[Lease]:
@@ -83,15 +85,16 @@ class FailFast:
             # nobody waited, so that there is nothing to time
             return inner.addCallbacks(self._at_once, self._not_at_once)
         if not self._waiting:
-            self._since = self._clock.seconds()
-            self._timer = self._clock.callLater(max(0.0, self._period - self._waited), self._trip)
+            self._doubted = True
+            self._since = self._timed = self._clock.seconds()
+            self._timer = self._clock.callLater(max(0.0, self._period - self._waited), self._expired)
         self._waiting[caller] = inner
         inner.addCallbacks(self._ready, self._unready, callbackArgs=(caller,), errbackArgs=(caller,))
         return caller
 
-    def busy(self) -> bool:
-        """Whether somebody uses it or waits."""
-        return bool(self._waiting) or self._inner.busy()
+    def busy(self) -> int:
+        """How many use it or wait. A probe, which may wait for ever, is nobody's."""
+        return self._inner.busy() - isinstance(self._probe, Deferred)
 
     def close(self) -> None:
         """Stop probing, let go of what is inside."""
@@ -106,7 +109,7 @@ class FailFast:
         return {**state, **error, **self._inner.describe()}
 
     def _at_once(self, lease: Lease) -> Lease:
-        self._waited = 0.0
+        self._was_ready()
         return lease
 
     def _not_at_once(self, failure: Failure) -> Failure:
@@ -118,8 +121,11 @@ class FailFast:
             lease.close()  # it arrived while the trip cancelled it
             return
         self._ended(caller)
-        self._waited = 0.0
-        caller.callback(lease)
+        self._was_ready()
+        if caller.called:
+            lease.close()  # cancelled, and what is inside had it all the same
+        else:
+            caller.callback(lease)
 
     def _unready(self, failure: Failure, caller: Deferred[Lease]) -> None:
         if caller not in self._waiting:
@@ -127,7 +133,8 @@ class FailFast:
         if not failure.check(CancelledError):
             self._last_error = failure.value
         self._ended(caller)
-        caller.errback(failure)
+        if not caller.called:
+            caller.errback(failure)
         if self._waited >= self._period and not self.failing:
             self._trip()
 
@@ -136,6 +143,12 @@ class FailFast:
         if not self._waiting:
             self._waited += self._clock.seconds() - self._since
             self._stop_timer()
+
+    def _was_ready(self) -> None:
+        """Those who still wait begin anew."""
+        self._waited = 0.0
+        self._since = self._clock.seconds()
+        self._doubted = bool(self._waiting)
 
     def _cancelled(self, caller: Deferred[Lease]) -> None:
         inner = self._waiting.get(caller)
@@ -149,6 +162,15 @@ class FailFast:
 
     # failing, and back
 
+    def _expired(self) -> None:
+        if self._since == self._timed:
+            self._trip()
+            return
+        # it was ready in between, which is frequent: cheaper to look at that here than to set the timer each time
+        self._timed = self._since
+        left = self._since + self._period - self._clock.seconds()
+        self._timer = self._clock.callLater(max(0.0, left), self._expired)
+
     def _trip(self) -> None:
         self._stop_timer()
         self.failing = True
@@ -157,18 +179,19 @@ class FailFast:
         waiting, self._waiting = self._waiting, {}
         for caller, inner in waiting.items():
             inner.cancel()
-            caller.errback(self._failure())
+            if not caller.called:  # one that was told may cancel others
+                caller.errback(self._failure())
         self._try_again()
 
     def _try_again(self) -> None:
-        self._probe = probe = self._inner.acquire()
+        self._probe = probe = maybeDeferred(self._inner.acquire)
         probe.addCallbacks(self._recovered, self._still_failing)
 
     def _recovered(self, lease: Lease) -> None:
         # unused: what was connected for it is there for the next request
         lease.close()
         self._probe = None
-        self._waited = 0.0
+        self._was_ready()
         self.failing = False
 
     def _still_failing(self, failure: Failure) -> None:

@@ -60,8 +60,8 @@ class Service(Protocol):
     def acquire(self) -> Deferred[Lease]:
         """As L{Acquire.acquire}, for this service's target."""
 
-    def busy(self) -> bool:
-        """Whether a lease is out or somebody waits for one: such a service is not evicted."""
+    def busy(self) -> int:
+        """How many leases are out or waited for: while there are any, the service is not evicted."""
 
     def close(self) -> None:
         """Let go of everything that is held: idle connections, watches, timers. Leases that are out live on."""
@@ -73,7 +73,7 @@ class Service(Protocol):
 class EndpointService(Service, Protocol):
     """A service of a single endpoint, with what a balancer chooses by."""
 
-    #: leases that are out at this moment
+    #: leases that are out, or being acquired, at this moment
     load: int
 
 

@@ -128,9 +128,10 @@ class Lock:
         if line is None:
             return
         if caller in line.waiting:
+            ahead = len(line.turns) + next(i for i, waiter in enumerate(line.waiting) if waiter is caller)
             # unlinked before it fires, so that it can never be granted
             del line.waiting[caller]
-            caller.errback(WaitedInLine(f"waiting in line behind {len(line.waiting) + len(line.turns)} others"))
+            caller.errback(WaitedInLine(f"waiting in line behind {ahead} others"))
         elif (turn := line.turns.get(caller)) is not None and turn.inner is not None:
             turn.inner.cancel()
 
@@ -165,7 +166,11 @@ class Lock:
 
     def _granted(self, lease: Lease, target: Target, line: _Line, turn: _Turn) -> None:
         turn.inner = None
-        turn.caller.callback(_HeldLease(lease, self, target, line, turn))
+        held = _HeldLease(lease, self, target, line, turn)
+        if turn.caller.called:
+            held.close()  # cancelled, and what is below had it all the same
+        else:
+            turn.caller.callback(held)
 
     def _failed(self, failure: Failure, target: Target, line: _Line, turn: _Turn) -> None:
         turn.inner = None
@@ -175,7 +180,8 @@ class Lock:
             concerned.extend(line.waiting)
             line.waiting.clear()
         for caller in concerned:
-            caller.errback(failure)
+            if not caller.called:  # one that was told may cancel others
+                caller.errback(failure)
         self._advance(target, line)
 
 

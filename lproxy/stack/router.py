@@ -42,12 +42,11 @@ class CachedRouter:
         entry = self._entries.get(target)
         if entry is None:
             try:
-                self.cache.add(target, self._new_service(target))
+                entry = self.cache.add(target, self._new_service)
             except CacheFull:
                 failed: Deferred[Lease] = Deferred()
                 failed.errback(Failure())
                 return failed
-            entry = self._entries[target]
         entry.used = True
         return entry.service.acquire()
 
