@@ -9,7 +9,7 @@ import argparse
 import sys
 
 import lproxy
-from lproxy.app.plugins import find
+from lproxy.app.plugins import find, tried
 from lproxy.tap import read, report
 
 
@@ -23,7 +23,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 def plugins(arguments: argparse.Namespace) -> int:
     """List the protocols there are; C{1} if one is broken."""
-    found = find()
+    found = tried(find())
     for one in found:
         print(f"{one.name:<16} {one.version or '-':<10} {one.file}")
         if one.error:

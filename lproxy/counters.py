@@ -32,7 +32,9 @@ class Histogram:
     def observe(self, value: float) -> None:
         """Count one value, in the unit of the bounds."""
         self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+        # negative is a time by a clock that was set back meanwhile: as good as none, and a sum never falls
+        if value > 0.0:
+            self.total += value
 
 
 class Metered(Protocol):

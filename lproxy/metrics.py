@@ -12,6 +12,7 @@ Over 300 lines: the families stand together, to be compared with the page that l
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,8 +37,9 @@ from lproxy.counters import (
 )
 
 OTHER = "other"
-#: distinct dst_addr values, and series of the transport families all together
+#: distinct dst_addr values
 DST_CAP = 1_000
+#: from so many transport series on, new ones have src_addr C{other}; from twice as many, dst_addr as well
 TRANSPORT_CAP = 2_000
 #: characters of a value that a client chose; a DNS name with its port is shorter
 LONGEST = 261
@@ -202,7 +204,10 @@ class Metrics:
         first: Labels = (("direction", direction), ("peer", peer))
         labels = first + source + rest
         if source and labels not in self._transport and len(self._transport) >= TRANSPORT_CAP:
-            labels = (*first, ("src_addr", OTHER), *rest)
+            source = (("src_addr", OTHER),)
+            labels = first + source + rest
+        if labels not in self._transport and len(self._transport) >= 2 * TRANSPORT_CAP:
+            labels = (*first, *source, ("dst_addr", OTHER), *rest[1:])
         return self._transport.get(labels, self._clock.seconds())
 
     def http(self, direction: str, authority: str) -> HttpCounter:
@@ -277,10 +282,25 @@ class Metrics:
         def each(value: Callable[[TransportCounter], float]) -> Iterator[Sample]:
             return (("", labels, value(c)) for labels, c in series)
 
-        yield "tcp_open_total", "counter", "Connections opened.", each(lambda c: c.opened)
+        yield (
+            "tcp_open_total",
+            "counter",
+            "Connections: accepted ones are peer src, those to upstreams dst.",
+            each(lambda c: c.opened),
+        )
         yield "tcp_open_connections", "gauge", "Connections open now.", each(lambda c: len(c.live))
-        yield "tcp_read_bytes_total", "counter", "Bytes read from the peer.", each(lambda c: c.totals()[0])
-        yield "tcp_write_bytes_total", "counter", "Bytes written to the peer.", each(lambda c: c.totals()[1])
+        yield (
+            "tcp_read_bytes_total",
+            "counter",
+            "Bytes read from the peer, those of connections still open included.",
+            each(lambda c: c.totals()[0]),
+        )
+        yield (
+            "tcp_write_bytes_total",
+            "counter",
+            "Bytes written to the peer, those of connections still open included.",
+            each(lambda c: c.totals()[1]),
+        )
         closed = (("", _and(labels, "errno", e), n) for labels, c in series for e, n in list(c.closed.items()))
         yield "tcp_close_total", "counter", "Connections closed; errno is empty for a clean close.", closed
         spans = (s for labels, c in series for s in _histogram(labels, c.duration))
@@ -313,7 +333,12 @@ class Metrics:
             "How long acquisitions took. Those that were ready at once took no time.",
             _waited(acquire),
         )
-        yield "request_total", "counter", "HTTP requests.", (("", labels, c.requests) for labels, c in http)
+        yield (
+            "request_total",
+            "counter",
+            "HTTP requests, answered or not.",
+            (("", labels, c.requests) for labels, c in http),
+        )
         yield "response_total", "counter", "HTTP answers, lproxy's own included.", _answered(http)
         yield (
             "response_latency_ms",
@@ -332,13 +357,13 @@ class Metrics:
             "http_errors_total",
             "counter",
             "HTTP answers that lproxy made because it could not forward.",
-            _by("reason", ((labels, c.errors) for labels, c in faults)),
+            _by("reason", (("", _sum(c.errors for _, c in faults)),)),
         )
         yield (
             "http_rejected_total",
             "counter",
             "Bad HTTP input, refused.",
-            _by("reason", ((labels, c.rejected) for labels, c in faults)),
+            _by("reason", (("", _sum(c.rejected for _, c in faults)),)),
         )
         yield (
             "reactor_lag_seconds",
@@ -393,6 +418,13 @@ def _histogram(labels: str, histogram: Histogram) -> Iterator[Sample]:
 
 def _by(name: str, series: Iterable[tuple[str, dict[str, int]]]) -> Iterator[Sample]:
     return (("", _and(labels, name, value), n) for labels, counts in series for value, n in list(counts.items()))
+
+
+def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return total
 
 
 def _acquired(series: list[tuple[str, AcquireCounter]]) -> Iterator[Sample]:

@@ -9,17 +9,21 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from twisted.application.service import IService
 from twisted.python import usage
 
-from lproxy.app.plugins import configures, find
+from lproxy.app.log import log, set_level
+from lproxy.app.plugins import Found, configures, find, tried
 from lproxy.app.service import CannotStart, Proxy
 from lproxy.config import Config
 from lproxy.configfile import Loaded, load, load_file
 
 ERRORS, WARNINGS = 2, 1
+CANNOT_START = 1
 
 
 def report(loaded: Loaded) -> int:
@@ -35,10 +39,23 @@ def report(loaded: Loaded) -> int:
     return WARNINGS if loaded.problems else 0
 
 
-def read(path: str | None) -> Loaded:
-    """The configuration in the file at C{path}, or the embedded defaults."""
-    plugins = configures(find())
-    return load("", "defaults", plugins) if path is None else load_file(path, plugins)
+def read(path: str | None, found: list[Found] | None = None) -> Loaded:
+    """
+    The configuration in the file at C{path}, or the embedded defaults.
+
+    @param found: the plugins; those of L{plugins} otherwise
+    """
+    configure = configures(plugins() if found is None else found)
+    return load("", "defaults", configure) if path is None else load_file(path, configure)
+
+
+def plugins() -> list[Found]:
+    """Every protocol; on standard error, what is broken."""
+    found = tried(find())
+    for one in found:
+        if one.error:
+            print(f"lproxy: plugin {one.name} is broken: {one.error} ({one.file})", file=sys.stderr)
+    return found
 
 
 class Options(usage.Options):
@@ -50,22 +67,28 @@ class Options(usage.Options):
     optFlags = [["check", None, "check the configuration, say what is wrong with it, and exit: 0, 1 (warnings) or 2"]]
 
     config: Config
+    found: list[Found]
 
     def postOptions(self) -> None:
-        """
-        Read the file now, before anything is started.
-
-        @raise UsageError: it has errors; they are on standard error already
-        """
-        loaded = read(self["config"])
+        """Read the file now, before anything is started. What is wrong with it goes to standard error."""
+        self.found = plugins()
+        loaded = read(self["config"], self.found)
         status = report(loaded)
         if self["check"]:
             if not status:
                 print(f"{self['config'] or 'defaults'}: no problem found")
             sys.exit(status)
         if loaded.config is None:
-            raise usage.UsageError(f"{self['config']}: not started")
+            # no UsageError: pages of options would follow, and the options are right
+            print(f"lproxy: {self['config'] or 'defaults'}: not started", file=sys.stderr)
+            sys.exit(status)
         self.config = loaded.config
+        if level := os.environ.get("LPROXY_LOG"):
+            try:
+                set_level(level)
+            except ValueError as e:
+                print(f"lproxy: LPROXY_LOG: {e}", file=sys.stderr)
+                sys.exit(CANNOT_START)
 
 
 class _Signals:
@@ -77,26 +100,14 @@ class _Signals:
     def __init__(self, proxy: Proxy, reactor: Any) -> None:
         self._proxy = proxy
         self._reactor = reactor
-        self._seen = False
 
     def install(self) -> None:
         """Take the place of the reactor's own handlers, where it has any."""
         if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, None):
             return  # embedded in something that handles signals itself, or not at all
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._end)
+            signal.signal(number, lambda number, frame: self._reactor.callFromThread(self._proxy.end))
         signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._proxy.reopen))
-
-    def _end(self, number: int, frame: Any) -> None:
-        if self._seen:
-            self._reactor.callFromThread(self._proxy.hurry)
-        else:
-            self._seen = True
-            self._reactor.callFromThread(self._stop)
-
-    def _stop(self) -> None:
-        if self._reactor.running:
-            self._reactor.stop()
 
 
 #: objects allocated before the collector looks at the youngest: what requests leave is freed by counting, not by it
@@ -106,32 +117,49 @@ GC_THRESHOLD = 20_000
 class _Service(Proxy):
     """The proxy under twistd, with the process for itself: problems with the machine end it with a line."""
 
-    def _open(self) -> None:
-        try:
-            super()._open()
-        except CannotStart as e:
-            print(f"lproxy: {e}", file=sys.stderr)
-            raise SystemExit(1) from None
+    def privilegedStartService(self) -> None:
+        with _one_line():
+            super().privilegedStartService()
 
     def startService(self) -> None:
-        super().startService()
+        with _one_line():
+            super().startService()
         # what is there now stays: the collector need not look at it again
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
 
 
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """
+    Let L{CannotStart} end the process with a line on standard error instead of a traceback.
+
+    It is not turned into SystemExit: only on an exception does twistd remove its pidfile, and tell the waiting parent
+    of a daemon.
+    """
+    try:
+        yield
+    except CannotStart:
+        sys.excepthook = _cannot_start
+        raise
+
+
+def _cannot_start(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
+    if not isinstance(error, CannotStart):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    if sys.stderr is not sys.__stderr__:
+        # it goes to the log by now, and a daemon has no other place
+        log.critical("{error}", error=str(error))
+    print(f"lproxy: {error}", file=sys.__stderr__)
+
+
 def makeService(options: Options) -> IService:
     """Called by twistd and twist."""
     from twisted.internet import reactor
 
-    proxy: Any = _Service(options.config, find(), reactor)
+    proxy: Any = _Service(options.config, options.found, reactor)
     signals = _Signals(proxy, reactor)
     reactor.callWhenRunning(signals.install)
-    level = os.environ.get("LPROXY_LOG")
-    if level:
-        try:
-            proxy.set_log_level(level)
-        except ValueError as e:
-            raise usage.UsageError(f"LPROXY_LOG: {e}") from e
     return proxy  # type: ignore[no-any-return]

@@ -12,6 +12,8 @@ from typing import IO, Any
 
 from twisted.internet.interfaces import IReactorTime
 
+from lproxy.app.log import log
+
 #: seconds that a line may stay in memory
 FLUSH = 1.0
 
@@ -20,7 +22,8 @@ class AccessLog:
     """
     Appends to a file, C{-} being standard output.
 
-    Lines are buffered for up to a second. Whoever renames the file makes us C{reopen} it (SIGHUP).
+    Lines are buffered for up to a second. Whoever renames the file makes us C{reopen} it (SIGHUP). A disk that is full
+    costs lines, never connections.
     """
 
     def __init__(self, path: str, clock: IReactorTime) -> None:
@@ -28,34 +31,65 @@ class AccessLog:
         self._clock = clock
         self._file = self._open()
         self._flusher: Any = None
+        self._failing = False
+
+    def __repr__(self) -> str:
+        return f"<AccessLog {self._path}>"
 
     def __call__(self, row: dict[str, Any]) -> None:
         """Write one line. Whatever peers put into C{row} stays inside its quotes."""
         at = datetime.fromtimestamp(self._clock.seconds(), UTC).isoformat(timespec="milliseconds")
-        self._file.write(json.dumps({"time": at, **row}) + "\n")
+        line = json.dumps({"time": at, **row}) + "\n"
+        if self._file.closed:
+            return  # the proxy is gone, but for somebody who does not know yet
+        try:
+            self._file.write(line)
+        except OSError as e:
+            self._failed(e)
         if self._flusher is None:
             self._flusher = self._clock.callLater(FLUSH, self._flush)
 
     def reopen(self) -> None:
-        """Begin a new file under the same name, where the old one was moved away."""
-        self._file.flush()
-        if self._path != "-":
-            self._file.close()
-            self._file = self._open()
+        """Begin a new file under the same name, where the old one was moved away; go on with the old one if we must."""
+        self._flush()
+        if self._path == "-":
+            return
+        try:
+            new = self._open()
+        except OSError as e:
+            log.error("access log {path} cannot be reopened: {error}", path=self._path, error=str(e))
+            return
+        self._close_file()
+        self._file = new
 
     def close(self) -> None:
         """Write what is left."""
-        if self._flusher is not None:
-            self._flusher.cancel()
-            self._flusher = None
-        self._file.flush()
+        self._flush()
         if self._path != "-":
-            self._file.close()
+            self._close_file()
 
     def _open(self) -> IO[str]:
         # json.dumps gives ASCII; the file is open as long as the proxy runs
         return sys.stdout if self._path == "-" else open(self._path, "a", encoding="ascii")
 
     def _flush(self) -> None:
+        if self._flusher is not None and self._flusher.active():
+            self._flusher.cancel()
         self._flusher = None
-        self._file.flush()
+        try:
+            self._file.flush()
+            self._failing = False
+        except OSError as e:
+            self._failed(e)
+
+    def _close_file(self) -> None:
+        try:
+            self._file.close()
+        except OSError as e:
+            self._failed(e)
+
+    def _failed(self, error: OSError) -> None:
+        # once, until it can be written to again
+        if not self._failing:
+            self._failing = True
+            log.error("access log {path}: lines are lost: {error}", path=self._path, error=str(error))

@@ -4,26 +4,41 @@ The admin server: what the proxy is doing, for people and for Prometheus.
 
 It answers to names of its own only, so that no web page can reach it by a name that it made up (DNS rebinding), and
 changes something by POST only, from this machine only, and only where the configuration allows it.
+
+Over 300 lines: many small pages, and the checks that stand before all of them.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from html import escape
 from typing import Any, Protocol
 
 from twisted.internet import task
+from twisted.internet.interfaces import IPushProducer
+from twisted.python.failure import Failure
 from twisted.web import resource, server
+from zope.interface import implementer
 
+from lproxy.app.log import log
 from lproxy.config import Admin
 from lproxy.metrics import Metrics
 from lproxy.target import split_host_port
 
 #: seconds that a client may be idle
 IDLE = 60
+#: bytes of a request's body that are kept: commands have a word or two
+BODY = 4_096
+#: rows encoded before others get a turn: about a millisecond
+ROWS = 20
+HTML = b"text/html; charset=utf-8"
+JSON = b"application/json"
+PLAIN = b"text/plain; charset=utf-8"
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
+#: pages load nothing but their own style, and stand in nobody's frame
+POLICY = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 class State(Protocol):
@@ -63,19 +78,36 @@ def admin_site(
     @param cooperate: as L{task.cooperate}: runs the pieces of a long answer, with other work in between
     """
     root = _Root(_names(config, host))
-    root.add("", "this page", lambda: (b"text/html; charset=utf-8", _index(state, root)))
-    root.putChild(b"metrics", _Metrics(metrics, cooperate))
-    root.pages["metrics"] = "counters and gauges, for Prometheus"
-    root.putChild(b"ready", _Ready(state))
-    root.pages["ready"] = "whether new connections are welcome"
-    root.add("live", "whether the process is alive", lambda: (b"text/plain; charset=utf-8", b"live\n"))
-    root.add("config", "the configuration in effect", lambda: _json(state.describe_config()))
-    root.add("services", "every cached service: endpoints, who waits, last error", lambda: _json(state.services()))
-    root.add("connections", "every accepted connection", lambda: _json(state.connections()))
-    root.add("plugins", "the protocols that were found", lambda: _json(state.plugins()))
+    root.add("", "this page", _Get(HTML, lambda: _index(state, root)))
+    root.add("metrics", "counters and gauges, for Prometheus", _Stream(PROMETHEUS, metrics.text, cooperate))
+    root.add("ready", "whether new connections are welcome", _Ready(state))
+    root.add("live", "whether the process is alive", _Get(PLAIN, lambda: b"live\n"))
+    root.add("config", "the configuration in effect", _Get(JSON, lambda: _json(state.describe_config())))
+    for name, title, rows in (
+        ("services", "every cached service: endpoints, who waits, last error", state.services),
+        ("connections", "every accepted connection", state.connections),
+        ("plugins", "the protocols that were found", state.plugins),
+    ):
+        root.add(name, title, _Stream(JSON, lambda rows=rows: _array(rows()), cooperate))  # type: ignore[misc]
     root.putChild(b"shutdown", _Command(config.shutdown, "admin.shutdown", lambda request: _shutdown(state)))
     root.putChild(b"log-level", _Command(config.log_level, "admin.log_level", lambda request: _level(state, request)))
-    return _Site(root, timeout=IDLE)
+    return _Site(root, _Request, timeout=IDLE)
+
+
+class _Request(server.Request):
+    """
+    A request that keeps no more than L{BODY} of its body.
+
+    @ivar received: bytes of body that came
+    """
+
+    received = 0
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Called with each part of the body."""
+        self.received += len(data)
+        if self.received <= BODY:
+            super().handleContentChunk(data)  # type: ignore[no-untyped-call]
 
 
 class _Site(server.Site):
@@ -90,7 +122,8 @@ class _Site(server.Site):
 
 def _names(config: Admin, host: str) -> Callable[[str], bool]:
     """Whether a Host field's name is one of ours."""
-    own = {name.lower() for name in config.hosts} | {"localhost", host}
+    own = {name.lower() for name in config.hosts} | {"localhost"}
+    here = ipaddress.ip_address(host)
 
     def known(name: str) -> bool:
         if name in own or name.endswith(".localhost"):
@@ -100,7 +133,7 @@ def _names(config: Admin, host: str) -> Callable[[str], bool]:
         except ValueError:
             return False
         # no page can have an address for its own name; where we listen on one, it is only ever reached by that
-        return address.is_loopback or host in ("0.0.0.0", "::")
+        return address.is_loopback or here.is_unspecified or address == here
 
     return known
 
@@ -112,23 +145,26 @@ class _Page(resource.Resource):
     allowed: tuple[str, ...] = ("GET", "HEAD")
 
     def render(self, request: Any) -> Any:
-        """Refuse other methods in words."""
+        """Refuse other methods in words; say no more of a mistake of ours than that it was one."""
         if request.method.decode("latin-1") not in self.allowed:
             request.setHeader(b"allow", ", ".join(self.allowed).encode())
             return _say(request, 405, f"{' or '.join(self.allowed)} only")
-        return super().render(request)  # type: ignore[no-untyped-call]
+        try:
+            return super().render(request)  # type: ignore[no-untyped-call]
+        except Exception:
+            _failed(request, Failure())
+            return _say(request, 500, "something went wrong; the log says what")
 
 
 class _Get(_Page):
-    def __init__(self, content: Callable[[], tuple[bytes, bytes]]) -> None:
+    def __init__(self, kind: bytes, content: Callable[[], bytes]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._kind = kind
         self._content = content
 
     def render_GET(self, request: Any) -> bytes:
         """What C{content} has at this moment."""
-        kind, body = self._content()
-        request.setHeader(b"content-type", kind)
-        return body
+        return _body(request, self._kind, self._content())
 
 
 class _Ready(_Page):
@@ -142,20 +178,68 @@ class _Ready(_Page):
         return _say(request, 200, "ready") if reason is None else _say(request, 503, reason)
 
 
-class _Metrics(_Page):
-    def __init__(self, metrics: Metrics, cooperate: Any) -> None:
+class _Stream(_Page):
+    """A long answer: piece by piece, so that it does not hold up the traffic that it tells of."""
+
+    def __init__(self, kind: bytes, pieces: Callable[[], Iterator[bytes]], cooperate: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._metrics = metrics
+        self._kind = kind
+        self._pieces = pieces
         self._cooperate = cooperate
 
-    def render_GET(self, request: Any) -> int:
-        """Piece by piece, so that a large scrape does not hold up the traffic that it measures."""
-        request.setHeader(b"content-type", PROMETHEUS)
-        writing = self._cooperate(request.write(piece) for piece in self._metrics.text())
-        gone = request.notifyFinish()
-        gone.addErrback(lambda _: writing.stop())
-        writing.whenDone().addCallbacks(lambda _: request.finish(), lambda failure: failure.trap(task.TaskStopped))
-        return int(server.NOT_DONE_YET)
+    def render_GET(self, request: Any) -> Any:
+        """As fast as others, and the client, leave time for it."""
+        pieces = self._pieces()
+        # what cannot even begin is still answered with 500
+        first = next(pieces)
+        request.setHeader(b"content-type", self._kind)
+        if request.method == b"HEAD":
+            return b""
+        request.write(first)
+        _Writing(request, pieces, self._cooperate)
+        return server.NOT_DONE_YET
+
+
+@implementer(IPushProducer)
+class _Writing:
+    """Writes what is left of a long answer, and ends it."""
+
+    def __init__(self, request: Any, pieces: Iterator[bytes], cooperate: Any) -> None:
+        self._request = request
+        self._task = cooperate(request.write(piece) for piece in pieces)
+        self._paused = False
+        self._task.whenDone().addCallbacks(self._done, self._broken)
+        request.notifyFinish().addErrback(lambda _: self.stopProducing())
+        request.registerProducer(self, True)
+
+    def pauseProducing(self) -> None:
+        """The client has enough to read for now."""
+        if not self._paused:
+            self._paused = True
+            self._task.pause()
+
+    def resumeProducing(self) -> None:
+        """It has read that."""
+        if self._paused:
+            self._paused = False
+            self._task.resume()
+
+    def stopProducing(self) -> None:
+        """It is gone."""
+        try:
+            self._task.stop()
+        except task.TaskFinished:
+            pass
+
+    def _done(self, _: object) -> None:
+        self._request.unregisterProducer()
+        self._request.finish()
+
+    def _broken(self, failure: Failure) -> None:
+        if not failure.check(task.TaskStopped):
+            _failed(self._request, failure)
+            # never a clean end for half an answer
+            self._request.channel.transport.abortConnection()
 
 
 class _Command(_Page):
@@ -175,6 +259,8 @@ class _Command(_Page):
             return _say(request, 403, "from this machine only")
         if request.getHeader(b"origin") is not None:
             return _say(request, 403, "not from a web page")
+        if request.received > BODY:
+            return _say(request, 413, f"{BODY} bytes of body at most")
         return _say(request, *self._act(request))
 
 
@@ -186,26 +272,32 @@ class _Root(resource.Resource):
         self._known = known
         self.pages: dict[str, str] = {}
 
-    def add(self, name: str, title: str, content: Callable[[], tuple[bytes, bytes]]) -> None:
+    def add(self, name: str, title: str, page: _Page) -> None:
         """A page, which is listed on the first."""
         self.pages[name] = title
-        self.putChild(name.encode(), _Get(content))
+        self.putChild(name.encode(), page)
 
     def getChildWithDefault(self, path: bytes, request: Any) -> Any:
         """The page of that name, to those who ask the right host."""
         request.setHeader(b"cache-control", b"no-store")
         request.setHeader(b"x-content-type-options", b"nosniff")
+        request.setHeader(b"content-security-policy", POLICY)
         request.setHeader(b"server", b"lproxy")
-        host = request.getHeader(b"host") or b""
-        try:
-            name = split_host_port(host.decode("ascii"), 80)[0].lower()
-        except ValueError:
-            name = ""
-        if not self._known(name):
+        if not self._is_asked(request):
             return _Refused(403, "this server does not answer to that Host; admin.hosts adds names")
-        if path == b"" and not request.postpath:
-            return self.children[b""]
-        return self.children.get(path) or _Refused(404, "no such page; / lists them")
+        page = self.children.get(path) if not request.postpath else None
+        return page or _Refused(404, "no such page; / lists them")
+
+    def _is_asked(self, request: Any) -> bool:
+        hosts = request.requestHeaders.getRawHeaders(b"host", [])
+        if not hosts:
+            # no browser speaks HTTP/1.0, but health checks do
+            return bool(request.clientproto == b"HTTP/1.0")
+        try:
+            name = split_host_port(hosts[0].decode("ascii"), 80)[0].lower()
+        except ValueError:
+            return False
+        return len(hosts) == 1 and self._known(name)
 
 
 class _Refused(resource.Resource):
@@ -223,16 +315,34 @@ class _Refused(resource.Resource):
 
 def _say(request: Any, status: int, text: str) -> bytes:
     request.setResponseCode(status)
-    request.setHeader(b"content-type", b"text/plain; charset=utf-8")
-    body = f"{text}\n".encode()
+    return _body(request, PLAIN, f"{text}\n".encode())
+
+
+def _body(request: Any, kind: bytes, body: bytes) -> bytes:
+    request.setHeader(b"content-type", kind)
     if request.method == b"HEAD":
         request.setHeader(b"content-length", b"%d" % len(body))
         return b""
     return body
 
 
-def _json(value: Any) -> tuple[bytes, bytes]:
-    return b"application/json", json.dumps(value, indent=2).encode() + b"\n"
+def _failed(request: Any, failure: Failure) -> None:
+    log.failure("admin server: {path} failed", failure, path=request.path.decode("ascii", "backslashreplace"))
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=2).encode() + b"\n"
+
+
+def _array(rows: Iterable[Any]) -> Iterator[bytes]:
+    """C{rows} as JSON, in pieces."""
+    text = "["
+    for n, row in enumerate(rows):
+        text += f"{',' if n else ''}\n{json.dumps(row, indent=2)}"
+        if n % ROWS == ROWS - 1:
+            yield text.encode()
+            text = ""
+    yield f"{text}\n]\n".encode()
 
 
 def _shutdown(state: State) -> tuple[int, str]:

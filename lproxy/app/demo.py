@@ -15,13 +15,16 @@ from twisted.internet.threads import deferToThread
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from lproxy.app.plugins import find
+from lproxy.app.plugins import find, tried
 from lproxy.app.service import Proxy
-from lproxy.config import Admin, Config, Listen, Service
+from lproxy.config import INBOUND, Admin, Config, Listen, Service, Timeouts
 
 HOST = "127.0.0.1"
 #: where the embedded defaults listen; other ports are used where these are taken
 PREFERRED = {"outbound": 4140, "inbound": 4143, "tcp": 4144, "admin": 4191}
+
+#: seconds that connections are given at the end
+DRAIN = 1.0
 
 
 class Hello(Resource):
@@ -80,15 +83,15 @@ async def _demo(reactor: Any, once: bool) -> None:
             Listen(name="tcp", address=address["tcp"], direction="outbound", target=f"{HOST}:{echo}"),
         ),
         services={"web.local:80": Service("web.local:80", tuple(f"{HOST}:{port}" for port in web))},
+        # nobody waits for a demo
+        outbound=Timeouts(drain=DRAIN),
+        inbound=Timeouts(**{**INBOUND, "drain": DRAIN}),
     )
-    proxy = Proxy(config, find(), reactor)
+    proxy = Proxy(config, tried(find()), reactor)
     proxy.privilegedStartService()
     proxy.startService()
     reactor.addSystemEventTrigger("before", "shutdown", proxy.stopService)
-    try:
-        lines = await deferToThread(_traffic, address)
-    finally:
-        pass
+    lines = await deferToThread(_traffic, address)
     print("lproxy runs between two HTTP endpoints of web.local, a TCP echo, and this bit of traffic:\n")
     print("\n".join(f"  {line}" for line in lines))
     print(

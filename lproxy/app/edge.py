@@ -5,6 +5,7 @@ One listener: what becomes of the connections that it accepts.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -37,6 +38,9 @@ class ListenerEdge:
         self.factories = factories
         self._counter = counter
         listen, limits, timeouts = runtime.listen, runtime.limits, runtime.timeouts
+        self._crashed = {name: partial(runtime.crashed, name) for name in factories}
+        # connections in the hands of Peek are shown and drained like all others
+        self.began, self.ended = runtime.sessions.add, runtime.sessions.remove
         self._redirected = listen.target in ("authority", "original-dst")
         self._configured = listen.protocol
         self._peek = PeekConfig(
@@ -45,6 +49,7 @@ class ListenerEdge:
             timeouts.detect,
             timeouts.server_first,
             timeouts.client_idle,
+            listen.name,
         )
 
     def accepted(self, stream: Stream) -> None:
@@ -72,11 +77,9 @@ class ListenerEdge:
                 drain()
 
     def _give(self, stream: Stream, protocol: str, prefix: bytes, eof: bool) -> None:
-        runtime = self._runtime
-        runtime.accepted(stream, protocol)
-        if stream.on_crash is None:
-            stream.on_crash = lambda failure: runtime.crashed(protocol, failure)
+        stream.on_crash = self._crashed[protocol]
         try:
+            self._runtime.accepted(stream, protocol)
             session = self.factories[protocol].buildProtocol(stream.getPeer())
         except Exception:
             stream.crashed(Failure())
@@ -104,14 +107,13 @@ class ListenerEdge:
         self._explain(stream, found)
         stream.dialled = found.dialled
         self._give(stream, found.protocol, found.prefix, found.eof)
+        dialled, stream.dialled = stream.dialled, None
+        if dialled is not None:
+            dialled.close()  # there is no session to have it
 
-    def lost(self, stream: Stream, seconds: float) -> None:
+    def lost(self, stream: Stream, result: str, seconds: float) -> None:
         """It was never more than bytes, if that."""
-        self._counter.done("eof", seconds)
-
-    def waiting(self, stream: Stream, seconds: float) -> None:
-        """Nothing was said in time and there is nowhere to relay to: it may be idle for a while."""
-        self._counter.done("timeout", seconds)
+        self._counter.done(result, seconds)
 
     def detector_failed(self, name: str, failure: Failure) -> None:
         """The plugin's fault, not the connection's."""

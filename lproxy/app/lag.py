@@ -25,7 +25,11 @@ class ReactorLag:
         self._due = 0.0
 
     def start(self) -> None:
-        """Begin."""
+        """Begin, unless it has begun."""
+        if self._timer is None:
+            self._look_later()
+
+    def _look_later(self) -> None:
         self._due = self._clock.seconds() + INTERVAL
         self._timer = self._clock.callLater(INTERVAL, self._fired)
 
@@ -36,6 +40,5 @@ class ReactorLag:
             self._timer = None
 
     def _fired(self) -> None:
-        # a clock that was set back is not a timer that was early
-        self._histogram.observe(max(0.0, self._clock.seconds() - self._due))
-        self.start()
+        self._histogram.observe(self._clock.seconds() - self._due)
+        self._look_later()

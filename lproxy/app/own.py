@@ -6,36 +6,44 @@ Which addresses are the proxy's own: those it must never connect to, or it would
 from __future__ import annotations
 
 import ipaddress
-from functools import lru_cache
 
 from lproxy.transport.socket import is_local
 
+IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 
 class OwnAddresses:
-    """The addresses that the proxy listens on, wildcards included."""
+    """
+    The addresses that the proxy listens on, wildcards included.
+
+    @ivar _by_port: most destinations have another port, and that is all that is asked about them
+    """
 
     def __init__(self) -> None:
-        self._exact: set[tuple[str, int]] = set()
-        self._wildcard: set[int] = set()
+        self._by_port: dict[int, set[IP]] = {}
+
+    def __repr__(self) -> str:
+        return f"<OwnAddresses {self._by_port}>"
 
     def add(self, address: tuple[str, int]) -> None:
-        """One more, as IP and port."""
+        """One more, as IP and port. What has no IP (a UNIX socket) cannot be connected to by mistake."""
         host, port = address
-        if host in ("0.0.0.0", "::"):
-            self._wildcard.add(port)
-        else:
-            self._exact.add((host, port))
+        if host:
+            self._by_port.setdefault(port, set()).add(_ip(host))
 
     def contains(self, host: str, port: int) -> bool:
         """Whether a connection to that address would come back to us."""
-        if (host, port) in self._exact:
-            return True
-        if port in self._wildcard:
-            return _is_here(host)
+        ours = self._by_port.get(port)
+        if ours is None:
+            return False
+        ip = _ip(host)
         # "this host", as a destination, is the loopback address (RFC 1122, 3.2.1.3)
-        return host in ("0.0.0.0", "::") and any(own == port for _, own in self._exact)
+        if ip in ours or ip.is_unspecified:
+            return True
+        # asked anew each time: a machine's addresses change
+        return any(own.is_unspecified for own in ours) and (ip.is_loopback or is_local(host))
 
 
-@lru_cache(1_000)
-def _is_here(host: str) -> bool:
-    return ipaddress.ip_address(host).is_loopback or ipaddress.ip_address(host).is_unspecified or is_local(host)
+def _ip(host: str) -> IP:
+    ip = ipaddress.ip_address(host)
+    return ip.ipv4_mapped or ip if isinstance(ip, ipaddress.IPv6Address) else ip

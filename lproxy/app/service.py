@@ -5,14 +5,17 @@ The proxy as an application service: everything assembled, started and stopped i
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
 from twisted.application import service
-from twisted.internet.defer import Deferred, fail, maybeDeferred
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 import lproxy
@@ -44,13 +47,17 @@ from lproxy.stack.failfast import FailFast
 from lproxy.stack.interfaces import Acquire, NewEndpoint
 from lproxy.stack.lock import Lock
 from lproxy.stack.router import CachedRouter
+from lproxy.target import join_host_port
 from lproxy.transport.connect import Connector
 from lproxy.transport.hub import hub
 from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
 
-
 #: seconds for connections that have said nothing yet when the proxy begins to drain: a request may be on its way
 GRACE = 1.0
+#: what Python imports at first use, which may be too late: in a chroot, say, or for a user who cannot read it
+CODECS = ("ascii", "idna", "latin-1")
+#: seconds between two looks at who is left
+POLL = 0.02
 #: seconds for what was aborted to be gone; whatever does not notice must not keep the process
 LAST = 1.0
 
@@ -91,7 +98,8 @@ class Proxy(service.Service):
         self._lag = ReactorLag(reactor, self.metrics.lag)
         self._access: AccessLog | None = None
         self._crashes: dict[str, str] = {}
-        self._hurry: Deferred[None] = Deferred()
+        self._ending = False
+        self._hurried = False
         self._not_ready: str | None = "starting"
         self.metrics.watch(self._state)
 
@@ -100,6 +108,8 @@ class Proxy(service.Service):
     def privilegedStartService(self) -> None:
         """Bind every address, or none; raises L{CannotStart}."""
         super().privilegedStartService()  # type: ignore[no-untyped-call]
+        for name in CODECS:
+            codecs.lookup(name)
         self._open()
 
     def _open(self) -> None:
@@ -134,7 +144,9 @@ class Proxy(service.Service):
         super().startService()  # type: ignore[no-untyped-call]
         for found in self._found:
             if found.error:
-                log.warn("plugin {name} is broken: {error} ({file})", name=found.name, error=found.error, file=found.file)
+                log.warn(
+                    "plugin {name} is broken: {error} ({file})", name=found.name, error=found.error, file=found.file
+                )
         for listener, listen in zip(self._listeners, self.config.listen, strict=True):
             listener.startListening()
             log.info(
@@ -174,45 +186,77 @@ class Proxy(service.Service):
         super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 
-    def hurry(self) -> None:
-        """Somebody does not want to wait for the drain."""
-        if not self._hurry.called:
-            self._hurry.callback(None)
+    def end(self) -> None:
+        """As SIGTERM or SIGINT: drain and end. Told again, end at once."""
+        if not self._ending:
+            self._ending = True
+            # not here: whoever asked may still be answering
+            self._reactor.callLater(0, self._stop_reactor)
+        else:
+            self._hurried = True
+
+    def _stop_reactor(self) -> None:
+        try:
+            self._reactor.stop()
+        except ReactorNotRunning:
+            pass  # somebody else stopped it
 
     async def _stop(self) -> None:
         self._not_ready = "draining"
+        self._ending = True
         for listener in self._listeners:
-            # who waits in the kernel's queue has been told that he is connected
-            before = -1
-            while before != self._limit.open:
-                before = self._limit.open
-                listener.doRead()
             listener.stopListening()
         for edge in self._edges:
             self._guarded(edge.drain)
+        self._guarded(self._sessions.drain)
         await self._drain()
         self._close()
         if self._admin is not None:
-            await maybeDeferred(self._admin.stopListening)
+            await self._admin.stopListening()
 
     async def _drain(self) -> None:
         """Until nobody is left, or it takes too long, or somebody is in a hurry."""
-        seconds = max(self.config.timeouts(listen.direction).drain for listen in self.config.listen)
-        clock = self._hub
-        end = clock.seconds() + seconds
-        drained = self._drain_sessions()
+        seconds = max((self.config.timeouts(listen.direction).drain for listen in self.config.listen), default=0.0)
         if self._limit.open:
             log.info("draining {n} connections, {s:g} s at most", n=self._limit.open, s=seconds)
-            # not all that is open is a session yet
-            await self._until(drained, min(GRACE, seconds), self._limit.open > len(self._sessions))
-            drained = self._drain_sessions()
-            await self._until(drained, end - clock.seconds(), False)
-        if len(self._sessions):
-            log.info("{n} connections are cut off", n=len(self._sessions))
-            self._guarded(self._sessions.abort)
-            drained = self._drain_sessions()
-            self._hurry = Deferred()
-            await self._until(drained, LAST, False)
+        waited = 0.0
+        # what is open but no session is still showing its protocol: a request may be on its way
+        while len(self._sessions) or (self._limit.open and waited < GRACE):
+            if self._hurried or waited >= seconds:
+                break
+            waited += await self._pause()
+        if not len(self._sessions):
+            return
+        log.info("{n} connections are cut off", n=len(self._sessions))
+        self._guarded(self._sessions.abort)
+        waited = 0.0
+        while len(self._sessions) and waited < LAST:
+            waited += await self._pause()
+
+    async def _pause(self) -> float:
+        began = self._reactor.seconds()
+        await deferLater(self._reactor, POLL)
+        waited: float = self._reactor.seconds() - began
+        return waited
+
+    def _close(self) -> None:
+        for edge in self._edges:
+            for factory in edge.factories.values():
+                self._guarded(factory.doStop)
+        for acquire in self._acquires.values():
+            find(acquire, CachedRouter).cache.close()
+        self._lag.stop()
+        if self._access is not None:
+            self._access.close()
+            self._access = None
+
+    def _guarded(self, step: Callable[[], object]) -> None:
+        """Take a step of the shutdown: an exception of a plugin's must not keep the others from theirs."""
+        try:
+            step()
+        except Exception:
+            log.failure("unexpected error while shutting down")
+
     # what the admin server shows and does
 
     def ready(self) -> str | None:
@@ -238,12 +282,16 @@ class Proxy(service.Service):
         return self._sessions.describe()
 
     def plugins(self) -> list[dict[str, str]]:
-        """Every protocol found, and what is broken."""
-        return [found.describe() for found in self._found]
+        """Every protocol found, what is broken, and what went wrong lately."""
+        return [
+            {**found.describe(), **({"last_error": self._crashes[found.name]} if found.name in self._crashes else {})}
+            for found in self._found
+        ]
 
     def shutdown(self) -> None:
-        """As SIGTERM."""
-        self._reactor.callLater(0, self._reactor.stop)
+        """As the first SIGTERM."""
+        if not self._ending:
+            self.end()
 
     def set_log_level(self, name: str) -> None:
         """As C{LPROXY_LOG}; raises ValueError for a level that there is not."""
@@ -272,7 +320,7 @@ class Proxy(service.Service):
             warn=self._warn,
             crashed=self._crashed,
             tunnels=lambda: self._acquire(direction, "tcp", lambda endpoint: TcpClient(runtime, endpoint, "tcp")),
-            access=self._access,
+            access=self._log_access if config.access_log.path else None,
         )
         names = [*listen.detect, "tcp"] if listen.protocol is None else [listen.protocol]
         factories: dict[str, IProtocolFactory] = {}
@@ -281,7 +329,7 @@ class Proxy(service.Service):
             plugin = self._plugin(name, listen)
             try:
                 factories[name] = plugin.factory(runtime, listen.plugins.get(name))
-            except Exception as e:
+            except (Exception, SystemExit) as e:
                 raise CannotStart(f"{listen.name}: protocol {name} cannot be set up: {type(e).__name__}: {e}") from e
             if plugin.detector is not None:
                 detectors[name] = plugin.detector
@@ -320,8 +368,14 @@ class Proxy(service.Service):
             acquire = self._acquires[direction, protocol] = build(parts, new_endpoint)
         return acquire
 
+    def _log_access(self, row: dict[str, Any]) -> None:
+        # opened only when listening begins; closed before the last connection where somebody was in a hurry
+        if self._access is not None:
+            self._access(row)
+
     def _crashed(self, protocol: str, failure: Failure) -> None:
         self.metrics.plugin_error(protocol)
+        self._crashes[protocol] = explain(failure.value or RuntimeError())
         log.failure("unexpected error in protocol {protocol}; its connection is closed", failure, protocol=protocol)
 
     def _open_admin(self, bound: Bound) -> None:
@@ -330,7 +384,7 @@ class Proxy(service.Service):
         site = admin_site(self, self.metrics, self.config.admin, host)
         self._admin = self._reactor.adoptStreamPort(bound.sock.fileno(), bound.sock.family, site)
         bound.release()
-        log.info("admin server on http://{host}:{port}/", host=host, port=port)
+        log.info("admin server on http://{address}/", address=join_host_port(host, port))
 
     def _state(self) -> Iterator[tuple[str, Labels, float]]:
         """Samples of the families in L{lproxy.metrics.STATE}."""
@@ -374,5 +428,13 @@ def _bound(name: str, address: str, reactor: Any) -> Bound:
     bind(address, reactor).addBoth(out.append)
     if out and isinstance(out[0], Bound):
         return out[0]
-    why = out[0].value if out and isinstance(out[0], Failure) else "it takes too long"
-    raise CannotStart(f"{name}: cannot listen on {address!r}: {why}")
+    raise CannotStart(f"{name}: cannot listen on {address}: {_why(out)}")
+
+
+def _why(out: list[Any]) -> str:
+    if not out:
+        return "it takes too long"
+    error = out[0].value
+    # Twisted's own has the socket's error inside
+    error = getattr(error, "socketError", error)
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

@@ -44,7 +44,7 @@ class Sessions:
             session.drain()
         if not self._live:
             return succeed(None)
-        d: Deferred[None] = Deferred()
+        d: Deferred[None] = Deferred(self._waiting.remove)
         self._waiting.append(d)
         return d
 

@@ -27,10 +27,13 @@ class Warn:
     def __call__(self, kind: str, text: str) -> None:
         """Log C{text}, unless one of its C{kind} was written less than L{INTERVAL} ago."""
         now = self._clock.seconds()
-        last, held = self._kinds.get(kind, (now - INTERVAL, 0))
-        if now - last < INTERVAL:
-            self._kinds[kind] = (last, held + 1)
-            return
+        held = 0
+        if (known := self._kinds.get(kind)) is not None:
+            last, held = known
+            # a clock that was set back keeps nobody silent
+            if 0 <= now - last < INTERVAL:
+                self._kinds[kind] = (last, held + 1)
+                return
         if len(self._kinds) >= KINDS:
             self._kinds.clear()
         self._kinds[kind] = (now, 0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.python.failure import Failure
@@ -47,9 +48,7 @@ class Session(Protocol):
 class Counters(Protocol):
     """Where sessions and clients get what they count into; see L{lproxy.metrics}."""
 
-    def transport(
-        self, direction: str, peer: str, src_addr: str, dst_addr: str, protocol: str
-    ) -> TransportCounter:
+    def transport(self, direction: str, peer: str, src_addr: str, dst_addr: str, protocol: str) -> TransportCounter:
         """Connections with these labels."""
 
     def http(self, direction: str, authority: str) -> HttpCounter:
@@ -125,9 +124,10 @@ class Runtime:
         stream.counted(counter)
 
     def opened(self, stream: Stream, endpoint: Endpoint, protocol: str) -> None:
-        """Count a connection that was opened to C{endpoint}."""
+        """Count a connection that was opened to C{endpoint}, and what its protocol breaks."""
         counter = self.counters.transport(self.direction, "dst", stream.host_address[0], str(endpoint), protocol)
         stream.counted(counter)
+        stream.on_crash = partial(self.crashed, protocol)
 
 
 def fixed_target(text: str) -> Target | None:

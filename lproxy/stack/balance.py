@@ -9,7 +9,7 @@ tried for every request, since a stale refusal helps nobody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,11 @@ class Member:
 
 
 class Balance:
-    """A L{Service} that is also the L{Watcher} of its target's endpoints."""
+    """
+    A L{Service} that is also the L{Watcher} of its target's endpoints.
+
+    @ivar changed: called when there are new endpoints
+    """
 
     def __init__(
         self, target: Target, discover: Discover, new_endpoint: NewEndpoint, clock: IReactorTime, backoff: Backoff
@@ -70,6 +74,7 @@ class Balance:
         self._gone: list[EndpointService] = []  # removed, with leases still out
         self._waiting: list[Deferred[None]] = []
         self._error: Exception | None = None
+        self.changed: Callable[[], None] | None = None
         self._watch = discover.watch(target, self)
 
     # the watcher
@@ -78,11 +83,13 @@ class Balance:
         """These serve the target now. Those that stay keep their connections and their history."""
         before, self._members = self._members, {}
         self._error = None
+        more = False
         for endpoint in endpoints:
             if endpoint in before:
                 self._members[endpoint] = before.pop(endpoint)
             elif endpoint not in self._members:
                 self._members[endpoint] = Member(endpoint, self._new_endpoint(endpoint))
+                more = True
         self._list = list(self._members.values())
         self._gone = [service for service in self._gone if service.load]
         for member in before.values():
@@ -91,6 +98,8 @@ class Balance:
                 self._gone.append(member.service)
         if self._list:
             self._wake(None)
+        if more and self.changed is not None:
+            self.changed()
 
     def unresolved(self, error: Exception) -> None:
         """Nobody knows who serves it: whoever waits is told so."""
@@ -105,6 +114,7 @@ class Balance:
             if error is None:
                 d.callback(None)
             else:
+                error.__traceback__ = None  # it grows whenever it is raised, and may be told for ever
                 d.errback(error)
 
     # the service

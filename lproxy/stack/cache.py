@@ -110,8 +110,9 @@ class Cache:
         self._sweeper = None
         now = self._clock.seconds()
         for target, entry in list(self.entries.items()):
-            if entry.used or entry.service.busy():
-                entry.used = False
+            busy = bool(entry.service.busy())
+            if entry.used or busy:
+                entry.used = busy  # a lease that ends before the next sweep was in use until then
                 entry.idle_since = now
                 self.entries.move_to_end(target)
             elif now - entry.idle_since >= self._idle:

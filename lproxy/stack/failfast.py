@@ -41,13 +41,13 @@ class FailFast:
     """
     A L{Service} that does not let callers wait in vain.
 
+    C{inner.changed}, where there is such a thing, is set to be called when there is reason to try again.
+
     @ivar failing: whether it fails everybody at the moment
     @ivar trips: how many times it began to
     """
 
-    def __init__(
-        self, target: Target, inner: Service, period: float, clock: IReactorTime, backoff: Backoff
-    ) -> None:
+    def __init__(self, target: Target, inner: Service, period: float, clock: IReactorTime, backoff: Backoff) -> None:
         self._target = target
         self._inner = inner
         self._period = period
@@ -64,6 +64,8 @@ class FailFast:
         self._last_error: BaseException | None = None
         self.failing = False
         self.trips = 0
+        if hasattr(inner, "changed"):
+            inner.changed = self._changed
 
     def try_acquire(self) -> Lease | None:
         """Whatever is ready, unless failing."""
@@ -186,6 +188,13 @@ class FailFast:
     def _try_again(self) -> None:
         self._probe = probe = maybeDeferred(self._inner.acquire)
         probe.addCallbacks(self._recovered, self._still_failing)
+
+    def _changed(self) -> None:
+        if self._probe is not None and not isinstance(self._probe, Deferred):
+            # what failed before says nothing about what is new
+            self._stop_probe()
+            self._attempts = 0
+            self._try_again()
 
     def _recovered(self, lease: Lease) -> None:
         # unused: what was connected for it is there for the next request

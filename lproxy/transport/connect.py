@@ -68,7 +68,7 @@ class Connector:
     """
     Opens L{Stream}s.
 
-    @ivar is_own: whether an address is one of our own listeners, which are never connected to
+    @ivar is_own: whether an address is one of our own listeners, which are never connected to; may raise OSError
     """
 
     def __init__(
@@ -84,9 +84,9 @@ class Connector:
 
         Fails with L{ConnectFailed}, L{ConnectTimedOut} or L{LoopRefused}. Cancelling closes the socket.
         """
-        if self.is_own(endpoint.host, endpoint.port):
-            return _failed(LoopRefused(endpoint))
         try:
+            if self.is_own(endpoint.host, endpoint.port):
+                return _failed(LoopRefused(endpoint))
             family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as e:
@@ -113,7 +113,7 @@ class Connector:
             sock.getpeername()
         except OSError:
             return None
-        return Stream(sock, self._reactor, (endpoint.host, endpoint.port), clean_address(sock.getsockname()))
+        return _stream(sock, self._reactor, endpoint)
 
 
 class _Attempt:
@@ -136,20 +136,23 @@ class _Attempt:
         return "connect"
 
     def doWrite(self) -> None:
-        """Connected, or failed."""
+        """Connected, or failed, or called for whoever had the descriptor's number before."""
         code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._fail(_connect_failed(self._endpoint, OSError(code, os.strerror(code))))
             return
-        self._reactor.removeWriter(self)
-        self._clock.cancel()
         try:
-            host = clean_address(self._sock.getsockname())
+            self._sock.getpeername()
+        except OSError:
+            return
+        self._reactor.removeWriter(self)
+        try:
+            stream = _stream(self._sock, self._reactor, self._endpoint)
         except OSError as e:
             self._fail(_connect_failed(self._endpoint, e))
             return
-        peer = (self._endpoint.host, self._endpoint.port)
-        self.result.callback(Stream(self._sock, self._reactor, peer, host))
+        self._clock.cancel()
+        self.result.callback(stream)
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor goes down."""
@@ -171,6 +174,19 @@ class _Attempt:
         if self._clock.active():
             self._clock.cancel()
         self._sock.close()
+
+
+def _stream(sock: socket.socket, reactor: Reactor, endpoint: Endpoint) -> Stream:
+    """
+    The connected C{sock} as a Stream.
+
+    @raise OSError: it is connected to itself. Where nobody listens on a port that the kernel gives out to those who
+        connect, a connection to it may be given that very port, and meets itself (RFC 9293, 3.5: simultaneous open)
+    """
+    peer, host = (endpoint.host, endpoint.port), clean_address(sock.getsockname())
+    if host == peer:
+        raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    return Stream(sock, reactor, peer, host)
 
 
 def _connect_failed(endpoint: Endpoint, cause: OSError) -> ConnectFailed:

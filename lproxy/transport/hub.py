@@ -112,18 +112,19 @@ class Hub:
             self._serve(events)
 
     def _serve(self, events: list[tuple[int, int]]) -> None:
-        descriptors = self._descriptors
+        descriptors, interests = self._descriptors, self._interest
         for fd, event in events:
-            descriptor: Any = descriptors.get(fd)
-            if descriptor is None:
+            if fd not in descriptors:
                 continue  # an earlier one of this batch closed it
+            descriptor = descriptors[fd]
+            # Descriptor numbers are used again within a batch: the event alone proves nothing about whoever holds the
+            # number now, who may be asked only what it wants to be asked, and has to expect that there is nothing.
+            interest = interests[fd]
+            reading = event & interest & EPOLLIN
             why = None
-            reading = event & EPOLLIN
             try:
                 if event & TROUBLE:
-                    # error or hang-up: let recv or send say what it is. Descriptor numbers are used again within a
-                    # batch, so the event alone proves nothing about whoever holds the number now.
-                    interest = self._interest.get(fd, 0)
+                    # error or hang-up: let recv or send say what it is
                     reading = interest & EPOLLIN
                     if reading:
                         why = descriptor.doRead()
@@ -134,16 +135,19 @@ class Hub:
                 else:
                     if reading:
                         why = descriptor.doRead()
-                    if event & EPOLLOUT and why is None and descriptors.get(fd) is descriptor:
+                    if event & EPOLLOUT and why is None and self._writes(fd, descriptor):
                         reading = 0
                         why = descriptor.doWrite()
+                if why is not None:
+                    self._ended(descriptor, why, bool(reading))
             except Exception:
+                # that descriptor's own trouble. Were the reactor to see it, it would drop us, and with us all others
                 failure = Failure()
                 _log.failure("Unexpected error on {descriptor!r}", failure, descriptor=descriptor)
                 self._drop(descriptor, failure)
-                continue
-            if why is not None:
-                self._ended(descriptor, why, bool(reading))
+
+    def _writes(self, fd: int, descriptor: Any) -> bool:
+        return self._descriptors.get(fd) is descriptor and bool(self._interest[fd] & EPOLLOUT)
 
     def _ended(self, descriptor: Any, why: BaseException, reading: bool) -> None:
         # before it is told: it may want to read on, in the hands of somebody else, who finds the same end again
@@ -154,9 +158,9 @@ class Hub:
             self._drop(descriptor, Failure(why))
 
     def _drop(self, descriptor: Any, reason: Failure) -> None:
-        self.removeReader(descriptor)
-        self.removeWriter(descriptor)
         try:
+            self.removeReader(descriptor)
+            self.removeWriter(descriptor)
             descriptor.connectionLost(reason)
         except Exception:
             _log.failure("Unexpected error while {descriptor!r} ended", descriptor=descriptor)

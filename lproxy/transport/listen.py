@@ -4,6 +4,9 @@ Accept connections, in batches, up to a limit, and whatever the kernel says.
 
 At the limit, and when the process runs out of descriptors, a new connection is accepted and closed: it must not
 wait in the kernel's queue for a time that nobody bounds, nor spin the reactor.
+
+Any endpoint whose bytes are what the socket carries will do: C{tcp:}, C{tcp6:}, C{systemd:} and C{unix:}, whose
+connections have no IP addresses to be shown or counted by. C{ssl:}, C{haproxy:} and the like are refused.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -36,6 +40,8 @@ PAUSE = 0.2
 
 #: out of descriptors or memory, this process or the machine
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+_log = Logger()
 
 
 class ConnectionLimit:
@@ -81,6 +87,7 @@ class Listener:
         self._refused = refused
         self._resume: Any = None
         self._reserve = -1
+        self._listening = False
         self.fileno = sock.fileno
         sock.setblocking(False)
         if sock.family != socket.AF_UNIX:
@@ -93,11 +100,24 @@ class Listener:
 
     def startListening(self) -> None:
         """Accept from now on."""
+        self._listening = True
         self._take_reserve()
         self._reactor.addReader(self)
 
     def stopListening(self) -> None:
-        """Accept no more; connections that were accepted live on."""
+        """
+        Accept no more; connections that were accepted live on.
+
+        Those that wait in the kernel's queue are accepted before: they have been told that they are connected.
+        """
+        if self._listening:
+            for _ in range(0, BACKLOG, BATCH):
+                if not self._accept():
+                    break
+        self._stop()
+
+    def _stop(self) -> None:
+        self._listening = False
         self._reactor.removeReader(self)
         if self._resume is not None:
             self._resume.cancel()
@@ -114,21 +134,24 @@ class Listener:
         return "listen"
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor goes down."""
-        self.stopListening()
+        """The reactor goes down, and with it go all connections: those that still wait would not be served."""
+        self._stop()
 
     def doRead(self) -> None:
         """Called by the reactor: somebody connects."""
+        self._accept()
+
+    def _accept(self) -> bool:
+        """Accept a batch. Whether there may be more."""
         limit = self._limit
         for _ in range(BATCH):
             try:
                 sock, peer = self._sock.accept()
             except BlockingIOError:
-                return
+                return False
             except OSError as e:
                 if e.errno in EXHAUSTED:
-                    self._shed(errno.errorcode[e.errno])
-                    return
+                    return self._shed(errno.errorcode[e.errno])
                 # the client gave up while it waited, or the network did: nothing of ours
                 continue
             if limit.open >= limit.limit:
@@ -143,7 +166,13 @@ class Listener:
                 continue
             limit.open += 1
             stream.on_close = self._closed
-            self._accepted(stream)
+            try:
+                self._accepted(stream)
+            except Exception:
+                # one connection's trouble; the listener goes on
+                _log.failure("Unexpected error while {listener!r} accepted {stream!r}", listener=self, stream=stream)
+                stream.abortConnection()
+        return True
 
     def _closed(self, stream: Stream) -> None:
         self._limit.open -= 1
@@ -161,22 +190,23 @@ class Listener:
             os.close(self._reserve)
             self._reserve = -1
 
-    def _shed(self, reason: str) -> None:
+    def _shed(self, reason: str) -> bool:
         for _ in range(BATCH):
             self._drop_reserve()
             try:
                 sock, _peer = self._sock.accept()
             except BlockingIOError:
                 self._take_reserve()
-                return
+                return False
             except OSError:
                 # not even that: look again in a moment instead of spinning
                 self._take_reserve()
                 self._pause()
-                return
+                return False
             sock.close()
             self._take_reserve()
             self._refused(reason)
+        return True
 
     def _pause(self) -> None:
         if self._resume is None:
@@ -221,6 +251,7 @@ async def _bind(address: str, reactor: Any) -> Bound:
 async def _bind_endpoint(description: str, reactor: Any) -> Bound:
     """The endpoint opens the socket, or adopts systemd's; accepting is ours."""
     factory = Factory()
+    factory.noisy = False
     listening: Any = await endpoints.serverFromString(reactor, description).listen(factory)
     # an endpoint that wraps the factory (ssl:) would have bytes mean something else than we think
     if not isinstance(listening, tcp.Port) or listening.factory is not factory:

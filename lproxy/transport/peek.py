@@ -20,11 +20,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lproxy.interfaces import Detector, Match, NeedMore
+from lproxy.target import join_host_port
 from lproxy.transport.hub import Reactor
 from lproxy.transport.socket import Stream
 
 #: the protocol that always matches
 TCP = "tcp"
+#: seconds for what a silent client may be about to say when the proxy begins to drain
+GRACE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class PeekConfig:
     deadline: float
     server_first: float
     idle: float
+    #: the listener's name
+    listener: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,12 @@ class Dialled(Protocol):
 class Edge(Protocol):
     """Who accepted the connection and knows what to do with it."""
 
+    def began(self, peek: Peek) -> None:
+        """A connection is being looked at."""
+
+    def ended(self, peek: Peek) -> None:
+        """Not any more: it was handed on, or is gone."""
+
     def dial(self, stream: Stream) -> Deferred[Dialled] | None:
         """Open the upstream, where it is known without reading and nothing but TCP could speak to it first."""
 
@@ -76,11 +87,12 @@ class Edge(Protocol):
     def detected(self, stream: Stream, found: Detected) -> None:
         """Give the connection to its protocol."""
 
-    def lost(self, stream: Stream, seconds: float) -> None:
-        """It ended before it showed anything."""
+    def lost(self, stream: Stream, result: str, seconds: float) -> None:
+        """
+        It ended before it showed anything.
 
-    def waiting(self, stream: Stream, seconds: float) -> None:
-        """The deadline passed without a byte and there is nowhere to relay to: it stays, idle."""
+        @param result: C{eof}, or C{timeout} where it was idle past the deadline
+        """
 
     def detector_failed(self, name: str, failure: Failure) -> None:
         """A detector raised."""
@@ -88,9 +100,13 @@ class Edge(Protocol):
 
 @implementer(IHalfCloseableProtocol)
 class Peek(protocol.Protocol):
-    """The first protocol of a connection whose protocol is not configured."""
+    """
+    The first protocol of a connection whose protocol is not configured.
 
-    transport: Stream  # type: ignore[assignment]
+    It is a session too (see L{lproxy.protocols.runtime.Session}): a shutdown waits for what is on its way to be one.
+    """
+
+    transport: Stream
 
     def __init__(self, config: PeekConfig, edge: Edge, clock: Reactor) -> None:
         self._config = config
@@ -104,15 +120,28 @@ class Peek(protocol.Protocol):
         self._dialling: Deferred[Dialled] | None = None
         self._dialled: Dialled | None = None
         self._decided = False
+        #: the upstream was asked to speak, or would have been if there were one
+        self._asked = False
+        #: past its deadline without a byte, and kept
+        self._idle = False
+
+    def __repr__(self) -> str:
+        state = "decided" if self._decided else "idle" if self._idle else "undecided"
+        return f"<Peek {state} {self._prefix[:20]!r}>"
 
     def connectionMade(self) -> None:
         """Start the clocks."""
         quiet = min(self._config.server_first, self._config.deadline)
         self._timer = self._clock.callLater(quiet, self._silent)
+        self._edge.began(self)
 
     def dataReceived(self, data: bytes) -> None:
         """Ask those detectors that are still undecided."""
         prefix = self._prefix = self._prefix + data if self._prefix else data
+        if self._idle:
+            # it has begun after all: from now on its protocol is waited for, as it is from an accept
+            self._idle = False
+            self._again(self._config.deadline, self._expired)
         if len(prefix) < self._at_least:
             return
         limit = self._config.limit
@@ -142,17 +171,58 @@ class Peek(protocol.Protocol):
 
     def readConnectionLost(self) -> None:
         """The client has said all it will."""
-        self._decide(TCP, "eof", eof=True)
+        if self._prefix or self._dialled is not None or self._edge.can_relay(self.transport):
+            self._decide(TCP, "eof", eof=True)
+        else:
+            # nothing to forward and nowhere to: a health check, most likely
+            self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
         """Nothing was written."""
 
-    def connectionLost(self, reason: Failure | None = None) -> None:  # type: ignore[override]
+    def connectionLost(self, reason: Failure | None = None) -> None:
         """Gone before it was known."""
         if not self._decided:
             self._decided = True
             self._end()
-            self._edge.lost(self.transport, self._clock.seconds() - self._began)
+            result = "timeout" if self._idle else "eof"
+            self._edge.lost(self.transport, result, self._clock.seconds() - self._began)
+            self._edge.ended(self)
+
+    # Session
+
+    def drain(self) -> None:
+        """A client that has said something is waited for as always, a silent one for L{GRACE}."""
+        if not self._decided and not self._prefix:
+            self._again(GRACE, self._drained)
+            if not self._asked:
+                self._dial()
+
+    def abort(self) -> None:
+        """End now."""
+        self.transport.abortConnection()
+
+    def describe(self) -> dict[str, Any]:
+        """A row of C{/connections}."""
+        stream = self.transport
+        return {
+            "listener": self._config.listener,
+            "protocol": None,
+            "client": join_host_port(*stream.peer_address),
+            "target": None,
+            "upstream": None,
+            "state": "idle" if self._idle else "detecting",
+            "seconds": round(self._clock.seconds() - self._began, 3),
+            "bytes_in": stream.bytes_in,
+            "bytes_out": stream.bytes_out,
+        }
+
+    def _drained(self) -> None:
+        # bytes that wait in the kernel are read in this very turn
+        if self._prefix or not self.transport.quiet():
+            self._timer = self._clock.callLater(self._config.deadline, self._expired)
+        else:
+            self.transport.loseConnection()
 
     # clocks
 
@@ -164,9 +234,13 @@ class Peek(protocol.Protocol):
             return
         self._timer = self._clock.callLater(left, self._expired)
         if not self._prefix:
-            self._dialling = self._edge.dial(self.transport)
-            if self._dialling is not None:
-                self._dialling.addCallbacks(self._connected, self._not_connected)
+            self._dial()
+
+    def _dial(self) -> None:
+        self._asked = True
+        self._dialling = self._edge.dial(self.transport)
+        if self._dialling is not None:
+            self._dialling.addCallbacks(self._connected, self._not_connected)
 
     def _connected(self, dialled: Dialled) -> None:
         self._dialling = None
@@ -188,8 +262,14 @@ class Peek(protocol.Protocol):
         if self._prefix or self._dialled is not None or self._edge.can_relay(self.transport):
             self._decide(TCP, "timeout")
             return
-        self._edge.waiting(self.transport, self._clock.seconds() - self._began)
+        # nowhere to go without a word: an idle client
+        self._idle = True
         self._timer = self._clock.callLater(self._config.idle, self.transport.loseConnection)
+
+    def _again(self, seconds: float, call: Callable[[], object]) -> None:
+        if self._timer.active():
+            self._timer.cancel()
+        self._timer = self._clock.callLater(seconds, call)
 
     # the decision
 
@@ -204,6 +284,7 @@ class Peek(protocol.Protocol):
             dialled = None
         seconds = self._clock.seconds() - self._began
         self._edge.detected(self.transport, Detected(protocol, result, self._prefix, eof, seconds, dialled, unspoken))
+        self._edge.ended(self)
 
     def _end(self) -> None:
         if self._timer is not None and self._timer.active():
@@ -212,3 +293,4 @@ class Peek(protocol.Protocol):
             self._dialling.cancel()
         if self._dialled is not None:
             self._dialled.close()
+            self._dialled = None

@@ -16,6 +16,7 @@ from typing import Any
 
 from twisted.internet import address, tcp
 from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lproxy.counters import TransportCounter
@@ -25,6 +26,8 @@ from lproxy.transport.hub import DONE, LOST, Reactor
 READ_SIZE = 65536
 
 SocketAddress = tuple[str, int]
+
+_log = Logger()
 
 
 def clean_address(raw: Any) -> SocketAddress:
@@ -47,14 +50,18 @@ class Stream(tcp.Connection):
     @ivar original_dst: where a redirected connection was going, if it was redirected and somebody asked
     @ivar dialled: an upstream connection opened while the client was silent, for the protocol that gets this one
     @ivar on_close: called with this stream once it is closed, before its protocol is told
-    @ivar on_crash: called with the Failure of an exception in its protocol
+    @ivar on_crash: called with the Failure of the first exception in its protocol, which is logged where it is unset
     """
 
     #: what the socket carries is what C{write} was given: its bytes may be spliced. Not so with TLS
     plain = True
 
+    protocol: Any
+    reactor: Any
+
     # the kernel closes for good on close(): all our sockets are close-on-exec
     _shouldShutdown = False
+    _crashed = False
 
     def __init__(self, sock: socket.socket, reactor: Reactor, peer: SocketAddress, host: SocketAddress) -> None:
         super().__init__(sock, None, reactor)  # type: ignore[arg-type]
@@ -93,15 +100,18 @@ class Stream(tcp.Connection):
         self.protocol = protocol
         try:
             protocol.makeConnection(self)
-            if self.disconnected or self.protocol is not protocol:
+            if not self._serves(protocol):
                 return
             if prefix := self.take_unread():
                 protocol.dataReceived(prefix)
         except Exception:
             self.crashed(Failure())
             return
-        if eof and not self.disconnected and self.protocol is protocol:
+        if eof and self._serves(protocol):
             self.readConnectionLost(Failure(DONE))
+
+    def _serves(self, protocol: Any) -> bool:
+        return not self.disconnected and self.protocol is protocol
 
     def take_unread(self) -> bytes:
         """What L{attach} was given and C{dataReceived} has not got yet."""
@@ -109,9 +119,13 @@ class Stream(tcp.Connection):
         return unread
 
     def crashed(self, failure: Failure) -> None:
-        """The protocol raised: end the connection, tell whoever counts such things."""
-        if self.on_crash is not None:
-            self.on_crash(failure)
+        """The protocol raised: end the connection, tell whoever counts such things. What that brings on is not told."""
+        if not self._crashed:
+            self._crashed = True
+            if self.on_crash is not None:
+                self.on_crash(failure)
+            else:
+                _log.failure("Unexpected error in the protocol of {stream!r}", failure, stream=self)
         self.abortConnection()
 
     # reading
@@ -189,7 +203,7 @@ class Stream(tcp.Connection):
             if sent == len(data):
                 return
             data = data[sent:]
-        super().write(data)
+        super().write(data)  # type: ignore[no-untyped-call]
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """As L{write}, for all pieces together."""
@@ -208,15 +222,17 @@ class Stream(tcp.Connection):
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """As Twisted's; a producer that finds the buffer full is paused at once."""
-        super().registerProducer(producer, streaming)
+        super().registerProducer(producer, streaming)  # type: ignore[no-untyped-call]
         self._maybePauseProducer()
 
     # the end
 
     def loseWriteConnection(self) -> None:
         """Send FIN after everything written so far: now, where the kernel has taken it all."""
-        if self.buffered or not self.connected:
-            super().loseWriteConnection()
+        if not self.connected:
+            return
+        if self.buffered:
+            super().loseWriteConnection()  # type: ignore[no-untyped-call]
         elif not self._writeDisconnected:
             self._writeDisconnecting = self._writeDisconnected = True
             self._closeWriteConnection()
@@ -230,7 +246,7 @@ class Stream(tcp.Connection):
         """Close with RST, dropping what is buffered."""
         if not self.errno and not self.disconnected:
             self.errno = "ECONNABORTED"
-        super().abortConnection()
+        super().abortConnection()  # type: ignore[no-untyped-call]
 
     def connectionLost(self, reason: Failure) -> None:
         """Called once, when the socket is to be closed."""
@@ -251,7 +267,12 @@ class Stream(tcp.Connection):
         self._closeSocket(not self._aborting)
         protocol = self.protocol
         del self.protocol, self.socket, self.fileno
-        protocol.connectionLost(reason)
+        if protocol is None:
+            return  # given up before anybody had it
+        try:
+            protocol.connectionLost(reason)
+        except Exception:
+            self.crashed(Failure())
 
     # addresses
 
@@ -270,11 +291,15 @@ def _twisted_address(pair: SocketAddress) -> Any:
 
 
 def is_local(host: str) -> bool:
-    """Whether C{host}, an IP address, is one of this machine's."""
+    """
+    Whether C{host}, an IP address, is one of this machine's.
+
+    @raise OSError: it cannot be told, for want of descriptors
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
             probe.bind((host, 0))
-    except OSError:
-        return False
+        except OSError:
+            return False
     return True

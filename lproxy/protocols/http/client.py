@@ -18,11 +18,14 @@ from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
 from lproxy.protocols.http.http1 import ResponseReader, encode_request
-from lproxy.protocols.http.message import IDEMPOTENT, Headers, Rejected, Request, Response
+from lproxy.protocols.http.message import ENCODING, IDEMPOTENT, LENGTH, Headers, Rejected, Request, Response, kinds
 from lproxy.protocols.runtime import Runtime
 from lproxy.stack.interfaces import Lease
 from lproxy.target import Endpoint
 from lproxy.transport.socket import Stream
+
+#: 1xx answers to one request, each of which is relayed; an upstream that never comes to the real one is stopped
+INFORMATIONAL = 100
 
 
 @dataclass(eq=False)
@@ -66,8 +69,11 @@ class Exchange(Protocol):
     first: bytes
     #: whether C{first} is the whole body
     whole: bool
-    #: the connection it was dispatched on
+    #: the connection it was dispatched on; C{None} while there is none, when nothing more can be sent
     upstream: HttpConnection | None
+
+    def again(self) -> None:
+        """It was dispatched once more, on a connection that is now C{upstream}."""
 
     def informational(self, response: Response) -> None:
         """A 1xx answer, before the real one."""
@@ -134,11 +140,11 @@ class HttpClient:
         return {"in_flight": self.load, "idle": len(self.idle)}
 
     def released(self, connection: HttpConnection, clean: bool) -> None:
-        """A lease has ended. C{clean}: its connection can be used again."""
+        """A lease has ended. C{clean}: its connection can be used again; otherwise it is closed already."""
         self.load -= 1
         if not clean:
-            connection.transport.abortConnection()
-        elif self._closed or len(self.idle) >= self._runtime.limits.pool:
+            return
+        if self._closed or len(self.idle) >= self._runtime.limits.pool:
             connection.transport.loseConnection()
         else:
             connection.rested = False
@@ -149,6 +155,7 @@ class HttpClient:
     def _connected(self, stream: Stream) -> HttpConnection:
         self._runtime.opened(stream, self.endpoint, self._name)
         connection = HttpConnection(self, ResponseReader(self._runtime.limits))
+        stream.bufferSize = self._runtime.limits.buffer
         stream.attach(connection)
         stream.startReading()
         return connection
@@ -180,14 +187,14 @@ class HttpConnection(protocol.Protocol):
     @ivar rested: whether it has been idle since before the latest sweep
     """
 
-    transport: Stream  # type: ignore[assignment]
+    transport: Stream
 
     def __init__(self, client: HttpClient, reader: ResponseReader) -> None:
         self._client = client
         self._reader = reader
         self._exchange: Exchange | None = None
         self._response: Response | None = None
-        self._informed = False
+        self._informed = 0
         self._used = False
         self._sent_before = 0
         self._successor: HttpConnection | None = None
@@ -210,11 +217,11 @@ class HttpConnection(protocol.Protocol):
         transport = self.transport
         self._exchange = exchange
         self._response = None
-        self._informed = False
+        self._informed = 0
         self._sent_before = transport.bytes_out
         exchange.upstream = self
-        if self._used and request.method not in IDEMPOTENT and not transport.quiet():
-            # it ended while it was idle, and this request must not be sent twice: noticed before it is sent once
+        if self._used and (request.method not in IDEMPOTENT or not exchange.whole) and not transport.quiet():
+            # it ended while it was idle, and this request cannot be sent twice: noticed before it is sent once
             self._retry(exchange)
             return
         transport.write(encode_request(request) + exchange.first)
@@ -231,18 +238,26 @@ class HttpConnection(protocol.Protocol):
         if self._retrying is not None:
             self._retrying.cancel()
         exchange, self._exchange = self._exchange, None
-        response = self._response
         self._used = True
-        clean = not self.transport.disconnected and (
-            exchange is None
-            or (
-                response is not None
-                and response.keep_alive
-                and exchange.whole
-                and self._reader.done
-                and not self._reader.buffered
-            )
-        )
+        response, reader, transport = self._response, self._reader, self.transport
+        clean = False
+        if exchange is None:
+            clean = True
+        elif (
+            response is None
+            or not (exchange.whole and reader.done)
+            or reader.buffered
+            # answered before it was sent
+            or (exchange.request.framing and transport.buffered)
+        ):
+            transport.abortConnection()
+        elif response.keep_alive:
+            clean = True
+        else:
+            transport.loseConnection()
+        if transport.errno or transport.disconnected:
+            clean = False
+            transport.abortConnection()
         self._client.released(self, clean)
 
     # Twisted's side
@@ -269,13 +284,26 @@ class HttpConnection(protocol.Protocol):
             error = BadResponse(self._client.endpoint)
             error.__cause__ = e
             exchange.failed(Failure(error))
+        except Exception:
+            # a mistake of ours, told to the client as such
+            if self._exchange is not exchange:
+                raise
+            exchange.failed(Failure())
 
-    def connectionLost(self, reason: Failure | None = None) -> None:  # type: ignore[override]
+    def connectionLost(self, reason: Failure | None = None) -> None:
         """It ended, in whatever state."""
         self._client.idle.pop(self, None)
         exchange = self._exchange
         if exchange is None:
             return
+        try:
+            self._lost(exchange)
+        except Exception:
+            if self._exchange is not exchange:
+                raise
+            exchange.failed(Failure())
+
+    def _lost(self, exchange: Exchange) -> None:
         errno = self.transport.errno
         if self._response is not None:
             if not errno and self._reader.eof():
@@ -300,13 +328,19 @@ class HttpConnection(protocol.Protocol):
             if status >= 200:
                 break
             if status == 101:
+                if not exchange.whole:
+                    raise Rejected("", 502, "upgrade", "101 before the request was sent")
                 exchange.tunnel(response, reader.take_rest())
                 return
-            self._informed = True
+            self._informed += 1
+            if self._informed > INFORMATIONAL:
+                raise Rejected("", 502, "too_large", f"more than {INFORMATIONAL} informational answers")
             exchange.informational(response)
             if self._exchange is not exchange:
                 return
         if status < 300 and request.method == b"CONNECT":
+            # what follows has no framing (RFC 9110, 9.3.6)
+            response.headers = [field for field in response.headers if kinds[field[0]] not in (LENGTH, ENCODING)]
             exchange.tunnel(response, reader.take_rest())
             return
         self._response = response
@@ -324,15 +358,16 @@ class HttpConnection(protocol.Protocol):
 
     def _retry(self, exchange: Exchange) -> None:
         self._exchange = None
+        exchange.upstream = None
+        self.transport.abortConnection()
         self._retrying = self._client.connect()
         self._retrying.addCallbacks(self._again, self._not_again, callbackArgs=(exchange,), errbackArgs=(exchange,))
 
     def _again(self, connection: HttpConnection, exchange: Exchange) -> None:
         self._retrying = None
         self._successor = connection
-        if not self.transport.disconnected:
-            self.transport.abortConnection()
         connection.call(exchange)
+        exchange.again()
 
     def _not_again(self, failure: Failure, exchange: Exchange) -> None:
         self._retrying = None

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IAddress
 from lproxy.counters import HttpCounter
 from lproxy.protocols.http.client import HttpClient
 from lproxy.protocols.http.detect import detect
-from lproxy.protocols.http.message import Request
+from lproxy.protocols.http.message import Rejected, Request
 from lproxy.protocols.http.recognise import recognise
 from lproxy.protocols.http.session import HttpSession
 from lproxy.protocols.runtime import Runtime
@@ -25,6 +25,8 @@ from lproxy.transport.socket import Stream
 ROUTES = 1_000
 #: seconds between two looks at who is slow; less where limits are shorter
 TICK = 1.0
+#: the same while draining, which ends with the last who is idle
+DRAIN_TICK = 0.1
 
 
 class Route:
@@ -81,6 +83,9 @@ class HttpFactory(protocol.Factory):
     def drain(self) -> None:
         """From now on every answer is its connection's last."""
         self.draining = True
+        self._tick = min(self._tick, DRAIN_TICK)
+        if self._sweeper is not None:
+            self._sweeper.reset(self._tick)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A session for one connection."""
@@ -91,11 +96,15 @@ class HttpFactory(protocol.Factory):
         Where C{request} goes, and what it is counted under.
 
         @raise NoAuthority: nowhere
+        @raise Rejected: to what cannot be an address
         """
         key = request.authority if stream.original_dst is None else request.authority + b" %r" % (stream.original_dst,)
         route = self._routes.get(key)
         if route is None:
-            target = recognise(request, self.runtime.destination(stream), self.by_authority)
+            try:
+                target = recognise(request, self.runtime.destination(stream), self.by_authority)
+            except ValueError as e:
+                raise Rejected("", 400, "host", str(e)) from e
             authority = request.authority.decode("ascii").lower() or str(target)
             route = Route(target, self.runtime.counters.http(self.runtime.direction, authority))
             if len(self._routes) >= ROUTES:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote
 
-from twisted.python.failure import Failure
-
 from lproxy.discover.host import ResolveFailed
 from lproxy.discover.literal import NoRoute
 from lproxy.errors import explain, one_line
@@ -79,9 +77,8 @@ class CallTimedOut(Exception):
 CALL_TIMED_OUT = Verdict(504, DEADLINE_EXCEEDED, "response_timeout", "UT")
 
 
-def judge(failure: Failure) -> Verdict:
-    """The verdict on C{failure}; L{BUG} for what nobody foresaw."""
-    error: BaseException | None = failure.value
+def judge(error: BaseException) -> Verdict:
+    """The verdict on C{error}; L{BUG} for what nobody foresaw."""
     while isinstance(error, NoEndpointReady) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, CallTimedOut):
@@ -111,7 +108,9 @@ def answer(verdict: Verdict, error: BaseException, waited: float, request: Reque
             f"grpc-message: {quote(text, safe=' :/,;()')}",
         ]
         return _encode(200, fields, "", request.method, close)
-    return _encode(verdict.status, ["content-type: text/plain; charset=utf-8", *fields], text + "\n", request.method, close)
+    return _encode(
+        verdict.status, ["content-type: text/plain; charset=utf-8", *fields], text + "\n", request.method, close
+    )
 
 
 def refusal(rejected: Rejected) -> bytes:

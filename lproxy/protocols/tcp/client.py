@@ -114,6 +114,7 @@ class Upstream:
             self._listener.over = True
         if self.greeting:
             call.stream.write(self.greeting)
+            self.greeting = b""
         if call.prefix:
             self._stream.write(call.prefix)
         call.began(relay(call.stream, self._stream, call.ended))
@@ -144,3 +145,7 @@ class _Greeted(protocol.Protocol):
 
     def writeConnectionLost(self) -> None:
         """Nothing was written."""
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """It was reset: as L{readConnectionLost}. Or given up, by somebody who does not listen any more."""
+        self.readConnectionLost()

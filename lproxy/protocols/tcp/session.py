@@ -30,7 +30,7 @@ class TcpSession(protocol.Protocol):
     What the client says meanwhile is kept, up to the buffer limit, and its going away ends the acquisition.
     """
 
-    transport: Stream  # type: ignore[assignment]
+    transport: Stream
 
     def __init__(self, runtime: Runtime, acquire: Acquire, name: str) -> None:
         self._runtime = runtime
@@ -60,9 +60,10 @@ class TcpSession(protocol.Protocol):
             self._lease, self._upstream = dialled.lease, dialled.upstream
             dialled.upstream.join(self._call())
         elif self._target is None:
+            client = self.transport.peer_address[0]
             runtime.warn(
                 "no-destination",
-                f"listener {runtime.listen.name}: a {self._name} connection from {self.transport.peer_address[0]} was not "
+                f"listener {runtime.listen.name}: a {self._name} connection from {client} was not "
                 f"redirected here and target = {runtime.listen.target!r} names no address for it: closed. "
                 'Set target = "host:port" or "service:NAME", or redirect with iptables.',
             )
@@ -79,12 +80,13 @@ class TcpSession(protocol.Protocol):
             self.transport.pauseProducing()
 
     def readConnectionLost(self) -> None:
-        """The relay will find the end again."""
+        """The relay will find the end again. Until then the client may yet break."""
+        self.transport.pauseProducing()
 
     def writeConnectionLost(self) -> None:
         """Nothing was written yet."""
 
-    def connectionLost(self, reason: Failure | None = None) -> None:  # type: ignore[override]
+    def connectionLost(self, reason: Failure | None = None) -> None:
         """The client went away before there was an upstream."""
         if self._pending is not None:
             self._pending.cancel()
@@ -116,12 +118,13 @@ class TcpSession(protocol.Protocol):
         self.transport.abortConnection()
 
     def _ended(self) -> None:
-        self._runtime.sessions.remove(self)
-        if self._lease is not None:
-            self._lease.close()
-            self._lease = None
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.close()
         if self._runtime.access is not None:
             self._runtime.access(self._record())
+        # last: who waits for us may close what was used here
+        self._runtime.sessions.remove(self)
 
     # Session
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_packaging -*-
+# -*- test-case-name: tests.integration.test_sample_plugin -*-
 """
 Does a connection open with a memo client's first line?
 """
@@ -14,5 +14,5 @@ def detect(prefix: bytes) -> Verdict:
     if prefix.startswith(OPENING):
         return Match("1")
     if OPENING.startswith(prefix):
-        return NeedMore(len(OPENING))
+        return NeedMore(len(prefix) + 1)
     return NoMatch()

@@ -1,15 +1,15 @@
-# -*- test-case-name: tests.test_packaging -*-
+# -*- test-case-name: tests.integration.test_sample_plugin -*-
 """
 The plugin itself: what lproxy asks of a protocol.
 
-lproxy tells memo from everything else, names it in metrics and logs, and forwards it to the listener's target. The
-forwarding is TCP's; a protocol that has to be understood on the way brings a factory and sessions of its own.
+lproxy tells memo from everything else, names it in metrics and logs, and forwards it to the listener's target.
 """
+
+from __future__ import annotations
 
 from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory
-from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 import lproxy_memo
@@ -17,22 +17,30 @@ from lproxy.interfaces import IProtocolPlugin
 from lproxy_memo.detect import detect
 
 
-@implementer(IPlugin, IProtocolPlugin)
+@implementer(IProtocolPlugin)
 class Memo:
-    """Memo needs no settings."""
+    """Memo, with one setting: C{boards}, those that may be asked for, all where it is not given."""
 
     name = "memo"
     version = lproxy_memo.__version__
     detector = staticmethod(detect)
 
-    def configure(self, table: dict[str, Any]) -> None:
-        """Refuse whatever is in the table."""
+    def configure(self, table: dict[str, Any]) -> frozenset[str]:
+        """Check C{[memo]}."""
         for key in table:
-            raise ValueError(f"{key}: memo has no such setting, nor any other; leave it out")
+            if key != "boards":
+                raise ValueError(f"{key}: memo has no such setting; there is only boards")
+        boards = table.get("boards", [])
+        if not isinstance(boards, list) or not all(isinstance(board, str) for board in boards):
+            raise ValueError(f'boards: {boards!r} is no list of names; write boards = ["kitchen", "office"]')
+        return frozenset(boards)
 
-    def factory(self, runtime: Any, config: None) -> IProtocolFactory:
+    def factory(self, runtime: Any, config: frozenset[str]) -> IProtocolFactory:
         """Sessions for one listener."""
         # here, not above: to list a plugin should cost no more than its name and version
         from lproxy.protocols.tcp.factory import TcpFactory
+        from lproxy_memo.session import MemoFactory
 
-        return TcpFactory(runtime, self.name, detect)
+        forward = TcpFactory(runtime, self.name)
+        # to forward all that was detected, this alone would do: return forward
+        return MemoFactory(runtime, config, forward) if config else forward

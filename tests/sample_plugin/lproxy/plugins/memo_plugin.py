@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_packaging -*-
+# -*- test-case-name: tests.integration.test_sample_plugin -*-
 """
 How lproxy learns of the memo protocol.
 """

@@ -1,0 +1,273 @@
+# -*- test-case-name: tests.testing.test_scripted -*-
+"""
+Doubles of the stack's shapes: they record what is asked of them and answer on command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from lproxy.stack.interfaces import Lease, Watcher
+from lproxy.target import Endpoint, Target
+
+#: what an acquisition is answered with at once; None has it wait
+AtOnce = Callable[[], Lease | Exception | None]
+
+
+class ScriptedLease:
+    """
+    A L{Lease<lproxy.stack.interfaces.Lease>} that is strict about its end.
+
+    @ivar requests: what it was called with
+    @ivar closed: how often it was closed
+    @ivar answer: what C{call} returns
+    """
+
+    def __init__(self, answer: Any = None, ended: Callable[[], None] = lambda: None) -> None:
+        self.requests: list[Any] = []
+        self.closed = 0
+        self.answer = answer
+        self._ended = ended
+
+    def __repr__(self) -> str:
+        return f"<ScriptedLease calls={len(self.requests)} closed={self.closed}>"
+
+    def call(self, request: Any) -> Any:
+        """Remember C{request}; an error where there was one before, or the lease has ended."""
+        if self.requests or self.closed:
+            raise AssertionError(f"{self!r} cannot be called any more")
+        self.requests.append(request)
+        return self.answer
+
+    def close(self) -> None:
+        """End it; an error where it has ended already."""
+        self.closed += 1
+        if self.closed > 1:
+            raise AssertionError(f"{self!r} was closed twice")
+        self._ended()
+
+
+class _Script:
+    """
+    Acquisitions that wait, oldest first, and what was made of them.
+
+    @ivar warm: what C{try_acquire} gives, the first first
+    @ivar at_once: answers each C{acquire}, where it has an answer
+    @ivar stubborn: whether what is cancelled is answered with a lease all the same
+    @ivar leases: all that were given by L{answer}
+    @ivar failed: how many were failed by L{fail}
+    """
+
+    def __init__(self) -> None:
+        self.warm: list[Lease] = []
+        self.at_once: AtOnce | None = None
+        self.stubborn = False
+        self.leases: list[ScriptedLease] = []
+        self.failed = 0
+        self.load = 0
+        self._waiting: dict[Deferred[Lease], Any] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    @property
+    def open(self) -> int:
+        """Leases that were given by L{answer} and have not ended."""
+        return sum(not lease.closed for lease in self.leases)
+
+    def lease(self, answer: Any = None) -> ScriptedLease:
+        """A new lease, as L{answer} gives it, for C{warm} and C{at_once}."""
+        lease = ScriptedLease(answer, self._ended)
+        self.load += 1
+        self.leases.append(lease)
+        return lease
+
+    def answer(self) -> ScriptedLease:
+        """Grant the one that has waited longest."""
+        d = self._next()
+        lease = self.lease()
+        d.callback(lease)
+        return lease
+
+    def fail(self, error: Exception) -> None:
+        """Fail the one that has waited longest."""
+        self.failed += 1
+        self._next().errback(Failure(error))
+
+    def _next(self) -> Deferred[Lease]:
+        if not self._waiting:
+            raise AssertionError("nobody waits")
+        d = next(iter(self._waiting))
+        del self._waiting[d]
+        self.load -= 1
+        return d
+
+    def _ended(self) -> None:
+        self.load -= 1
+
+    def _try(self) -> Lease | None:
+        return self.warm.pop(0) if self.warm else None
+
+    def _acquire(self, what: Any, cancelled: list[Any]) -> Deferred[Lease]:
+        d: Deferred[Lease] = Deferred(lambda d: self._cancel(d, cancelled))
+        result = self.at_once() if self.at_once is not None else None
+        if isinstance(result, Exception):
+            d.errback(Failure(result))
+        elif result is not None:
+            d.callback(result)
+        else:
+            self._waiting[d] = what
+            self.load += 1
+        return d
+
+    def _cancel(self, d: Deferred[Lease], cancelled: list[Any]) -> None:
+        cancelled.append(self._waiting.pop(d))
+        self.load -= 1
+        if self.stubborn:
+            d.callback(self.lease())
+
+
+class ScriptedAcquire(_Script):
+    """
+    An L{Acquire<lproxy.stack.interfaces.Acquire>}.
+
+    @ivar tried: targets of C{try_acquire}
+    @ivar calls: targets of C{acquire}
+    @ivar cancelled: targets of those that were cancelled
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tried: list[Target] = []
+        self.calls: list[Target] = []
+        self.cancelled: list[Target] = []
+
+    def try_acquire(self, target: Target) -> Lease | None:
+        """The first of C{warm}."""
+        self.tried.append(target)
+        return self._try()
+
+    def acquire(self, target: Target) -> Deferred[Lease]:
+        """Waits for L{answer}, L{fail} or its cancellation, unless C{at_once} has an answer."""
+        self.calls.append(target)
+        return self._acquire(target, self.cancelled)
+
+
+class ScriptedService(_Script):
+    """
+    A L{Service<lproxy.stack.interfaces.Service>}, of an endpoint or of a target.
+
+    @ivar key: whom it serves
+    @ivar load: leases that are out or waited for; a test may set it
+    @ivar calls: how often C{acquire} was called
+    @ivar cancelled: one C{key} for each that was cancelled
+    @ivar closed: how often it was closed
+    """
+
+    def __init__(self, key: Target) -> None:
+        super().__init__()
+        self.key = key
+        self.tried = 0
+        self.calls = 0
+        self.cancelled: list[Target] = []
+        self.closed = 0
+
+    def __repr__(self) -> str:
+        return f"<ScriptedService {self.key} load={self.load} closed={self.closed}>"
+
+    def try_acquire(self) -> Lease | None:
+        """The first of C{warm}."""
+        self.tried += 1
+        return self._try()
+
+    def acquire(self) -> Deferred[Lease]:
+        """Waits for L{answer}, L{fail} or its cancellation, unless C{at_once} has an answer."""
+        self.calls += 1
+        return self._acquire(self.key, self.cancelled)
+
+    def busy(self) -> int:
+        """Its load."""
+        return self.load
+
+    def close(self) -> None:
+        """Count that."""
+        self.closed += 1
+
+    def describe(self) -> dict[str, Any]:
+        """Its load."""
+        return {"in_flight": self.load}
+
+
+class ScriptedWatch:
+    """A L{Watch<lproxy.stack.interfaces.Watch>}."""
+
+    def __init__(self, target: Target, watcher: Watcher, refresh: Callable[[ScriptedWatch], None]) -> None:
+        self.target = target
+        self.watcher = watcher
+        self.closed = 0
+        self.refreshed = 0
+        self._refresh = refresh
+
+    def close(self) -> None:
+        """Count that; nothing more is told."""
+        self.closed += 1
+
+    def refresh(self) -> None:
+        """Count that, and do what the test wants."""
+        self.refreshed += 1
+        self._refresh(self)
+
+
+class ScriptedDiscover:
+    """
+    A L{Discover<lproxy.stack.interfaces.Discover>}.
+
+    @ivar known: what new watchers are told at once
+    @ivar watches: all there ever were
+    @ivar on_refresh: called with the watch that is to be refreshed
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[Target, tuple[Endpoint, ...] | Exception] = {}
+        self.watches: list[ScriptedWatch] = []
+        self.on_refresh: Callable[[ScriptedWatch], None] = lambda watch: None
+
+    def watch(self, target: Target, watcher: Watcher) -> ScriptedWatch:
+        """Tell C{watcher} what is known, within this call."""
+        watch = ScriptedWatch(target, watcher, lambda watch: self.on_refresh(watch))  # noqa: PLW0108 - as it is then
+        self.watches.append(watch)
+        self._tell(watch)
+        return watch
+
+    @property
+    def open(self) -> int:
+        """How many watches were not closed."""
+        return sum(not watch.closed for watch in self.watches)
+
+    def set(self, target: Target, endpoints: Iterable[Endpoint]) -> None:
+        """C{endpoints} serve C{target}: watchers are told."""
+        self.known[target] = tuple(endpoints)
+        self._tell_all(target)
+
+    def fail(self, target: Target, error: Exception) -> None:
+        """C{target} cannot be resolved: watchers are told."""
+        self.known[target] = error
+        self._tell_all(target)
+
+    def _tell_all(self, target: Target) -> None:
+        for watch in self.watches:
+            if watch.target == target and not watch.closed:
+                self._tell(watch)
+
+    def _tell(self, watch: ScriptedWatch) -> None:
+        answer = self.known.get(watch.target)
+        if isinstance(answer, Exception):
+            watch.watcher.unresolved(answer)
+        elif answer is not None:
+            watch.watcher.endpoints(answer)

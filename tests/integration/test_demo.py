@@ -1,0 +1,86 @@
+# -*- test-case-name: tests.integration.test_demo -*-
+"""
+C{lproxy demo}: the first minute with lproxy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import socket
+import subprocess
+
+from tests.components import require
+from tests.integration.test_twistd import LPROXY, ProcessTestCase, Program, eventually, request
+
+#: where the embedded defaults are, which the demo prefers
+PREFERRED = (4140, 4143, 4144, 4191)
+
+
+class DemoTests(ProcessTestCase):
+    """What it prints is so."""
+
+    def demo(self, *options: str) -> Program:
+        """A demo that has said what it has to say."""
+        program = Program(self, self.home, *LPROXY, "demo", *options, PYTHONUNBUFFERED="")
+        eventually(lambda: "Ctrl-C ends it." in program.out or program.process.poll() is not None, "a demo that runs")
+        return program
+
+    def admin(self, program: Program) -> int:
+        """The port of its admin server."""
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/metrics", program.out)
+        assert found is not None, program.out
+        return int(found[1])
+
+    def test_once(self) -> None:
+        """With --once it prints what its little traffic met, by whom it was answered, and ends with status 0."""
+        program = self.demo("--once")
+        self.assertEqual(0, program.status())
+        for n in range(4):
+            self.assertRegex(program.out, rf"GET http://web.local/{n} +200 hello from endpoint [12]: GET /{n}\n")
+        self.assertRegex(program.out, r"GET http://nobody.invalid/ +404 resolve: nobody.invalid:80 does not exist")
+        self.assertRegex(program.out, r"TCP to the echo +'bytes of no protocol' came back\n")
+        self.assertTrue(self.admin(program))
+        self.assertNotIn("Ctrl-C", program.out)
+        self.no_traceback(program.out, program.err)
+
+    def test_taken(self) -> None:
+        """Where the default ports are taken it uses others."""
+        with contextlib.ExitStack() as taken:
+            for port in PREFERRED:
+                with contextlib.suppress(OSError):  # somebody else's, which is as good
+                    taken.enter_context(socket.create_server(("127.0.0.1", port)))
+            program = self.demo("--once")
+        self.assertEqual(0, program.status(), program.out)
+        self.assertNotIn(self.admin(program), PREFERRED)
+        for port in PREFERRED:
+            self.assertNotIn(f":{port}", program.out)
+
+    def test_running(self) -> None:
+        """
+        Without --once it runs on: the commands that it prints work as they stand, and the pages that it names are there.
+        Ctrl-C ends it with status 0, promptly even while somebody is connected.
+        """
+        require("curl", "nc")
+        program = self.demo()
+        commands = re.findall(r"^  ((?:curl|printf) .*)$", program.out, re.MULTILINE)
+        said = [
+            subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=10) for command in commands
+        ]
+        self.assertEqual([0] * 4, [one.returncode for one in said], said)
+        direct, forward, nobody, echo = (one.stdout for one in said)
+        self.assertRegex(direct, r"\Ahello from endpoint [12]: GET /anything\n\Z")
+        self.assertRegex(forward, r"\Ahello from endpoint [12]: GET /as-a-forward-proxy\n\Z")
+        self.assertRegex(nobody, r"\AHTTP/1.1 404 (?s:.*)nobody.invalid:80 does not exist")
+        self.assertEqual("hello\n", echo)
+        for page in re.findall(r"http://127\.0\.0\.1:\d+(/(?:services|metrics)?) +\w", program.out):
+            self.assertEqual(200, request(self.admin(program), page, "127.0.0.1")[0])
+        host, port = re.search(r"nc -q1 (\S+) (\d+)", program.out).groups()  # type: ignore[union-attr]
+        with socket.create_connection((host, int(port)), 5) as raw:
+            raw.sendall(b"\x00")
+            self.assertEqual(b"\x00", raw.recv(1))
+            self.assertIsNone(program.process.poll())
+            program.signal(signal.SIGINT)
+            self.assertEqual(0, program.status(4.0))
+        self.no_traceback(program.out, program.err)

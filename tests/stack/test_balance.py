@@ -1,0 +1,438 @@
+# -*- test-case-name: tests.stack.test_balance -*-
+"""
+Tests for L{lproxy.stack.balance}.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.errors import ProxyError, explain
+from lproxy.stack import balance
+from lproxy.stack.backoff import Backoff
+from lproxy.stack.interfaces import Lease
+from lproxy.target import Authority, Endpoint
+from lproxy.testing import ScriptedDiscover, ScriptedService
+
+TARGET = Authority("web.local", 80)
+ENDPOINTS = [Endpoint(f"10.0.0.{n}", 80) for n in range(10)]
+
+
+@dataclass(eq=False)
+class Refused(ProxyError):
+    """An endpoint refuses."""
+
+    target: Endpoint
+    layer = "connect"
+
+    def what(self) -> str:
+        return "refused"
+
+
+@dataclass(eq=False)
+class Unknown(ProxyError):
+    """Discovery fails."""
+
+    target: Authority
+    layer = "resolve"
+
+    def what(self) -> str:
+        return "does not exist"
+
+
+class BalanceMixin:
+    """A service whose endpoints a test commands."""
+
+    def setUp(self) -> None:
+        self.clock, self.discover, self.random = Clock(), ScriptedDiscover(), Random(5)
+        self.made: dict[Endpoint, ScriptedService] = {}
+        self.all: list[ScriptedService] = []
+        backoff = Backoff(1.0, 60.0, self.random)
+        new_service = balance.layer(self.discover, self.clock, backoff)(self.new_endpoint)
+        self.service: balance.Balance = new_service(TARGET)
+
+    def tearDown(self) -> None:
+        """It has no timers of its own, and once closed nothing is watched or kept."""
+        self.service.close()
+        self.assertEqual((0, []), (self.discover.open, self.clock.getDelayedCalls()))
+        self.assertEqual({1}, {service.closed for service in self.all} | {1}, "each is closed once")
+
+    def new_endpoint(self, endpoint: Endpoint) -> ScriptedService:
+        service = self.made[endpoint] = ScriptedService(endpoint)
+        self.all.append(service)
+        return service
+
+    def set(self, *endpoints: Endpoint) -> None:
+        self.discover.set(TARGET, endpoints)
+
+    def serve(self, *endpoints: Endpoint) -> None:
+        """These are connected to at once."""
+        for endpoint in endpoints:
+            self.made[endpoint].at_once = self.made[endpoint].lease
+
+    def refuse(self, *endpoints: Endpoint) -> None:
+        """These refuse."""
+        for endpoint in endpoints:
+            self.made[endpoint].at_once = lambda endpoint=endpoint: Refused(endpoint)
+
+    def ends(self, service: Any) -> list[Any]:
+        return [row["address"] for row in service.describe()["endpoints"]]
+
+
+class OneTests(BalanceMixin, SynchronousTestCase):
+    """One endpoint, as most services have."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.set(ENDPOINTS[0])
+        self.only = self.made[ENDPOINTS[0]]
+
+    def test_warm(self) -> None:
+        """What it has ready is given as it is."""
+        self.assertIsNone(self.service.try_acquire())
+        lease = self.only.lease()
+        self.only.warm.append(lease)
+        self.assertIs(lease, self.service.try_acquire())
+
+    def test_waits(self) -> None:
+        """Otherwise it is waited for."""
+        d = self.service.acquire()
+        self.assertNoResult(d)
+        self.assertIs(self.only.answer(), self.successResultOf(d))
+
+    def test_fails(self) -> None:
+        """Its own error is told; it is tried again for every request, since there is no other."""
+        self.refuse(ENDPOINTS[0])
+        for n in range(1, 4):
+            error = self.failureResultOf(self.service.acquire(), Refused).value
+            self.assertEqual("connect: 10.0.0.0:80 refused", explain(error))
+            self.assertEqual(n, self.only.calls)
+
+    def test_cancelled(self) -> None:
+        """The work stops; whoever asks why is told what it was waiting for, and what went wrong lately."""
+        d = self.service.acquire()
+        d.cancel()
+        self.assertEqual("while connecting to 10.0.0.0:80", explain(self.failureResultOf(d, CancelledError).value))
+        self.assertEqual([ENDPOINTS[0]], self.only.cancelled)
+        self.refuse(ENDPOINTS[0])
+        self.failureResultOf(self.service.acquire(), Refused)
+        self.only.at_once = None
+        d = self.service.acquire()
+        d.cancel()
+        wanted = "while connecting to 10.0.0.0:80; lately: connect: 10.0.0.0:80 refused"
+        self.assertEqual(wanted, explain(self.failureResultOf(d).value))
+
+    def test_unexpected(self) -> None:
+        """An error that is a plugin's mistake is passed on, and leaves nothing behind that looks busy."""
+        self.only.at_once = lambda: ValueError("a mistake")
+        self.failureResultOf(self.service.acquire(), ValueError)
+        self.assertEqual(0, self.service.busy())
+
+
+class SeveralTests(BalanceMixin, SynchronousTestCase):
+    """Several endpoints."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.set(*ENDPOINTS)
+        self.serve(*ENDPOINTS)
+
+    def test_distributes(self) -> None:
+        """Equal endpoints get equal shares, nearly."""
+        for _ in range(1000):
+            self.successResultOf(self.service.acquire())
+        counts = [service.load for service in self.made.values()]
+        self.assertLess(max(counts) - min(counts), 10, counts)
+
+    def test_prefers_idle(self) -> None:
+        """The less loaded of two is taken: the most loaded is never asked while all others have less to do."""
+        self.made[ENDPOINTS[3]].load = 100
+        for _ in range(200):
+            self.successResultOf(self.service.acquire()).close()
+        self.assertEqual(0, self.made[ENDPOINTS[3]].calls)
+        self.assertTrue(all(self.made[e].calls for e in ENDPOINTS if e is not ENDPOINTS[3]))
+
+    def test_warm(self) -> None:
+        """The fast path chooses likewise."""
+        for service in self.made.values():
+            service.warm.extend(service.lease() for _ in range(1000))
+            service.load = 0
+        self.made[ENDPOINTS[3]].load = 10_000
+        for _ in range(1000):
+            lease = self.service.try_acquire()
+            assert lease is not None
+        tried = Counter({endpoint: service.tried for endpoint, service in self.made.items()})
+        self.assertEqual(0, tried.pop(ENDPOINTS[3]))
+        self.assertGreater(min(tried.values()), 60)
+        self.assertTrue(all(service.calls == 0 for service in self.made.values()))
+
+    def test_two(self) -> None:
+        """Of two, both are compared every time."""
+        self.set(*ENDPOINTS[:2])
+        self.made[ENDPOINTS[0]].load = 1
+        for _ in range(100):
+            self.successResultOf(self.service.acquire()).close()
+        self.assertEqual([0, 100], [self.made[e].calls for e in ENDPOINTS[:2]])
+
+    def test_passed_over(self) -> None:
+        """An endpoint that refuses is passed over for a while, the request goes to another; then it is tried again."""
+        bad = self.made[ENDPOINTS[0]]
+        self.refuse(ENDPOINTS[0])
+        for _ in range(200):
+            self.successResultOf(self.service.acquire()).close()
+        self.assertEqual(1, bad.calls)
+        self.clock.advance(1.0)
+        for _ in range(200):
+            self.successResultOf(self.service.acquire()).close()
+        self.assertEqual(2, bad.calls)
+        self.clock.advance(1.0 - 0.001)
+        self.serve(ENDPOINTS[0])
+        self.clock.advance(60.0)
+        for _ in range(200):
+            self.successResultOf(self.service.acquire()).close()
+        self.assertGreater(bad.calls, 10, "as any other")
+
+    def test_all_fail(self) -> None:
+        """Where all refuse, each is tried once; the error names how many, the target, the last one and the cause."""
+        self.refuse(*ENDPOINTS)
+        error = self.failureResultOf(self.service.acquire(), balance.NoEndpointReady).value
+        self.assertEqual([1] * 10, [service.calls for service in self.made.values()])
+        wanted = (
+            r"balance: web.local:80 none of 10 endpoints could be connected to, the last: connect: 10.0.0.\d:80 refused"
+        )
+        self.assertRegex(explain(error), wanted)
+        self.assertEqual((TARGET, 10), (error.target, error.tried))
+
+    def test_stale_refusals(self) -> None:
+        """Refusals of a moment ago help nobody: where all have failed, they are tried nevertheless."""
+        self.refuse(*ENDPOINTS)
+        self.failureResultOf(self.service.acquire())
+        self.serve(ENDPOINTS[7])
+        self.successResultOf(self.service.acquire())
+
+    def test_recovers(self) -> None:
+        """One success makes up for all failures before: the next is its first again."""
+        bad = self.made[ENDPOINTS[0]]
+        self.set(*ENDPOINTS[:2])
+        self.made[ENDPOINTS[1]].load = 100
+        for _ in range(5):
+            self.refuse(ENDPOINTS[0])
+            self.successResultOf(self.service.acquire())
+            self.serve(ENDPOINTS[0])
+            self.clock.advance(1.0)
+            calls = bad.calls
+            self.successResultOf(self.service.acquire())
+            self.assertEqual(calls + 1, bad.calls, "rested for one backoff of the shortest kind")
+
+    def test_slow_then_refused(self) -> None:
+        """A request that waited for one goes on to the next; cancelled, it says for whom it waits now."""
+        self.set(*ENDPOINTS[:2])
+        for endpoint in ENDPOINTS[:2]:
+            self.made[endpoint].at_once = None
+        d = self.service.acquire()
+        first = next(service for service in self.made.values() if service.waiting)
+        first.fail(Refused(first.key))  # type: ignore[arg-type]
+        second = next(service for service in self.made.values() if service.waiting)
+        self.assertIsNot(first, second)
+        d.cancel()
+        self.assertEqual(f"while connecting to {second.key}", explain(self.failureResultOf(d).value))
+        self.assertEqual((1, 0), (len(second.cancelled), self.service.busy()))
+
+    def test_unexpected(self) -> None:
+        """A plugin's mistake is passed on, and leaves nothing behind that looks busy."""
+        for service in self.made.values():
+            service.at_once = lambda: ValueError("a mistake")
+        self.failureResultOf(self.service.acquire(), ValueError)
+        self.assertEqual(0, self.service.busy())
+
+
+class DiscoveryTests(BalanceMixin, SynchronousTestCase):
+    """Endpoints that come and go."""
+
+    def test_empty(self) -> None:
+        """Without endpoints everybody waits, and is served as soon as there is one."""
+        waiting = [self.service.acquire() for _ in range(10)]
+        self.assertEqual((10, None), (self.service.busy(), self.service.try_acquire()))
+        self.set()
+        for d in waiting:
+            self.assertNoResult(d)
+        self.patch(self, "new_endpoint", None)
+        self.discover.watches[0].watcher._new_endpoint = self.ready  # type: ignore[attr-defined]
+        self.set(ENDPOINTS[0])
+        for d in waiting:
+            self.successResultOf(d).close()
+        self.assertEqual(0, self.service.busy())
+
+    def ready(self, endpoint: Endpoint) -> ScriptedService:
+        service = self.made[endpoint] = ScriptedService(endpoint)
+        service.at_once = service.lease
+        self.all.append(service)
+        return service
+
+    def test_cancelled_while_empty(self) -> None:
+        """One that gives up is forgotten, and told that there were no endpoints."""
+        d = self.service.acquire()
+        d.cancel()
+        self.assertEqual("waiting for endpoints", explain(self.failureResultOf(d, CancelledError).value))
+        self.assertEqual(0, self.service.busy())
+
+    def test_unresolved(self) -> None:
+        """Where nobody knows the target, all who wait are told so, and whoever comes has it looked up again."""
+        waiting = [self.service.acquire() for _ in range(3)]
+        error = Unknown(TARGET)
+        self.discover.fail(TARGET, error)
+        for d in waiting:
+            self.assertIs(error, self.failureResultOf(d, Unknown).value)
+        self.assertEqual(0, self.discover.watches[0].refreshed)
+        late = self.service.acquire()
+        self.assertEqual(1, self.discover.watches[0].refreshed)
+        late.cancel()
+        wanted = "waiting for endpoints; lately: resolve: web.local:80 does not exist"
+        self.assertEqual(wanted, explain(self.failureResultOf(late).value))
+        self.assertEqual("resolve: web.local:80 does not exist", self.service.describe()["last_error"])
+
+    def test_refresh_answers(self) -> None:
+        """An answer within that very call will do, good or bad."""
+        self.discover.fail(TARGET, Unknown(TARGET))
+        self.discover.on_refresh = lambda watch: watch.watcher.unresolved(Unknown(TARGET))
+        self.failureResultOf(self.service.acquire(), Unknown)
+        self.discover.on_refresh = lambda watch: watch.watcher.endpoints([ENDPOINTS[0]])
+        d = self.service.acquire()
+        self.made[ENDPOINTS[0]].answer()
+        self.successResultOf(d)
+        self.assertNotIn("last_error", self.service.describe())
+
+    def test_told_cancels_others(self) -> None:
+        """One that is told may cancel others that are about to be told: everybody is told once."""
+        waiting = [self.service.acquire() for _ in range(4)]
+        errors: list[Any] = []
+        waiting[1].addErrback(lambda failure: waiting[2].cancel())
+        for d in waiting:
+            d.addErrback(errors.append)
+        self.discover.fail(TARGET, Unknown(TARGET))
+        self.assertEqual([Unknown, balance.GaveUp, Unknown], [failure.type for failure in errors])
+
+    def test_stay(self) -> None:
+        """Endpoints that stay keep their connections and their history, whatever comes beside them."""
+        self.set(*ENDPOINTS[:2])
+        before = self.made[ENDPOINTS[0]]
+        self.set(ENDPOINTS[2], ENDPOINTS[0])
+        self.set(*ENDPOINTS)
+        self.assertIs(before, self.made[ENDPOINTS[0]])
+        self.assertEqual((0, 11), (before.closed, len(self.all)), "the one that came back is a new one")
+
+    def test_twice(self) -> None:
+        """One that is named twice is one."""
+        self.set(ENDPOINTS[0], ENDPOINTS[0])
+        self.assertEqual(["10.0.0.0:80"], self.ends(self.service))
+
+    def test_smaller(self) -> None:
+        """Of a smaller set, what is gone is closed, once, and never connected to again."""
+        self.set(*ENDPOINTS)
+        self.serve(*ENDPOINTS)
+        self.set(ENDPOINTS[4])
+        self.assertEqual([service.key != ENDPOINTS[4] for service in self.all], [s.closed == 1 for s in self.all])
+        for _ in range(100):
+            self.successResultOf(self.service.acquire()).close()
+        self.assertEqual(100, sum(service.calls for service in self.all))
+        self.assertEqual(100, self.made[ENDPOINTS[4]].calls)
+
+    def test_gone_with_leases(self) -> None:
+        """A lease on an endpoint that is gone lives on, and keeps the service from being evicted."""
+        self.set(*ENDPOINTS[:1])
+        self.serve(ENDPOINTS[0])
+        lease = self.successResultOf(self.service.acquire())
+        for _ in range(3):
+            self.set(ENDPOINTS[1])
+        self.assertEqual(1, self.service.busy())
+        lease.close()
+        self.assertEqual(0, self.service.busy())
+
+    def test_changed_meanwhile(self) -> None:
+        """A request whose endpoint refused late goes on to those that there are by then, not to those that were."""
+        self.set(*ENDPOINTS[:3])
+        d = self.service.acquire()
+        first = next(service for service in self.all if service.waiting)
+        self.set(ENDPOINTS[5])
+        self.serve(ENDPOINTS[5])
+        first.fail(Refused(first.key))  # type: ignore[arg-type]
+        self.successResultOf(d)
+        self.assertEqual(1, self.made[ENDPOINTS[5]].calls)
+        self.assertEqual(2, sum(service.calls for service in self.all))
+
+    def test_all_gone_meanwhile(self) -> None:
+        """Where there are none by then, it fails with what it knows."""
+        self.set(*ENDPOINTS[:3])
+        d = self.service.acquire()
+        first = next(service for service in self.all if service.waiting)
+        self.set()
+        first.fail(Refused(first.key))  # type: ignore[arg-type]
+        self.failureResultOf(d, Refused)
+
+    def test_idle_updates(self) -> None:
+        """10,000 updates while nobody sends anything: the set is right, the gone are closed, memory is flat."""
+
+        def churn(n: int) -> int:
+            for i in range(n):
+                self.set(*(ENDPOINTS[(i + k) % 10] for k in range(1 + i % 4)))
+                self.all = [service for service in self.all if not service.closed]
+            gc.collect()
+            return len(gc.get_objects())
+
+        churn(1000)
+        first = churn(1000)
+        self.assertLess(churn(10_000) - first, 100)
+        self.set(*ENDPOINTS[2:5])
+        self.assertEqual(["10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"], self.ends(self.service))
+        self.all = [service for service in self.all if not service.closed]
+        self.assertEqual(3, len(self.all))
+
+    def test_unresolved_for_ever(self) -> None:
+        """10,000 requests that cannot be resolved, all told the same error: memory is flat."""
+        self.discover.fail(TARGET, error := Unknown(TARGET))
+        self.discover.on_refresh = lambda watch: watch.watcher.unresolved(error)
+
+        def some(n: int) -> int:
+            for _ in range(n):
+                self.failureResultOf(self.service.acquire(), Unknown)
+            gc.collect()
+            return len(gc.get_objects())
+
+        some(1000)
+        first = some(1000)
+        self.assertLess(some(10_000) - first, 100)
+
+    def test_after_close(self) -> None:
+        """Who is closed hears nothing more."""
+        self.set(*ENDPOINTS)
+        self.service.close()
+        self.assertEqual([1] * 10, [service.closed for service in self.all])
+        self.set(*ENDPOINTS)
+        self.assertEqual(10, len(self.all))
+        self.all.clear()
+        self.service._list.clear()
+
+    def test_describe(self) -> None:
+        """Every endpoint can be seen, with its latest error and for how long it is passed over."""
+        self.set(*ENDPOINTS[:2])
+        self.refuse(ENDPOINTS[0])
+        self.serve(ENDPOINTS[1])
+        self.made[ENDPOINTS[1]].load = 1
+        lease: Lease = self.successResultOf(self.service.acquire())
+        shown = self.service.describe()
+        self.assertEqual(2, shown["in_flight"])
+        bad, good = shown["endpoints"]
+        self.assertEqual({"address": "10.0.0.1:80", "in_flight": 2}, good)
+        self.assertEqual("connect: 10.0.0.0:80 refused", bad["last_error"])
+        self.assertGreaterEqual(bad["backoff_seconds"], 0.5)
+        lease.close()
+        self.clock.advance(1.0)
+        self.assertNotIn("backoff_seconds", self.service.describe()["endpoints"][0])

@@ -1,0 +1,386 @@
+# -*- test-case-name: tests.stack.test_failfast -*-
+"""
+Tests for L{lproxy.stack.failfast}.
+"""
+
+from __future__ import annotations
+
+import gc
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.errors import explain
+from lproxy.stack import balance, failfast
+from lproxy.stack.backoff import Backoff
+from lproxy.stack.interfaces import Lease
+from lproxy.target import Authority, Endpoint
+from lproxy.testing import ScriptedDiscover, ScriptedService
+
+TARGET = Authority("web.local", 80)
+PERIOD = 2.0
+
+
+class FailFastMixin:
+    """A service that has two seconds to become ready."""
+
+    def setUp(self) -> None:
+        self.clock, self.inner = Clock(), ScriptedService(TARGET)
+        self.backoff = Backoff(0.1, 1.0, Random(1))
+        self.service: failfast.FailFast = failfast.layer(PERIOD, self.clock, self.backoff)(lambda target: self.inner)(
+            TARGET
+        )
+
+    def tearDown(self) -> None:
+        """Closed, it leaves no timer and nobody waiting inside."""
+        self.service.close()
+        self.assertEqual(([], 0), (self.clock.getDelayedCalls(), self.inner.waiting))
+        self.assertEqual(0, self.inner.open)
+
+    def trip(self) -> Deferred[Lease]:
+        """Have somebody wait for the whole period."""
+        d = self.service.acquire()
+        self.clock.advance(PERIOD)
+        self.assertTrue(self.service.failing)
+        return d
+
+
+class ReadyTests(FailFastMixin, SynchronousTestCase):
+    """As long as it is not failing."""
+
+    def test_warm(self) -> None:
+        """What is ready passes straight through: itself, no timer, no clock."""
+        lease = self.inner.lease()
+        self.inner.warm.append(lease)
+        self.assertIs(lease, self.service.try_acquire())
+        self.assertEqual([], self.clock.getDelayedCalls())
+        lease.close()
+
+    def test_at_once(self) -> None:
+        """An acquisition that is answered at once sets no timer either, well or badly."""
+        self.inner.at_once = self.inner.lease
+        self.successResultOf(self.service.acquire()).close()
+        self.inner.at_once = lambda: ValueError("refused")
+        self.failureResultOf(self.service.acquire(), ValueError)
+        self.assertEqual(([], False), (self.clock.getDelayedCalls(), self.service.failing))
+
+    def test_in_time(self) -> None:
+        """Whoever is served in time never hears of it, and the timer is gone."""
+        d = self.service.acquire()
+        self.clock.advance(PERIOD - 0.01)
+        lease = self.inner.answer()
+        self.assertIs(lease, self.successResultOf(d))
+        self.assertEqual([], self.clock.getDelayedCalls())
+        lease.close()
+
+    def test_refused(self) -> None:
+        """An upstream that refuses at once, however often, fails each caller by itself, with its own explanation."""
+        self.inner.at_once = lambda: ValueError("refused")
+        for _ in range(100):
+            self.failureResultOf(self.service.acquire(), ValueError)
+            self.clock.advance(1.0)
+        self.assertFalse(self.service.failing)
+
+    def test_busy_but_serving(self) -> None:
+        """
+        Where somebody waits at any time but is served soon, as connections one after the other are, it is ready: it
+        never fails, however long that goes on.
+        """
+        waiting = [self.service.acquire()]
+        for _ in range(1000):
+            self.clock.advance(0.01)
+            waiting.append(self.service.acquire())
+            self.clock.advance(0.01)
+            self.inner.answer().close()
+            self.successResultOf(waiting.pop(0))
+        self.assertEqual(0, self.service.trips)
+        self.clock.advance(PERIOD - 0.03)
+        self.assertFalse(self.service.failing)
+        self.clock.advance(0.03)
+        self.failureResultOf(waiting[0], failfast.FailedFast)
+
+    def test_warm_is_ready(self) -> None:
+        """So is one that has something ready for others meanwhile."""
+        d = self.service.acquire()
+        for _ in range(100):
+            self.clock.advance(PERIOD / 2)
+            self.inner.warm.append(self.inner.lease())
+            lease = self.service.try_acquire()
+            assert lease is not None
+            lease.close()
+        self.assertNoResult(d)
+        self.clock.advance(PERIOD)
+        self.failureResultOf(d, failfast.FailedFast)
+
+    def test_short_waits(self) -> None:
+        """Callers that give up before the period ends do not hide that it is never ready: their waiting adds up."""
+        for _ in range(3):
+            d = self.service.acquire()
+            self.clock.advance(PERIOD / 4)
+            d.cancel()
+            self.failureResultOf(d, CancelledError)
+            self.clock.advance(1000.0)  # nobody waits: no time
+        self.assertFalse(self.service.failing)
+        d = self.service.acquire()
+        self.clock.advance(PERIOD / 4)
+        self.failureResultOf(d, failfast.FailedFast)
+
+    def test_slow_failures(self) -> None:
+        """Nor do failures that take their time, such as connects that time out."""
+        for _ in range(2):
+            self.assertFalse(self.service.failing)
+            self.clock.callLater(PERIOD / 2, lambda: self.inner.fail(ValueError("timed out")))
+            d = self.service.acquire()
+            self.clock.advance(PERIOD / 2)
+            self.failureResultOf(d, ValueError)
+        self.assertTrue(self.service.failing)
+
+    def test_ready_forgives(self) -> None:
+        """Being ready once makes up for all waiting before."""
+        for _ in range(100):
+            d = self.service.acquire()
+            self.clock.advance(PERIOD / 2)
+            self.inner.fail(ValueError("timed out"))
+            self.failureResultOf(d, ValueError)
+            d = self.service.acquire()
+            self.inner.answer().close()
+            self.successResultOf(d)
+        self.assertFalse(self.service.failing)
+
+    def test_late_lease(self) -> None:
+        """A lease that comes after its caller was told of the cancellation is closed."""
+        deaf: Deferred[Lease] = Deferred()
+        self.patch(deaf, "cancel", lambda: None)
+        self.patch(self.inner, "acquire", lambda: deaf)
+        d = self.service.acquire()
+        d.cancel()
+        self.failureResultOf(d, CancelledError)
+        late = self.inner.lease()
+        deaf.callback(late)
+        self.assertEqual(1, late.closed)
+
+
+class FailingTests(FailFastMixin, SynchronousTestCase):
+    """Once it fails."""
+
+    def test_all_fail(self) -> None:
+        """N that wait fail within one tick, whenever they came; the work stops, and the error tells why."""
+        waiting = []
+        for _ in range(50):
+            waiting.append(self.service.acquire())
+            self.clock.advance(PERIOD / 50 - 0.0001)
+        for d in waiting:
+            self.assertNoResult(d)
+        self.clock.advance(0.01)
+        for d in waiting:
+            error = self.failureResultOf(d, failfast.FailedFast).value
+            self.assertEqual((TARGET, PERIOD), (error.target, error.seconds))
+        self.assertEqual((50, 1), (len(self.inner.cancelled), self.inner.waiting))
+        self.assertEqual("failfast: web.local:80 not ready for 2 s, failing at once until it is", explain(error))
+
+    def test_new_ones(self) -> None:
+        """New ones do not each wait: they fail at once, and make no work."""
+        self.failureResultOf(self.trip(), failfast.FailedFast)
+        calls = self.inner.calls
+        for _ in range(1000):
+            self.assertIsNone(self.service.try_acquire())
+            self.failureResultOf(self.service.acquire(), failfast.FailedFast)
+        self.assertEqual((calls, 0), (self.inner.calls, self.inner.tried))
+
+    def test_cause(self) -> None:
+        """The latest error from below is named as the cause."""
+        d = self.service.acquire()
+        self.service.acquire().addErrback(lambda failure: None)
+        self.clock.advance(PERIOD / 2)
+        self.inner.fail(ValueError("connect: refused"))
+        self.failureResultOf(d)
+        self.clock.advance(PERIOD / 2)
+        error = self.failureResultOf(self.service.acquire()).value
+        self.assertTrue(explain(error).endswith("failing at once until it is: connect: refused"))
+
+    def test_probe_waits(self) -> None:
+        """It recovers the moment it is ready, without any request; what was probed with is given back unused."""
+        self.failureResultOf(self.trip())
+        self.assertEqual(1, self.inner.waiting)
+        self.clock.advance(3600.0)
+        self.assertTrue(self.service.failing)
+        lease = self.inner.answer()
+        self.assertEqual(([], 1, False), (lease.requests, lease.closed, self.service.failing))
+        d = self.service.acquire()
+        self.inner.answer().close()
+        self.successResultOf(d)
+
+    def test_probe_again(self) -> None:
+        """A probe that fails is followed by another, later and later, one at a time."""
+        self.failureResultOf(self.trip())
+        calls = self.inner.calls
+        for _ in range(20):
+            self.assertEqual(1, self.inner.waiting)
+            self.inner.fail(ValueError("refused"))
+            self.assertEqual(0, self.inner.waiting)
+            self.clock.advance(1.0)
+        self.assertEqual(calls + 20, self.inner.calls)
+        self.inner.answer()
+        self.assertFalse(self.service.failing)
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_no_spin(self) -> None:
+        """An upstream that refuses every probe at once is probed no more often than its backoff allows."""
+        self.inner.at_once = None
+        d = self.service.acquire()
+        self.inner.at_once = lambda: ValueError("refused")
+        self.clock.advance(PERIOD)
+        self.failureResultOf(d)
+        before = self.inner.calls
+        self.clock.pump([0.1] * 600)
+        self.assertLess(self.inner.calls - before, 60 / 0.5 + 10)
+        self.assertGreater(self.inner.calls - before, 55)
+
+    def test_probe_raises(self) -> None:
+        """A service that raises where it should fail is probed again all the same."""
+
+        def broken() -> Any:
+            raise ValueError("a mistake")
+
+        d = self.service.acquire()
+        self.inner.at_once = broken
+        self.clock.advance(PERIOD)
+        self.failureResultOf(d)
+        self.inner.at_once = None
+        self.clock.advance(1.0)
+        self.inner.answer()
+        self.assertFalse(self.service.failing)
+
+    def test_slow_after_recovery(self) -> None:
+        """After it has recovered, waiting counts from nothing; it may fail again, and is counted each time."""
+        for trips in (1, 2, 3):
+            self.failureResultOf(self.trip())
+            self.assertEqual(trips, self.service.trips)
+            self.inner.answer()
+
+    def test_late_lease(self) -> None:
+        """A lease that arrives while the wait for it is being cancelled is closed, not leaked."""
+        self.inner.stubborn = True
+        self.failureResultOf(self.trip(), failfast.FailedFast)
+        self.inner.stubborn = False
+        self.assertEqual([1], [lease.closed for lease in self.inner.leases])
+
+    def test_told_cancels_others(self) -> None:
+        """One that is told may cancel others that are about to be told: everybody is told once, and it is probed."""
+        waiting = [self.service.acquire() for _ in range(4)]
+        errors: list[Any] = []
+        waiting[1].addErrback(lambda failure: waiting[2].cancel())
+        for d in waiting:
+            d.addErrback(errors.append)
+        self.clock.advance(PERIOD)
+        wanted = [failfast.FailedFast, CancelledError, failfast.FailedFast]
+        self.assertEqual(wanted, [failure.type for failure in errors])
+        self.assertEqual(1, self.inner.waiting)
+
+    def test_not_busy(self) -> None:
+        """A probe keeps nothing from being evicted; somebody who waits or holds a lease does."""
+        d = self.service.acquire()
+        self.assertEqual(1, self.service.busy())
+        self.inner.answer()
+        self.failureResultOf(self.trip())
+        self.assertEqual((1, 1), (self.inner.waiting, self.service.busy()))
+        self.successResultOf(d).close()
+        self.assertEqual((1, 0), (self.inner.waiting, self.service.busy()))
+        self.inner.fail(ValueError("refused"))
+        self.assertEqual(0, self.service.busy())
+
+    def test_describe(self) -> None:
+        """Its state can be seen, with the latest error."""
+        self.assertEqual({"state": "ready", "in_flight": 0}, self.service.describe())
+        d = self.trip()
+        self.failureResultOf(d)
+        self.inner.fail(ValueError("refused"))
+        self.assertEqual({"state": "failfast", "last_error": "refused", "in_flight": 0}, self.service.describe())
+        self.clock.advance(1.0)
+        self.inner.answer()
+        self.service.acquire().addErrback(lambda failure: None)
+        self.assertEqual("waiting", self.service.describe()["state"])
+        self.inner.answer().close()
+
+    def test_flat(self) -> None:
+        """A long time of failing costs no memory."""
+        self.failureResultOf(self.trip())
+
+        def some() -> int:
+            for _ in range(300):
+                self.failureResultOf(self.service.acquire())
+                self.inner.fail(ValueError("refused"))
+                self.clock.advance(1.0)
+            gc.collect()
+            return len(gc.get_objects())
+
+        some()
+        first = some()
+        self.assertLess(some() - first, 100)
+
+
+class EmptyPoolTests(SynchronousTestCase):
+    """On top of a balancer, as in a proxy."""
+
+    def setUp(self) -> None:
+        self.clock, self.discover = Clock(), ScriptedDiscover()
+        self.services: list[ScriptedService] = []
+        backoff = Backoff(0.1, 60.0, Random(1))
+        new_service = failfast.layer(PERIOD, self.clock, backoff)(
+            balance.layer(self.discover, self.clock, backoff)(self.new_endpoint)
+        )
+        self.service: failfast.FailFast = new_service(TARGET)
+        self.addCleanup(self.service.close)
+
+    def new_endpoint(self, endpoint: Endpoint) -> ScriptedService:
+        service = ScriptedService(endpoint)
+        service.at_once = service.lease
+        self.services.append(service)
+        return service
+
+    def trip(self) -> None:
+        d = self.service.acquire()
+        self.clock.advance(PERIOD)
+        self.failureResultOf(d, failfast.FailedFast)
+
+    def test_recovers(self) -> None:
+        """A pool is empty past its period; then an endpoint is added, without any request: the next is served."""
+        self.trip()
+        self.clock.advance(600.0)
+        self.discover.set(TARGET, [Endpoint("10.0.0.1", 80)])
+        self.assertFalse(self.service.failing)
+        self.successResultOf(self.service.acquire()).close()
+
+    def test_new_endpoint(self) -> None:
+        """
+        Endpoints that do not answer are replaced by one that does: that is tried at once, however long the backoff had
+        become. Being told the same again is no reason to hurry.
+        """
+        bad, good = Endpoint("10.0.0.1", 80), Endpoint("10.0.0.2", 80)
+        self.discover.set(TARGET, [bad])
+        (service,) = self.services
+        service.at_once = None
+        self.trip()
+        for _ in range(10):
+            if service.waiting:
+                service.fail(failfast.FailedFast(TARGET, 1.0))
+            self.clock.advance(30.0)
+        service.at_once = lambda: failfast.FailedFast(TARGET, 1.0)
+        if service.waiting:
+            service.fail(failfast.FailedFast(TARGET, 1.0))
+        calls = service.calls
+        self.discover.set(TARGET, [bad])
+        self.assertEqual((calls, True), (service.calls, self.service.failing))
+        self.discover.set(TARGET, [good])
+        self.assertFalse(self.service.failing)
+        self.successResultOf(self.service.acquire()).close()
+
+    def test_gone_while_failing(self) -> None:
+        """An endpoint that goes away while it is being probed is not waited for any longer than its answer takes."""
+        self.trip()
+        self.assertEqual(0, self.service.busy())
+        self.service.close()
+        self.assertEqual((0, []), (self.discover.open, self.clock.getDelayedCalls()))

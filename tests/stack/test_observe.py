@@ -1,0 +1,70 @@
+# -*- test-case-name: tests.stack.test_observe -*-
+"""
+Tests for L{lproxy.stack.observe}.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.counters import AcquireCounter
+from lproxy.stack import observe
+from lproxy.stack.failfast import FailedFast
+from lproxy.stack.timeout import AcquireTimedOut
+from lproxy.target import Authority
+from lproxy.testing import ScriptedAcquire
+
+TARGET = Authority("web.local", 80)
+
+
+class ObserveTests(SynchronousTestCase):
+    """Every acquisition is counted, once."""
+
+    def setUp(self) -> None:
+        self.clock, self.inner, self.counter = Clock(), ScriptedAcquire(), AcquireCounter()
+        self.layer = observe.layer(self.counter, self.clock)(self.inner)
+
+    def counts(self) -> dict[str, int]:
+        """By outcome."""
+        counts = {outcome: sum(histogram.counts) for outcome, histogram in self.counter.durations.items()}
+        return {**counts, "ready": self.counter.ready}
+
+    def test_ready(self) -> None:
+        """One that is ready this instant; one that is not counts when it is acquired."""
+        lease = self.inner.lease()
+        self.inner.warm.append(lease)
+        self.assertIs(lease, self.layer.try_acquire(TARGET))
+        self.assertIsNone(self.layer.try_acquire(TARGET))
+        self.assertEqual({"ready": 1}, self.counts())
+
+    def test_waited(self) -> None:
+        """How long it took is known."""
+        d = self.layer.acquire(TARGET)
+        self.clock.advance(0.3)
+        lease = self.inner.answer()
+        self.assertIs(lease, self.successResultOf(d))
+        self.assertEqual({"ready": 0, "waited": 1}, self.counts())
+        self.assertEqual(0.3, self.counter.durations["waited"].total)
+
+    def test_failures(self) -> None:
+        """Each kind of failure has its word, and reaches the caller as it is."""
+        for error, word in (
+            (AcquireTimedOut(TARGET, 3.0), "timed_out"),
+            (FailedFast(TARGET, 2.0), "failfast"),
+            (CancelledError(), "cancelled"),
+            (ValueError("other"), "failed"),
+        ):
+            d = self.layer.acquire(TARGET)
+            self.inner.fail(error)
+            self.assertIs(error, self.failureResultOf(d).value)
+            self.assertEqual(1, self.counts()[word])
+
+    def test_cancelled(self) -> None:
+        """A caller that goes away stops the work, and is counted."""
+        d = self.layer.acquire(TARGET)
+        d.cancel()
+        self.failureResultOf(d, CancelledError)
+        self.assertEqual([TARGET], self.inner.cancelled)
+        self.assertEqual({"ready": 0, "cancelled": 1}, self.counts())
