@@ -76,6 +76,8 @@ class AccessLog:
         if self._flusher is not None and self._flusher.active():
             self._flusher.cancel()
         self._flusher = None
+        if self._file.closed:
+            return
         try:
             self._file.flush()
             self._failing = False

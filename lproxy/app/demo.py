@@ -10,10 +10,12 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 from twisted.web.resource import Resource
 from twisted.web.server import Site
+from zope.interface import implementer
 
 from lproxy.app.plugins import find, tried
 from lproxy.app.service import Proxy
@@ -43,13 +45,22 @@ class Hello(Resource):
         return body
 
 
+@implementer(IHalfCloseableProtocol)
 class Echo(Protocol):
-    """Says what it hears."""
+    """Says what it hears, to the last byte: C{nc} ends its side before it has heard any of it."""
 
     def dataReceived(self, data: bytes) -> None:
         """Say it."""
         assert self.transport is not None
         self.transport.write(data)
+
+    def readConnectionLost(self) -> None:
+        """That was all."""
+        assert self.transport is not None
+        self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Nobody ends only this side."""
 
 
 def run(reactor: Any, once: bool) -> int:

@@ -1,6 +1,8 @@
 # -*- test-case-name: tests.app.test_service -*-
 """
 The proxy as an application service: everything assembled, started and stopped in order.
+
+Over 300 lines: the one place that knows all parts, and what is shown of them.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from random import Random
 from typing import Any
 
 from twisted.application import service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.task import deferLater
@@ -52,8 +54,6 @@ from lproxy.transport.connect import Connector
 from lproxy.transport.hub import hub
 from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
 
-#: seconds for connections that have said nothing yet when the proxy begins to drain: a request may be on its way
-GRACE = 1.0
 #: what Python imports at first use, which may be too late: in a chroot, say, or for a user who cannot read it
 CODECS = ("ascii", "idna", "latin-1")
 #: seconds between two looks at who is left
@@ -217,13 +217,11 @@ class Proxy(service.Service):
     async def _drain(self) -> None:
         """Until nobody is left, or it takes too long, or somebody is in a hurry."""
         seconds = max((self.config.timeouts(listen.direction).drain for listen in self.config.listen), default=0.0)
-        if self._limit.open:
-            log.info("draining {n} connections, {s:g} s at most", n=self._limit.open, s=seconds)
+        if len(self._sessions):
+            log.info("draining {n} connections, {s:g} s at most", n=len(self._sessions), s=seconds)
         waited = 0.0
-        # what is open but no session is still showing its protocol: a request may be on its way
-        while len(self._sessions) or (self._limit.open and waited < GRACE):
-            if self._hurried or waited >= seconds:
-                break
+        # looked at instead of listened to: one whose protocol is found is nobody's for an instant
+        while len(self._sessions) and waited < seconds and not self._hurried:
             waited += await self._pause()
         if not len(self._sessions):
             return
@@ -423,18 +421,19 @@ class Proxy(service.Service):
 
 
 def _bound(name: str, address: str, reactor: Any) -> Bound:
-    """Bind now: all our endpoints can."""
+    """Bind now: every endpoint of a plain stream socket can."""
     out: list[Any] = []
-    bind(address, reactor).addBoth(out.append)
+    binding = bind(address, reactor)
+    binding.addBoth(out.append)
     if out and isinstance(out[0], Bound):
         return out[0]
-    raise CannotStart(f"{name}: cannot listen on {address}: {_why(out)}")
+    binding.cancel()
+    raise CannotStart(f"{name}: cannot listen on {address}: {_why(out[0].value)}")
 
 
-def _why(out: list[Any]) -> str:
-    if not out:
-        return "it takes too long"
-    error = out[0].value
+def _why(error: BaseException) -> str:
+    if isinstance(error, CancelledError):
+        return "it is not an endpoint of a plain stream socket"
     # Twisted's own has the socket's error inside
     error = getattr(error, "socketError", error)
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

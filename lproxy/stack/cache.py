@@ -35,7 +35,7 @@ class CacheFull(ProxyError):
 
 
 class Entry:
-    """A cached service. C{used} is set by every request and taken back by the sweep."""
+    """A cached service. C{used} is set by every request, and taken back by a sweep that finds it idle."""
 
     __slots__ = ("idle_since", "service", "used")
 
@@ -110,9 +110,9 @@ class Cache:
         self._sweeper = None
         now = self._clock.seconds()
         for target, entry in list(self.entries.items()):
-            busy = bool(entry.service.busy())
-            if entry.used or busy:
-                entry.used = busy  # a lease that ends before the next sweep was in use until then
+            if entry.used:
+                # whoever asked for it may have it still, and have it until just before the next sweep
+                entry.used = bool(entry.service.busy())
                 entry.idle_since = now
                 self.entries.move_to_end(target)
             elif now - entry.idle_since >= self._idle:

@@ -173,7 +173,6 @@ class Lock:
             turn.caller.callback(held)
 
     def _failed(self, failure: Failure, target: Target, line: _Line, turn: _Turn) -> None:
-        turn.inner = None
         del line.turns[turn.caller]
         concerned = [turn.caller]
         if not failure.check(CancelledError):

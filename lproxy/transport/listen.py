@@ -88,6 +88,7 @@ class Listener:
         self._resume: Any = None
         self._reserve = -1
         self._listening = False
+        self._released = False
         self.fileno = sock.fileno
         sock.setblocking(False)
         if sock.family != socket.AF_UNIX:
@@ -123,7 +124,9 @@ class Listener:
             self._resume.cancel()
             self._resume = None
         self._drop_reserve()
-        self._bound.release()
+        if not self._released:
+            self._released = True
+            self._bound.release()
 
     def getHost(self) -> Any:
         """Where it listens."""
@@ -252,7 +255,11 @@ async def _bind_endpoint(description: str, reactor: Any) -> Bound:
     """The endpoint opens the socket, or adopts systemd's; accepting is ours."""
     factory = Factory()
     factory.noisy = False
-    listening: Any = await endpoints.serverFromString(reactor, description).listen(factory)
+    try:
+        endpoint = endpoints.serverFromString(reactor, description)
+    except LookupError as e:
+        raise ValueError(f"{description!r} names no socket that this process was given (LISTEN_FDS, LISTEN_FDNAMES)") from e
+    listening: Any = await endpoint.listen(factory)
     # an endpoint that wraps the factory (ssl:) would have bytes mean something else than we think
     if not isinstance(listening, tcp.Port) or listening.factory is not factory:
         await maybeDeferred(listening.stopListening)

@@ -27,7 +27,7 @@ from lproxy.transport.socket import Stream
 #: the protocol that always matches
 TCP = "tcp"
 #: seconds for what a silent client may be about to say when the proxy begins to drain
-GRACE = 0.5
+GRACE = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,6 @@ class Stream(tcp.Connection):
 
     #: what the socket carries is what C{write} was given: its bytes may be spliced. Not so with TLS
     plain = True
-
     protocol: Any
     reactor: Any
 
@@ -259,9 +258,9 @@ class Stream(tcp.Connection):
             self.on_close(self)
         self.disconnected = 1
         self.connected = 0
-        producer, self.producer = self.producer, None
-        if producer is not None:
-            producer.stopProducing()
+        if self.producer is not None:
+            self.producer.stopProducing()
+        self.producer = None
         self.reactor.forget(self)
         # stock code asks the reason, which is a string comparison for every class that it derives from
         self._closeSocket(not self._aborting)
@@ -291,11 +290,7 @@ def _twisted_address(pair: SocketAddress) -> Any:
 
 
 def is_local(host: str) -> bool:
-    """
-    Whether C{host}, an IP address, is one of this machine's.
-
-    @raise OSError: it cannot be told, for want of descriptors
-    """
+    """Whether the IP address C{host} is one of this machine's; an OSError where there is no descriptor to ask with."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:

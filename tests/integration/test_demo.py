@@ -59,8 +59,8 @@ class DemoTests(ProcessTestCase):
 
     def test_running(self) -> None:
         """
-        Without --once it runs on: the commands that it prints work as they stand, and the pages that it names are there.
-        Ctrl-C ends it with status 0, promptly even while somebody is connected.
+        Without --once it runs on: the commands that it prints work as they stand, and the pages that it names are
+        there. Ctrl-C ends it with status 0, promptly even while somebody is connected.
         """
         require("curl", "nc")
         program = self.demo()

@@ -337,8 +337,8 @@ class StartTests(ProcessTestCase):
 
     def test_wrong_log_level(self) -> None:
         """A level that there is not is named on standard error, with those there are, and nothing starts."""
-        for command in ((*TWISTD, "-n"), TWIST):
-            program = Program(self, self.home, *command, "lproxy", LPROXY_LOG="loud")
+        commands = ((*TWISTD, "-n", "--pidfile="), TWIST)
+        for program in [Program(self, self.home, *command, "lproxy", LPROXY_LOG="loud") for command in commands]:
             self.assertEqual(1, program.status())
             (line,) = program.err.splitlines()
             self.assertIn("LPROXY_LOG: 'loud' is no log level; there are debug, info, warn, error, critical", line)
@@ -371,16 +371,19 @@ def ask(port, path="/", host="127.0.0.1"):
     return client.getresponse().status
 
 proxy = subprocess.Popen([*TWISTD, "-n", "lproxy"], stdout=2)
-for _ in range(500):
-    try:
-        ask(4191)
-        break
-    except OSError:
-        time.sleep(0.02)
-nobody = "nobody.invalid"
-out = dict(up=[ask(4191, "/ready"), ask(4191, "/live"), ask(4140, "/", nobody), ask(4143, "/", nobody)])
-proxy.terminate()
-out["status"] = proxy.wait(10)
+try:
+    for _ in range(500):
+        try:
+            ask(4191)
+            break
+        except OSError:
+            time.sleep(0.02)
+    nobody = "nobody.invalid"
+    out = dict(up=[ask(4191, "/ready"), ask(4191, "/live"), ask(4140, "/", nobody), ask(4143, "/", nobody)])
+    proxy.terminate()
+    out["status"] = proxy.wait(10)
+finally:
+    proxy.kill()
 taken = set()
 with socket.create_server(("127.0.0.1", 4143)):
     for command in ([*TWISTD, "-n", "lproxy"], [*TWIST, "lproxy"]):
@@ -455,8 +458,8 @@ class RefusalTests(ProcessTestCase):
         """An access log that cannot be written is a line, too."""
         path = self.home / "lproxy.toml"
         path.write_text(self.config('[access_log]\npath = "no/such/place/access.log"\n'))
-        for command in ((*TWISTD, "-n"), TWIST):
-            program = Program(self, self.home, *command, "lproxy", "-c", str(path))
+        commands = ((*TWISTD, "-n"), TWIST)
+        for program in [Program(self, self.home, *command, "lproxy", "-c", str(path)) for command in commands]:
             self.assertEqual(1, program.status())
             self.assertEqual(
                 "lproxy: access_log.path: cannot write to no/such/place/access.log: No such file or directory\n",
@@ -467,8 +470,8 @@ class RefusalTests(ProcessTestCase):
         """A file with errors never starts: each is a line on standard error, the status is 2, no port is opened."""
         path = self.home / "bad.toml"
         path.write_text(self.config("[limits]\nin_flght = 3\n"))
-        for command in ((*TWISTD, "-n"), TWISTD, TWIST):
-            program = Program(self, self.home, *command, "lproxy", "--config", str(path))
+        commands = ((*TWISTD, "-n"), TWISTD, TWIST)
+        for program in [Program(self, self.home, *command, "lproxy", "--config", str(path)) for command in commands]:
             self.assertEqual(2, program.status())
             self.assertIn('limits.in_flght: unknown key; did you mean "in_flight"?\n', program.err)
             self.assertTrue(program.err.endswith(f"lproxy: {path}: not started\n"))
@@ -477,8 +480,9 @@ class RefusalTests(ProcessTestCase):
 
     def test_unreadable(self) -> None:
         """A file that cannot be read is named, with the reason."""
-        for name in ("nowhere.toml", "."):
-            program = Program(self, self.home, *TWISTD, "-n", "lproxy", "--config", name)
+        names = ("nowhere.toml", ".")
+        programs = [Program(self, self.home, *TWISTD, "-n", "lproxy", "--config", name) for name in names]
+        for name, program in zip(names, programs, strict=True):
             self.assertEqual(2, program.status())
             self.assertRegex(program.err, rf"\A{re.escape(name)}: cannot be read: \w")
 
@@ -492,12 +496,8 @@ class RefusalTests(ProcessTestCase):
         for want, text in files.items():
             path = self.home / f"{want}.toml"
             path.write_text(text)
-            for command in (
-                (*TWISTD, "lproxy", "--check", "-c"),
-                (*TWIST, "lproxy", "--check", "-c"),
-                (*LPROXY, "check"),
-            ):
-                program = Program(self, self.home, *command, str(path))
+            commands = ((*TWISTD, "lproxy", "--check", "-c"), (*TWIST, "lproxy", "--check", "-c"), (*LPROXY, "check"))
+            for program in [Program(self, self.home, *command, str(path)) for command in commands]:
                 self.assertEqual(want, program.status(), program.err)
                 if want:
                     self.assertIn(f"{path}:", program.err)

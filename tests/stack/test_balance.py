@@ -232,6 +232,34 @@ class SeveralTests(BalanceMixin, SynchronousTestCase):
             self.successResultOf(self.service.acquire())
             self.assertEqual(calls + 1, bad.calls, "rested for one backoff of the shortest kind")
 
+    def test_no_grudge(self) -> None:
+        """One that was connected to again before its time has come is as good as any other from then on."""
+        bad, busy = ENDPOINTS[:2]
+        self.set(bad)
+        self.refuse(bad)
+        self.failureResultOf(self.service.acquire(), Refused)
+        self.serve(bad)
+        self.successResultOf(self.service.acquire()).close()
+        self.set(bad, busy)
+        self.serve(busy)
+        self.made[busy].load = 100
+        self.successResultOf(self.service.acquire())
+        self.assertEqual(3, self.made[bad].calls)
+
+    def test_least_bad(self) -> None:
+        """Where all have failed, the one whose time comes first is tried first."""
+        worse, better = ENDPOINTS[:2]
+        self.set(worse)
+        self.refuse(worse)
+        for _ in range(5):
+            self.failureResultOf(self.service.acquire(), Refused)
+        self.set(worse, better)
+        self.refuse(better)
+        self.failureResultOf(self.service.acquire(), balance.NoEndpointReady)
+        self.serve(worse, better)
+        self.successResultOf(self.service.acquire())
+        self.assertEqual([6, 2], [self.made[endpoint].calls for endpoint in (worse, better)])
+
     def test_slow_then_refused(self) -> None:
         """A request that waited for one goes on to the next; cancelled, it says for whom it waits now."""
         self.set(*ENDPOINTS[:2])
@@ -355,6 +383,8 @@ class DiscoveryTests(BalanceMixin, SynchronousTestCase):
         self.assertEqual(1, self.service.busy())
         lease.close()
         self.assertEqual(0, self.service.busy())
+        self.set(ENDPOINTS[1])
+        self.assertEqual([], self.service._gone)
 
     def test_changed_meanwhile(self) -> None:
         """A request whose endpoint refused late goes on to those that there are by then, not to those that were."""

@@ -61,11 +61,12 @@ class ReadyTests(FailFastMixin, SynchronousTestCase):
 
     def test_at_once(self) -> None:
         """An acquisition that is answered at once sets no timer either, well or badly."""
+        self.patch(self.clock, "callLater", None)
         self.inner.at_once = self.inner.lease
         self.successResultOf(self.service.acquire()).close()
         self.inner.at_once = lambda: ValueError("refused")
         self.failureResultOf(self.service.acquire(), ValueError)
-        self.assertEqual(([], False), (self.clock.getDelayedCalls(), self.service.failing))
+        self.assertFalse(self.service.failing)
 
     def test_in_time(self) -> None:
         """Whoever is served in time never hears of it, and the timer is gone."""
@@ -149,6 +150,14 @@ class ReadyTests(FailFastMixin, SynchronousTestCase):
             self.inner.answer().close()
             self.successResultOf(d)
         self.assertFalse(self.service.failing)
+
+    def test_closed(self) -> None:
+        """Closed while somebody waits, it lets that go on, and has no clock for it any more."""
+        d = self.service.acquire()
+        self.service.close()
+        self.assertEqual(([], 1), (self.clock.getDelayedCalls(), self.inner.closed))
+        self.inner.answer().close()
+        self.successResultOf(d)
 
     def test_late_lease(self) -> None:
         """A lease that comes after its caller was told of the cancellation is closed."""
@@ -255,10 +264,16 @@ class FailingTests(FailFastMixin, SynchronousTestCase):
         self.assertFalse(self.service.failing)
 
     def test_slow_after_recovery(self) -> None:
-        """After it has recovered, waiting counts from nothing; it may fail again, and is counted each time."""
+        """
+        After it has recovered, all counts from nothing: waiting, and the backoff of probes. It may fail again, and is
+        counted each time.
+        """
         for trips in (1, 2, 3):
             self.failureResultOf(self.trip())
             self.assertEqual(trips, self.service.trips)
+            for delay in (0.1, 0.2, 0.4, 0.8, 1.0, 1.0):
+                self.inner.fail(ValueError("refused"))
+                self.clock.advance(delay)
             self.inner.answer()
 
     def test_late_lease(self) -> None:

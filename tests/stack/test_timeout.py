@@ -65,10 +65,9 @@ class TimeoutTests(SynchronousTestCase):
 
     def test_at_once(self) -> None:
         """Neither does an acquisition that is answered at once, well or badly."""
+        self.patch(self.clock, "callLater", None)
         self.inner.at_once = self.inner.lease
-        d = self.acquire(TARGET)
-        self.assertEqual([], self.clock.getDelayedCalls())
-        self.successResultOf(d)
+        self.successResultOf(self.acquire(TARGET))
         self.inner.at_once = lambda: ValueError("no")
         self.failureResultOf(self.acquire(TARGET), ValueError)
 
@@ -103,6 +102,14 @@ class TimeoutTests(SynchronousTestCase):
         d = self.acquire(TARGET)
         self.clock.advance(2.0)
         self.assertIs(self.inner.leases[0], self.successResultOf(d))
+
+    def test_late_failure(self) -> None:
+        """A failure that arrives then explains more than a timeout would."""
+        d: Deferred[Lease] = Deferred(lambda d: d.errback(ValueError("refused")))
+        self.patch(self.inner, "acquire", lambda target: d)
+        self.acquire(TARGET)
+        self.clock.advance(2.0)
+        self.failureResultOf(d, ValueError)
 
     def test_explained(self) -> None:
         """The error names the layer, the target, the time it was given, and what it was waiting for."""

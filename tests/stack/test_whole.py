@@ -255,6 +255,9 @@ class EndsTests(WholeMixin, SynchronousTestCase):
 
         for _ in range(20_000):
             one()
+            # those that are gone and done with need not be looked at any more
+            self.endpoints = [endpoint for endpoint in self.endpoints if endpoint.load or not endpoint.closed]
+            self.discover.watches = [watch for watch in self.discover.watches if not watch.closed]
         for target in targets:
             self.discover.set(target, [])
         self.clock.advance(100.0)

@@ -1,6 +1,8 @@
 # -*- test-case-name: tests.transport.test_hub -*-
 """
-Tests for L{lproxy.transport.hub} without a kernel. With one, and under every reactor: L{tests.integration.test_transport}.
+Tests for L{lproxy.transport.hub} without a kernel.
+
+With one, and under every reactor: L{tests.integration.test_transport}.
 """
 
 from __future__ import annotations

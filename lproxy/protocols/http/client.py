@@ -197,6 +197,7 @@ class HttpConnection(protocol.Protocol):
         self._informed = 0
         self._used = False
         self._sent_before = 0
+        self._sent_more = False
         self._successor: HttpConnection | None = None
         self._retrying: Deferred[Any] | None = None
         self.rested = False
@@ -218,6 +219,7 @@ class HttpConnection(protocol.Protocol):
         self._exchange = exchange
         self._response = None
         self._informed = 0
+        self._sent_more = False
         self._sent_before = transport.bytes_out
         exchange.upstream = self
         if self._used and (request.method not in IDEMPOTENT or not exchange.whole) and not transport.quiet():
@@ -228,6 +230,7 @@ class HttpConnection(protocol.Protocol):
 
     def send(self, body: bytes) -> None:
         """Send more of the request's body, encoded."""
+        self._sent_more = True
         self.transport.write(body)
 
     def close(self) -> None:
@@ -351,7 +354,7 @@ class HttpConnection(protocol.Protocol):
 
     def _may_retry(self, exchange: Exchange) -> bool:
         """Whether a second try cannot do what the first has done already."""
-        if not exchange.whole:
+        if not exchange.whole or self._sent_more:
             return False  # part of the body is gone
         nothing_sent = self.transport.bytes_out == self._sent_before
         return nothing_sent or (exchange.request.method in IDEMPOTENT and not exchange.request.upgrade)

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.protocols.tcp.test_detect -*-
+# -*- test-case-name: tests.protocols.tcp.test_plugin -*-
 """
 TCP is what everything is: always last, always a match.
 """

@@ -281,7 +281,8 @@ class NowhereTests(SessionMixin):
         self.assertEqual(
             [
                 "listener scripted: a tcp connection from 10.0.0.1 was not redirected here and target = 'authority' "
-                'names no address for it: closed. Set target = "host:port" or "service:NAME", or redirect with iptables.'
+                'names no address for it: closed. Set target = "host:port" or "service:NAME", or redirect with '
+                "iptables."
             ],
             self.proxy.warnings,
         )
@@ -460,9 +461,7 @@ class ShutdownTests(SessionMixin):
         seen: list[tuple[int, int]] = []
         sessions: Any = self.proxy.runtime.sessions
         remove = sessions.remove
-        self.patch(
-            sessions, "remove", lambda s: (seen.append((self.proxy.open, len(self.proxy.records))), remove(s))
-        )
+        self.patch(sessions, "remove", lambda s: (seen.append((self.proxy.open, len(self.proxy.records))), remove(s)))
         client = self.proxy.client(b"x")
         client.reset()
         self.proxy.settle()

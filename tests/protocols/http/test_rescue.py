@@ -1,0 +1,259 @@
+# -*- test-case-name: tests.protocols.http.test_rescue -*-
+"""
+L{lproxy.protocols.http.rescue}: what clients are told of failures.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.discover.host import ResolveFailed
+from lproxy.discover.literal import NoRoute
+from lproxy.protocols.http import rescue
+from lproxy.protocols.http.client import BadResponse, UpstreamLost
+from lproxy.protocols.http.message import Rejected, Request
+from lproxy.protocols.http.recognise import NoAuthority
+from lproxy.stack.admit import TooManyInFlight
+from lproxy.stack.balance import NoEndpointReady
+from lproxy.stack.cache import CacheFull
+from lproxy.stack.failfast import FailedFast
+from lproxy.stack.timeout import AcquireTimedOut
+from lproxy.target import Authority, Endpoint
+from lproxy.transport.connect import ConnectFailed, ConnectTimedOut, LoopRefused
+from tests.protocols.http.harness import GET, OK, HttpTestCase, get
+
+WEB = Authority("web.local", 80)
+END = Endpoint("10.0.0.7", 8080)
+
+
+def caused(error: BaseException, cause: BaseException) -> Any:
+    """C{error} from C{cause}."""
+    error.__cause__ = cause
+    return error
+
+
+REFUSED = ConnectFailed(END, "ECONNREFUSED")
+
+#: cause -> status, gRPC status, label, flags, whether the client's connection lives on, and the whole message
+TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
+    (
+        NoAuthority(),
+        404,
+        5,
+        "no_route",
+        "NR",
+        True,
+        "route: request names no host and the listener has no target of its own",
+    ),
+    (NoRoute(WEB), 404, 5, "no_route", "NR", True, "web.local"),
+    (
+        TooManyInFlight(WEB, 7),
+        503,
+        14,
+        "in_flight",
+        "UO",
+        True,
+        "admit: web.local:80 refused: 7 requests in flight (limits.in_flight)",
+    ),
+    (
+        CacheFull(WEB, 7),
+        503,
+        14,
+        "cache_full",
+        "UO",
+        True,
+        "cache: web.local:80 refused: all 7 cached services are in use",
+    ),
+    (
+        caused(AcquireTimedOut(WEB, 3.0), REFUSED),
+        503,
+        14,
+        "acquire_timeout",
+        "UT",
+        True,
+        "acquire: web.local:80 not ready within 3 s: connect: 10.0.0.7:8080 refused",
+    ),
+    (
+        caused(FailedFast(WEB, 2.0), REFUSED),
+        503,
+        14,
+        "failfast",
+        "UH",
+        True,
+        "failfast: web.local:80 not ready for 2 s, failing at once until it is: connect: 10.0.0.7:8080 refused",
+    ),
+    (REFUSED, 502, 14, "connect", "UF", True, "connect: 10.0.0.7:8080 refused"),
+    (ConnectFailed(END, "EHOSTUNREACH"), 502, 14, "connect", "UF", True, "connect: 10.0.0.7:8080 EHOSTUNREACH"),
+    (
+        caused(NoEndpointReady(WEB, 2), REFUSED),
+        502,
+        14,
+        "connect",
+        "UF",
+        True,
+        "web.local:80 none of 2 endpoints could be connected to, the last: connect: 10.0.0.7:8080 refused",
+    ),
+    (
+        ConnectTimedOut(END, 1.0),
+        504,
+        4,
+        "connect_timeout",
+        "UF",
+        True,
+        "connect: 10.0.0.7:8080 did not answer within 1 s",
+    ),
+    (
+        caused(NoEndpointReady(WEB, 2), ConnectTimedOut(END, 1.0)),
+        504,
+        4,
+        "connect_timeout",
+        "UF",
+        True,
+        "did not answer within 1 s",
+    ),
+    (LoopRefused(END), 508, 10, "loop", "LP", False, "connect: 10.0.0.7:8080 is this proxy itself: refused to loop"),
+    (
+        UpstreamLost(END, "ECONNRESET", "without an answer"),
+        502,
+        14,
+        "upstream_lost",
+        "UC",
+        True,
+        "upstream: 10.0.0.7:8080 reset the connection without an answer",
+    ),
+    (
+        UpstreamLost(END, "", "without an answer"),
+        502,
+        14,
+        "upstream_lost",
+        "UC",
+        True,
+        "upstream: 10.0.0.7:8080 closed the connection without an answer",
+    ),
+    (
+        caused(BadResponse(END), Rejected("", 502, "malformed", "not HTTP")),
+        502,
+        14,
+        "bad_response",
+        "UP",
+        True,
+        "upstream: 10.0.0.7:8080 sent a malformed answer: http:",
+    ),
+    (
+        rescue.CallTimedOut(WEB, "stream", 9.5),
+        504,
+        4,
+        "response_timeout",
+        "UT",
+        True,
+        "call: web.local:80 did not answer within 9.5 s (timeouts.stream)",
+    ),
+    (ZeroDivisionError("secret"), 500, 13, "bug", "BUG", False, "internal error"),
+)
+
+
+class TableTests(HttpTestCase):
+    """Every cause, through a session."""
+
+    crashed = 1
+
+    def test_causes(self) -> None:
+        """Each has its status, label, flags and fate of the connection, and says layer, target, cause and the wait."""
+        for error, status, _, reason, flags, keep, message in TABLE:
+            client = self.client(GET)
+            self.wait(0.25)
+            up = self.up
+            self.session().failed(rescue_failure(error))
+            heard = self.heard(client).decode()
+            head, _, body = heard.partition("\r\n\r\n")
+            self.assertRegex(head, rf"^HTTP/1.1 {status} ")
+            self.assertEqual(1, self.errors.pop(reason), error)
+            self.assertEqual((status, flags), self.rows[-1])
+            self.assertEqual("" if keep else "eof", client.ended, error)
+            self.assertEqual(not keep, "\r\nconnection: close" in head)
+            self.assertIn(message, body)
+            self.assertEqual(status == 500, "(after 0.2" not in body)
+            self.assertIn(f"l5d-proxy-error: {body.strip()}", head)
+            self.assertNotIn("secret", heard)
+            self.assertEqual("reset", up.ended)
+            client.reset()
+            self.settle()
+
+    def test_complete(self) -> None:
+        """No row of the table is without a test."""
+        self.assertEqual({kind for kind, _ in rescue.TABLE}, {type(kind) for kind in self.kinds()})
+        self.crashed = 0
+
+    def kinds(self) -> list[BaseException]:
+        """What is in both tables."""
+        tested = [row[0] for row in TABLE]
+        tested.append(ResolveFailed.__new__(ResolveFailed))
+        return [error for error in tested if isinstance(error, tuple(kind for kind, _ in rescue.TABLE))]
+
+
+def rescue_failure(error: BaseException) -> Any:
+    """As it climbs."""
+    from twisted.python.failure import Failure
+
+    return Failure(error)
+
+
+class StrippedTests(HttpTestCase):
+    """What peers say under our name."""
+
+    def test_stripped(self) -> None:
+        """The field is ours: an upstream's is not passed on, nor is a client's."""
+        client = self.client(get("/", "l5d-proxy-error: x", "L5D-Client-ID: admin"))
+        self.assertEqual(GET, self.heard(self.up))
+        self.say(self.up, OK.replace(b"\r\n\r\n", b"\r\nL5D-Proxy-Error: x\r\n\r\n"))
+        self.assertEqual(OK, self.heard(client))
+
+
+class AnswerTests(SynchronousTestCase):
+    """Bytes."""
+
+    def request(self, method: bytes = b"GET", *headers: tuple[bytes, bytes]) -> Request:
+        """One."""
+        return Request(method, b"/", 11, list(headers), 0, b"web.local", True, False)
+
+    def test_grpc(self) -> None:
+        """gRPC callers get 200 and their own status, in the head; the message as gRPC encodes it."""
+        request = self.request(b"POST", (b"Content-Type", b"application/grpc+proto"))
+        for error, _, grpc, *_ in TABLE:
+            heard = rescue.answer(rescue.judge(error), error, 0.1, request, False, False)
+            head, _, body = heard.partition(b"\r\n\r\n")
+            self.assertRegex(head, b"^HTTP/1.1 200 OK\r\n")
+            self.assertIn(b"\r\ngrpc-status: %d\r\n" % grpc, head)
+            self.assertRegex(head, b"\r\ngrpc-message: [ -~]+\r\n")
+            self.assertEqual(b"", body)
+
+    def test_head(self) -> None:
+        """HEAD gets no body, and the length that it would have."""
+        get, head = (
+            rescue.answer(rescue.judge(REFUSED), REFUSED, 0.1, self.request(method), True, False)
+            for method in (b"GET", b"HEAD")
+        )
+        self.assertEqual(get.partition(b"\r\n\r\n")[0], head.partition(b"\r\n\r\n")[0])
+        self.assertTrue(head.endswith(b"\r\n\r\n"))
+
+    def test_not_told(self) -> None:
+        """The field is left out where the client may not have it."""
+        answer = rescue.answer(rescue.judge(REFUSED), REFUSED, 0.1, self.request(), False, True)
+        self.assertNotIn(b"l5d-", answer)
+        self.assertIn(b"\r\nconnection: close\r\n", answer)
+
+    def test_one_line(self) -> None:
+        """Whatever an error says, it is one line of ASCII in the head, and no more fields than ours."""
+        error = UpstreamLost(END, "x\r\nSet-Cookie: a\x1b[2J\u2603", "")
+        head = rescue.answer(rescue.judge(error), error, 0.1, self.request(), True, False).partition(b"\r\n\r\n")[0]
+        self.assertEqual(4, len(head.split(b"\r\n")), head)
+        self.assertTrue(head.isascii())
+        self.assertNotIn(b"\x1b", head)
+
+    def test_refusal(self) -> None:
+        """A refusal says what was wrong, and that it was the last."""
+        answer = rescue.refusal(Rejected("", 431, "too_large", "the header block is longer than 5 bytes"))
+        self.assertRegex(answer, b"^HTTP/1.1 431 Request Header Fields Too Large\r\n(?s:.*)connection: close\r\n")
+        self.assertIn(b"431 Request Header Fields Too Large: the header block is longer than 5 bytes\n", answer)

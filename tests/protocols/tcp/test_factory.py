@@ -1,0 +1,84 @@
+# -*- test-case-name: tests.protocols.tcp.test_factory -*-
+"""
+Tests for L{lproxy.protocols.tcp.factory}.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.interfaces import Match
+from lproxy.protocols.tcp.factory import TcpFactory
+from lproxy.protocols.tcp.plugin import TcpPlugin
+from lproxy.protocols.tcp.session import TcpSession
+from lproxy.target import OriginalDst
+from lproxy.testing.proxy import CLIENT, OURS, ScriptedProxy
+from lproxy.testing.wire import Peer
+from lproxy.transport.connect import ConnectFailed
+from lproxy.transport.socket import Stream
+
+
+class FactoryTests(SynchronousTestCase):
+    """Sessions and connections that are opened before their turn."""
+
+    def start(self, target: str) -> tuple[ScriptedProxy, Stream]:
+        """A proxy, and a client that has said nothing."""
+        proxy = ScriptedProxy(TcpPlugin(), target=target)
+        return proxy, proxy.reactor.stream(Peer(), CLIENT, OURS)
+
+    def test_session(self) -> None:
+        """One for each connection, with the factory's name."""
+        proxy, _ = self.start("upstream.test:9000")
+        factory = TcpFactory(proxy.runtime, "redis", lambda prefix: Match("redis"))
+        one, other = factory.buildProtocol(None), factory.buildProtocol(None)
+        self.assertIsInstance(one, TcpSession)
+        self.assertIsNot(one, other)
+        self.assertEqual("<TcpSession redis to None relay=None>", repr(one))
+        self.assertEqual(Match("redis"), factory.detector(b""))
+
+    def test_dial(self) -> None:
+        """A fixed target is known without reading; its connection counts as the factory's."""
+        proxy, stream = self.start("upstream.test:9000")
+        dialled: Any = self.successResultOf(proxy.factory.dial(stream))
+        self.assertEqual((1, "10.0.0.9:9000"), (proxy.open, dialled.upstream.address))
+        self.assertIn(("outbound", "dst", "10.0.0.2", "10.0.0.9:9000", "tcp"), proxy.counted)
+        dialled.close()
+        self.assertEqual([], proxy.left())
+
+    def test_dial_redirected(self) -> None:
+        """So is the original destination of a redirected connection."""
+        proxy, stream = self.start("authority")
+        stream.original_dst = ("10.9.9.9", 25)
+        seen: list[Any] = []
+        acquire = proxy.factory.acquire
+        self.patch(acquire, "acquire", lambda target: (seen.append(target), acquire.service.acquire())[1])
+        dialled: Any = self.successResultOf(proxy.factory.dial(stream))
+        self.assertEqual([OriginalDst("10.9.9.9", 25)], seen)
+        dialled.lease.close()
+        proxy.settle()
+
+    def test_nowhere(self) -> None:
+        """Where nobody knows, nothing is opened."""
+        proxy, stream = self.start("authority")
+        self.assertIsNone(proxy.factory.dial(stream))
+        self.assertEqual([], proxy.connector.upstreams)
+
+    def test_cancelled(self) -> None:
+        """Cancelling cancels the connect."""
+        proxy, stream = self.start("upstream.test:9000")
+        proxy.connector.mode = "wait"
+        d = proxy.factory.dial(stream)
+        d.cancel()
+        self.failureResultOf(d, CancelledError)
+        self.assertEqual(1, proxy.connector.cancelled)
+        self.assertEqual([], proxy.left())
+
+    def test_failed(self) -> None:
+        """A failure is told."""
+        proxy, stream = self.start("upstream.test:9000")
+        proxy.connector.mode = "refuse"
+        self.failureResultOf(proxy.factory.dial(stream), ConnectFailed)
+        self.assertEqual([], proxy.left())
