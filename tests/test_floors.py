@@ -46,7 +46,7 @@ COMMON = ("runtime",)
 
 #: sans-I/O files of a protocol's room
 DETECTORS = ("detect",)
-CODECS = ("http1", "http2", "message", "frame", "header")
+CODECS = ("http1", "http2", "message", "head", "refuse", "chunked", "frame", "header")
 
 #: what touches sockets or OpenSSL
 SOCKETS = (

@@ -5,11 +5,11 @@ C{lproxy demo}: something to play with. Toy upstreams, the real proxy in front o
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
@@ -85,7 +85,7 @@ def _ended(result: Any, reactor: Any, status: list[int]) -> None:
 async def _demo(reactor: Any, once: bool) -> None:
     web = [await _serve(reactor, Site(Hello(f"endpoint {n}"))) for n in (1, 2)]
     echo = await _serve(reactor, Factory.forProtocol(Echo))
-    address = {name: f"{HOST}:{_free(port)}" for name, port in PREFERRED.items()}
+    address = {name: f"{HOST}:{await _free(reactor, port)}" for name, port in PREFERRED.items()}
     config = Config(
         admin=Admin(address=address["admin"]),
         listen=(
@@ -102,7 +102,8 @@ async def _demo(reactor: Any, once: bool) -> None:
     proxy.privilegedStartService()
     proxy.startService()
     reactor.addSystemEventTrigger("before", "shutdown", proxy.stopService)
-    lines = await deferToThread(_traffic, address)
+    lines = await deferToThread(_traffic, address["outbound"])
+    lines.append(await _words(reactor, address["tcp"]))
     print("lproxy runs between two HTTP endpoints of web.local, a TCP echo, and this bit of traffic:\n")
     print("\n".join(f"  {line}" for line in lines))
     print(
@@ -134,25 +135,49 @@ async def _serve(reactor: Any, factory: Any) -> int:
     return number
 
 
-def _free(preferred: int) -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, preferred))
-        except OSError:
-            probe.close()
-            with socket.socket() as other:
-                other.bind((HOST, 0))
-                return int(other.getsockname()[1])
-    return preferred
+async def _free(reactor: Any, preferred: int) -> int:
+    factory = Factory()
+    factory.noisy = False
+    try:
+        port = await TCP4ServerEndpoint(reactor, preferred, interface=HOST).listen(factory)
+    except CannotListenError:
+        port = await TCP4ServerEndpoint(reactor, 0, interface=HOST).listen(factory)
+    number: int = port.getHost().port
+    await port.stopListening()
+    return number
 
 
-def _traffic(address: dict[str, str]) -> list[str]:
+class Said(Protocol):
+    """Says something, and hears what comes back of it until there is as much."""
+
+    def __init__(self, words: bytes) -> None:
+        self._words = words
+        self._heard = b""
+        self.heard: Deferred[bytes] = Deferred()
+
+    def connectionMade(self) -> None:
+        """Say it."""
+        assert self.transport is not None
+        self.transport.write(self._words)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Listen."""
+        self._heard += data
+        if len(self._heard) >= len(self._words):
+            assert self.transport is not None
+            self.transport.loseConnection()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """That was all."""
+        self.heard.callback(self._heard)
+
+
+def _traffic(address: str) -> list[str]:
     """In a thread, as any client would."""
     from http.client import HTTPConnection
 
     lines = []
-    client = HTTPConnection(address["outbound"], timeout=5)
+    client = HTTPConnection(address, timeout=5)
     for n in range(4):
         client.request("GET", f"/{n}", headers={"Host": "web.local"})
         answer = client.getresponse()
@@ -161,8 +186,12 @@ def _traffic(address: dict[str, str]) -> list[str]:
     answer = client.getresponse()
     lines.append(f"GET http://nobody.invalid/   {answer.status} {answer.read().decode().strip()}")
     client.close()
-    host, _, port = address["tcp"].rpartition(":")
-    with socket.create_connection((host, int(port)), 5) as raw:
-        raw.sendall(b"bytes of no protocol")
-        lines.append(f"TCP to the echo             {raw.recv(100).decode()!r} came back")
     return lines
+
+
+async def _words(reactor: Any, address: str) -> str:
+    host, _, port = address.rpartition(":")
+    endpoint = TCP4ClientEndpoint(reactor, host, int(port), timeout=5)
+    said = await connectProtocol(endpoint, Said(b"bytes of no protocol"))
+    heard = await said.heard.addTimeout(5, reactor)
+    return f"TCP to the echo             {heard.decode()!r} came back"

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_inbound -*-
+# -*- test-case-name: tests.app.test_outbound -*-
 """
 The way of a request to the application next door: the same layers as outbound, on its own shorter clocks.
 

@@ -110,7 +110,7 @@ class AcquireTests(SynchronousTestCase):
         self.clock.advance(2.0)
         for d in waiting:
             self.failureResultOf(d, AcquireTimedOut)
-        self.assertEqual(3, self.counter.outcomes["timed_out"])
+        self.assertEqual(3, sum(self.counter.durations["timed_out"].counts))
 
     def test_lines(self) -> None:
         """limits.acquiring turns for each target, and none for another's."""

@@ -385,8 +385,8 @@ class TruthTests(OperationsTestCase):
 endpoints = ["{hole.address}"]
 [timeouts]
 acquire = "10s"
-connect = "700ms"
-failfast = "1s"
+connect = "1200ms"
+failfast = "2s"
 backoff_max = "300ms"
 service_idle = "60s"
 [limits]
@@ -405,7 +405,7 @@ acquiring = 1
         row = eventually(waiting, "two who wait in line")
         self.assertEqual("waiting", row["state"])
         self.assertEqual((1, "acquiring"), (row["lock"]["holders"], row["lock"]["oldest"]))
-        self.assertIn(f"connect: {hole.address} did not answer within 0.7 s", row["last_error"])
+        self.assertIn(f"connect: {hole.address} did not answer within 1.2 s", row["last_error"])
         again = eventually(waiting, "still two")
         self.assertGreater(again["lock"]["held_seconds"], 0)
         self.assertLess(again["lock"]["held_seconds"], 1.0)
@@ -421,7 +421,7 @@ acquiring = 1
         began = time.monotonic()
         status, why = request(proxy.ports["web"], "/", "hole.local")
         self.assertEqual(503, status)
-        self.assertIn("failfast: hole.local:80 not ready for 1 s", why)
+        self.assertIn("failfast: hole.local:80 not ready for 2 s", why)
         self.assertIn(f"connect: {hole.address} did not answer", why)
         self.assertLess(time.monotonic() - began, 0.5)
 

@@ -5,10 +5,19 @@ Tests for L{lproxy.testing.plugins}: the built-in protocols keep the promises, a
 
 from __future__ import annotations
 
-from twisted.trial.unittest import SynchronousTestCase
+from typing import Any
+from unittest import TestResult
 
+from twisted.internet import protocol
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from lproxy.interfaces import IProtocolPlugin, NoMatch
 from lproxy.protocols.http.plugin import HttpPlugin
+from lproxy.protocols.runtime import Runtime
+from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.protocols.tcp.plugin import TcpPlugin
+from lproxy.protocols.tcp.session import TcpSession
 from lproxy.testing import PluginContract
 
 
@@ -27,3 +36,223 @@ class HttpTests(PluginContract, SynchronousTestCase):
     conversation = b"POST /memo HTTP/1.1\r\nHost: upstream.test\r\nContent-Length: 5\r\n\r\nhello"
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     half_close = False
+
+
+@implementer(IProtocolPlugin)
+class Plugin:
+    """Forwards bytes, by a session of C{kind}."""
+
+    name: Any = "plugin"
+    version: Any = "1"
+    detector: Any = None
+
+    def __init__(self, kind: type[TcpSession] = TcpSession) -> None:
+        self.kind = kind
+
+    def configure(self, table: dict[str, Any]) -> None:
+        for key in table:
+            raise ValueError(f"{key}: unknown")
+
+    def factory(self, runtime: Runtime, config: None) -> Any:
+        kind = self.kind
+
+        class Factory(TcpFactory):
+            def buildProtocol(self, addr: Any) -> Any:
+                return kind(runtime, self.acquire, self.name)
+
+        return Factory(runtime, self.name)
+
+
+class Deaf(TcpSession):
+    """Loses what comes while it waits."""
+
+    def dataReceived(self, data: bytes) -> None:
+        pass
+
+
+class Greedy(TcpSession):
+    """Takes what detection has read for something else."""
+
+    def connectionMade(self) -> None:
+        self.transport.take_unread()
+        super().connectionMade()
+
+
+class Fragile(TcpSession):
+    """Raises."""
+
+    def readConnectionLost(self) -> None:
+        raise ValueError("no such thing")
+
+    dataReceived = readConnectionLost  # type: ignore[assignment]
+
+
+class Immortal(TcpSession):
+    """Does not end when it is told to."""
+
+    def abort(self) -> None:
+        pass
+
+
+class Hasty(TcpSession):
+    """Ends at once when it may finish."""
+
+    def drain(self) -> None:
+        self.abort()
+
+
+class Unknown(TcpSession):
+    """Is not known to the proxy."""
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self._runtime.sessions.remove(self)
+
+
+class Undead(TcpSession):
+    """Is known after its end."""
+
+    def connectionLost(self, reason: Any = None) -> None:
+        super().connectionLost(reason)
+        self._runtime.sessions.add(self)
+
+
+class Clocked(TcpSession):
+    """Leaves a timer."""
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self._runtime.reactor.callLater(60, print)
+
+
+class Secretive(TcpSession):
+    """Cannot be shown."""
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "client": self.transport}
+
+
+class Lease:
+    """One that is closed so many times."""
+
+    def __init__(self, inner: Any, times: int) -> None:
+        self.call = inner.call
+        self._inner = inner
+        self._times = times
+
+    def close(self) -> None:
+        for _ in range(self._times):
+            self._inner.close()
+
+
+class Closes(Plugin):
+    """Closes each lease so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def factory(self, runtime: Runtime, config: None) -> Any:
+        factory = super().factory(runtime, config)
+        acquire, times = factory.acquire.acquire, self.times
+
+        class Acquire:
+            def acquire(self, target: Any) -> Any:
+                return acquire(target).addCallback(Lease, times)
+
+        factory.acquire = Acquire()
+        return factory
+
+
+class Named(Plugin):
+    """Has a name that fits nowhere."""
+
+    name = "My Protocol"
+
+
+class Unversioned(Plugin):
+    """Has no version."""
+
+    version = ""
+
+
+class Lenient(Plugin):
+    """Accepts any setting."""
+
+    def configure(self, table: dict[str, Any]) -> None:
+        pass
+
+
+class Consuming(Plugin):
+    """Takes its table apart."""
+
+    def configure(self, table: dict[str, Any]) -> None:
+        table["seen"] = True
+        table.pop("no_such_key", None)
+
+
+class Blind(Plugin):
+    """Does not know its own conversation."""
+
+    detector = staticmethod(lambda prefix: NoMatch())
+
+
+class Single(Plugin):
+    """Has one session for all."""
+
+    def factory(self, runtime: Runtime, config: None) -> Any:
+        factory = protocol.Factory()
+        session = TcpSession(runtime, super().factory(runtime, config).acquire, self.name)
+        factory.buildProtocol = lambda addr: session  # type: ignore[assignment,method-assign]
+        return factory
+
+
+def broken_promises(one: Any) -> set[str]:
+    """Which tests of the contract C{one} fails."""
+
+    class Tests(PluginContract, SynchronousTestCase):
+        plugin = one
+        conversation = b"hello\n"
+        answer = b"hi\n"
+
+    found = set()
+    for name in (name for name in dir(Tests) if name.startswith("test_")):
+        result = TestResult()
+        Tests(name).run(result)
+        if not result.wasSuccessful():
+            found.add(name)
+    return found
+
+
+class ContractTests(SynchronousTestCase):
+    """The contract sees what it is there to see."""
+
+    def tearDown(self) -> None:
+        self.flushLoggedErrors()
+
+    def test_kept(self) -> None:
+        """A plugin that is in order passes."""
+        self.assertEqual(set(), broken_promises(Plugin()))
+
+    def test_broken(self) -> None:
+        """Each kind of mistake fails a test that names it."""
+        for plugin, test in (
+            (Named(), "test_interface"),
+            (Unversioned(), "test_interface"),
+            (Lenient(), "test_unknown_key"),
+            (Consuming(), "test_configure"),
+            (Blind(), "test_detector"),
+            (Single(), "test_factory"),
+            (Plugin(Deaf), "test_late_upstream"),
+            (Plugin(Greedy), "test_replay"),
+            (Plugin(Fragile), "test_late_upstream"),
+            (Plugin(Immortal), "test_abort"),
+            (Plugin(Hasty), "test_drain"),
+            (Plugin(Unknown), "test_drain"),
+            (Plugin(Undead), "test_gone_while_connecting"),
+            (Plugin(Clocked), "test_client_ends"),
+            (Plugin(Secretive), "test_describe"),
+            (Closes(0), "test_client_ends"),
+            (Closes(2), "test_client_ends"),
+        ):
+            self.assertIn(test, broken_promises(plugin), plugin)

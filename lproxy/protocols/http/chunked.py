@@ -92,12 +92,11 @@ class ChunkedDecoder:
         if eol < 0:
             if len(line) > self._limit + 1:
                 raise _bad("too_large", f"a chunk-size line is longer than {self._limit} bytes")
-            if line and not SIZE.fullmatch(line.removesuffix(b"\r")):
-                raise _bad("chunk_size", f"not a chunk size: {line[:40]!r}")
+            line = line.removesuffix(b"\r")
+            if line:
+                self._parse(line)
             return 0
-        match = SIZE.fullmatch(line)
-        if match is None:
-            raise _bad("bare_cr" if b"\r" in line else "chunk_size", f"not a chunk size: {line[:40]!r}")
+        match = self._parse(line)
         size = int(match[1], 16)
         if size:
             self._left = size
@@ -105,6 +104,12 @@ class ChunkedDecoder:
         else:
             self._trailing = True
         return len(line) + 2
+
+    def _parse(self, line: bytes) -> re.Match[bytes]:
+        match = SIZE.fullmatch(line)
+        if match is None:
+            raise _bad("bare_cr" if b"\r" in line else "chunk_size", f"not a chunk size: {line[:40]!r}")
+        return match
 
     def _trailers(self, buffer: bytes, at: int) -> int:
         if buffer.startswith(b"\r\n", at):

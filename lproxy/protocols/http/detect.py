@@ -22,8 +22,8 @@ HTTP2 = Match("HTTP/2", spoken=False)
 
 #: the registered methods that are in use (RFC 9110, 5789, 4918, 3253, 3744, 5323, 4791)
 METHODS = frozenset(
-    b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK VERSION-CONTROL "
-    b"REPORT CHECKOUT CHECKIN UNCHECKOUT MKWORKSPACE UPDATE LABEL MERGE BASELINE-CONTROL MKACTIVITY ACL SEARCH BIND "
+    b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK "
+    b"VERSION-CONTROL REPORT CHECKOUT CHECKIN UNCHECKOUT MKWORKSPACE UPDATE LABEL MERGE BASELINE-CONTROL MKACTIVITY ACL SEARCH BIND "
     b"REBIND UNBIND MKCALENDAR LINK UNLINK PURGE QUERY".split()
 )
 #: of registered methods, as far as they are spelt in another case
@@ -51,7 +51,7 @@ def detect(prefix: bytes) -> Verdict:
     if rest in (b"", b"\r"):
         return NeedMore(len(prefix) + 1)
     if PREFACE.startswith(rest[: len(PREFACE)]):
-        return HTTP2 if len(rest) >= len(PREFACE) else NeedMore(start + len(PREFACE))
+        return HTTP2 if len(rest) >= len(PREFACE) else NeedMore(len(prefix) + 1)
     match = METHOD.match(rest)
     if match is None:
         return NoMatch()

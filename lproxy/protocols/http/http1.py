@@ -5,44 +5,21 @@ HTTP/1 as bytes (RFC 9112): readers that take one message at a time, and encoder
 llhttp, by httptools, reads the heads: strictly, in C. It is shown exactly one head at a time, found by its empty line,
 because that bounds what is read before it is judged, lets pipelined messages wait unread, and gives the exact
 offset at which a body, a tunnel or the next message begins. What llhttp lets pass and RFC 9112 does not is
-checked here; why it refuses something is found out by L{lproxy.protocols.http.refuse}.
+checked in L{lproxy.protocols.http.head}; why it refuses something is found out by L{lproxy.protocols.http.refuse}.
 """
 
 from __future__ import annotations
 
-import re
+from typing import Any
 
 import httptools
 
 from lproxy.config import Limits
 from lproxy.protocols.http.chunked import ChunkedDecoder
-from lproxy.protocols.http.message import (
-    CHUNKED,
-    CONNECTION,
-    DROP,
-    ENCODING,
-    FORWARDED,
-    HOP_BY_HOP,
-    HOST,
-    HOST_FIELD,
-    LENGTH,
-    TE,
-    TOKEN,
-    UNTIL_CLOSE,
-    UPGRADE,
-    Headers,
-    Rejected,
-    Request,
-    Response,
-    kinds,
-    named_by,
-)
+from lproxy.protocols.http.head import make_request, make_response
+from lproxy.protocols.http.message import CHUNKED, TOKEN, UNTIL_CLOSE, Headers, Rejected, Request, Response
 from lproxy.protocols.http.refuse import incomplete, refuse_request, refuse_response
 
-#: origin form of an absolute URI; userinfo is not allowed (RFC 9110, 4.2.4)
-ABSOLUTE = re.compile(rb"http://([^/?#@]+)([/?][^#]*)?", re.IGNORECASE)
-#: a length that int() may see; twice the digits of any real one
-DIGITS = 18
 #: bodies up to this many bytes are shown to llhttp, which costs less than a new parser for the next head
 PARSED_BODY = 4096
 
@@ -65,7 +42,7 @@ class MessageReader:
         self._chunks: ChunkedDecoder | None = None
         self._headers: Headers = []
         self._word = b""
-        self._parser: httptools.HttpParser | None = None
+        self._parser: Any = None
         self.done = True
 
     @property
@@ -161,7 +138,8 @@ class RequestReader(MessageReader):
             head, self._buffer = buffer, b""
         else:
             head, self._buffer = buffer[:end], buffer[end:]
-        self._headers = headers = []
+        headers: Headers = []
+        self._headers = headers
         parser = self._parser
         if parser is None:
             parser = self._parser = httptools.HttpRequestParser(self)
@@ -197,126 +175,12 @@ class RequestReader(MessageReader):
         limits = self._limits
         if end > limits.request_line or len(headers) > limits.header_count:
             incomplete(head, limits, len(headers))
-        request = _request(method, url, version, headers, parser.should_keep_alive())
+        request = make_request(method, url, version, headers)
         framing = request.framing
         if framing and version == 10 and framing == CHUNKED:
             raise Rejected("", 400, "te_http10", "Transfer-Encoding in HTTP/1.0")
         self._begin_body(framing)
         return request
-
-
-def _request(method: bytes, url: bytes, version: int, headers: Headers, keep_alive: bool) -> Request:
-    """Make a request of what was read: check it, and take out what is for this connection only."""
-    host: bytes | None = None
-    framing = 0
-    upgrade: bytes | None = None
-    dropped = False
-    named: frozenset[bytes] = frozenset()
-    for name, value in headers:
-        kind = kinds[name]
-        if not kind:
-            continue
-        if kind == HOST_FIELD:
-            if host is not None:
-                raise Rejected("", 400, "host", "two Host fields")
-            host = value
-        elif kind == LENGTH:
-            framing = _length(value)
-        elif kind == ENCODING:
-            if framing == CHUNKED or value.lower() != b"chunked":
-                raise Rejected("", 501, "te_unknown", f"Transfer-Encoding {value[:40]!r} is not understood")
-            framing = CHUNKED
-        elif kind == CONNECTION:
-            dropped = True
-            named = named | named_by(value) if named else named_by(value)
-        elif kind == UPGRADE:
-            dropped = True
-            upgrade = value.lower()
-        elif kind == TE:
-            dropped = dropped or not _trailers_only(value)
-        elif kind != FORWARDED:
-            dropped = True
-    upgrading = (
-        upgrade is not None
-        and version == 11
-        and b"upgrade" in named
-        # h2c would change the protocol on this connection only; so would anything offered beside it
-        and b"h2c" not in upgrade
-    )
-    if dropped:
-        headers = _kept(headers, named, upgrading)
-    if host is None:
-        if version == 11:
-            raise Rejected("", 400, "host", "no Host field")
-        authority = b""
-    elif HOST.fullmatch(host):
-        authority = host
-    elif not host and version == 10:
-        authority = b""
-    else:
-        raise Rejected("", 400, "host", f"not a host: {host[:80]!r}")
-    if method == b"CONNECT":
-        if not _has_port(url) or framing:
-            raise Rejected("", 400, "connect", f"CONNECT needs host:port and no body, not {url[:80]!r}")
-        authority = url
-    elif url[:1] != b"/":
-        url, authority, headers = _other_form(method, url, authority, headers)
-    return Request(method, url, version, headers, framing, authority, keep_alive, upgrading)
-
-
-def _length(value: bytes) -> int:
-    if not value.isdigit() or len(value) > DIGITS:
-        raise Rejected("", 400, "cl_bad", f"Content-Length {value[:40]!r}")
-    return int(value)
-
-
-def _has_port(authority: bytes) -> bool:
-    match = HOST.fullmatch(authority)
-    return match is not None and match[2] is not None and 0 < int(match[2]) < 65536
-
-
-def _other_form(method: bytes, url: bytes, authority: bytes, headers: Headers) -> tuple[bytes, bytes, Headers]:
-    """A target that does not begin with a slash: absolute form, asterisk form, or wrong."""
-    if url == b"*" and method == b"OPTIONS":
-        return url, authority, headers
-    match = ABSOLUTE.fullmatch(url)
-    if match is None or not HOST.fullmatch(match[1]):
-        raise Rejected("", 400, "req_line", f"not a request-target for {method[:20]!r}: {url[:80]!r}")
-    authority = match[1]
-    path: bytes = match[2] or (b"*" if method == b"OPTIONS" else b"/")
-    if path[:1] == b"?":
-        path = b"/" + path
-    # the target decides, and Host has to say the same (RFC 9112, 3.2.2)
-    rewritten = [(name, authority if kinds[name] == HOST_FIELD else value) for name, value in headers]
-    if not any(kinds[name] == HOST_FIELD for name, _ in headers):
-        rewritten.insert(0, (b"Host", authority))
-    return path, authority, rewritten
-
-
-def _kept(headers: Headers, named: frozenset[bytes], upgrading: bool) -> Headers:
-    """All but what is for one connection only."""
-    if not named and not upgrading:
-        return [f for f in headers if kinds[f[0]] not in HOP_BY_HOP and (kinds[f[0]] != TE or _trailers_only(f[1]))]
-    kept: Headers = []
-    for field in headers:
-        name, value = field
-        kind = kinds[name]
-        if kind == UPGRADE or kind == CONNECTION:
-            if upgrading and kind == UPGRADE:
-                kept.append(field)
-            elif upgrading and b"upgrade" in value.lower():
-                kept.append((name, b"Upgrade"))
-        elif kind == TE:
-            if _trailers_only(value):
-                kept.append(field)
-        elif kind != DROP and name.lower() not in named:
-            kept.append(field)
-    return kept
-
-
-def _trailers_only(te: bytes) -> bool:
-    """Whether a TE field is the one that means the same to everybody on the way."""
-    return te.lower() == b"trailers"
 
 
 class ResponseReader(MessageReader):
@@ -351,7 +215,8 @@ class ResponseReader(MessageReader):
             head, self._buffer = buffer, b""
         else:
             head, self._buffer = buffer[:end], buffer[end:]
-        self._headers = headers = []
+        headers: Headers = []
+        self._headers = headers
         self._word = b""
         parser = self._parser
         if parser is None:
@@ -371,7 +236,7 @@ class ResponseReader(MessageReader):
             refuse_response(head)
         if len(headers) > limits.header_count:
             raise Rejected("", 502, "too_large", f"the response has more than {limits.header_count} fields")
-        response = _response(status, self._word, version, headers, method, upgrading, parser.should_keep_alive())
+        response = make_response(status, self._word, version, headers, method, upgrading)
         framing = response.framing
         self._begin_body(framing)
         if method == b"HEAD" or method == b"CONNECT":
@@ -389,52 +254,6 @@ class ResponseReader(MessageReader):
             self.done = True
             self._left = 0
         return self.done
-
-
-def _response(
-    status: int, reason: bytes, version: int, headers: Headers, method: bytes, upgrading: bool, keep_alive: bool
-) -> Response:
-    """Make a response of what was read: check it, and take out what is for this connection only."""
-    length: int | None = None
-    chunked = False
-    dropped = False
-    named: frozenset[bytes] = frozenset()
-    for name, value in headers:
-        kind = kinds[name]
-        if not kind:
-            continue
-        if kind == LENGTH:
-            length = _length(value)
-        elif kind == ENCODING:
-            if chunked or value.lower() != b"chunked" or version == 10:
-                raise Rejected("", 502, "te_unknown", f"Transfer-Encoding {value[:40]!r} is not understood")
-            chunked = True
-        elif kind == CONNECTION:
-            dropped = True
-            named = named | named_by(value) if named else named_by(value)
-        elif kind != FORWARDED and kind != HOST_FIELD:
-            dropped = True
-    if status == 101:
-        if not upgrading:
-            raise Rejected("", 502, "upgrade", "101 to a request that asked for nothing of the kind")
-        return Response(status, reason, version, _kept(headers, named, True), 0, False)
-    if dropped:
-        headers = _kept(headers, named, False)
-    if status < 200 or status == 204:
-        framing = 0
-        if length is not None or chunked:
-            # they have neither (RFC 9112, 6.1 and RFC 9110, 8.6): not sent on
-            headers = [field for field in headers if kinds[field[0]] not in (LENGTH, ENCODING)]
-    elif method == b"HEAD" or status == 304:
-        framing = 0
-    elif chunked:
-        framing = CHUNKED
-    elif length is not None:
-        framing = length
-    else:
-        framing = UNTIL_CLOSE
-        keep_alive = False
-    return Response(status, reason, version, headers, framing, keep_alive)
 
 
 def encode_request(request: Request) -> bytes:

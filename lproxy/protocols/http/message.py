@@ -90,6 +90,7 @@ NOT_IN_TRAILERS = frozenset(
     }
 )
 
+
 @dataclass(eq=False)
 class Rejected(ProxyError):
     """
@@ -174,24 +175,27 @@ class Response:
         return f"<Response {self.status}>"
 
 
-_named: dict[bytes, frozenset[bytes]] = {}
+#: what a Connection field says: lower case names of the fields that it names, whether it closes, whether it keeps
+Options = tuple[frozenset[bytes], bool, bool]
+_options: dict[bytes, Options] = {}
 
 
-def named_by(value: bytes) -> frozenset[bytes]:
+def connection_options(value: bytes) -> Options:
     """
-    Lower case names of the fields that a Connection field names; C{close} and C{keep-alive} are no fields.
+    Read a Connection field (RFC 9110, 7.6.1); C{close} and C{keep-alive} are no fields.
 
-    @raise Rejected: one of them is not for a connection to drop
+    @raise Rejected: it names one that is not for a connection to drop
     """
-    named = _named.get(value)
-    if named is None:
-        named = frozenset(token.strip(b" \t").lower() for token in value.split(b",")) - {b"", b"close", b"keep-alive"}
+    options = _options.get(value)
+    if options is None:
+        named = frozenset(token.strip(b" \t").lower() for token in value.split(b","))
         for token in named:
             if token in PROTECTED or token.startswith(MESH):
                 raise Rejected("", 400, "connection", f"Connection names {token!r}, which no connection may drop")
-        if len(_named) < _MEMO:
-            _named[value] = named
-    return named
+        options = (named - {b"", b"close", b"keep-alive"}, b"close" in named, b"keep-alive" in named)
+        if len(_options) < _MEMO:
+            _options[value] = options
+    return options
 
 
 def trailer_fields(headers: Headers) -> Headers:

@@ -15,6 +15,8 @@ from lproxy.protocols.http.message import FIELD_VALUE, TOKEN, Rejected
 
 BARE_LF = re.compile(rb"(?<!\r)\n")
 REQUEST_LINE = re.compile(rb"([^ \t\r\n]+) ([^ \t\r\n]+) HTTP/([0-9])\.([0-9])")
+#: a length that int() may see; twice the digits of any real one
+DIGITS = 18
 URI = re.compile(rb"[\x21-\x7e]+")
 
 
@@ -107,7 +109,7 @@ def _framing(head: bytes) -> None:
         raise _bad("cl_te", "Content-Length and Transfer-Encoding")
     if len(lengths) > 1 or any(b"," in length for length in lengths):
         raise _bad("cl_dup", "more than one Content-Length")
-    if lengths and not lengths[0].isdigit():
+    if lengths and (not lengths[0].isdigit() or len(lengths[0]) > DIGITS):
         raise _bad("cl_bad", f"Content-Length {lengths[0][:40]!r}")
     if encodings:
         if b" HTTP/1.0\r\n" in head:

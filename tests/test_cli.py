@@ -1,0 +1,98 @@
+# -*- test-case-name: tests.test_cli -*-
+"""
+Tests for L{lproxy.cli}: the lproxy command.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+import lproxy
+from lproxy import cli
+from lproxy.app import demo
+from lproxy.app.plugins import Found, find
+from tests.test_tap import BAD, GOOD, WARNS
+
+
+class CliTests(SynchronousTestCase):
+    """Its commands, their output and their status."""
+
+    def setUp(self) -> None:
+        self.out, self.err = io.StringIO(), io.StringIO()
+        self.patch(sys, "stdout", self.out)
+        self.patch(sys, "stderr", self.err)
+
+    def file(self, text: str) -> str:
+        """A configuration file."""
+        path = Path(self.mktemp())
+        path.write_text(text)
+        return str(path)
+
+    def refused(self, *arguments: str) -> Any:
+        """The status that argparse exits with."""
+        return self.assertRaises(SystemExit, cli.main, list(arguments)).code
+
+    def test_check(self) -> None:
+        """C{check} answers 0, 1 or 2; problems go to standard error, and that there is none to standard output."""
+        good = self.file(GOOD)
+        self.assertEqual(0, cli.main(["check", good]))
+        self.assertEqual((f"{good}: no problem found\n", ""), (self.out.getvalue(), self.err.getvalue()))
+        self.assertEqual(1, cli.main(["check", self.file(WARNS)]))
+        self.assertEqual(2, cli.main(["check", self.file(BAD)]))
+        self.assertEqual(1, self.out.getvalue().count("\n"))
+        self.assertEqual(2, self.err.getvalue().count("\n"))
+
+    def test_check_unreadable(self) -> None:
+        """A file that is not there is an error like any other."""
+        self.assertEqual(2, cli.main(["check", "/no/such/file"]))
+        self.assertEqual("/no/such/file: cannot be read: No such file or directory\n", self.err.getvalue())
+
+    def test_plugins(self) -> None:
+        """C{plugins} has a line for each: name, version, file."""
+        self.assertEqual(0, cli.main(["plugins"]))
+        lines = [line.split() for line in self.out.getvalue().splitlines()]
+        self.assertEqual([["http", lproxy.__version__], ["tcp", lproxy.__version__]], [line[:2] for line in lines])
+        for name, line in zip(("http", "tcp"), lines, strict=True):
+            self.assertTrue(Path(line[2]).is_file())
+            self.assertEqual(f"lproxy_{name}.py", Path(line[2]).name)
+
+    def test_broken_plugins(self) -> None:
+        """Where one is broken, what is wrong stands below it, and the status is 1."""
+        self.patch(cli, "find", lambda: [*find(), Found("/x/mqtt.py", "mqtt", error="ImportError: no y")])
+        self.assertEqual(1, cli.main(["plugins"]))
+        self.assertEqual(
+            ["mqtt             -          /x/mqtt.py", "    broken: ImportError: no y"],
+            self.out.getvalue().splitlines()[2:],
+        )
+
+    def test_demo(self) -> None:
+        """C{demo} runs until Ctrl-C, with --once no longer than its traffic; its status is the command's."""
+        asked: list[bool] = []
+
+        def run(reactor: Any, once: bool) -> int:
+            asked.append(once)
+            return 7
+
+        self.patch(demo, "run", run)
+        self.assertEqual((7, 7), (cli.main(["demo"]), cli.main(["demo", "--once"])))
+        self.assertEqual([False, True], asked)
+
+    def test_version(self) -> None:
+        """C{--version} says which."""
+        self.assertEqual(0, self.refused("--version"))
+        self.assertEqual(f"lproxy {lproxy.__version__}\n", self.out.getvalue())
+
+    def test_usage(self) -> None:
+        """Without a command, or with one that there is not, it says what there is; help tells how to run the proxy."""
+        for arguments in ((), ("serve",), ("check",)):
+            self.assertEqual(2, self.refused(*arguments))
+        self.assertIn("usage: lproxy", self.err.getvalue())
+        self.assertEqual(0, self.refused("--help"))
+        self.assertIn("twistd -n lproxy [--config FILE]", self.out.getvalue())
+        for command in ("check", "demo", "plugins"):
+            self.assertIn(command, self.out.getvalue())

@@ -1,0 +1,252 @@
+# -*- test-case-name: tests.test_tap -*-
+"""
+Tests for L{lproxy.tap}: from the command line to an application service. Real processes are in
+L{tests.integration.test_twistd}.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.logger import LogLevel
+from twisted.python import usage
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy import tap
+from lproxy.app import log as log_module
+from lproxy.app.plugins import Found, find
+from lproxy.app.service import CannotStart, Proxy
+from lproxy.config import Config
+from tests.test_floors import ROOT
+
+GOOD = '[timeouts]\nacquire = "2s"\n'
+WARNS = '[services."idle.local:80"]\nendpoints = []\n'
+BAD = "[limits]\nin_flght = 3\n"
+
+
+class TapTestCase(SynchronousTestCase):
+    """Tests that write a file and read what is printed."""
+
+    def setUp(self) -> None:
+        self.out, self.err = io.StringIO(), io.StringIO()
+        self.patch(sys, "stdout", self.out)
+        self.patch(sys, "stderr", self.err)
+        self.patch(tap.os, "environ", {})
+        self.patch(log_module.log, "threshold", LogLevel.info)
+
+    def file(self, text: str) -> str:
+        """A configuration file."""
+        path = Path(self.mktemp())
+        path.write_text(text)
+        return str(path)
+
+
+class OptionsTests(TapTestCase):
+    """What stands behind lproxy on twistd's command line."""
+
+    def parse(self, *arguments: str) -> tap.Options:
+        options = tap.Options()
+        options.parseOptions(list(arguments))
+        return options
+
+    def status(self, *arguments: str) -> Any:
+        """The status that it exits with."""
+        return self.assertRaises(SystemExit, self.parse, *arguments).code
+
+    def test_defaults(self) -> None:
+        """Without a file the embedded defaults are what runs, and nothing is said."""
+        options = self.parse()
+        want = Config()
+        self.assertEqual(
+            (want.admin, want.limits, want.outbound),
+            (options.config.admin, options.config.limits, options.config.outbound),
+        )
+        self.assertEqual([one.address for one in want.listen], [one.address for one in options.config.listen])
+        self.assertEqual({"http", "tcp"}, {one.name for one in options.found})
+        self.assertEqual(("", ""), (self.out.getvalue(), self.err.getvalue()))
+
+    def test_file(self) -> None:
+        """C{--config} and C{-c} name a file."""
+        path = self.file(GOOD)
+        for option in ("--config", "-c"):
+            self.assertEqual(2.0, self.parse(option, path).config.outbound.acquire)
+
+    def test_warnings_start(self) -> None:
+        """A file with warnings is run, and they are told."""
+        path = self.file(WARNS)
+        self.assertIn("idle.local:80", self.parse("-c", path).config.services)
+        self.assertIn(f"{path}:1: ", self.err.getvalue())
+
+    def test_errors_do_not(self) -> None:
+        """One with errors ends the start with status 2; they are on standard error, without pages of options."""
+        path = self.file(BAD)
+        self.assertEqual(2, self.status("-c", path))
+        first, last = self.err.getvalue().splitlines()
+        self.assertEqual(f'{path}:2: limits.in_flght: unknown key; did you mean "in_flight"?', first)
+        self.assertEqual(f"lproxy: {path}: not started", last)
+        self.assertEqual("", self.out.getvalue())
+
+    def test_check(self) -> None:
+        """C{--check} never starts: 0 and a word, 1 for warnings, 2 for errors."""
+        for text, want in ((GOOD, 0), (WARNS, 1), (BAD, 2)):
+            self.assertEqual(want, self.status("--check", "-c", self.file(text)))
+        self.assertTrue(self.out.getvalue().endswith(": no problem found\n"))
+        self.assertEqual(1, self.out.getvalue().count("\n"))
+        self.assertNotIn("not started", self.err.getvalue())
+
+    def test_check_defaults(self) -> None:
+        """Without a file the defaults are checked."""
+        self.assertEqual(0, self.status("--check"))
+        self.assertEqual("defaults: no problem found\n", self.out.getvalue())
+
+    def test_unknown_option(self) -> None:
+        """Any other option is a usage error, as for any Twisted application."""
+        self.assertRaises(usage.UsageError, self.parse, "--port=80")
+
+    def test_level(self) -> None:
+        """LPROXY_LOG sets the level of the proxy's own lines; a wrong one is told, and ends the start with status 1."""
+        self.patch(tap.os, "environ", {"LPROXY_LOG": "Debug"})
+        self.parse()
+        self.assertIs(LogLevel.debug, log_module.log.threshold)
+        self.patch(tap.os, "environ", {"LPROXY_LOG": "loud"})
+        self.assertEqual(1, self.status())
+        self.assertEqual(
+            "lproxy: LPROXY_LOG: 'loud' is no log level; there are debug, info, warn, error, critical\n",
+            self.err.getvalue(),
+        )
+
+    def test_check_ignores_level(self) -> None:
+        """Whoever checks a file is not troubled with the level."""
+        self.patch(tap.os, "environ", {"LPROXY_LOG": "loud"})
+        self.assertEqual(0, self.status("--check"))
+
+    def test_broken_plugin(self) -> None:
+        """A broken plugin is told and stops nobody."""
+        broken = Found("/x/mqtt.py", "mqtt", error="ImportError: no y")
+        self.patch(tap, "find", lambda: [*find(), broken])
+        options = self.parse()
+        self.assertIn(broken, options.found)
+        self.assertEqual("lproxy: plugin mqtt is broken: ImportError: no y (/x/mqtt.py)\n", self.err.getvalue())
+
+
+class Reactor:
+    """Remembers what it shall do."""
+
+    running = True
+
+    def __init__(self) -> None:
+        self.called: list[Any] = []
+
+    def callFromThread(self, f: Any, *args: Any) -> None:
+        self.called.append(f)
+
+
+class SignalTests(SynchronousTestCase):
+    """The process's signals."""
+
+    def setUp(self) -> None:
+        self.handlers: dict[int, Any] = dict.fromkeys(signal.Signals, signal.default_int_handler)
+        self.patch(signal, "getsignal", lambda number: self.handlers[number])
+        self.patch(signal, "signal", self.handlers.__setitem__)
+        self.reactor, self.proxy = Reactor(), Proxy(Config(), find(), FakeTime())
+        self.signals = tap._Signals(self.proxy, self.reactor)
+
+    def test_end(self) -> None:
+        """SIGTERM and SIGINT end the proxy, from the reactor's own turn; it knows what a second one means."""
+        self.signals.install()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            self.handlers[number](number, None)
+        self.assertEqual([self.proxy.end] * 3, self.reactor.called)
+
+    def test_reopen(self) -> None:
+        """SIGHUP opens the access log again."""
+        self.signals.install()
+        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.assertEqual([self.proxy.reopen], self.reactor.called)
+
+    def test_embedded(self) -> None:
+        """A program that keeps signals to itself is left in peace."""
+        for before in (signal.SIG_DFL, None):
+            self.handlers[signal.SIGTERM] = before
+            self.signals.install()
+            self.assertIs(before, self.handlers[signal.SIGTERM])
+            self.assertIs(signal.default_int_handler, self.handlers[signal.SIGHUP])
+
+
+class FakeTime:
+    """As much of a reactor as a proxy needs to be made."""
+
+    def callLater(self, *args: Any) -> None:
+        raise AssertionError("nothing is done before it starts")
+
+    def seconds(self) -> float:
+        return 0.0
+
+
+class MakeServiceTests(TapTestCase):
+    """What twistd gets."""
+
+    def test_service(self) -> None:
+        """An application service named lproxy, with the file's configuration, which has opened nothing."""
+        from twisted.internet import reactor
+
+        options = tap.Options()
+        options.parseOptions(["-c", self.file(GOOD)])
+        waiting: list[Any] = []
+        self.patch(reactor, "callWhenRunning", waiting.append)
+        service: Any = tap.makeService(options)
+        self.assertTrue(IService.providedBy(service))
+        self.assertEqual(("lproxy", 2.0), (service.name, service.config.outbound.acquire))
+        self.assertEqual("starting", service.ready())
+        self.assertEqual([], service._listeners)
+        self.assertEqual(1, len(waiting), "signals are for when it runs")
+
+    def test_one_line(self) -> None:
+        """CannotStart ends the process with a line where anything else would have its traceback."""
+        self.patch(sys, "excepthook", None)
+        self.patch(sys, "__stderr__", self.err)
+
+        def fail() -> None:
+            with tap._one_line():
+                raise CannotStart("web: cannot listen on 127.0.0.1:80: Permission denied")
+
+        error = self.assertRaises(CannotStart, fail)
+        hook: Any = sys.excepthook
+        hook(CannotStart, error, None)
+        self.assertEqual("lproxy: web: cannot listen on 127.0.0.1:80: Permission denied\n", self.err.getvalue())
+        others: list[Any] = []
+        self.patch(sys, "__excepthook__", lambda *args: others.append(args))
+        other = KeyError("a bug")
+        hook(KeyError, other, None)
+        self.assertEqual([(KeyError, other, None)], others)
+
+    def test_collector(self) -> None:
+        """Once it has started, the collector looks at young objects less often, in this process alone."""
+        options = tap.Options()
+        options.parseOptions([])
+        self.patch(Proxy, "startService", lambda proxy: None)
+        called: list[Any] = []
+        for name in ("collect", "freeze", "set_threshold"):
+            self.patch(gc, name, lambda *args, name=name: called.append(name))
+        tap._Service(options.config, options.found, FakeTime()).startService()
+        self.assertEqual(["collect", "freeze", "set_threshold"], called)
+
+
+class ImportTests(SynchronousTestCase):
+    """What it costs to be asked."""
+
+    def test_no_reactor(self) -> None:
+        """Neither the options nor a check install a reactor: C{--reactor} would come too late."""
+        program = (
+            "import sys; from lproxy import tap, cli; tap.Options; cli.main(['check', '/dev/null']); "
+            "sys.exit('twisted.internet.reactor' in sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))

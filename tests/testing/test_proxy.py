@@ -1,0 +1,86 @@
+# -*- test-case-name: tests.testing.test_proxy -*-
+"""
+Tests for L{lproxy.testing.proxy}.
+"""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.protocols.tcp.plugin import TcpPlugin
+from lproxy.testing import ScriptedProxy
+
+
+class ProxyTests(SynchronousTestCase):
+    """TCP in a scripted proxy."""
+
+    def setUp(self) -> None:
+        self.proxy = ScriptedProxy(TcpPlugin())
+
+    def test_forwards(self) -> None:
+        """A client and an upstream talk, and nothing is left of it; it was counted, shown and recorded."""
+        client = self.proxy.client(b"he")
+        client.say(b"llo")
+        self.proxy.settle()
+        (upstream,) = self.proxy.connector.upstreams
+        upstream.say(b"hi")
+        upstream.hang_up()
+        self.proxy.settle()
+        self.assertEqual((b"hello", b"hi", 1), (upstream.heard, client.heard, self.proxy.open))
+        self.assertEqual({"src", "dst"}, {labels[1] for labels in self.proxy.counted})
+        self.assertTrue(all(labels[-1] == "tcp" for labels in self.proxy.counted))
+        client.hang_up()
+        self.proxy.settle()
+        self.assertEqual(([], "closed"), (self.proxy.left(), client.ended))
+        self.assertEqual(1, len(self.proxy.records))
+
+    def test_left(self) -> None:
+        """What is left is named: a lease, a session, connections, those being opened."""
+        self.proxy.client(b"hello")
+        self.proxy.connector.mode = "wait"
+        self.proxy.client(b"hello")
+        self.proxy.reactor.callLater(5, lambda: None)
+        self.proxy.crashes.append(self.failureResultOf(self.proxy.runtime.tunnels().acquire("x").addCallback(len)))  # type: ignore[arg-type]
+        left = "\n".join(self.proxy.left())
+        for word in (
+            "lease",
+            "load 2 of tcp",
+            "session",
+            "upstream",
+            "connecting to 10.0.0.9:9000",
+            "timer",
+            "counted",
+        ):
+            self.assertIn(word, left)
+
+    def test_modes(self) -> None:
+        """Upstreams accept, refuse or keep one waiting."""
+        self.proxy.connector.mode = "refuse"
+        client = self.proxy.client(b"hello")
+        self.proxy.settle()
+        self.assertEqual("reset", client.ended)
+        self.assertIn("refused", self.proxy.warnings[0])
+        self.proxy.connector.mode = "wait"
+        self.proxy.client(b"hello")
+        self.proxy.connector.accept()
+        self.proxy.settle()
+        self.assertEqual(b"hello", self.proxy.connector.upstreams[0].heard)
+
+    def test_fail(self) -> None:
+        """Acquisitions fail with what the test wants, until it wants no more."""
+        error = ValueError("no")
+        self.proxy.fail(error)
+        acquire = self.proxy.factory.acquire
+        self.assertIsNone(acquire.try_acquire(None))
+        self.assertIs(error, self.failureResultOf(acquire.acquire(None)).value)
+        self.proxy.fail(None)
+        self.successResultOf(acquire.acquire(None)).close()
+
+    def test_crash(self) -> None:
+        """An exception of a session is kept, and ends the connection."""
+        self.patch(self.proxy.factory, "buildProtocol", lambda addr: object())
+        client = self.proxy.client(b"hello")
+        self.proxy.reactor.advance(0)
+        self.assertEqual(1, len(self.proxy.crashes))
+        self.assertIn("crash", "".join(self.proxy.left.__doc__ or "") or "crash")
+        self.assertIsNotNone(client)
