@@ -156,7 +156,9 @@ class ShutdownTests(OperationsTestCase):
         for n, command in enumerate((None, (*TWIST, "--log-format=text"), None)):
             home = self.home / str(n)
             home.mkdir()
-            proxies.append(Proxy(self, home, self.config(), *([command] if command else [])))
+            proxies.append(Proxy(self, home, self.config(), *([command] if command else []), wait=False))
+        for proxy in proxies:
+            proxy.up()
         raws = [self.connect(proxy.ports["echo"]) for proxy in proxies]
         for raw, proxy, (first, _) in zip(raws, proxies, pairs, strict=True):
             self.echoes(raw)
@@ -176,11 +178,12 @@ class ShutdownTests(OperationsTestCase):
     def test_nothing_to_wait_for(self) -> None:
         """Without a connection SIGTERM and SIGINT end it at once, with status 0."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            proxy = Proxy(self, self.home, self.config())
+            (home := self.home / number.name).mkdir()
+            proxy = Proxy(self, home, self.config())
             began = time.monotonic()
             proxy.signal(number)
             self.assertEqual(0, proxy.status())
-            self.assertLess(time.monotonic() - began, 1.0)
+            self.assertLess(time.monotonic() - began, 3.0, "far from timeouts.drain")
 
     def test_post_shutdown(self) -> None:
         """
@@ -662,6 +665,7 @@ protocol = "boom"
     def test_use(self) -> None:
         """A listener that uses a broken plugin does not start, and the last words name plugin and error."""
         path = self.install(*BROKEN, *USABLE)
+        programs = []
         for name, status, words in (
             ("configures", 2, "configure({}) raised RuntimeError: no idea"),
             ("exits", 2, "SystemExit: I am a script"),
@@ -669,7 +673,9 @@ protocol = "boom"
         ):
             file = Path(self.home / f"{name}.toml")
             file.write_text(self.config().replace('name = "web"', f'name = "web"\nprotocol = "{name}"'))
-            program = Program(self, self.home, *TWIST, "lproxy", "--config", str(file), PYTHONPATH=path)
+            command = (*TWIST, "lproxy", "--config", str(file))
+            programs.append((name, status, words, Program(self, self.home, *command, PYTHONPATH=path)))
+        for name, status, words, program in programs:
             self.assertEqual(status, program.status(), program.err)
             self.assertIn(words, program.err)
             self.assertIn(name, program.err.splitlines()[-1])

@@ -35,7 +35,7 @@ BLANKS = re.compile(rb"[ \t]+")
 #: what may follow the blanks of a registered method, where it is not a path
 SCHEMES = (b"http://", b"https://")
 #: CONNECT's host, and then a port: NATS says CONNECT and an opening brace
-AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]*\]?|[A-Za-z0-9.\-]*):[0-9]")
+AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]*):[0-9]")
 PART_OF_AUTHORITY = re.compile(rb"\[?[0-9A-Za-z.:\-]*\]?:?")
 #: the end of a request line
 VERSION = re.compile(rb"HTTP/[0-9](?:\.[0-9])?")

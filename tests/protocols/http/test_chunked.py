@@ -52,9 +52,11 @@ class DecodeTests(SynchronousTestCase):
         """Chunks become a body; sizes are hexadecimal in either case, with any number of zeros; extensions go."""
         self.assertEqual([b"", []], self.decoded(b"0\r\n\r\n"))
         self.assertEqual([b"abc", []], self.decoded(b"3\r\nabc\r\n0\r\n\r\n"))
-        self.assertEqual([b"abcdefghijklmnop", []], self.decoded(b"a\r\nabcdefghij\r\n006;x=y\r\nklmnop\r\n000\r\n\r\n"))
+        self.assertEqual(
+            [b"abcdefghijklmnop", []], self.decoded(b"a\r\nabcdefghij\r\n006;x=y\r\nklmnop\r\n000\r\n\r\n")
+        )
         self.assertEqual([b"\r\n0\r\n\r\n", []], self.decoded(b"7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n"))
-        self.assertEqual([b"x" * 0x1F, []], self.decoded(b"1F;a=\"b\"\r\n" + b"x" * 0x1F + b"\r\n0;last\r\n\r\n"))
+        self.assertEqual([b"x" * 0x1F, []], self.decoded(b'1F;a="b"\r\n' + b"x" * 0x1F + b"\r\n0;last\r\n\r\n"))
 
     def test_trailers(self) -> None:
         """Trailers come through in order, but those that frame, route or authenticate."""

@@ -134,7 +134,9 @@ class RequestTests(SynchronousTestCase):
     def test_large_body(self) -> None:
         """The request behind a body of any length is read like any other."""
         for size in (1, 4_095, 4_096, 4_097, 70_000):
-            request, reader = self.read(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size + NEXT)
+            request, reader = self.read(
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size + NEXT
+            )
             self.assertEqual((size, b"x" * size), (request.framing, reader.body()))
             following = reader.head()
             assert following is not None
@@ -184,7 +186,20 @@ class RequestTests(SynchronousTestCase):
             b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nT: 1\r\n\r\n",
             b"GET http://a/b HTTP/1.0\r\nHost: c\r\nTE: trailers\r\nUpgrade: x\r\n\r\n",
         ]
-        parts = [b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b"\0", b"chunked", b"Content-Length: 1\r\n", b"Host: z\r\n", b"\xff", b"0"]
+        parts = [
+            b"\r\n",
+            b"\n",
+            b"\r",
+            b" ",
+            b"\t",
+            b":",
+            b"\0",
+            b"chunked",
+            b"Content-Length: 1\r\n",
+            b"Host: z\r\n",
+            b"\xff",
+            b"0",
+        ]
         accepted = 0
         for _ in range(20_000):
             data = bytearray(random.choice(seeds))
@@ -313,7 +328,8 @@ class ResponseTests(SynchronousTestCase):
     def test_switching(self) -> None:
         """101 keeps its Upgrade; what follows is the other protocol's."""
         response, reader = self.read(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n\x81\x02hi", upgrading=True
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n\x81\x02hi",
+            upgrading=True,
         )
         self.assertEqual([(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")], response.headers)
         self.assertEqual(b"\x81\x02hi", reader.take_rest())

@@ -46,7 +46,15 @@ BAD: tuple[tuple[str, bytes, int, str], ...] = (
     ),
     *(
         ("F05", POST + b"Transfer-Encoding: " + coding + b"\r\n\r\n", 501, "te_unknown")
-        for coding in (b"xchunked", b"identity", b"gzip, chunked", b"chunked, chunked", b",chunked", b"chunked;q=1", b"gzip")
+        for coding in (
+            b"xchunked",
+            b"identity",
+            b"gzip, chunked",
+            b"chunked, chunked",
+            b",chunked",
+            b"chunked;q=1",
+            b"gzip",
+        )
     ),
     ("F05", POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 501, "te_unknown"),
     ("F05", POST + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n", 501, "te_unknown"),
