@@ -5,6 +5,7 @@ C{twistd lproxy} and C{twist lproxy}: options to a configuration to an applicati
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import signal
@@ -107,7 +108,14 @@ class _Signals:
             return  # embedded in something that handles signals itself, or not at all
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, frame: self._reactor.callFromThread(self._proxy.end))
+        atexit.register(_ended)
         signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._proxy.reopen))
+
+
+def _ended() -> None:
+    """A signal while Python takes itself down, which forgets our handlers first, must not become the exit status."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 #: objects allocated before the collector looks at the youngest: what requests leave is freed by counting, not by it

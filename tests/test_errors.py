@@ -32,7 +32,8 @@ class ExplainTests(SynchronousTestCase):
         error = AcquireTimedOut(Authority("web.local", 80), 3.0)
         error.__cause__ = refused
         self.assertEqual(
-            "acquire: web.local:80 not ready within 3 s: connect: 10.0.0.7:8080 refused: [Errno 111] Connection refused",
+            "acquire: web.local:80 not ready within 3 s: connect: 10.0.0.7:8080 refused: "
+            "[Errno 111] Connection refused",
             explain(error),
         )
 

@@ -155,6 +155,8 @@ class SignalTests(SynchronousTestCase):
         self.handlers: dict[int, Any] = dict.fromkeys(signal.Signals, signal.default_int_handler)
         self.patch(signal, "getsignal", lambda number: self.handlers[number])
         self.patch(signal, "signal", self.handlers.__setitem__)
+        self.at_exit: list[Any] = []
+        self.patch(tap.atexit, "register", self.at_exit.append)
         self.reactor, self.proxy = Reactor(), Proxy(Config(), find(), FakeTime())
         self.signals = tap._Signals(self.proxy, self.reactor)
 
@@ -164,6 +166,13 @@ class SignalTests(SynchronousTestCase):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
             self.handlers[number](number, None)
         self.assertEqual([self.proxy.end] * 3, self.reactor.called)
+
+    def test_too_late(self) -> None:
+        """One that comes while the process is as good as gone changes nothing, its exit status included."""
+        self.signals.install()
+        (last,) = self.at_exit
+        last()
+        self.assertEqual([signal.SIG_IGN] * 2, [self.handlers[number] for number in (signal.SIGTERM, signal.SIGINT)])
 
     def test_reopen(self) -> None:
         """SIGHUP opens the access log again."""
@@ -178,6 +187,7 @@ class SignalTests(SynchronousTestCase):
             self.signals.install()
             self.assertIs(before, self.handlers[signal.SIGTERM])
             self.assertIs(signal.default_int_handler, self.handlers[signal.SIGHUP])
+            self.assertEqual([], self.at_exit)
 
 
 class FakeTime:

@@ -247,6 +247,17 @@ class ShutdownTests(OperationsTestCase):
         self.assertEqual([], lost)
         self.no_traceback(proxy.out, proxy.err)
 
+    def test_barrage(self) -> None:
+        """However many signals come, to the very last moment, the status is 0."""
+        proxy = Proxy(self, self.home, self.config())
+        raw = self.connect(proxy.ports["echo"])
+        self.echoes(raw)
+        while proxy.process.poll() is None:
+            proxy.signal(signal.SIGTERM)
+            time.sleep(0.001)
+        self.assertEqual(0, proxy.status())
+        self.no_traceback(proxy.out, proxy.err)
+
 
 class AccessLogTests(OperationsTestCase):
     """Log rotation."""

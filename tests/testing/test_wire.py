@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from lproxy.testing import Peer, ScriptedReactor
+from lproxy.testing import Peer, ScriptedReactor, wire
 from lproxy.transport.socket import Stream
 
 
@@ -138,13 +138,7 @@ class WireTests(SynchronousTestCase):
         self.reactor.callLater(2, done.append, 2)
         self.reactor.settle(1)
         self.assertEqual([1], done)
-
-        def again() -> None:
-            self.reactor.callLater(0, again)
-
-        again()
-        self.patch(Peer, "readable", lambda peer: False)
-        from lproxy.testing import wire
-
+        self.begin()
+        self.patch(self.peer, "readable", lambda: True)
         self.patch(wire, "FOR_EVER", 10)
         self.assertRaises(AssertionError, self.reactor.settle)

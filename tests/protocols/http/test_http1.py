@@ -75,7 +75,8 @@ class RequestTests(SynchronousTestCase):
         """What is for one connection stays there: Connection, what it names, and the rest of the list."""
         data = (
             b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Mine\r\nX-Mine: 1\r\nKeep-Alive: timeout=5\r\n"
-            b"connection: x-other\r\nX-OTHER: 2\r\nProxy-Connection: keep-alive\r\nTE: gzip\r\nUpgrade: h2c\r\nB: c\r\n\r\n"
+            b"connection: x-other\r\nX-OTHER: 2\r\nProxy-Connection: keep-alive\r\nTE: gzip\r\nUpgrade: h2c\r\n"
+            b"B: c\r\n\r\n"
         )
         self.assertEqual([b"GET / HTTP/1.1\r\nHost: a\r\nB: c\r\n\r\n"], self.sent_on(data))
         kept = b"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n"
@@ -94,7 +95,8 @@ class RequestTests(SynchronousTestCase):
         sent = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
         self.assertEqual(sent, encode_request(request))
         request, _ = self.read(
-            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n"
+            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+            b"HTTP2-Settings: x\r\n\r\n"
         )
         self.assertEqual((False, [(b"Host", b"a")]), (request.upgrade, request.headers))
 
@@ -307,8 +309,8 @@ class ResponseTests(SynchronousTestCase):
     def test_hop_by_hop(self) -> None:
         """What is for the upstream's connection stays there, and so does what speaks in lproxy's name."""
         response, _ = self.read(
-            b"HTTP/1.1 200 Fine\r\nServer: x\r\nConnection: keep-alive, X-Mine\r\nX-Mine: 1\r\nKeep-Alive: timeout=5\r\n"
-            b"l5d-proxy-error: forged\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n"
+            b"HTTP/1.1 200 Fine\r\nServer: x\r\nConnection: keep-alive, X-Mine\r\nX-Mine: 1\r\n"
+            b"Keep-Alive: timeout=5\r\nl5d-proxy-error: forged\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n"
         )
         sent = b"HTTP/1.1 200 Fine\r\nServer: x\r\nContent-Length: 0\r\nVia: y\r\n\r\n"
         self.assertEqual(sent, encode_response(response, b"Via: y\r\n"))
