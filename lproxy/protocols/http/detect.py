@@ -26,7 +26,6 @@ METHODS = frozenset(
     b"VERSION-CONTROL REPORT CHECKOUT CHECKIN UNCHECKOUT MKWORKSPACE UPDATE LABEL MERGE BASELINE-CONTROL MKACTIVITY "
     b"ACL SEARCH BIND REBIND UNBIND MKCALENDAR LINK UNLINK PURGE QUERY".split()
 )
-)
 #: of registered methods, as far as they are spelt in another case
 PREFIXES = frozenset(method[:n] for method in METHODS for n in range(1, len(method) + 1))
 #: no method is longer than what is waited for
