@@ -466,19 +466,18 @@ class RefusalTests(ProcessTestCase):
         """An access log that cannot be written is a line, too."""
         path = self.home / "lproxy.toml"
         path.write_text(self.config('[access_log]\npath = "no/such/place/access.log"\n'))
-        commands = ((*TWISTD, "-n"), TWIST)
-        for program in [Program(self, self.home, *command, "lproxy", "-c", str(path)) for command in commands]:
-            self.assertEqual(1, program.status())
-            self.assertEqual(
-                "lproxy: access_log.path: cannot write to no/such/place/access.log: No such file or directory\n",
-                program.err,
-            )
+        program = Program(self, self.home, *TWISTD, "-n", "lproxy", "-c", str(path))
+        self.assertEqual(1, program.status())
+        self.assertEqual(
+            "lproxy: access_log.path: cannot write to no/such/place/access.log: No such file or directory\n",
+            program.err,
+        )
 
     def test_bad_file(self) -> None:
         """A file with errors never starts: each is a line on standard error, the status is 2, no port is opened."""
         path = self.home / "bad.toml"
         path.write_text(self.config("[limits]\nin_flght = 3\n"))
-        commands = ((*TWISTD, "-n"), TWISTD, TWIST)
+        commands = (TWISTD, TWIST)
         for program in [Program(self, self.home, *command, "lproxy", "--config", str(path)) for command in commands]:
             self.assertEqual(2, program.status())
             self.assertIn('limits.in_flght: unknown key; did you mean "in_flight"?\n', program.err)
@@ -488,11 +487,9 @@ class RefusalTests(ProcessTestCase):
 
     def test_unreadable(self) -> None:
         """A file that cannot be read is named, with the reason."""
-        names = ("nowhere.toml", ".")
-        programs = [Program(self, self.home, *TWISTD, "-n", "lproxy", "--config", name) for name in names]
-        for name, program in zip(names, programs, strict=True):
-            self.assertEqual(2, program.status())
-            self.assertRegex(program.err, rf"\A{re.escape(name)}: cannot be read: \w")
+        program = Program(self, self.home, *TWISTD, "-n", "lproxy", "--config", "nowhere.toml")
+        self.assertEqual(2, program.status())
+        self.assertIn("nowhere.toml: cannot be read: No such file or directory\n", program.err)
 
     def test_check(self) -> None:
         """C{--check} and C{lproxy check} exit 0, 1 for warnings and 2 for errors, and start nothing."""
