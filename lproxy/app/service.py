@@ -8,9 +8,7 @@ Over 300 lines: the one place that knows all parts, and what is shown of them.
 from __future__ import annotations
 
 import codecs
-from collections import Counter
-from collections.abc import Callable, Iterator
-from random import Random
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application import service
@@ -21,16 +19,15 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 import lproxy
-from lproxy.app import inbound, outbound
 from lproxy.app.access import AccessLog
 from lproxy.app.admin import admin_site
 from lproxy.app.edge import ListenerEdge
 from lproxy.app.lag import ReactorLag
 from lproxy.app.log import log, set_level
 from lproxy.app.own import OwnAddresses
-from lproxy.app.parts import Parts
 from lproxy.app.plugins import Found
 from lproxy.app.sessions import Sessions
+from lproxy.app.stacks import Stacks
 from lproxy.app.warn import Warn
 from lproxy.config import Config, Direction, Listen
 from lproxy.configfile import render
@@ -39,16 +36,9 @@ from lproxy.discover.literal import Literal
 from lproxy.discover.static import Static
 from lproxy.errors import explain
 from lproxy.interfaces import Detector
-from lproxy.metrics import Labels, Metrics
+from lproxy.metrics import Metrics
 from lproxy.protocols.runtime import Runtime
 from lproxy.protocols.tcp.client import TcpClient
-from lproxy.stack.admit import InFlight
-from lproxy.stack.backoff import Backoff
-from lproxy.stack.compose import find
-from lproxy.stack.failfast import FailFast
-from lproxy.stack.interfaces import Acquire, NewEndpoint
-from lproxy.stack.lock import Lock
-from lproxy.stack.router import CachedRouter
 from lproxy.target import join_host_port
 from lproxy.transport.connect import Connector
 from lproxy.transport.hub import hub
@@ -85,13 +75,10 @@ class Proxy(service.Service):
         self.metrics = Metrics(config.metrics, reactor)
         self._warn = Warn(reactor, log)
         self._sessions = Sessions()
-        self._in_flight = InFlight(config.limits.in_flight)
         self._limit = ConnectionLimit(config.limits.connections)
         self._own = OwnAddresses()
-        self._random = Random()
-        self._discover = Static(config.services, Literal(Dns(config.dns, reactor)))
+        self.stacks = Stacks(config, reactor, Static(config.services, Literal(Dns(config.dns, reactor))), self.metrics)
         self._connectors: dict[str, Connector] = {}
-        self._acquires: dict[tuple[str, str], Acquire] = {}
         self._listeners: list[Listener] = []
         self._edges: list[ListenerEdge] = []
         self._admin: Any = None
@@ -101,7 +88,6 @@ class Proxy(service.Service):
         self._ending = False
         self._hurried = False
         self._not_ready: str | None = "starting"
-        self.metrics.watch(self._state)
 
     # application service
 
@@ -241,8 +227,7 @@ class Proxy(service.Service):
         for edge in self._edges:
             for factory in edge.factories.values():
                 self._guarded(factory.doStop)
-        for acquire in self._acquires.values():
-            find(acquire, CachedRouter).cache.close()
+        self.stacks.close()
         self._lag.stop()
         if self._access is not None:
             self._access.close()
@@ -267,13 +252,7 @@ class Proxy(service.Service):
 
     def services(self) -> list[dict[str, Any]]:
         """Every cached service: state, endpoints, who waits."""
-        rows = []
-        for (direction, protocol), acquire in self._acquires.items():
-            lock = find(acquire, Lock)
-            for target, cached in find(acquire, CachedRouter).cache:
-                row = {"direction": direction, "protocol": protocol, "target": str(target)}
-                rows.append({**row, **cached.describe(), **lock.describe(target)})
-        return rows
+        return self.stacks.describe()
 
     def connections(self) -> list[dict[str, Any]]:
         """Every accepted connection."""
@@ -312,12 +291,12 @@ class Proxy(service.Service):
             limits=config.limits,
             reactor=self._hub,
             connector=self._connector(direction),
-            acquire=lambda protocol, new_endpoint: self._acquire(direction, protocol, new_endpoint),
+            acquire=lambda protocol, new_endpoint: self.stacks.acquire(direction, protocol, new_endpoint),
             counters=self.metrics,
             sessions=self._sessions,
             warn=self._warn,
             crashed=self._crashed,
-            tunnels=lambda: self._acquire(direction, "tcp", lambda endpoint: TcpClient(runtime, endpoint, "tcp")),
+            tunnels=lambda: self.stacks.acquire(direction, "tcp", lambda endpoint: TcpClient(runtime, endpoint, "tcp")),
             access=self._log_access if config.access_log.path else None,
         )
         names = [*listen.detect, "tcp"] if listen.protocol is None else [listen.protocol]
@@ -348,24 +327,6 @@ class Proxy(service.Service):
             self._connectors[direction] = connector
         return connector
 
-    def _acquire(self, direction: Direction, protocol: str, new_endpoint: NewEndpoint) -> Acquire:
-        """The stack of a protocol in a direction, made for the first who asks."""
-        acquire = self._acquires.get((direction, protocol))
-        if acquire is None:
-            timeouts = self.config.timeouts(direction)
-            parts = Parts(
-                self._reactor,
-                timeouts,
-                self.config.limits,
-                self._in_flight,
-                self.metrics.acquire(direction),
-                self._discover,
-                Backoff(timeouts.backoff_min, timeouts.backoff_max, self._random),
-            )
-            build = inbound.acquire if direction == "inbound" else outbound.acquire
-            acquire = self._acquires[direction, protocol] = build(parts, new_endpoint)
-        return acquire
-
     def _log_access(self, row: dict[str, Any]) -> None:
         # opened only when listening begins; closed before the last connection where somebody was in a hurry
         if self._access is not None:
@@ -383,41 +344,6 @@ class Proxy(service.Service):
         self._admin = self._reactor.adoptStreamPort(bound.sock.fileno(), bound.sock.family, site)
         bound.release()
         log.info("admin server on http://{address}/", address=join_host_port(host, port))
-
-    def _state(self) -> Iterator[tuple[str, Labels, float]]:
-        """Samples of the families in L{lproxy.metrics.STATE}."""
-        yield "in_flight", (), self._in_flight.count
-        yield "in_flight_refused_total", (), self._in_flight.refused
-        cap = self.metrics.cap_target()
-        waiters: Counter[str] = Counter()
-        sizes: Counter[str] = Counter()
-        evictions: Counter[str] = Counter()
-        connections: Counter[str] = Counter()
-        failing: Counter[str] = Counter()
-        trips: Counter[str] = Counter()
-        for (direction, protocol), acquire in self._acquires.items():
-            waiters[direction] += find(acquire, Lock).waiting
-            cache = find(acquire, CachedRouter).cache
-            sizes[direction] += len(cache)
-            evictions[direction] += cache.evictions
-            for target, cached in cache:
-                if isinstance(cached, FailFast) and cached.trips:
-                    label = cap(str(target))
-                    failing[label] = max(failing[label], int(cached.failing))
-                    trips[label] += cached.trips
-                for endpoint in cached.describe()["endpoints"] if protocol == "http" else ():
-                    connections["active"] += endpoint["in_flight"]
-                    connections["idle"] += endpoint["idle"]
-        for family, label, values in (
-            ("lock_waiters", "direction", waiters),
-            ("service_cache_size", "direction", sizes),
-            ("service_cache_evictions_total", "direction", evictions),
-            ("failfast_state", "target", failing),
-            ("failfast_total", "target", trips),
-            ("http_upstream_connections", "state", connections),
-        ):
-            for value, n in values.items():
-                yield family, ((label, value),), n
 
 
 def _bound(name: str, address: str, reactor: Any) -> Bound:

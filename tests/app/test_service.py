@@ -88,7 +88,8 @@ class AssemblyTests(SynchronousTestCase):
         self.assertIsNot(connectors[0], connectors[2])
         self.assertIsNot(a["http"].acquire, a["tcp"].acquire)  # type: ignore[attr-defined]
         self.assertEqual(
-            {("outbound", "http"), ("outbound", "tcp"), ("inbound", "http"), ("inbound", "tcp")}, set(proxy._acquires)
+            {("outbound", "http"), ("outbound", "tcp"), ("inbound", "http"), ("inbound", "tcp")},
+            set(proxy.stacks.acquires),
         )
 
     def test_tunnels(self) -> None:
@@ -316,7 +317,7 @@ class OpenTests(TestCase):
             self.assertEqual(
                 ("outbound", "http", "web.local:80"), tuple(row[k] for k in ("direction", "protocol", "target"))
             )
-            cached = layer(proxy._acquires["outbound", "http"], CachedRouter).cache
+            cached = layer(proxy.stacks.acquires["outbound", "http"], CachedRouter).cache
             self.assertEqual(1, len(cached))
             await self.stop(proxy)
             await port.stopListening()

@@ -271,9 +271,9 @@ class HttpCase(TestCase):
             left = proxy._sessions.describe()
             await proxy.stopService()
             self.assertEqual([], left)
-            self.assertEqual(0, proxy._in_flight.count)
+            self.assertEqual(0, proxy.stacks.in_flight.count)
             self.assertEqual(0, proxy._limit.open)
-            for (_, protocol), acquire in proxy._acquires.items():
+            for (_, protocol), acquire in proxy.stacks.acquires.items():
                 self.assertEqual(0, acquire.inner.inner.inner.waiting, protocol)  # type: ignore[attr-defined]
 
     # the test's side
@@ -313,4 +313,4 @@ class HttpCase(TestCase):
     @property
     def in_flight(self) -> int:
         """Requests under way."""
-        return self.proxy._in_flight.count
+        return self.proxy.stacks.in_flight.count

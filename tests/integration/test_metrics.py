@@ -376,7 +376,7 @@ class MetricsTests(TestCase):
         self.upstream.silent = True
         waiting = await self.client("hung")
         waiting.say(HTTP % (1, b"anybody"))
-        await self.until(lambda: self.proxy._in_flight.count)
+        await self.until(lambda: self.proxy.stacks.in_flight.count)
         self.assertEqual([1], (await self.scrape()).values("in_flight"))
         waiting.transport.abortConnection()
         called = await self.client("out")

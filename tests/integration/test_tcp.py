@@ -130,7 +130,7 @@ class ProxyMixin(TestCase):
         if self.proxy is not None:
             await self.until(lambda: not len(self.proxy._sessions))  # type: ignore[union-attr]
             await self.until(lambda: not self.proxy._limit.open)  # type: ignore[union-attr]
-            self.assertEqual(0, self.proxy._in_flight.count, "leases that have not ended")
+            self.assertEqual(0, self.proxy.stacks.in_flight.count, "leases that have not ended")
             if self.proxy.running:
                 await self.proxy.stopService()
             self.proxy._hub._epoll.close()  # type: ignore[attr-defined]
@@ -447,7 +447,7 @@ class ManyTests(ProxyMixin):
         proxy = self.proxy
         await self.until(lambda: not len(proxy._sessions) and not proxy._limit.open)
         await self.until(lambda: all(peer.lost for peer in self.upstream.peers))
-        self.assertEqual(0, proxy._in_flight.count)
+        self.assertEqual(0, proxy.stacks.in_flight.count)
         self.assertEqual({}, {fd: d for fd, d in vars(proxy._hub)["_descriptors"].items() if "Listener" not in repr(d)})
         loads = [endpoint["in_flight"] for row in proxy.services() for endpoint in row["endpoints"]]
         self.assertEqual([0], loads)

@@ -1,0 +1,85 @@
+# -*- test-case-name: tests.app.test_stacks -*-
+"""
+Tests for L{lproxy.app.stacks}.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.app.stacks import Stacks
+from lproxy.config import Config
+from lproxy.discover.memory import Memory
+from lproxy.metrics import Metrics
+from lproxy.stack.compose import find
+from lproxy.stack.router import CachedRouter
+from lproxy.target import Authority, Endpoint
+from lproxy.testing import ScriptedService
+
+WEB = Authority("web.local", 80)
+
+
+class StacksTests(SynchronousTestCase):
+    """The stacks of a proxy."""
+
+    def setUp(self) -> None:
+        self.clock, self.discover = Clock(), Memory()
+        self.metrics = Metrics(Config().metrics, self.clock)
+        self.stacks = Stacks(Config(), self.clock, self.discover, self.metrics)
+        self.addCleanup(self.stacks.close)
+
+    def samples(self, name: str) -> dict[tuple[tuple[str, str], ...], float]:
+        """The samples of a family, by labels."""
+        return {labels: value for family, labels, value in self.stacks.samples() if family == name}
+
+    def made(self, endpoint: Endpoint) -> Any:
+        """An endpoint with two idle connections and one that is in use."""
+        service: Any = ScriptedService(endpoint)
+        service.load, service.idle = 1, {1: None, 2: None}
+        self.services.append(service)
+        return service
+
+    services: list[Any]
+
+    def test_shared(self) -> None:
+        """Whoever asks for a protocol in a direction gets the same stack, and another for anything else."""
+        http = self.stacks.acquire("outbound", "http", ScriptedService)
+        self.assertIs(http, self.stacks.acquire("outbound", "http", ScriptedService))
+        self.assertIsNot(http, self.stacks.acquire("inbound", "http", ScriptedService))
+        self.assertIsNot(http, self.stacks.acquire("outbound", "tcp", ScriptedService))
+
+    def test_state(self) -> None:
+        """Services, and the connections of their endpoints, are counted for all stacks together."""
+        self.services = []
+        for direction in ("outbound", "inbound"):
+            acquire = self.stacks.acquire(direction, "http", self.made)  # type: ignore[arg-type]
+            waiting = acquire.acquire(WEB)
+            self.addCleanup(lambda d: (d.addErrback(lambda _: None), d.cancel()), waiting)
+        self.discover.set(WEB, [Endpoint("10.0.0.1", 80), Endpoint("10.0.0.2", 80)])
+        self.assertEqual({(): 2}, self.samples("service_cache_size"))
+        self.assertEqual({(): 2}, self.samples("in_flight"))
+        idle = self.samples("http_upstream_connections")
+        self.assertEqual({(("state", "active"),): 4, (("state", "idle"),): 8}, idle)
+        self.assertEqual(["outbound", "inbound"], [row["direction"] for row in self.stacks.describe()])
+
+    def test_failfast(self) -> None:
+        """A service that fails at once is shown as such, by its target."""
+        acquire = self.stacks.acquire("outbound", "http", ScriptedService)
+        waiting = acquire.acquire(WEB)
+        self.clock.advance(Config().outbound.failfast)
+        self.failureResultOf(waiting)
+        target = (("target", "web.local:80"),)
+        self.assertEqual([{target: 1}, {target: 1}], [self.samples("failfast_state"), self.samples("failfast_total")])
+
+    def test_close(self) -> None:
+        """Closing lets go of every service, and leaves no timer."""
+        acquire = self.stacks.acquire("outbound", "http", ScriptedService)
+        waiting = acquire.acquire(WEB)
+        waiting.addErrback(lambda _: None)
+        self.stacks.close()
+        self.assertEqual(0, len(find(acquire, CachedRouter).cache))
+        waiting.cancel()
+        self.assertEqual([], self.clock.getDelayedCalls())
