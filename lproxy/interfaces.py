@@ -48,7 +48,8 @@ class IProtocolPlugin(IPlugin):
     lproxy guarantees:
 
      1. C{configure} is called before C{factory}, once for the file's own table and once for each listener that
-        overrides it; what it returns is passed to C{factory} unchanged.
+        overrides it; what it returns is passed to C{factory} unchanged. (To see whether the plugin works at all,
+        C{configure} is also called with an empty table, and C{detector} with no bytes, when plugins are looked for.)
      2. C{factory} is called once for each listener that names the protocol, before the listener opens.
      3. C{detector} is called with every byte that the client has sent so far, at most C{limits.detect} of them,
         and never again for a connection after an answer other than L{NeedMore}.

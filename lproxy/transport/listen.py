@@ -259,6 +259,9 @@ async def _bind_endpoint(description: str, reactor: Any) -> Bound:
         endpoint = endpoints.serverFromString(reactor, description)
     except LookupError as e:
         raise ValueError(f"{description!r} names no socket that this process was given (LISTEN_FDS)") from e
+    except ImportError as e:
+        # ssl: without pyOpenSSL
+        raise ValueError(f"{description!r} is not an endpoint of a plain stream socket: {e}") from e
     listening: Any = await endpoint.listen(factory)
     # an endpoint that wraps the factory (ssl:) would have bytes mean something else than we think
     if not isinstance(listening, tcp.Port) or listening.factory is not factory:

@@ -62,7 +62,8 @@ class StacksTests(SynchronousTestCase):
         self.assertEqual({(): 2}, self.samples("service_cache_size"))
         self.assertEqual({(): 2}, self.samples("in_flight"))
         idle = self.samples("http_upstream_connections")
-        self.assertEqual({(("state", "active"),): 4, (("state", "idle"),): 8}, idle)
+        # one of each two is being acquired as well
+        self.assertEqual({(("state", "active"),): 6, (("state", "idle"),): 8}, idle)
         self.assertEqual(["outbound", "inbound"], [row["direction"] for row in self.stacks.describe()])
 
     def test_failfast(self) -> None:

@@ -5,6 +5,8 @@ The bottom of the HTTP stack: connections to one endpoint, each a lease for one 
 A connection that an exchange left clean is kept for a while and given out again, the latest first, so that
 those not needed grow old and go. A kept one may die the moment it is used, through nobody's fault: the exchange
 is then tried once more, on a fresh connection, if nothing can have come of the first try.
+
+Over 300 lines: the connection and the pool that gives it out know each other's state.
 """
 
 from __future__ import annotations
