@@ -70,7 +70,7 @@ class AccessLog:
 
     def _open(self) -> IO[str]:
         # json.dumps gives ASCII; the file is open as long as the proxy runs
-        return sys.stdout if self._path == "-" else open(self._path, "a", encoding="ascii")
+        return _stdout() if self._path == "-" else open(self._path, "a", encoding="ascii")
 
     def _flush(self) -> None:
         if self._flusher is not None and self._flusher.active():
@@ -95,3 +95,8 @@ class AccessLog:
         if not self._failing:
             self._failing = True
             log.error("access log {path}: lines are lost: {error}", path=self._path, error=str(error))
+
+
+def _stdout() -> IO[str]:
+    # twistd and twist have put the log in the place of sys.stdout
+    return sys.__stdout__ or sys.stdout

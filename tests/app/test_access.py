@@ -149,7 +149,7 @@ class AccessLogTests(SynchronousTestCase):
     def test_standard_output(self) -> None:
         """C{-} is standard output, which is neither closed nor reopened."""
         out = io.StringIO()
-        self.patch(sys, "stdout", out)
+        self.patch(sys, "__stdout__", out)
         log = AccessLog("-", self.clock)
         log({"n": 1})
         log.reopen()

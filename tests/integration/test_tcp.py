@@ -327,11 +327,9 @@ class ServerFirstTests(ProxyMixin):
         require("sshd", "ssh-keygen", "ssh-keyscan")
         home = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, home)
-        # as its distribution's service does
-        separation = Path("/run/sshd")
-        if os.geteuid() == 0 and not separation.exists():
-            separation.mkdir(mode=0o755)
-            self.addCleanup(separation.rmdir)
+        if os.geteuid() == 0:
+            # as its distribution's service does. It stays: other runs may need it at this moment
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         key = home / "key"
         _, _, status = await getProcessOutputAndValue(
             shutil.which("ssh-keygen"), ["-q", "-t", "ed25519", "-N", "", "-f", str(key)]

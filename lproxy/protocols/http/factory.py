@@ -23,6 +23,8 @@ from lproxy.transport.socket import Stream
 
 #: routes remembered per listener, before it begins to remember anew
 ROUTES = 1_000
+#: seconds after which it does so in any case
+FORGET = 600.0
 #: seconds between two looks at who is slow; less where limits are shorter
 TICK = 1.0
 #: the same while draining, which ends with the last who is idle
@@ -67,6 +69,7 @@ class HttpFactory(protocol.Factory):
         self.now = self.seconds()
         self._tick = min(TICK, timeouts.header_read / 4, timeouts.client_idle / 4)
         self._routes: dict[bytes, Route] = {}
+        self._forget_at = self.now + FORGET
         self._sweeper: Any = None
 
     def doStart(self) -> None:
@@ -114,6 +117,10 @@ class HttpFactory(protocol.Factory):
 
     def _sweep(self) -> None:
         self.now = now = self.seconds()
+        if now >= self._forget_at:
+            # those in use are back with the next request; what nobody uses holds its metrics no longer
+            self._routes.clear()
+            self._forget_at = now + FORGET
         for session in list(self.sessions):
             session.tick(now)
         self._sweeper = self.runtime.reactor.callLater(self._tick, self._sweep)
