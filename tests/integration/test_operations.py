@@ -421,7 +421,7 @@ acquiring = 1
         acquiring = [row for row in proxy.json("/connections") if row["state"] == "acquiring"]
         self.assertEqual({"hole.local:80"}, {row["target"] for row in acquiring})
         self.assertEqual(3, len(acquiring))
-        self.assertEqual(2, proxy.metric('lock_waiters'))
+        self.assertEqual(2, proxy.metric("lock_waiters"))
 
         eventually(lambda: self.service(proxy, "hole.local:80")["state"] == "failfast", "failfast")
         self.assertEqual([503] * 3, [one.wait()[0] for one in asked])
