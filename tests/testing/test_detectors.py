@@ -88,10 +88,10 @@ def moody(prefix: bytes) -> Verdict:
 
 
 def slow(prefix: bytes) -> Verdict:
-    """Looks at everything, many times."""
-    if len(prefix) > 1000:
-        for _ in range(200):
-            sum(prefix)
+    """Looks at every byte by itself."""
+    for byte in prefix:
+        if byte == 256:
+            return NoMatch()
     return honest(prefix)
 
 
