@@ -1,0 +1,146 @@
+# -*- test-case-name: tests.integration.test_http_retry -*-
+"""
+Kept upstream connections that die, through the whole proxy and real sockets.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from tests.integration.http_case import GET, MOMENT, OK, HttpCase, Wire, threaded
+
+BODY = bytes(range(256)) * 100
+PUT = b"PUT / HTTP/1.1\r\nHost: web.local\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
+POST = PUT.replace(b"PUT", b"POST")
+
+
+class RetryTests(HttpCase):
+    """Once more, or not."""
+
+    def kept(self) -> tuple[Wire, Wire]:
+        """A client, and the upstream connection that is kept after its request."""
+        client, up = self.ask(GET, OK)
+        self.assertEqual(OK, client.message())
+        return client, up
+
+    @threaded
+    def test_dies_as_it_is_used(self) -> None:
+        """What may be sent twice is, byte for byte, on a fresh connection; the client notices nothing."""
+        for request in (GET, PUT, PUT.replace(b"PUT", b"DELETE")):
+            for how in ("close", "reset"):
+                client, up = self.kept()
+                client.send(request)
+                self.assertEqual(request, up.message())
+                getattr(up, how)()
+                up = self.upstream.accept()
+                self.assertEqual(request, up.message())
+                up.send(OK)
+                self.assertEqual(OK, client.message())
+                up.close()
+                time.sleep(0.02)
+        self.assertEqual({}, self.errors)
+
+    @threaded
+    def test_not_twice(self) -> None:
+        """Nor ever a third time."""
+        client, up = self.kept()
+        client.send(GET)
+        up.message()
+        up.close()
+        up = self.upstream.accept()
+        up.message()
+        up.close()
+        self.assertRegex(client.message(), b"^HTTP/1.1 502 ")
+        self.assertTrue(self.upstream.nobody())
+
+    @threaded
+    def test_not_idempotent(self) -> None:
+        """A POST that the upstream may have acted upon is not sent again."""
+        client, up = self.kept()
+        client.send(POST)
+        self.assertEqual(POST, up.message())
+        up.close()
+        self.assertRegex(client.message(), b"^HTTP/1.1 502 ")
+        self.assertTrue(self.upstream.nobody())
+
+    @threaded
+    def test_closed_already(self) -> None:
+        """A POST that comes in the moment the upstream closes its idle connection is not lost, time after time."""
+        for n in range(50):
+            client, up = self.kept()
+            if n % 2:
+                # before: the proxy finds both in the same turn, or nearly so
+                up.close()
+                client.send(POST)
+            else:
+                closing = threading.Thread(target=up.close)
+                closing.start()
+                client.send(POST)
+                closing.join()
+            if n % 2 == 0:
+                # whether it was read before it was closed decides: an answer either way, and never two tries of what
+                # the upstream may have read
+                try:
+                    second = self.upstream.accept(0.1)
+                except TimeoutError:
+                    self.assertRegex(client.message(), b"^HTTP/1.1 502 ")
+                    continue
+            else:
+                second = self.upstream.accept()
+            self.assertEqual(POST, second.message())
+            second.send(OK)
+            self.assertEqual(OK, client.message())
+            second.close()
+            time.sleep(0.01)
+
+    @threaded
+    def test_long_body(self) -> None:
+        """A body that is still coming goes whole to the connection that lives, or to none."""
+        client, up = self.kept()
+        up.close()
+        time.sleep(MOMENT)
+        client.send(POST[:1000])
+        time.sleep(MOMENT)
+        client.send(POST[1000:])
+        up = self.upstream.accept()
+        self.assertEqual(POST, up.message())
+        up.send(OK)
+        self.assertEqual(OK, client.message())
+        client.send(PUT[:1000])
+        up.exactly(1000)
+        up.close()
+        self.assertRegex(client.rest(), b"^HTTP/1.1 502 ")
+        self.assertTrue(self.upstream.nobody())
+
+    @threaded
+    def test_expires(self) -> None:
+        """Kept connections go after a while by themselves."""
+        self.again(outbound={"upstream_idle": 0.2})
+        _, up = self.kept()
+        self.assertEqual("eof", up.end(2.0))
+
+    @threaded
+    def test_many(self) -> None:
+        """An upstream that closes every connection right behind its answer costs no client a request."""
+        stop = threading.Event()
+
+        def serve() -> None:
+            while not stop.is_set():
+                try:
+                    up = self.upstream.accept(0.2)
+                    up.message()
+                    up.send(OK).close()
+                except (EOFError, OSError):
+                    pass
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        try:
+            client = self.client()
+            for _ in range(200):
+                client.send(GET)
+                self.assertEqual(OK, client.message())
+        finally:
+            stop.set()
+            serving.join()
