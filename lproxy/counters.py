@@ -9,7 +9,11 @@ reads them when somebody scrapes. (A C{labels()} call with its lock costs as muc
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Labels = tuple[tuple[str, str], ...]
 
 #: seconds; from a local answer to a long poll
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
@@ -35,6 +39,23 @@ class Histogram:
         # negative is a time by a clock that was set back meanwhile: as good as none, and a sum never falls
         if value > 0.0:
             self.total += value
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """
+    A metric family of a protocol's own, as of one scrape.
+
+    @ivar name: begins with the protocol's name, C{kafka_requests_total}
+    @ivar help: what a newcomer understands
+    @ivar samples: labels and values; of two sources with the same family, all of them are shown. May be a generator:
+        between pieces of it the reactor turns
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    samples: Iterable[tuple[Labels, float | Histogram]]
 
 
 class Metered(Protocol):

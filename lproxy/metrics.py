@@ -30,9 +30,11 @@ from lproxy.counters import (
     SECONDS,
     AcquireCounter,
     DetectCounter,
+    Family,
     Histogram,
     HttpCounter,
     HttpFaults,
+    Labels,
     TransportCounter,
 )
 
@@ -48,10 +50,10 @@ SLICE = 1_000
 #: seconds by which a timer is late
 LAG_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
-Labels = tuple[tuple[str, str], ...]
 #: suffix behind the family's name, labels as they are written, value
 Sample = tuple[str, str, float]
-Family = tuple[str, str, str, Iterator[Sample]]
+#: name, type, help and samples
+Exposed = tuple[str, str, str, Iterator[Sample]]
 C = TypeVar("C")
 
 
@@ -171,6 +173,7 @@ class Metrics:
         self._config = config
         self._clock = clock
         self._sources: list[Callable[[], Iterable[tuple[str, Labels, float]]]] = []
+        self._protocols: list[Callable[[], Iterable[Family]]] = []
         self._plugin_errors: dict[str, int] = {}
         self._src = Cap(config.src_addr_cap)
         self._dst = Cap(DST_CAP)
@@ -239,6 +242,10 @@ class Metrics:
         """A cap for targets as labels, to be used for one scrape."""
         return Cap(self._config.target_cap)
 
+    def families(self, source: Callable[[], Iterable[Family]]) -> None:
+        """Have C{source} asked, at each scrape, for the families of a protocol."""
+        self._protocols.append(source)
+
     def _keep(self, counter: C) -> C:
         self._forever.append(counter)
         return counter
@@ -251,7 +258,7 @@ class Metrics:
         """
         self._sweep()
         lines: list[str] = []
-        for name, kind, help, samples in self.families():
+        for name, kind, help, samples in self.exposed():
             lines.append(f"# HELP {name} {help}\n# TYPE {name} {kind}\n")
             for suffix, labels, value in samples:
                 inner = f"{{{labels}}}" if labels else ""
@@ -262,7 +269,7 @@ class Metrics:
         yield "".join(lines).encode(errors="replace")
         yield generate_latest(self._standard)
 
-    def families(self) -> Iterator[Family]:
+    def exposed(self) -> Iterator[Exposed]:
         """Name, type, help and samples of each family."""
         versions = {"version": lproxy.__version__, "python": platform.python_version(), "twisted": twisted.__version__}
         info = written(tuple(versions.items()))
@@ -275,8 +282,18 @@ class Metrics:
                 state.setdefault(name, []).append(("", written(labels), value))
         for name, (kind, help) in STATE.items():
             yield name, kind, help, iter(state.get(name, ()))
+        yield from self._protocol_families()
 
-    def _transport_families(self) -> Iterator[Family]:
+    def _protocol_families(self) -> Iterator[Exposed]:
+        """Those that protocols have of their own, each once however many listeners have some of it."""
+        families: dict[str, list[Family]] = {}
+        for source in self._protocols:
+            for family in source():
+                families.setdefault(family.name, []).append(family)
+        for name, same in families.items():
+            yield name, same[0].kind, same[0].help, (s for one in same for s in _samples(one))
+
+    def _transport_families(self) -> Iterator[Exposed]:
         series = self._transport.items()
 
         def each(value: Callable[[TransportCounter], float]) -> Iterator[Sample]:
@@ -306,7 +323,7 @@ class Metrics:
         spans = (s for labels, c in series for s in _histogram(labels, c.duration))
         yield "tcp_connection_duration_seconds", "histogram", "How long connections lasted.", spans
 
-    def _other_families(self) -> Iterator[Family]:
+    def _other_families(self) -> Iterator[Exposed]:
         detect, acquire, http = self._detect.items(), self._acquire.items(), self._http.items()
         yield (
             "detect_total",
@@ -414,6 +431,14 @@ def _histogram(labels: str, histogram: Histogram) -> Iterator[Sample]:
         yield "_bucket", f"{labels},{bound}" if labels else bound, count
     yield "_sum", labels, total
     yield "_count", labels, counts[-1]
+
+
+def _samples(family: Family) -> Iterator[Sample]:
+    for labels, value in family.samples:
+        if isinstance(value, Histogram):
+            yield from _histogram(written(labels), value)
+        else:
+            yield "", written(labels), value
 
 
 def _by(name: str, series: Iterable[tuple[str, dict[str, int]]]) -> Iterator[Sample]:

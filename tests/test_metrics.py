@@ -116,7 +116,7 @@ class ExpositionTests(MetricsMixin, SynchronousTestCase):
         m.watch(lambda: [(name, (), 1.0) for name in STATE])
         expected = {**FAMILIES, **{name: (kind, set()) for name, (kind, _) in STATE.items()}}
         seen: dict[str, tuple[str, set[str]]] = {}
-        for name, kind, help, samples in m.families():
+        for name, kind, help, samples in m.exposed():
             self.assertTrue(help.endswith(".") and len(help.split()) > 2, name)
             keys = set()
             for suffix, labels, _ in samples:

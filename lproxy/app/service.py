@@ -308,8 +308,10 @@ class Proxy(service.Service):
                 factories[name] = plugin.factory(runtime, listen.plugins.get(name))
             except (Exception, SystemExit) as e:
                 raise CannotStart(f"{listen.name}: protocol {name} cannot be set up: {type(e).__name__}: {e}") from e
-            if plugin.detector is not None:
-                detectors[name] = plugin.detector
+            # a factory's own knows the listener's settings
+            detect = getattr(factories[name], "detector", None) or plugin.detector
+            if detect is not None:
+                detectors[name] = detect
             elif listen.protocol is None:
                 raise CannotStart(f"{listen.name}: protocol {name} cannot be detected; set protocol = {name!r}")
         return ListenerEdge(runtime, factories, detectors, self.metrics.detect(listen.name))

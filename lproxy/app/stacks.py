@@ -16,7 +16,8 @@ from twisted.internet.interfaces import IReactorTime
 from lproxy.app import inbound, outbound
 from lproxy.app.parts import Parts
 from lproxy.config import Config, Direction
-from lproxy.metrics import Labels, Metrics
+from lproxy.counters import Labels
+from lproxy.metrics import Metrics
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.compose import find

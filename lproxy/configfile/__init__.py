@@ -9,9 +9,10 @@ metadata say what a file may hold.
 from __future__ import annotations
 
 from .load import Loaded, load, load_file
+from .own import read_own
 from .plugins import Configure
-from .problem import Problem
+from .problem import Problem, Wrong
 from .reference import reference, refresh
 from .render import render
 
-__all__ = ["Configure", "Loaded", "Problem", "load", "load_file", "reference", "refresh", "render"]
+__all__ = ["Configure", "Loaded", "Problem", "Wrong", "load", "load_file", "read_own", "reference", "refresh", "render"]

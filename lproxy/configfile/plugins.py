@@ -6,6 +6,7 @@ Have plugins check their own tables: C{[NAME]} for all listeners, C{[listen.NAME
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -75,8 +76,12 @@ class Plugins:
     def _refused(self, name: str, table: Table, path: Path, message: str) -> None:
         # by custom the message starts with the key, and then the very line can be told
         key, colon, rest = message.partition(":")
+        first = re.split(r"[\[.]", key, maxsplit=1)[0]
         if colon and key in table and rest.strip():
             path, message = (*path, key), rest.strip()
+        elif colon and first in table:
+            path = (*path, first)
+            message = f"{key[len(first) :]}: {rest.strip()}".removeprefix(".")
         self._add(name, path, message, "")
 
     def _add(self, name: str, path: Path, wrong: str, right: str) -> None:

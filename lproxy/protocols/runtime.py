@@ -5,7 +5,7 @@ What a listener gives to the factories of its protocols: who they are for, clock
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from twisted.python.failure import Failure
 
 from lproxy.config import Limits, Listen, Timeouts
-from lproxy.counters import HttpCounter, HttpFaults, TransportCounter
+from lproxy.counters import Family, HttpCounter, HttpFaults, TransportCounter
 from lproxy.stack.interfaces import Acquire, NewEndpoint
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target, join_host_port, split_host_port
 from lproxy.transport.connect import Connector
@@ -56,6 +56,9 @@ class Counters(Protocol):
 
     def http_faults(self, direction: str) -> HttpFaults:
         """What was answered by ourselves or refused."""
+
+    def families(self, source: Callable[[], Iterable[Family]]) -> None:
+        """Show, at each scrape, what C{source} has counted of its protocol's own."""
 
 
 @dataclass(frozen=True, slots=True)

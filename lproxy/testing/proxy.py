@@ -5,13 +5,14 @@ Everything that a protocol's factory has around it in a running proxy, in memory
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from lproxy.config import Limits, Listen, Timeouts
-from lproxy.counters import HttpCounter, HttpFaults, TransportCounter
+from lproxy.counters import Family, HttpCounter, HttpFaults, TransportCounter
 from lproxy.protocols.runtime import Runtime, Session
 from lproxy.protocols.tcp.client import TcpClient
 from lproxy.stack.interfaces import EndpointService, Lease, NewEndpoint
@@ -126,6 +127,7 @@ class ScriptedProxy:
     @ivar warnings: log lines
     @ivar records: lines of the access log
     @ivar leases: every lease that was acquired
+    @ivar metrics: the sources of the protocol's own metric families
     @ivar counted: the transport counters by their labels
     """
 
@@ -138,6 +140,7 @@ class ScriptedProxy:
         self.records: list[dict[str, Any]] = []
         self.leases: list[CountedLease] = []
         self.counted: dict[tuple[str, ...], TransportCounter] = {}
+        self.metrics: list[Callable[[], Iterable[Family]]] = []
         self._acquires: dict[str, OneEndpoint] = {}
         self._name = plugin.name
         self._http: dict[str, HttpCounter] = {}
@@ -218,6 +221,10 @@ class ScriptedProxy:
     def http_faults(self, direction: str) -> HttpFaults:
         """As L{lproxy.protocols.runtime.Counters.http_faults}."""
         return self._faults
+
+    def families(self, source: Callable[[], Iterable[Family]]) -> None:
+        """As L{lproxy.protocols.runtime.Counters.families}."""
+        self.metrics.append(source)
 
     def _acquire(self, protocol: str, new_endpoint: NewEndpoint) -> OneEndpoint:
         acquire = self._acquires.get(protocol)

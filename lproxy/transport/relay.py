@@ -6,13 +6,18 @@ Each direction is a small object: protocol of the connection that it reads, prod
 is all it takes to copy between transports of any kind, with back-pressure. Where both are plain sockets and the
 direction is busy, it has the kernel move the bytes instead (L{lproxy.transport.splice}), from one wake-up to the next
 and back: neither way of moving keeps anything in between.
+
+A L{Tap} lets a protocol look at what passes, and change it, without a transport in its hands. As it says how many
+bytes it need not see, what is large still goes by the kernel.
+
+Over 300 lines: one direction's ways of moving bytes share its state, and are read together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
@@ -30,6 +35,8 @@ BUFFER = 65536
 SPLICE_FROM = 32768
 #: as L{SPLICE_FROM}, to copy always
 NEVER = 1 << 62
+#: bytes that a direction without a tap may pass unseen
+ENDLESS = 1 << 62
 #: times that a pipe is filled in one wake-up, so that other connections have their turn
 ROUNDS = 4
 
@@ -45,6 +52,29 @@ class State(Enum):
     ENDED = "ended"
 
 
+class Tap(Protocol):
+    """
+    What a protocol makes of one direction.
+
+    @ivar ahead: bytes that come next and pass as they are, so that it need not be given them
+    @ivar over: it has seen enough: both connections are to be closed, once what it let pass is written
+    @ivar last: the end of this direction is the end of both
+    """
+
+    ahead: int
+    over: bool
+    last: bool
+
+    def feed(self, data: bytes) -> bytes:
+        """C{data} has arrived, perhaps nothing. Returns what is to go on, of that and of what was kept."""
+
+    def skip(self, count: int) -> None:
+        """So many of those ahead have passed."""
+
+    def end(self) -> bytes:
+        """The source has said all. Returns what is left."""
+
+
 def relay(
     a: Stream,
     b: Stream,
@@ -52,6 +82,7 @@ def relay(
     buffer: int = BUFFER,
     splice_from: int = SPLICE_FROM,
     pipes: splice.Pipes = splice.PIPES,
+    taps: tuple[Tap, Tap] | None = None,
 ) -> Relay:
     """
     Join C{a} and C{b}. Their protocols are told nothing more; what these have written is sent first.
@@ -62,31 +93,51 @@ def relay(
     @param done: called once, when both are closed
     @param buffer: how many bytes of a direction the process may hold
     @param splice_from: how many bytes in one wake-up have a direction spliced
+    @param taps: who looks at what passes from C{a} to C{b}, and back
     """
-    joined = Relay(a, b, done, splice_from, pipes)
+    joined = Relay(a, b, done, splice_from, pipes, taps)
     joined.start(buffer)
     return joined
 
 
 class Relay:
-    """Two directions."""
+    """
+    Two directions.
 
-    __slots__ = ("_back", "_done", "_forth", "_open")
+    @ivar forth: from the first connection to the second
+    @ivar back: and the other
+    """
 
-    def __init__(self, a: Stream, b: Stream, done: Callable[[], None], splice_from: int, pipes: splice.Pipes) -> None:
+    __slots__ = ("_done", "_open", "back", "forth")
+
+    def __init__(
+        self,
+        a: Stream,
+        b: Stream,
+        done: Callable[[], None],
+        splice_from: int,
+        pipes: splice.Pipes,
+        taps: tuple[Tap, Tap] | None,
+    ) -> None:
         if not (splice.AVAILABLE and a.plain and b.plain):
             splice_from = NEVER
         self._done = done
         self._open = 2
-        self._forth = Direction(self, a, b, splice_from, pipes)
-        self._back = Direction(self, b, a, splice_from, pipes)
+        self.forth: Direction
+        self.back: Direction
+        if taps is None:
+            self.forth = Direction(self, a, b, splice_from, pipes)
+            self.back = Direction(self, b, a, splice_from, pipes)
+        else:
+            self.forth = Tapped(self, a, b, splice_from, pipes, taps[0])
+            self.back = Tapped(self, b, a, splice_from, pipes, taps[1])
 
     def __repr__(self) -> str:
-        return f"<Relay {self._forth!r}, {self._back!r}>"
+        return f"<Relay {self.forth!r}, {self.back!r}>"
 
     def start(self, buffer: int) -> None:
         """Take over both connections."""
-        both = (self._forth, self._back)
+        both = (self.forth, self.back)
         for direction in both:
             direction.register(buffer)
         for direction in both:
@@ -94,14 +145,22 @@ class Relay:
 
     def abort(self) -> None:
         """Reset both connections, whatever they are doing."""
-        self._forth.source.abortConnection()
-        self._back.source.abortConnection()
+        self.forth.source.abortConnection()
+        self.back.source.abortConnection()
+
+    def close(self) -> None:
+        """Close both connections, after what was written to them."""
+        for direction in (self.forth, self.back):
+            direction.state = State.ENDED
+            direction.sink.unregisterProducer()
+        for direction in (self.forth, self.back):
+            direction.sink.loseConnection()
 
     def ended(self) -> None:
         """One direction has: is that all?"""
         if self._finished():
-            self._forth.source.loseConnection()
-            self._back.source.loseConnection()
+            self.forth.source.loseConnection()
+            self.back.source.loseConnection()
 
     def lost(self, direction: Direction) -> None:
         """The source of C{direction} is closed."""
@@ -112,7 +171,7 @@ class Relay:
             direction.sink.abortConnection()
 
     def _finished(self) -> bool:
-        return self._forth.state is self._back.state is State.ENDED
+        return self.forth.state is self.back.state is State.ENDED
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
@@ -120,10 +179,11 @@ class Direction:
     """
     One way: from C{source} to C{sink}.
 
+    @ivar held: the source is not read, whatever the sink would take
     @ivar _pipe: while blocked, the one with what the sink did not take
     """
 
-    __slots__ = ("_pipe", "_pipes", "_relay", "_splice_from", "sink", "source", "state")
+    __slots__ = ("_pipe", "_pipes", "_relay", "_splice_from", "held", "sink", "source", "state")
 
     def __init__(self, owner: Relay, source: Stream, sink: Stream, splice_from: int, pipes: splice.Pipes) -> None:
         self._relay = owner
@@ -133,6 +193,7 @@ class Direction:
         self.source = source
         self.sink = sink
         self.state = State.COPYING
+        self.held = False
 
     def __repr__(self) -> str:
         ends = " to ".join(join_host_port(*end.peer_address) for end in (self.source, self.sink))
@@ -155,6 +216,21 @@ class Direction:
             return
         self.source.attach(self, self.source.take_unread())
         if self.state is State.COPYING:
+            self._resume()
+
+    def hold(self) -> None:
+        """Read no more from the source, until L{release}."""
+        self.held = True
+        self.source.pauseProducing()
+
+    def release(self) -> None:
+        """Read again, as soon as the sink takes more."""
+        self.held = False
+        if self.state in (State.COPYING, State.SPLICING):
+            self.source.resumeProducing()
+
+    def _resume(self) -> None:
+        if not self.held:
             self.source.resumeProducing()
 
     # the sink's producer
@@ -169,7 +245,7 @@ class Direction:
         """The sink took all."""
         if self.state is State.BLOCKED:
             self.state = State.COPYING
-            self.source.resumeProducing()
+            self._resume()
 
     def stopProducing(self) -> None:
         """The sink is closed: its own protocol says so in a moment."""
@@ -223,9 +299,10 @@ class Direction:
         moved = 0
         why: BaseException | None = None
         broke: OSError | None = None
+        ahead = self._ahead()
         for _ in range(ROUNDS):
             try:
-                count = pipe.fill(source_fd)
+                count = pipe.fill(source_fd, ahead - moved)
             except BlockingIOError:
                 break
             except OSError as e:
@@ -243,7 +320,7 @@ class Direction:
                 pipe.drain(sink_fd)
             except OSError as e:
                 broke = e
-            if pipe.held:
+            if pipe.held or moved == ahead:
                 break
         source.bytes_in += moved
         sink.bytes_out += moved - pipe.held
@@ -254,9 +331,17 @@ class Direction:
             self._block(pipe)
         else:
             self._pipes.give(pipe)
-            if why is None and 0 < moved < self._splice_from // 2:
+            if why is None and (0 < moved < self._splice_from // 2 or moved == ahead):
                 self._copy()
+        self._skipped(moved)
         return why
+
+    def _ahead(self) -> int:
+        """How many bytes may pass unseen."""
+        return ENDLESS
+
+    def _skipped(self, count: int) -> None:
+        """So many did."""
 
     def _copy(self) -> None:
         self.state = State.COPYING
@@ -285,6 +370,9 @@ class Direction:
         vars(sink).pop("doWrite", None)
         if sink.disconnecting:
             return DONE
+        if self.held or not self._ahead():
+            self._unblock()
+            return None
         self.state = State.SPLICING
         # most likely there is more: while the sink is the slower one, the hub is asked for nothing
         why = self._splice()
@@ -292,9 +380,85 @@ class Direction:
             return None
         sink.stopWriting()
         if why is None:
-            source.resumeProducing()
+            self._resume()
         elif why is DONE:
             source.readConnectionLost(Failure(why))
         else:
             source.connectionLost(Failure(why))
         return None
+
+    def _unblock(self) -> None:
+        """What was held is out, and what comes next has to be looked at."""
+        self.sink.stopWriting()
+        self._copy()
+        self._resume()
+
+
+class Tapped(Direction):
+    """
+    One way, with somebody who looks at it.
+
+    @ivar _late: what goes after the bytes that a pipe still holds
+    """
+
+    __slots__ = ("_late", "tap")
+
+    def __init__(
+        self, owner: Relay, source: Stream, sink: Stream, splice_from: int, pipes: splice.Pipes, tap: Tap
+    ) -> None:
+        super().__init__(owner, source, sink, splice_from, pipes)
+        self.tap = tap
+        self._late = b""
+
+    def pump(self) -> None:
+        """The tap may have more to say than it had, although nothing has arrived."""
+        self._send(self.tap.feed(b""))
+
+    def dataReceived(self, data: bytes) -> None:
+        """Copy what the tap lets pass."""
+        tap = self.tap
+        out = tap.feed(data)
+        if out:
+            self.sink.write(out)
+        if tap.over:
+            self._relay.close()
+        elif (
+            len(data) >= self._splice_from
+            and tap.ahead >= self._splice_from
+            and self.state is State.COPYING
+            and not self.sink.buffered
+        ):
+            self.state = State.SPLICING
+            self.source.doRead = self._splice  # type: ignore[method-assign]
+
+    def readConnectionLost(self) -> None:
+        """The end, after what the tap has kept."""
+        self._send(self.tap.end())
+        if self.tap.last:
+            self._relay.close()
+        else:
+            super().readConnectionLost()
+
+    def _send(self, data: bytes) -> None:
+        if self._pipe is not None:
+            self._late += data
+        elif data:
+            self.sink.write(data)
+        if self.tap.over:
+            self._relay.close()
+
+    def _ahead(self) -> int:
+        return 0 if self._late else self.tap.ahead
+
+    def _skipped(self, count: int) -> None:
+        if count:
+            self.tap.skip(count)
+            if not self.tap.ahead:
+                self.pump()
+
+    def _drain(self) -> Any:
+        why = super()._drain()
+        if self._late and self._pipe is None and why is None:
+            late, self._late = self._late, b""
+            self.sink.write(late)
+        return why

@@ -50,15 +50,15 @@ class Pipe:
     def __repr__(self) -> str:
         return f"<Pipe of {self.size}, {self.held} held>"
 
-    def fill(self, fd: int) -> int:
+    def fill(self, fd: int, most: int) -> int:
         """
-        Take from the socket C{fd} what it has and the pipe holds.
+        Take from the socket C{fd} what it has and the pipe holds, C{most} bytes at most.
 
         @return: how many bytes; none at end of file
         @raise BlockingIOError: it has nothing
         @raise OSError: the connection broke
         """
-        count = os.splice(fd, self.inlet, self.size, None, None, _FLAGS)
+        count = os.splice(fd, self.inlet, min(most, self.size), None, None, _FLAGS)
         self.held += count
         return count
 

@@ -168,20 +168,20 @@ class RelayMixin:
             self.client.heard.clear()
             self.server.heard.clear()
         state = State.COPYING if self.splice_from == NEVER else State.SPLICING
-        self.assertEqual([state, state], [joined._forth.state, joined._back.state])
+        self.assertEqual([state, state], [joined.forth.state, joined.back.state])
 
     async def block(self, joined: Relay) -> bytes:
         """Have the server not listen, until the client's bytes fill everything."""
         self.server.stream.pauseProducing()
         sent = random.randbytes(8 * MIB)
         self.client.stream.write(sent)
-        await self.until(lambda: joined._forth.state is State.BLOCKED)
+        await self.until(lambda: joined.forth.state is State.BLOCKED)
         # until it is really full
         last = -1
         while last != self.a.bytes_in:
             last = self.a.bytes_in
             await deferLater(reactor, 0.02)
-        self.assertIs(State.BLOCKED, joined._forth.state)
+        self.assertIs(State.BLOCKED, joined.forth.state)
         return sent
 
     # bytes
@@ -234,7 +234,7 @@ class RelayMixin:
         self.b.write(prefix)
         self.assertGreater(self.b.buffered, 0)
         joined = self.join()
-        self.assertIs(State.BLOCKED, joined._forth.state)
+        self.assertIs(State.BLOCKED, joined.forth.state)
         await self.until(lambda: len(self.server.heard) == 2 * MIB)
         self.assertTrue(prefix + rest == self.server.heard)
         self.assertEqual(2 * MIB, self.b.bytes_out)
@@ -385,7 +385,7 @@ class RelayMixin:
         joined = self.join()
         await self.warm(joined)
         sent = await self.block(joined)
-        pipe = joined._forth._pipe
+        pipe = joined.forth._pipe
         self.assertLessEqual(self.b.buffered, 65536)
         self.assertLessEqual(pipe.held if pipe else 0, splice.SIZES[0])
         self.assertGreater(self.client.stream.buffered, 0)
@@ -459,7 +459,7 @@ class SpliceTests(RelayMixin, TestCase):
         self.connect()
         joined = self.join()
         await self.warm(joined)
-        self.assertEqual((None, None), (joined._forth._pipe, joined._back._pipe))
+        self.assertEqual((None, None), (joined.forth._pipe, joined.back._pipe))
         self.assertEqual(1, len(self.pipes.free))
 
     async def test_no_pipe(self) -> None:
@@ -498,7 +498,7 @@ class SpliceTests(RelayMixin, TestCase):
             await self.until(lambda: len(self.server.heard) == 70000)
             self.server.heard.clear()
         self.assertEqual(1, len(asked))
-        self.assertIs(State.COPYING, joined._forth.state)
+        self.assertIs(State.COPYING, joined.forth.state)
 
 
 @skipUnless(splice.AVAILABLE, "needs splice")
@@ -519,5 +519,5 @@ class AdaptiveTests(RelayMixin, TestCase):
             self.client.stream.write(bytes(size))
             await self.until(lambda size=size: len(self.server.heard) == size)
             self.server.heard.clear()
-            states.append(joined._forth.state)
+            states.append(joined.forth.state)
         self.assertEqual([State.COPYING, State.SPLICING, State.COPYING, State.COPYING], states)

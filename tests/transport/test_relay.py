@@ -220,8 +220,8 @@ class RelayTests(SynchronousTestCase):
         """What is no plain socket is copied, however busy."""
         joined = self.relay()
         self.a.protocol.dataReceived(bytes(1 << 20))
-        self.assertIs(State.COPYING, joined._forth.state)
-        self.assertEqual(NEVER, joined._forth._splice_from)
+        self.assertIs(State.COPYING, joined.forth.state)
+        self.assertEqual(NEVER, joined.forth._splice_from)
         self.assertNotIn("doRead", vars(self.a))
 
 

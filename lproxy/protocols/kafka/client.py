@@ -1,0 +1,105 @@
+# -*- test-case-name: tests.protocols.kafka.test_client -*-
+"""
+The bottom of Kafka's stack: each lease is a connection to a broker, opened for one client's connection.
+
+Kafka's logins, quotas and transactions belong to connections, so none is ever shared.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from lproxy.protocols.runtime import Runtime
+from lproxy.stack.interfaces import Lease
+from lproxy.target import Endpoint
+from lproxy.transport.socket import Stream
+
+
+class Conversing(Protocol):
+    """The request of a lease: a client's connection."""
+
+    def join(self, upstream: Stream, address: str) -> None:
+        """Talk to the broker by C{upstream}."""
+
+    def in_flight(self) -> int:
+        """Requests that are unanswered."""
+
+    def names(self) -> tuple[str | None, str]:
+        """What the client calls itself, and the broker's node id, empty where it is not known."""
+
+
+class KafkaClient:
+    """The service of one broker."""
+
+    def __init__(self, runtime: Runtime, endpoint: Endpoint, name: str) -> None:
+        self._runtime = runtime
+        self._name = name
+        self.endpoint = endpoint
+        self.load = 0
+        self.talks: dict[Conversing, None] = {}
+
+    def try_acquire(self) -> Lease | None:
+        """Never: a connection has to be opened for each."""
+        return None
+
+    def acquire(self) -> Deferred[Lease]:
+        """Open a connection."""
+        self.load += 1
+        return self._runtime.connector.connect(self.endpoint).addCallbacks(self._connected, self._failed)
+
+    def busy(self) -> bool:
+        """Whether there are connections."""
+        return self.load > 0
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+    def describe(self) -> dict[str, Any]:
+        """Connections that are open, and who has them."""
+        names = [talk.names() for talk in self.talks]
+        return {
+            "connections": self.load,
+            "in_flight": sum(talk.in_flight() for talk in self.talks),
+            "node": next((node for _, node in names if node), None),
+            "client_ids": sorted({client for client, _ in names if client is not None})[:SHOWN],
+        }
+
+    def _connected(self, stream: Stream) -> Lease:
+        self._runtime.opened(stream, self.endpoint, self._name)
+        return KafkaLease(self, stream)
+
+    def _failed(self, failure: Failure) -> Failure:
+        self.load -= 1
+        return failure
+
+
+#: client ids that are shown of one broker
+SHOWN = 20
+
+
+class KafkaLease:
+    """An open connection to a broker, for one client's."""
+
+    __slots__ = ("_client", "_stream", "_talk")
+
+    def __init__(self, client: KafkaClient, stream: Stream) -> None:
+        self._client = client
+        self._stream = stream
+        self._talk: Conversing | None = None
+
+    def call(self, request: Conversing) -> None:
+        """Let C{request} have the connection."""
+        self._talk = request
+        self._client.talks[request] = None
+        request.join(self._stream, str(self._client.endpoint))
+
+    def close(self) -> None:
+        """The connection is not needed any more."""
+        self._client.load -= 1
+        if self._talk is not None:
+            self._client.talks.pop(self._talk, None)
+        if not self._stream.disconnected:
+            self._stream.abortConnection()

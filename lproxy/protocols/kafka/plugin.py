@@ -1,0 +1,35 @@
+# -*- test-case-name: tests.protocols.kafka.test_plugin -*-
+"""
+Kafka, through the same door as everybody's protocols.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IProtocolFactory
+from zope.interface import implementer
+
+import lproxy
+from lproxy.interfaces import Detector, IProtocolPlugin
+from lproxy.protocols.kafka.detect import detect
+from lproxy.protocols.kafka.factory import KafkaFactory
+from lproxy.protocols.kafka.settings import KafkaConfig, read
+from lproxy.protocols.runtime import Runtime
+
+
+@implementer(IProtocolPlugin)
+class KafkaPlugin:
+    """Provides C{kafka}."""
+
+    name = "kafka"
+    version = lproxy.__version__
+    detector: Detector | None = staticmethod(detect)
+
+    def configure(self, table: dict[str, Any]) -> KafkaConfig:
+        """Its settings; see L{lproxy.protocols.kafka.settings}."""
+        return read(table)
+
+    def factory(self, runtime: Runtime, config: KafkaConfig) -> IProtocolFactory:
+        """Sessions for one listener."""
+        return KafkaFactory(runtime, config)

@@ -1,0 +1,156 @@
+# -*- test-case-name: tests.protocols.kafka.test_requests -*-
+"""
+The way to the broker: requests are told apart by their headers, counted and put in line for their answers.
+"""
+
+from __future__ import annotations
+
+from lproxy.protocols.kafka.apis import PRODUCE, SASL_HANDSHAKE
+from lproxy.protocols.kafka.correlate import Conversation, Pending, foreign, refused_size
+from lproxy.protocols.kafka.frame import Frames, Verdict
+from lproxy.protocols.kafka.header import (
+    REQUEST,
+    SHORTEST,
+    WITH_CLIENT,
+    Malformed,
+    read_acks,
+    skip_tags,
+)
+from lproxy.protocols.kafka.kinds import Kind
+
+
+class Requests(Frames):
+    """The tap of what clients say."""
+
+    __slots__ = ("_id", "_last", "_talk")
+
+    def __init__(self, talk: Conversation) -> None:
+        super().__init__(last=False)
+        self._talk = talk
+        self._last: Pending | None = None
+        #: the client id, with its length, as the requests so far had it
+        self._id: tuple[int, bytes] = (-1, b"")
+
+    def head(self, data: bytes, at: int, size: int) -> Verdict:
+        """Judge a request."""
+        talk = self._talk
+        rules = talk.rules
+        if talk.odd:
+            if talk.tokens:
+                return self._token(size)
+            if talk.draining:
+                return Verdict.STOP
+        if not SHORTEST <= size <= rules.most_request:
+            return self._no_size(size)
+        have = len(data) - at
+        if have < WITH_CLIENT + 4:
+            return self._invalid("truncated") if size < WITH_CLIENT else Verdict.MORE
+        size, word, correlation, length = REQUEST.unpack_from(data, at)
+        kind = rules.kinds.get(word) or rules.kind(word)
+        queue = talk.queue
+        if len(queue) >= rules.most_in_flight:
+            talk.paused = True
+            talk.watcher.pause("in_flight", None)
+            return Verdict.STOP
+        body = at + 14
+        if length > 0 and not kind.bare:
+            body += length
+        raw = data[at + 14 : body]
+        if (length, raw) != self._id and not kind.bare:
+            verdict = self._client(kind, length, raw, size, have)
+            if verdict is not Verdict.PASS:
+                return verdict
+        now = talk.seconds()
+        pending = Pending(kind, correlation, now)
+        if kind.careful or kind.denied:
+            verdict = self._careful(pending, data, at, body, size)
+            if verdict is not Verdict.PASS:
+                return verdict
+        else:
+            queue.append(pending)
+        self._last = pending
+        count = kind.count
+        count.requests += 1
+        api = count.api
+        api.request_bytes += size + 4
+        api.sizes.observe(size)
+        return Verdict.PASS
+
+    def passed(self) -> None:
+        """The last byte of a request went on."""
+        if self._last is not None:
+            self._last.sent = self._talk.seconds()
+
+    def _no_size(self, size: int) -> Verdict:
+        what = foreign(size)
+        if what:
+            return self._invalid({"tls": "tls_on_plaintext", "http": "http"}[what])
+        return self._invalid(refused_size(size), fatal=True)
+
+    def _invalid(self, reason: str, fatal: bool = False) -> Verdict:
+        verdict = self._talk.invalid("client", reason, fatal)
+        self.over = verdict is Verdict.STOP
+        return verdict
+
+    def _token(self, size: int) -> Verdict:
+        talk = self._talk
+        if not 0 <= size <= talk.rules.most_request:
+            return self._no_size(size)
+        talk.tokens -= 1
+        talk.odd = talk.tokens > 0 or talk.draining
+        talk.queue.append(Pending(talk.rules.token, 0, talk.seconds()))
+        return Verdict.PASS
+
+    def _client(self, kind: Kind, length: int, raw: bytes, size: int, have: int) -> Verdict:
+        """The client calls itself something else than before, or comes in pieces."""
+        talk = self._talk
+        if length < -1 or WITH_CLIENT + length > size:
+            # a vendor's key may have a header of its own
+            return Verdict.PASS if kind.name == "other" else self._invalid("client_id")
+        if length > talk.rules.config.max_header:
+            return self._invalid("header_too_long")
+        if len(raw) < length:
+            return Verdict.MORE
+        self._id = length, raw
+        talk.client_id = None if length < 0 else raw.decode(errors="replace")
+        return Verdict.PASS
+
+    def _careful(self, pending: Pending, data: bytes, at: int, body: int, size: int) -> Verdict:
+        """Look at the body's beginning."""
+        kind, talk = pending.kind, self._talk
+        stop = at + 4 + size
+        try:
+            begin: int | None = skip_tags(data, body, stop) if kind.flexible else body
+            if begin is None:
+                return self._more(data, at)
+            if kind.denied:
+                return self._deny(pending)
+            if kind.key == PRODUCE:
+                acks = read_acks(data, begin, stop, kind.version)
+                if acks is None:
+                    return self._more(data, at)
+                if acks == 0:
+                    talk.expect_nothing(pending)
+                    return Verdict.PASS
+            elif kind.key == SASL_HANDSHAKE:
+                if len(data) < stop:
+                    return self._more(data, at)
+                pending.note = data[begin + 2 : stop].decode("ascii", "replace")[:64]
+                if kind.version == 0 and talk.rules.config.sasl_v0 == "reject":
+                    return self._deny(pending)
+        except Malformed as e:
+            return self._invalid(str(e))
+        talk.queue.append(pending)
+        return Verdict.PASS
+
+    def _more(self, data: bytes, at: int) -> Verdict:
+        """Wait for more of this head, of which there cannot be much."""
+        if len(data) - at >= self._talk.rules.config.max_header:
+            return self._invalid("header_too_long")
+        return Verdict.MORE
+
+    def _deny(self, pending: Pending) -> Verdict:
+        talk = self._talk
+        denied = talk.account.denied
+        denied[pending.kind.name] = denied.get(pending.kind.name, 0) + 1
+        return self._invalid("denied", fatal=True)

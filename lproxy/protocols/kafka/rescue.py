@@ -1,0 +1,76 @@
+# -*- test-case-name: tests.protocols.kafka.test_rescue -*-
+"""
+What becomes of a failure. Kafka has no answer that fits every request, so all that can be said is to close; why, is
+said in the log, and counted.
+"""
+
+from __future__ import annotations
+
+from twisted.python.failure import Failure
+
+from lproxy.errors import ProxyError, explain
+from lproxy.protocols.runtime import Runtime
+from lproxy.stack.admit import TooManyInFlight
+from lproxy.stack.failfast import FailedFast
+from lproxy.stack.timeout import AcquireTimedOut
+from lproxy.target import Target
+
+#: reason flags of the access log, as HTTP's
+FLAGS: tuple[tuple[type[ProxyError], str], ...] = (
+    (TooManyInFlight, "UO"),
+    (AcquireTimedOut, "UT"),
+    (FailedFast, "UH"),
+    (ProxyError, "UF"),
+)
+
+#: why a connection is no Kafka, by the reason that is counted, in words that go on after "the client" or "the broker"
+FAULTS = {
+    "tls_on_plaintext": "speaks TLS to a Kafka listener without it",
+    "http": "speaks HTTP",
+    "upstream_tls": "speaks TLS, and is spoken to without it",
+    "upstream_http": "speaks HTTP",
+    "size": "announces a frame of an impossible size",
+    "too_large": "announces a request beyond kafka.max_request",
+    "upstream_size": "announces a frame of an impossible size",
+    "upstream_too_large": "announces an answer beyond kafka.max_response",
+    "truncated": "sends a request that ends within its header",
+    "client_id": "sends a client id that does not fit into its request",
+    "header_too_long": "sends a header beyond kafka.max_header",
+    "varint": "sends a header with an impossible number",
+    "tags": "sends a header whose tags do not fit into it",
+    "correlation": "answers a request that is not the next one",
+    "unexpected": "answers although nothing was asked",
+    "denied": "sends a request that kafka.deny or a filter forbids",
+    "unsupported": "sends a request whose answer may hold addresses that lproxy cannot rewrite",
+    "stalled": "began a frame and does not go on with it (kafka.frame_progress)",
+    "upstream_stalled": "began a frame and does not go on with it (kafka.frame_progress)",
+}
+
+
+def rescue(failure: Failure, runtime: Runtime, protocol: str, target: Target | None, waited: float) -> str:
+    """
+    Log why a connection is closed: a line for what can happen, a traceback for what must not.
+
+    @return: the access log's reason flags
+    """
+    error = failure.value
+    for kind, flags in FLAGS:
+        if isinstance(error, kind):
+            runtime.warn(
+                f"kafka-{flags}",
+                f"listener {runtime.listen.name}: {protocol} connection to {target} closed after {waited:.3f} s: "
+                f"{explain(error)}",
+            )
+            return flags
+    runtime.crashed(protocol, failure)
+    return "BUG"
+
+
+def invalid(runtime: Runtime, client: str, side: str, reason: str, goes_on: bool) -> None:
+    """Log that C{side}, client or broker, sent what is no Kafka, or not allowed."""
+    what = FAULTS.get(reason, f"sends what cannot be passed on ({reason})")
+    runtime.warn(
+        f"kafka-{reason.partition(':')[0]}",
+        f"listener {runtime.listen.name}: kafka connection from {client}: the {side} {what}: "
+        f"{'passed on unread' if goes_on else 'closed'}",
+    )

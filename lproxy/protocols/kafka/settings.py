@@ -1,0 +1,214 @@
+# -*- test-case-name: tests.protocols.kafka.test_settings -*-
+"""
+C{[kafka]} and C{[listen.kafka]}: every setting, its default and what it is for.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lproxy.config import KIB, MIB, NOTHING, setting
+from lproxy.configfile import Wrong, read_own
+from lproxy.configfile.problem import did_you_mean, show
+from lproxy.configfile.table import Check
+from lproxy.protocols.kafka.apis import APIS, BY_NAME
+from lproxy.target import split_host_port
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """C{[kafka.quotas."CLIENT ID"]}: what one client may ask for; more is read later."""
+
+    bytes: int | None = setting(None, "bytes of requests per second", "size")
+    requests: int | None = setting(None, "requests per second")
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaConfig:
+    """C{[kafka]}: for all listeners; C{[listen.kafka]} replaces keys of it for one."""
+
+    mode: Literal["observe", "gateway"] = setting(
+        "observe", "observe forwards every byte unchanged and counts; gateway puts its own addresses for the brokers'"
+    )
+    on_invalid: Literal["auto", "opaque", "close"] = setting(
+        "auto", "what becomes of a connection that is no Kafka: opaque passes it on unread; auto: closed in a gateway"
+    )
+    max_request: int = setting(100 * MIB, "the largest request that is let through", "size")
+    max_response: int = setting(100 * MIB, "the largest answer that is taken for one", "size")
+    max_header: int = setting(4 * KIB, "what is kept of a request to read its header", "size")
+    max_in_flight: int = setting(1024, "unanswered requests of a connection, after which it is not read")
+    buffered: int = setting(1 * MIB, "what is kept of an answer that is rewritten", "size")
+    frame_progress: float = setting(30.0, "how long a frame that has begun may stand still", "duration")
+    idle: float = setting(660.0, "a connection without a byte; brokers close theirs after 10 minutes", "duration")
+    max_connections: int | None = setting(None, "Kafka connections of a listener; unset: no limit of its own")
+    max_connections_per_address: int | None = setting(None, "and from one client address; unset: no limit")
+    base_port: int | None = setting(None, "gateway: the broker with the node id N is reached on base_port + N")
+    advertised_host: str = setting(
+        "", "gateway: the host that clients are told; empty: the address that they have connected to"
+    )
+    advertised_base_port: int | None = setting(
+        None, "gateway: as base_port, in what clients are told; unset: base_port itself"
+    )
+    max_brokers: int = setting(100, "gateway: brokers that are given a port")
+    deny: tuple[str, ...] = setting((), "requests that are refused, by name or key: the connection is closed")
+    allow: tuple[str, ...] = setting(
+        (), "gateway: requests that pass although lproxy does not know whether their answers hold addresses"
+    )
+    sasl_v0: Literal["pass", "reject"] = setting("pass", "logins of the old kind, with tokens outside of requests")
+    topics: bool = setting(False, "whether bytes are counted by topic, which costs a look into every batch")
+    topic_cap: int = setting(200, "distinct topics as labels; further ones count as other")
+    filters: tuple[str, ...] = setting((), "filters to ask, each module:name of a lproxy.protocols.kafka.filter.Filter")
+    extra_api_keys: tuple[int, ...] = setting((), "API keys beyond the known ones that detection takes for Kafka's")
+    #: from tables: node ids to addresses, names to versions, client ids to quotas
+    brokers: Mapping[int, tuple[str, int]] = field(default_factory=lambda: NOTHING, hash=False)  # type: ignore[arg-type, return-value]
+    max_versions: Mapping[int, int] = field(default_factory=lambda: NOTHING, hash=False)  # type: ignore[arg-type, return-value]
+    quotas: Mapping[str, Quota] = field(default_factory=lambda: NOTHING, hash=False)
+
+    @property
+    def gateway(self) -> bool:
+        """Whether addresses are rewritten."""
+        return self.mode == "gateway"
+
+    @property
+    def fail_open(self) -> bool:
+        """Whether what is no Kafka passes. Where something is kept from clients or brokers, it must not."""
+        if self.on_invalid == "auto":
+            return not (self.gateway or self.deny or self.filters)
+        return self.on_invalid == "opaque"
+
+
+def read(table: dict[str, Any]) -> KafkaConfig:
+    """
+    The configuration that C{table} describes.
+
+    @raise ValueError: beginning with the key, what is wrong with it and what would be right
+    """
+    checks: dict[str, Check] = {
+        "deny": api_key,
+        "allow": api_key,
+        "advertised_host": no_wildcard,
+        "extra_api_keys": int16,
+        "filters": path,
+    }
+    checks |= {"base_port": port, "advertised_base_port": port}
+    values = read_own(KafkaConfig, table, checks, ("brokers", "max_versions", "quotas"))
+    values["brokers"] = {node_id(node): address(node, text) for node, text in _table(table, "brokers").items()}
+    values["max_versions"] = {
+        _api("max_versions", name): _version(name, n) for name, n in _table(table, "max_versions").items()
+    }
+    values["quotas"] = {client: _quota(client, quota) for client, quota in _table(table, "quotas").items()}
+    config = KafkaConfig(**values)
+    if config.gateway and config.base_port is None:
+        raise ValueError("base_port: is missing; a gateway serves the broker with node id N on base_port + N")
+    if config.gateway and config.on_invalid == "opaque":
+        raise ValueError('on_invalid: a gateway that passes on what it cannot read leaks addresses; write "close"')
+    return config
+
+
+def denied(config: KafkaConfig) -> frozenset[int]:
+    """The API keys that C{deny} names."""
+    return frozenset(map(int, config.deny))
+
+
+def allowed(config: KafkaConfig) -> frozenset[int]:
+    """The API keys that C{allow} names."""
+    return frozenset(map(int, config.allow))
+
+
+# checks: each returns the value, or raises Wrong
+
+
+def api_key(name: str) -> str:
+    """An API's key, from that or its name."""
+    if name in BY_NAME:
+        return str(BY_NAME[name].key)
+    return str(int16(int(name))) if name.isascii() and name.isdigit() and len(name) < 6 else _no_api(name)
+
+
+def _no_api(name: str) -> str:
+    raise Wrong(
+        f"there is no request {show(name)}", did_you_mean(name, BY_NAME) or 'write its name or key: "Fetch", "10000"'
+    )
+
+
+def int16(key: int) -> int:
+    """A number that an API key can be."""
+    if not 0 <= key < 1 << 15:
+        raise Wrong(f"{key} is no API key", "write a number below 32768")
+    return key
+
+
+def port(number: int) -> int:
+    """A port number."""
+    if not 0 < number < 65536:
+        raise Wrong(f"{number} is no port", "write a number from 1 to 65535")
+    return number
+
+
+def no_wildcard(host: str) -> str:
+    """A host that can be connected to."""
+    try:
+        wildcard = ipaddress.ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        wildcard = False
+    if wildcard:
+        raise Wrong(f"{host} is nobody's address", "write the name or address by which clients reach this host")
+    return host
+
+
+def path(text: str) -> str:
+    """C{module:name}."""
+    module, colon, name = text.partition(":")
+    if not (colon and module and name):
+        raise Wrong(f"{text!r} does not say where the filter is", 'write "package.module:name"')
+    return text
+
+
+def node_id(text: str) -> int:
+    """A broker's node id, which TOML has as a key."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError(f'brokers: {text!r} is no node id; write 1 = "kafka-1:9092"')
+    return int(text)
+
+
+def address(node: str, text: Any) -> tuple[str, int]:
+    """A broker's host and port."""
+    try:
+        host, port_number = split_host_port(text)
+        if not host:
+            raise ValueError(text)
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError(f'brokers: {text!r} is no address; write {node} = "kafka-{node}:9092"') from None
+    return host, port_number
+
+
+def _table(table: dict[str, Any], key: str) -> dict[str, Any]:
+    value = table.get(key, {})
+    if not isinstance(value, dict):
+        raise ValueError(f"{key}: must be a table; write [kafka.{key}] and below it its keys")
+    return value
+
+
+def _api(key: str, name: str) -> int:
+    try:
+        return int(api_key(name))
+    except Wrong as e:
+        raise ValueError(f"{key}: {e.wrong}; {e.right}") from e
+
+
+def _version(name: str, version: Any) -> int:
+    if not isinstance(version, int) or isinstance(version, bool) or not 0 <= version < 1 << 15:
+        raise ValueError(f"max_versions: {name} must have a version, a whole number such as {APIS[1].newest}")
+    return version
+
+
+def _quota(client: str, table: Any) -> Quota:
+    if not isinstance(table, dict) or not table:
+        raise ValueError(f'quotas: {client!r} must be a table with bytes or requests: {{ bytes = "1MiB" }}')
+    try:
+        return Quota(**read_own(Quota, table))
+    except ValueError as e:
+        raise ValueError(f"quotas: {client!r}: {e}") from e
