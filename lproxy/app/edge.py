@@ -5,6 +5,7 @@ One listener: what becomes of the connections that it accepts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -76,11 +77,19 @@ class ListenerEdge:
             if drain is not None:
                 drain()
 
+    def exposed(self, stream: Stream, protocol: str, build: Callable[[], Any]) -> None:
+        """A connection to a further address, which one of our protocols has asked for."""
+        stream.startReading()
+        self._hand(stream, protocol, build, b"", False)
+
     def _give(self, stream: Stream, protocol: str, prefix: bytes, eof: bool) -> None:
+        self._hand(stream, protocol, lambda: self.factories[protocol].buildProtocol(stream.getPeer()), prefix, eof)
+
+    def _hand(self, stream: Stream, protocol: str, build: Callable[[], Any], prefix: bytes, eof: bool) -> None:
         stream.on_crash = self._crashed[protocol]
         try:
             self._runtime.accepted(stream, protocol)
-            session = self.factories[protocol].buildProtocol(stream.getPeer())
+            session = build()
         except Exception:
             stream.crashed(Failure())
             return

@@ -37,7 +37,7 @@ from lproxy.discover.static import Static
 from lproxy.errors import explain
 from lproxy.interfaces import Detector
 from lproxy.metrics import Metrics
-from lproxy.protocols.runtime import Runtime
+from lproxy.protocols.runtime import CannotExpose, Runtime
 from lproxy.protocols.tcp.client import TcpClient
 from lproxy.target import join_host_port
 from lproxy.transport.connect import Connector
@@ -80,6 +80,8 @@ class Proxy(service.Service):
         self.stacks = Stacks(config, reactor, Static(config.services, Literal(Dns(config.dns, reactor))), self.metrics)
         self._connectors: dict[str, Connector] = {}
         self._listeners: list[Listener] = []
+        #: what protocols have asked for
+        self._further: list[Listener] = []
         self._edges: list[ListenerEdge] = []
         self._admin: Any = None
         self._lag = ReactorLag(reactor, self.metrics.lag)
@@ -161,7 +163,7 @@ class Proxy(service.Service):
 
     def _abandon(self) -> None:
         """Let go of whatever was opened."""
-        for listener in self._listeners:
+        for listener in (*self._listeners, *self._further):
             listener.stopListening()
         if self._admin is not None:
             self._admin.stopListening()
@@ -190,7 +192,7 @@ class Proxy(service.Service):
     async def _stop(self) -> None:
         self._not_ready = "draining"
         self._ending = True
-        for listener in self._listeners:
+        for listener in (*self._listeners, *self._further):
             listener.stopListening()
         for edge in self._edges:
             self._guarded(edge.drain)
@@ -297,6 +299,7 @@ class Proxy(service.Service):
             warn=self._warn,
             crashed=self._crashed,
             tunnels=lambda: self.stacks.acquire(direction, "tcp", lambda endpoint: TcpClient(runtime, endpoint, "tcp")),
+            expose=lambda port, protocol, build: self._expose(listen, port, protocol, build),
             access=self._log_access if config.access_log.path else None,
         )
         names = [*listen.detect, "tcp"] if listen.protocol is None else [listen.protocol]
@@ -315,6 +318,22 @@ class Proxy(service.Service):
             elif listen.protocol is None:
                 raise CannotStart(f"{listen.name}: protocol {name} cannot be detected; set protocol = {name!r}")
         return ListenerEdge(runtime, factories, detectors, self.metrics.detect(listen.name))
+
+    def _expose(self, listen: Listen, port: int, protocol: str, build: Callable[[], Any]) -> tuple[str, int]:
+        at = self.config.listen.index(listen)
+        host = self._listeners[at].address[0]
+        edge = self._edges[at]
+        try:
+            bound = _bound(f"{listen.name}: {protocol}", join_host_port(host, port), self._reactor)
+        except CannotStart as e:
+            raise CannotExpose(str(e)) from e
+        listener = Listener(
+            bound, self._hub, self._limit, lambda stream: edge.exposed(stream, protocol, build), edge.refused
+        )
+        self._own.add(listener.address)
+        self._further.append(listener)
+        listener.startListening()
+        return listener.address
 
     def _plugin(self, name: str, listen: Listen) -> Any:
         if name not in self._plugins:

@@ -22,6 +22,10 @@ from lproxy.transport.relay import Relay
 from lproxy.transport.socket import Stream
 
 
+class CannotExpose(Exception):
+    """A further address cannot be listened on."""
+
+
 class Sessions(Protocol):
     """The proxy's live sessions: what drains, and what C{/connections} shows."""
 
@@ -86,6 +90,8 @@ class Runtime:
     @ivar warn: C{warn(kind, text)} writes a log line, so many of a kind per minute and no more
     @ivar crashed: told of an exception of a protocol's session, by the protocol's name
     @ivar tunnels: the stack of plain connections in this direction, for protocols that can turn into bytes
+    @ivar expose: C{expose(port, protocol, build)} listens on a further port of the listener's own address, for sessions
+        of a protocol that C{build} makes; returns the address. Raises L{CannotExpose}
     @ivar access: writes a line of the access log, or C{None} where it is off
     """
 
@@ -100,6 +106,7 @@ class Runtime:
     warn: Callable[[str, str], None]
     crashed: Callable[[str, Failure], None]
     tunnels: Callable[[], Acquire]
+    expose: Callable[[int, str, Callable[[], Any]], tuple[str, int]]
     access: Callable[[dict[str, Any]], None] | None = None
     fixed: Target | None = field(init=False)
 

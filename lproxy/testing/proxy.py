@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from lproxy.config import Limits, Listen, Timeouts
 from lproxy.counters import Family, HttpCounter, HttpFaults, TransportCounter
-from lproxy.protocols.runtime import Runtime, Session
+from lproxy.protocols.runtime import CannotExpose, Runtime, Session
 from lproxy.protocols.tcp.client import TcpClient
 from lproxy.stack.interfaces import EndpointService, Lease, NewEndpoint
 from lproxy.target import Endpoint, Target
@@ -127,6 +127,7 @@ class ScriptedProxy:
     @ivar warnings: log lines
     @ivar records: lines of the access log
     @ivar leases: every lease that was acquired
+    @ivar exposed: by port, what makes the sessions of further addresses
     @ivar metrics: the sources of the protocol's own metric families
     @ivar counted: the transport counters by their labels
     """
@@ -140,6 +141,7 @@ class ScriptedProxy:
         self.records: list[dict[str, Any]] = []
         self.leases: list[CountedLease] = []
         self.counted: dict[tuple[str, ...], TransportCounter] = {}
+        self.exposed: dict[int, Callable[[], Any]] = {}
         self.metrics: list[Callable[[], Iterable[Family]]] = []
         self._acquires: dict[str, OneEndpoint] = {}
         self._name = plugin.name
@@ -159,23 +161,26 @@ class ScriptedProxy:
             warn=lambda kind, text: self.warnings.append(text),
             crashed=lambda protocol, failure: self.crashes.append(failure),
             tunnels=lambda: self._acquire("tcp", lambda endpoint: TcpClient(self.runtime, endpoint, "tcp")),
+            expose=self._expose,
             access=self.records.append,
         )
         self.factory: Any = plugin.factory(self.runtime, config)
 
-    def client(self, prefix: bytes = b"", eof: bool = False) -> Peer:
+    def client(self, prefix: bytes = b"", eof: bool = False, port: int | None = None) -> Peer:
         """
         A client's connection, in the hands of a new session.
 
         @param prefix: what detection has read of it
         @param eof: whether it has read the end as well
+        @param port: one of the L{exposed}, instead of the listener's own
         """
         peer = Peer()
         stream = self.reactor.stream(peer, CLIENT, OURS)
         self.runtime.accepted(stream, self._name)
         stream.on_crash = self.crashes.append
         stream.startReading()
-        stream.attach(self.factory.buildProtocol(stream.getPeer()), prefix, eof)
+        session = self.factory.buildProtocol(stream.getPeer()) if port is None else self.exposed[port]()
+        stream.attach(session, prefix, eof)
         return peer
 
     def settle(self, seconds: float = 0.0) -> None:
@@ -225,6 +230,12 @@ class ScriptedProxy:
     def families(self, source: Callable[[], Iterable[Family]]) -> None:
         """As L{lproxy.protocols.runtime.Counters.families}."""
         self.metrics.append(source)
+
+    def _expose(self, port: int, protocol: str, build: Callable[[], Any]) -> tuple[str, int]:
+        if port in self.exposed:
+            raise CannotExpose(f"cannot listen on {port}: Address already in use")
+        self.exposed[port] = build
+        return OURS[0], port
 
     def _acquire(self, protocol: str, new_endpoint: NewEndpoint) -> OneEndpoint:
         acquire = self._acquires.get(protocol)

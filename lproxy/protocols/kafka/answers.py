@@ -37,16 +37,16 @@ class Answers(Frames):
         """Judge an answer."""
         talk = self._talk
         queue = talk.queue
-        if queue and queue[0].kind is talk.rules.token:
-            return self._token(size)
         if not 4 <= size <= talk.rules.most_response:
             return self._no_size(size)
         have = len(data) - at
         if have < 8:
-            return Verdict.MORE
+            return self._token() if self._token_is_next() else Verdict.MORE
         correlation = ANSWER.unpack_from(data, at)[1]
         pending = queue[0] if queue else None
         if pending is None or pending.correlation_id != correlation:
+            if self._token_is_next():
+                return self._token()
             pending = self._stranger(correlation)
             if pending is None:
                 return self._invalid("correlation" if queue else "unexpected")
@@ -62,6 +62,8 @@ class Answers(Frames):
         api.latency.observe(talk.seconds() - pending.sent)
         if kind.peek:
             self._login(pending, data[at + 8 + kind.tagged : at + 4 + size])
+        if kind.filtered and not talk.rules.config.filters.wants_response(kind.name):
+            talk.rules.config.filters.response(talk.context, kind.name, pending.head, None)
         if kind.edit is not None:
             self._current = pending
             return Verdict.EDIT
@@ -92,6 +94,8 @@ class Answers(Frames):
         return b"".join(pieces)
 
     def _no_size(self, size: int) -> Verdict:
+        if 0 <= size < 4 and self._token_is_next():
+            return self._token()
         what = foreign(size)
         if what:
             return self._invalid(f"upstream_{what}")
@@ -102,10 +106,12 @@ class Answers(Frames):
         self.over = verdict is Verdict.STOP
         return verdict
 
-    def _token(self, size: int) -> Verdict:
+    def _token_is_next(self) -> bool:
+        queue = self._talk.queue
+        return bool(queue) and queue[0].correlation_id is None
+
+    def _token(self) -> Verdict:
         talk = self._talk
-        if not 0 <= size <= talk.rules.most_response:
-            return self._no_size(size)
         talk.queue.popleft()
         # a broker that is not content says so by closing
         talk.login(failed=False)

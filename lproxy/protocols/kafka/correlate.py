@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from lproxy.protocols.kafka.account import Account
+from lproxy.protocols.kafka.filter import Context
 from lproxy.protocols.kafka.frame import Verdict
 from lproxy.protocols.kafka.header import WITH_CLIENT
 from lproxy.protocols.kafka.kinds import Kind, Rules
+from lproxy.protocols.kafka.quota import Bucket
 
 #: correlation ids of requests without answers that are remembered, should one be answered after all
 SILENT = 1_024
@@ -39,19 +41,24 @@ class Pending:
     """
     A request that awaits its answer.
 
+    @ivar correlation_id: what the answer will have, C{None} for a bare token
     @ivar sent: when its last byte went on, in seconds of the clock
     @ivar answer: the frame that lproxy answers with itself
+    @ivar silent: there will be no answer
     @ivar note: what its answer will be read with
+    @ivar head: its head, where filters are told of its answer
     """
 
-    __slots__ = ("answer", "correlation_id", "kind", "note", "sent")
+    __slots__ = ("answer", "correlation_id", "head", "kind", "note", "sent", "silent")
 
-    def __init__(self, kind: Kind, correlation_id: int, sent: float) -> None:
+    def __init__(self, kind: Kind, correlation_id: int | None, sent: float) -> None:
         self.kind = kind
         self.correlation_id = correlation_id
         self.sent = sent
         self.answer: bytes | None = None
         self.note = ""
+        self.silent = False
+        self.head: Any = None
 
 
 class Watcher(Protocol):
@@ -83,11 +90,16 @@ class Conversation:
     @ivar queue: what is outstanding, in the order in which it will be answered
     @ivar odd: whether the next request is to be looked at with more care than others
     @ivar draining: no further request goes on
+    @ivar waiting: nor does one for a while
+    @ivar quota: what the client may ask for, C{None}: anything
     @ivar tokens: raw tokens of a login that the client has yet to send
     """
 
-    def __init__(self, rules: Rules, watcher: Watcher, seconds: Callable[[], float], host: str) -> None:
+    def __init__(
+        self, rules: Rules, watcher: Watcher, seconds: Callable[[], float], host: str, context: Context
+    ) -> None:
         self.rules = rules
+        self.context = context
         self.watcher = watcher
         self.seconds = seconds
         #: our address, as this client sees it
@@ -96,14 +108,22 @@ class Conversation:
         self.silent: OrderedDict[int, Pending] = OrderedDict()
         self.odd = False
         self.draining = False
+        self.waiting = False
+        self.quota: Bucket | None = None
         self.tokens = 0
         self.paused = False
         #: how many of the queue are answered by ourselves
         self.ours = 0
-        self.client_id: str | None = None
         #: a login in progress: its mechanism, and the rounds that it still takes
         self.mechanism = ""
         self.rounds = 0
+        # clients without an id may have a quota too
+        self.called(None)
+
+    @property
+    def client_id(self) -> str | None:
+        """What the client calls itself, if it does."""
+        return self.context.client_id
 
     @property
     def account(self) -> Account:
@@ -113,7 +133,7 @@ class Conversation:
     def expect_nothing(self, pending: Pending) -> None:
         """C{pending} will have no answer."""
         self.account.silent += 1
-        self.silent[pending.correlation_id] = pending
+        self.silent[pending.correlation_id or 0] = pending
         if len(self.silent) > SILENT:
             self.silent.popitem(last=False)
 
@@ -153,13 +173,38 @@ class Conversation:
         self.count(reason)
         self.watcher.invalid("broker" if reason.startswith("upstream") else "client", reason, False)
 
+    def called(self, client_id: str | None) -> None:
+        """The client calls itself so."""
+        self.context.client_id = client_id
+        self.quota = self.rules.quotas.of(client_id, self.seconds())
+
+    def charge(self, size: int, now: float) -> None:
+        """A request of C{size} bytes goes on."""
+        seconds = self.quota.take(size, now) if self.quota is not None else 0.0
+        if seconds:
+            self.waiting = self.odd = True
+            self.watcher.pause("quota", seconds)
+
     def waited(self) -> None:
         """A pause is over."""
+        self.waiting = False
 
     def begin_login(self, mechanism: str) -> None:
         """The broker was asked for C{mechanism}."""
         self.mechanism = mechanism if mechanism in MECHANISMS else "other"
         self.rounds = ROUNDS.get(mechanism, 1)
+
+    def answer(self, pending: Pending, frame: bytes) -> None:
+        """C{pending} is answered by ourselves, when its turn comes."""
+        pending.answer = frame
+        self.queue.append(pending)
+        self.ours += 1
+        self.watcher.answer()
+
+    def deny(self, kind: Kind) -> None:
+        """A request of C{kind} is refused."""
+        denied = self.account.denied
+        denied[kind.name] = denied.get(kind.name, 0) + 1
 
     def login(self, failed: bool) -> None:
         """The broker judged a login's round."""

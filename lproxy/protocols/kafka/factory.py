@@ -14,8 +14,11 @@ from twisted.internet.interfaces import IAddress
 from lproxy.interfaces import Detector
 from lproxy.protocols.kafka.account import Account
 from lproxy.protocols.kafka.client import KafkaClient
+from lproxy.protocols.kafka.cluster import Broker, Cluster
 from lproxy.protocols.kafka.detect import detector
+from lproxy.protocols.kafka.gateway import GatewayRules
 from lproxy.protocols.kafka.kinds import Rules
+from lproxy.protocols.kafka.quota import Quotas
 from lproxy.protocols.kafka.session import KafkaSession
 from lproxy.protocols.kafka.settings import KafkaConfig
 from lproxy.protocols.runtime import Runtime
@@ -36,7 +39,9 @@ class KafkaFactory(protocol.Factory):
         self.detector: Detector = detector(config.extra_api_keys)
         self.acquire = runtime.acquire(self.name, lambda endpoint: KafkaClient(runtime, endpoint, self.name))
         self.account = Account(runtime.direction, runtime.listen.name, self._in_flight, lambda: len(self._live))
-        self.rules = Rules(config, self.account)
+        self._quotas = Quotas(config.quotas)
+        self.cluster = Cluster(runtime, config, self.name, self._rules_of, self._session_of) if config.gateway else None
+        self.rules = self._rules_of("bootstrap" if config.gateway else "")
         self._live: dict[KafkaSession, None] = {}
         self._addresses: Counter[str] = Counter()
         self._looking: Any = None
@@ -45,6 +50,11 @@ class KafkaFactory(protocol.Factory):
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A session for one connection."""
         return KafkaSession(self, self.rules, None)
+
+    def doStart(self) -> None:
+        """Listen for the brokers that are known beforehand."""
+        if self.cluster is not None:
+            self.cluster.start()
 
     def begin(self, session: KafkaSession, address: str) -> str:
         """C{session}, of a client at C{address}, begins. Returns the limit that is reached, if one is."""
@@ -73,6 +83,14 @@ class KafkaFactory(protocol.Factory):
         if not self._live and self._looking is not None:
             self._looking.cancel()
             self._looking = None
+
+    def _rules_of(self, node: str) -> Rules:
+        if self.cluster is None:
+            return Rules(self.config, self.account, self._quotas, node)
+        return GatewayRules(self.config, self.account, self._quotas, self.cluster, node)
+
+    def _session_of(self, broker: Broker) -> KafkaSession:
+        return KafkaSession(self, broker.rules, broker.target)
 
     def _look_later(self) -> None:
         seconds = min(self.config.frame_progress, self.config.idle) / LOOKS

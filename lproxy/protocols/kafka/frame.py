@@ -41,15 +41,16 @@ class Frames:
     @ivar over: nothing passes any more: the connection is to be closed
     @ivar last: whether the end of this direction is the connection's
     @ivar opaque: from the next frame on, all goes on and nobody looks at it
+    @ivar speaks: something of ours may have to go between two frames, see L{between}
     """
 
-    __slots__ = ("_drop", "_edited", "_kept", "ahead", "last", "opaque", "over")
+    __slots__ = ("_drop", "_edited", "_kept", "ahead", "last", "opaque", "over", "speaks")
 
     def __init__(self, last: bool) -> None:
         self.ahead = 0
         self.over = False
         self.last = last
-        self.opaque = False
+        self.opaque = self.speaks = False
         self._kept = b""
         #: bytes that have yet to come and vanish
         self._drop = 0
@@ -121,7 +122,7 @@ class Frames:
             start = at = min(self._drop, end)
             self._drop -= at
         while at <= end:
-            if ours := self.between():
+            if self.speaks and (ours := self.between()):
                 pieces += data[start:at], ours
                 start = at
             if self.opaque:

@@ -6,7 +6,8 @@ Kinds of requests, a key in a version, and what a listener's rules make of each:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from lproxy.protocols.kafka.account import AHEAD, Account, ApiCounter, VersionCounter
 from lproxy.protocols.kafka.apis import (
@@ -17,6 +18,9 @@ from lproxy.protocols.kafka.apis import (
     SASL_HANDSHAKE,
     label,
 )
+from lproxy.protocols.kafka.filter import decode
+from lproxy.protocols.kafka.header import skip_tags
+from lproxy.protocols.kafka.quota import Quotas
 from lproxy.protocols.kafka.settings import KafkaConfig, denied
 
 if TYPE_CHECKING:
@@ -37,12 +41,30 @@ class Kind:
     @ivar flexible: its header has tags
     @ivar tagged: and so has its answer's
     @ivar careful: a request of this kind is looked at beyond its header
+    @ivar usual: beginnings of what follows the client id that need no such look, to be quick where it matters
     @ivar peek: bytes of the answer's body that are read
-    @ivar denied: no such request goes on
+    @ivar denied: why no such request goes on, empty where it does
     @ivar edit: what becomes of its answer
+    @ivar filtered: whether filters are asked
+    @ivar read: and whether one of them reads the request's body
     """
 
-    __slots__ = ("bare", "careful", "count", "denied", "edit", "flexible", "key", "name", "peek", "tagged", "version")
+    __slots__ = (
+        "bare",
+        "careful",
+        "count",
+        "denied",
+        "edit",
+        "filtered",
+        "flexible",
+        "key",
+        "name",
+        "peek",
+        "read",
+        "tagged",
+        "usual",
+        "version",
+    )
 
     def __init__(self, key: int, version: int, count: VersionCounter) -> None:
         api = APIS.get(key)
@@ -54,12 +76,27 @@ class Kind:
         self.flexible = api is not None and api.is_flexible(version)
         self.tagged = api is not None and api.has_tagged_answer(version)
         self.careful = key in (PRODUCE, SASL_HANDSHAKE)
+        self.usual = _acknowledged(version) if key == PRODUCE else ()
         self.peek = ERROR_CODE if key in (SASL_HANDSHAKE, SASL_AUTHENTICATE) else 0
-        self.denied = False
+        self.denied = ""
         self.edit: Edit | None = None
+        self.filtered = self.read = False
+
+    def deny(self, why: str) -> None:
+        """Let no such request go on."""
+        self.denied = self.denied or why
+        self.careful, self.usual = True, ()
 
     def __repr__(self) -> str:
         return f"<Kind {self.name} v{self.version}>"
+
+
+def _acknowledged(version: int) -> tuple[bytes, ...]:
+    """How a Produce request goes on that is not transactional and wants an answer: no tags, no id, then acks."""
+    if version < 3:
+        return ()
+    lead = b"\0\0" if version >= 9 else b"\xff\xff"
+    return lead + b"\xff\xff", lead + b"\0\1"
 
 
 class Rules:
@@ -70,9 +107,10 @@ class Rules:
     @ivar fail_open: what is no Kafka goes on, unread
     """
 
-    def __init__(self, config: KafkaConfig, account: Account, node: str = "") -> None:
+    def __init__(self, config: KafkaConfig, account: Account, quotas: Quotas, node: str = "") -> None:
         self.config = config
         self.account = account
+        self.quotas = quotas
         self.node = node
         self.kinds: dict[int, Kind] = {}
         #: frames without a header, in a login of the old kind
@@ -90,6 +128,8 @@ class Rules:
             key, version = word >> 16 & 0xFFFF, word & 0xFFFF
             kind = Kind(key, version, self.account.version(key, version, self.node))
             self.decide(kind)
+            if self.config.filters:
+                self._filter(kind)
             api = APIS.get(key)
             # kept, unless somebody makes them up
             if api is not None and version <= api.newest + AHEAD:
@@ -98,8 +138,34 @@ class Rules:
 
     def decide(self, kind: Kind) -> None:
         """What becomes of requests of C{kind}, and of their answers."""
-        kind.denied = kind.key in self.denied
+        if kind.key in self.denied:
+            kind.deny("denied")
 
-    def translate(self, talk: Any, api: str, node: int, host: str, port: int) -> tuple[str, int]:
-        """Where clients find a broker."""
-        return host, port
+    def _filter(self, kind: Kind) -> None:
+        filters = self.config.filters
+        kind.filtered = kind.careful = True
+        kind.usual = ()
+        kind.read = filters.wants_request(kind.name)
+        if filters.wants_response(kind.name):
+            kind.edit = partial(self._read, kind.edit)
+
+    def _read(
+        self, inner: Edit | None, talk: Conversation, pending: Pending, frame: bytes, length: int
+    ) -> tuple[int, bytes] | None:
+        """Have filters read a whole answer, after what else becomes of it."""
+        if length > self.config.buffered:
+            raise ValueError(f"{length} bytes to be read are more than kafka.buffered")
+        if len(frame) < length:
+            return None
+        if inner is not None and (changed := inner(talk, pending, frame, length)) is not None:
+            frame = changed[1] + frame[changed[0] :]
+        begin = body_of(pending.kind, frame, len(frame))
+        kind = pending.kind
+        body = decode("response", kind.key, kind.version, frame[begin:])
+        self.config.filters.response(talk.context, kind.name, pending.head, body)
+        return length, frame
+
+
+def body_of(kind: Kind, frame: bytes, length: int) -> int | None:
+    """Where the body of an answer to C{kind} begins in its frame, C{None} where it has not come so far."""
+    return skip_tags(frame, 8, length) if kind.tagged else 8

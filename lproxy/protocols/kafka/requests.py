@@ -5,8 +5,11 @@ The way to the broker: requests are told apart by their headers, counted and put
 
 from __future__ import annotations
 
+from typing import Any
+
 from lproxy.protocols.kafka.apis import PRODUCE, SASL_HANDSHAKE
 from lproxy.protocols.kafka.correlate import Conversation, Pending, foreign, refused_size
+from lproxy.protocols.kafka.filter import Close, Forward, answer, decode
 from lproxy.protocols.kafka.frame import Frames, Verdict
 from lproxy.protocols.kafka.header import (
     REQUEST,
@@ -14,20 +17,26 @@ from lproxy.protocols.kafka.header import (
     WITH_CLIENT,
     Malformed,
     read_acks,
+    read_request,
     skip_tags,
 )
 from lproxy.protocols.kafka.kinds import Kind
+
+#: the request has not begun to pass
+UNDECIDED = (Verdict.MORE, Verdict.STOP, Verdict.OPAQUE)
 
 
 class Requests(Frames):
     """The tap of what clients say."""
 
-    __slots__ = ("_id", "_last", "_talk")
+    __slots__ = ("_id", "_last", "_read", "_talk")
 
     def __init__(self, talk: Conversation) -> None:
         super().__init__(last=False)
         self._talk = talk
         self._last: Pending | None = None
+        #: the one whose body filters will read
+        self._read: Pending | None = None
         #: the client id, with its length, as the requests so far had it
         self._id: tuple[int, bytes] = (-1, b"")
 
@@ -38,7 +47,7 @@ class Requests(Frames):
         if talk.odd:
             if talk.tokens:
                 return self._token(size)
-            if talk.draining:
+            if talk.draining or talk.waiting:
                 return Verdict.STOP
         if not SHORTEST <= size <= rules.most_request:
             return self._no_size(size)
@@ -62,9 +71,10 @@ class Requests(Frames):
                 return verdict
         now = talk.seconds()
         pending = Pending(kind, correlation, now)
-        if kind.careful or kind.denied:
+        verdict = Verdict.PASS
+        if kind.careful and not (data[body : body + 4] in kind.usual and size >= body + 4 - at):
             verdict = self._careful(pending, data, at, body, size)
-            if verdict is not Verdict.PASS:
+            if verdict in UNDECIDED:
                 return verdict
         else:
             queue.append(pending)
@@ -74,7 +84,24 @@ class Requests(Frames):
         api = count.api
         api.request_bytes += size + 4
         api.sizes.observe(size)
-        return Verdict.PASS
+        if talk.quota is not None:
+            talk.charge(size + 4, now)
+        return verdict
+
+    def edit(self, frame: bytes, length: int) -> tuple[int, bytes] | None:
+        """Have filters read a whole request."""
+        if len(frame) < length:
+            return None
+        pending, self._read = self._read, None
+        assert pending is not None
+        kind = pending.kind
+        try:
+            body = decode("request", kind.key, kind.version, frame[pending.head.body :])
+        except Malformed as e:
+            self._invalid(str(e), fatal=True)
+            return length, b""
+        verdict = self._ask(pending, body)
+        return length, frame if verdict is Verdict.PASS else b""
 
     def passed(self) -> None:
         """The last byte of a request went on."""
@@ -97,8 +124,8 @@ class Requests(Frames):
         if not 0 <= size <= talk.rules.most_request:
             return self._no_size(size)
         talk.tokens -= 1
-        talk.odd = talk.tokens > 0 or talk.draining
-        talk.queue.append(Pending(talk.rules.token, 0, talk.seconds()))
+        talk.odd = talk.tokens > 0 or talk.draining or talk.waiting
+        talk.queue.append(Pending(talk.rules.token, None, talk.seconds()))
         return Verdict.PASS
 
     def _client(self, kind: Kind, length: int, raw: bytes, size: int, have: int) -> Verdict:
@@ -112,7 +139,7 @@ class Requests(Frames):
         if len(raw) < length:
             return Verdict.MORE
         self._id = length, raw
-        talk.client_id = None if length < 0 else raw.decode(errors="replace")
+        talk.called(None if length < 0 else raw.decode(errors="replace"))
         return Verdict.PASS
 
     def _careful(self, pending: Pending, data: bytes, at: int, body: int, size: int) -> Verdict:
@@ -129,19 +156,49 @@ class Requests(Frames):
                 acks = read_acks(data, begin, stop, kind.version)
                 if acks is None:
                     return self._more(data, at)
-                if acks == 0:
-                    talk.expect_nothing(pending)
-                    return Verdict.PASS
+                pending.silent = acks == 0
             elif kind.key == SASL_HANDSHAKE:
                 if len(data) < stop:
                     return self._more(data, at)
                 pending.note = data[begin + 2 : stop].decode("ascii", "replace")[:64]
                 if kind.version == 0 and talk.rules.config.sasl_v0 == "reject":
                     return self._deny(pending)
+            if kind.filtered:
+                return self._filter(pending, data, at, size)
         except Malformed as e:
             return self._invalid(str(e))
-        talk.queue.append(pending)
+        self._expect(pending)
         return Verdict.PASS
+
+    def _expect(self, pending: Pending) -> None:
+        """It goes on."""
+        if pending.silent:
+            self._talk.expect_nothing(pending)
+        else:
+            self._talk.queue.append(pending)
+
+    def _filter(self, pending: Pending, data: bytes, at: int, size: int) -> Verdict:
+        """Ask filters, or have them read it first."""
+        pending.head = read_request(data[at : at + 4 + size])
+        if not pending.kind.read:
+            return self._ask(pending, None)
+        if size + 4 > self._talk.rules.config.buffered:
+            return self._invalid("filter_too_large", fatal=True)
+        self._read = pending
+        return Verdict.EDIT
+
+    def _ask(self, pending: Pending, body: Any) -> Verdict:
+        talk, kind = self._talk, pending.kind
+        decision = talk.rules.config.filters.request(talk.context, kind.name, pending.head, body)
+        if isinstance(decision, Forward):
+            self._expect(pending)
+            return Verdict.PASS
+        if isinstance(decision, Close):
+            return self._deny(pending)
+        talk.deny(kind)
+        if not pending.silent:
+            talk.answer(pending, answer(decision, pending.correlation_id or 0, kind.version, kind.tagged))
+        return Verdict.DROP
 
     def _more(self, data: bytes, at: int) -> Verdict:
         """Wait for more of this head, of which there cannot be much."""
@@ -150,7 +207,5 @@ class Requests(Frames):
         return Verdict.MORE
 
     def _deny(self, pending: Pending) -> Verdict:
-        talk = self._talk
-        denied = talk.account.denied
-        denied[pending.kind.name] = denied.get(pending.kind.name, 0) + 1
-        return self._invalid("denied", fatal=True)
+        self._talk.deny(pending.kind)
+        return self._invalid(pending.kind.denied or "denied", fatal=True)

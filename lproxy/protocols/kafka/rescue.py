@@ -42,6 +42,8 @@ FAULTS = {
     "unexpected": "answers although nothing was asked",
     "denied": "sends a request that kafka.deny or a filter forbids",
     "unsupported": "sends a request whose answer may hold addresses that lproxy cannot rewrite",
+    "undecodable": "sends what a filter was to read and cannot be decoded",
+    "filter_too_large": "sends a request that a filter was to read and is beyond kafka.buffered",
     "stalled": "began a frame and does not go on with it (kafka.frame_progress)",
     "upstream_stalled": "began a frame and does not go on with it (kafka.frame_progress)",
 }

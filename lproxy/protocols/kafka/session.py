@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from lproxy.protocols.kafka.answers import Answers
 from lproxy.protocols.kafka.correlate import Conversation
+from lproxy.protocols.kafka.filter import Context
 from lproxy.protocols.kafka.kinds import Rules
 from lproxy.protocols.kafka.requests import Requests
 from lproxy.protocols.kafka.rescue import invalid, rescue
@@ -70,7 +71,8 @@ class KafkaSession(protocol.Protocol):
         """Find out where it would go."""
         runtime, stream = self._runtime, self.transport
         runtime.sessions.add(self)
-        self._talk = Conversation(self._rules, self, runtime.reactor.seconds, stream.host_address[0])
+        context = Context(runtime.listen.name, stream.peer_address[0], self._rules.node)
+        self._talk = Conversation(self._rules, self, runtime.reactor.seconds, stream.host_address[0], context)
         self._requests, self._answers = Requests(self._talk), Answers(self._talk)
         refused = self._owner.begin(self, stream.peer_address[0])
         if refused:
@@ -203,6 +205,7 @@ class KafkaSession(protocol.Protocol):
 
     def answer(self) -> None:
         """The client may have an answer of ours."""
+        self._answers.speaks = True
         if self._relay is not None:
             self._runtime.reactor.callLater(0, self._pump)
 

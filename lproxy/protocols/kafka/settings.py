@@ -15,6 +15,7 @@ from lproxy.configfile import Wrong, read_own
 from lproxy.configfile.problem import did_you_mean, show
 from lproxy.configfile.table import Check
 from lproxy.protocols.kafka.apis import APIS, BY_NAME
+from lproxy.protocols.kafka.filter import Filter, Filters, make
 from lproxy.target import split_host_port
 
 
@@ -60,12 +61,12 @@ class KafkaConfig:
     sasl_v0: Literal["pass", "reject"] = setting("pass", "logins of the old kind, with tokens outside of requests")
     topics: bool = setting(False, "whether bytes are counted by topic, which costs a look into every batch")
     topic_cap: int = setting(200, "distinct topics as labels; further ones count as other")
-    filters: tuple[str, ...] = setting((), "filters to ask, each module:name of a lproxy.protocols.kafka.filter.Filter")
     extra_api_keys: tuple[int, ...] = setting((), "API keys beyond the known ones that detection takes for Kafka's")
     #: from tables: node ids to addresses, names to versions, client ids to quotas
     brokers: Mapping[int, tuple[str, int]] = field(default_factory=lambda: NOTHING, hash=False)  # type: ignore[arg-type, return-value]
     max_versions: Mapping[int, int] = field(default_factory=lambda: NOTHING, hash=False)  # type: ignore[arg-type, return-value]
     quotas: Mapping[str, Quota] = field(default_factory=lambda: NOTHING, hash=False)
+    filters: Filters = field(default_factory=lambda: Filters(()), hash=False)
 
     @property
     def gateway(self) -> bool:
@@ -91,15 +92,15 @@ def read(table: dict[str, Any]) -> KafkaConfig:
         "allow": api_key,
         "advertised_host": no_wildcard,
         "extra_api_keys": int16,
-        "filters": path,
     }
     checks |= {"base_port": port, "advertised_base_port": port}
-    values = read_own(KafkaConfig, table, checks, ("brokers", "max_versions", "quotas"))
+    values = read_own(KafkaConfig, table, checks, ("brokers", "max_versions", "quotas", "filters"))
     values["brokers"] = {node_id(node): address(node, text) for node, text in _table(table, "brokers").items()}
     values["max_versions"] = {
         _api("max_versions", name): _version(name, n) for name, n in _table(table, "max_versions").items()
     }
     values["quotas"] = {client: _quota(client, quota) for client, quota in _table(table, "quotas").items()}
+    values["filters"] = Filters(_filter(path, own) for path, own in _table(table, "filters").items())
     config = KafkaConfig(**values)
     if config.gateway and config.base_port is None:
         raise ValueError("base_port: is missing; a gateway serves the broker with node id N on base_port + N")
@@ -159,14 +160,6 @@ def no_wildcard(host: str) -> str:
     return host
 
 
-def path(text: str) -> str:
-    """C{module:name}."""
-    module, colon, name = text.partition(":")
-    if not (colon and module and name):
-        raise Wrong(f"{text!r} does not say where the filter is", 'write "package.module:name"')
-    return text
-
-
 def node_id(text: str) -> int:
     """A broker's node id, which TOML has as a key."""
     if not (text.isascii() and text.isdigit() and len(text) < 10):
@@ -212,3 +205,12 @@ def _quota(client: str, table: Any) -> Quota:
         return Quota(**read_own(Quota, table))
     except ValueError as e:
         raise ValueError(f"quotas: {client!r}: {e}") from e
+
+
+def _filter(path: str, own: Any) -> Filter:
+    if not isinstance(own, dict):
+        raise ValueError(f'filters: {path!r} must be a table of its settings, perhaps empty: [kafka.filters."{path}"]')
+    try:
+        return make(path, own)
+    except ValueError as e:
+        raise ValueError(f"filters: {path!r}: {e}") from e

@@ -1,0 +1,194 @@
+# -*- test-case-name: tests.protocols.kafka.test_filter -*-
+"""
+For authors: look at requests and answers on their way, and refuse or answer what shall not pass.
+
+A filter is named in the configuration, C{[kafka.filters."module:name"]}, and made by calling that name with the table's
+keys. It is asked for every request and told of every answer, by their heads; bodies are only decoded for the requests
+and answers that it names, so that all others pass unread. Filters are asked in the order of the file; the first that
+does not let a request pass decides.
+
+lproxy guarantees:
+
+ 1. One instance serves all connections of a listener, in the reactor's thread. It must not block.
+ 2. C{on_request} is called once per request, in the order of the connection, before any byte of its body goes on;
+    for the requests it names, once the whole request (at most C{kafka.buffered} bytes) has come.
+ 3. C{on_response} is called once per answer of a broker, before any byte of it goes on.
+ 4. An answer of its own takes its turn: clients get their answers in the order of their requests.
+ 5. An exception ends the connection, is logged once and counted. What cannot be decoded ends the connection too.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from lproxy.protocols.kafka.apis import BY_NAME
+from lproxy.protocols.kafka.header import SIZE, Malformed, RequestHead
+
+#: where kafka-python has its messages
+SCHEMAS = ("admin", "consumer", "metadata", "producer", "sasl")
+
+
+@dataclass(slots=True)
+class Context:
+    """
+    The connection that a request came by.
+
+    @ivar listener: the name of the C{[[listen]]}
+    @ivar client: the client's IP address
+    @ivar node: the broker's node id, empty where it is not known
+    @ivar client_id: what the client calls itself, if it does
+    """
+
+    listener: str
+    client: str
+    node: str
+    client_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Let it pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the connection: what a broker does with whom it will not serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    Keep it from the broker, and answer so.
+
+    @ivar body: a response of kafka-python (C{kafka.protocol...}), or an encoded body
+    """
+
+    body: Any
+
+
+Decision = Forward | Close | Answer
+
+FORWARD = Forward()
+CLOSE = Close()
+
+
+class Filter:
+    """
+    Lets everything pass. Subclass it.
+
+    @cvar requests: names of the APIs whose requests' bodies it wants
+    @cvar responses: and of those whose answers'
+    """
+
+    requests: Collection[str] = ()
+    responses: Collection[str] = ()
+
+    def on_request(self, context: Context, head: RequestHead, body: Any) -> Decision:
+        """
+        May this request pass?
+
+        @param body: a request of kafka-python, where L{requests} names its API, else C{None}
+        """
+        return FORWARD
+
+    def on_response(self, context: Context, head: RequestHead, body: Any) -> None:
+        """
+        This request is being answered.
+
+        @param head: the head of the request
+        @param body: a response of kafka-python, where L{responses} names its API, else C{None}. It is the client's to
+            read, not ours to change
+        """
+
+
+def make(path: str, settings: dict[str, Any]) -> Filter:
+    """
+    The filter at C{path}, C{module:name}.
+
+    @raise ValueError: there is none, or it does not want these settings
+    """
+    module, _, name = path.partition(":")
+    try:
+        made = getattr(import_module(module), name)(**settings)
+    except (ImportError, AttributeError) as e:
+        raise ValueError(f"there is no such filter: {e}") from e
+    except (TypeError, ValueError) as e:
+        raise ValueError(f"it does not take its settings: {e}") from e
+    if not isinstance(made, Filter):
+        raise ValueError(f"it is no Filter but a {type(made).__name__}")
+    for api in (*made.requests, *made.responses):
+        if api not in BY_NAME:
+            raise ValueError(f"it wants {api!r}, which is no API")
+        if BY_NAME[api].key not in _messages("request"):
+            raise ValueError(f"it wants {api!r}, which kafka-python cannot decode")
+    return made
+
+
+class Filters:
+    """All filters of a listener."""
+
+    def __init__(self, filters: Iterable[Filter]) -> None:
+        self._filters = tuple(filters)
+
+    def __bool__(self) -> bool:
+        return bool(self._filters)
+
+    def wants_request(self, name: str) -> bool:
+        """Whether one wants the bodies of such requests."""
+        return any(name in one.requests for one in self._filters)
+
+    def wants_response(self, name: str) -> bool:
+        """Whether one wants the bodies of such answers."""
+        return any(name in one.responses for one in self._filters)
+
+    def request(self, context: Context, name: str, head: RequestHead, body: Any) -> Decision:
+        """What the first that does not let it pass decides."""
+        for one in self._filters:
+            decision = one.on_request(context, head, body if name in one.requests else None)
+            if not isinstance(decision, Forward):
+                return decision
+        return FORWARD
+
+    def response(self, context: Context, name: str, head: RequestHead, body: Any) -> None:
+        """Tell all."""
+        for one in self._filters:
+            one.on_response(context, head, body if name in one.responses else None)
+
+
+def decode(kind: str, key: int, version: int, body: bytes) -> Any:
+    """
+    The C{request} or C{response} that C{body} is.
+
+    @raise Malformed: it is none
+    """
+    message = _messages(kind).get(key)
+    if message is None:
+        raise Malformed("undecodable")
+    try:
+        return message.decode(body, version=version)
+    except Exception as e:  # it has errors of every kind, assertions included
+        raise Malformed("undecodable") from e
+
+
+def answer(answer: Answer, correlation_id: int, version: int, tagged: bool) -> bytes:
+    """The frame of C{answer}, in the version of the request."""
+    body: Any = answer.body
+    if not isinstance(body, bytes):
+        # encode() looks for a header before it is asked for none, and what decode() made has no such attribute
+        body._header = None
+        body = body.encode(version=version)
+    head = correlation_id.to_bytes(4, "big", signed=True) + b"\0" * tagged
+    return SIZE.pack(len(head) + len(body)) + head + bytes(body)
+
+
+@functools.cache
+def _messages(kind: str) -> dict[int, Any]:
+    """kafka-python's messages by API key. Imported late: who has no filter needs none of them."""
+    for name in SCHEMAS:
+        import_module(f"kafka.protocol.{name}")
+    messages = import_module("kafka.protocol.api_message").ApiMessage.__subclasses__()
+    return {one.API_KEY: one for one in messages if one.type == kind}

@@ -1,0 +1,132 @@
+# -*- test-case-name: tests.protocols.kafka.test_gateway -*-
+"""
+The rules of a gateway: no broker's own address leaves it, whatever is asked.
+
+Answers that hold addresses are rewritten. What else might hold some is not to be asked for: clients are not told that
+brokers could answer it (ApiVersions), and who asks nevertheless is let go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from lproxy.protocols.kafka import rewrite
+from lproxy.protocols.kafka.account import Account
+from lproxy.protocols.kafka.apis import (
+    API_VERSIONS,
+    APIS,
+    DESCRIBE_CLUSTER,
+    FIND_COORDINATOR,
+    METADATA,
+    PRODUCE,
+)
+from lproxy.protocols.kafka.cluster import Cluster
+from lproxy.protocols.kafka.correlate import Conversation, Pending
+from lproxy.protocols.kafka.header import SIZE
+from lproxy.protocols.kafka.kinds import Kind, Rules, body_of
+from lproxy.protocols.kafka.quota import Quotas
+from lproxy.protocols.kafka.settings import KafkaConfig, allowed
+from lproxy.protocols.kafka.versions import GATEWAY, HIDDEN, narrow
+
+#: what makes a whole body of another: the answer's body, its version, and who knows where brokers are found
+Rewrite = Callable[[bytes, int, rewrite.Translate], bytes]
+
+#: answers of which all has to be seen
+WHOLE: dict[int, Rewrite] = {
+    FIND_COORDINATOR: rewrite.find_coordinator,
+    DESCRIBE_CLUSTER: rewrite.describe_cluster,
+    PRODUCE: rewrite.produce,
+}
+#: the first version of Produce whose answer may name nodes
+PRODUCE_NODES = 10
+
+
+class GatewayRules(Rules):
+    """
+    What a gateway makes of requests to one broker.
+
+    @param cluster: who knows where brokers are found
+    """
+
+    def __init__(self, config: KafkaConfig, account: Account, quotas: Quotas, cluster: Cluster, node: str) -> None:
+        super().__init__(config, account, quotas, node)
+        self._cluster = cluster
+        self._allowed = allowed(config)
+        self.limits = dict(GATEWAY)
+        for key, version in config.max_versions.items():
+            self.limits[key] = min(version, self.limits.get(key, version))
+        self.hidden = (frozenset(HIDDEN) | self.denied) - self._allowed
+
+    def decide(self, kind: Kind) -> None:
+        """Rewrite, pass or refuse."""
+        super().decide(kind)
+        key = kind.key
+        if key == API_VERSIONS:
+            # brokers answer those that they do not know as well, so that both sides can agree
+            kind.edit = self._versions
+        elif self._leaks(key, kind.version):
+            kind.deny("unsupported")
+        elif key == METADATA:
+            kind.edit = self._metadata
+        elif key in WHOLE and (key != PRODUCE or kind.version >= PRODUCE_NODES):
+            kind.edit = partial(self._whole, WHOLE[key])
+
+    def _leaks(self, key: int, version: int) -> bool:
+        """Whether an answer to this may hold addresses that nobody rewrites."""
+        if key in self._allowed:
+            return False
+        return key not in APIS or key in self.hidden or version > self.limits.get(key, version)
+
+    # edits: see Frames.edit
+
+    def _metadata(self, talk: Conversation, pending: Pending, frame: bytes, length: int) -> tuple[int, bytes] | None:
+        """Brokers stand first: the rest, of any size, goes on as it comes."""
+        begin = body_of(pending.kind, frame, length)
+        done = None
+        if begin is not None:
+            translate = self._translate(talk, pending)
+            done = rewrite.metadata(frame[begin:], pending.kind.version, length - begin, translate)
+        if begin is None or done is None:
+            self._bounded(len(frame))
+            return None
+        took, instead = done
+        head = SIZE.pack(length - 4 + len(instead) - took) + frame[4:begin]
+        return begin + took, head + instead
+
+    def _whole(
+        self, change: Rewrite, talk: Conversation, pending: Pending, frame: bytes, length: int
+    ) -> tuple[int, bytes] | None:
+        self._bounded(length)
+        if len(frame) < length:
+            return None
+        begin = body_of(pending.kind, frame, length) or length
+        body = frame[begin:]
+        changed = change(body, pending.kind.version, self._translate(talk, pending))
+        if changed is body:
+            return length, frame
+        return length, SIZE.pack(begin - 4 + len(changed)) + frame[4:begin] + changed
+
+    def _versions(self, talk: Conversation, pending: Pending, frame: bytes, length: int) -> tuple[int, bytes] | None:
+        return self._whole(self._narrow, talk, pending, frame, length)
+
+    def _narrow(self, body: bytes, version: int, translate: rewrite.Translate) -> bytes:
+        narrowed = self.account.narrowed
+        changed = narrow(body, version, self.limits, self.hidden, self._allowed)
+        if changed is not body:
+            narrowed["ApiVersions"] = narrowed.get("ApiVersions", 0) + 1
+        return changed
+
+    def _translate(self, talk: Conversation, pending: Pending) -> rewrite.Translate:
+        rewritten, name = self.account.rewritten, pending.kind.name
+
+        def translate(node: int, host: str, port: int) -> tuple[str, int]:
+            place = self._cluster.locate(node, host, port, talk.host)
+            rewritten[name] = rewritten.get(name, 0) + 1
+            return place
+
+        return translate
+
+    def _bounded(self, size: int) -> None:
+        if size > self.config.buffered:
+            raise ValueError(f"{size} bytes to be rewritten are more than kafka.buffered")
