@@ -297,6 +297,7 @@ class Proxy(service.Service):
             counters=self.metrics,
             sessions=self._sessions,
             warn=self._warn,
+            say=lambda text: log.info("{text}", text=text),
             crashed=self._crashed,
             tunnels=lambda: self.stacks.acquire(direction, "tcp", lambda endpoint: TcpClient(runtime, endpoint, "tcp")),
             expose=lambda port, protocol, build: self._expose(listen, port, protocol, build),

@@ -88,6 +88,7 @@ class Runtime:
     @ivar acquire: C{acquire(protocol, new_endpoint)} is the acquisition stack of a protocol in this direction, on top
         of its endpoints; made once and shared by all listeners of the direction
     @ivar warn: C{warn(kind, text)} writes a log line, so many of a kind per minute and no more
+    @ivar say: C{say(text)} writes a log line of what is new and as it should be
     @ivar crashed: told of an exception of a protocol's session, by the protocol's name
     @ivar tunnels: the stack of plain connections in this direction, for protocols that can turn into bytes
     @ivar expose: C{expose(port, protocol, build)} listens on a further port of the listener's own address, for sessions
@@ -104,6 +105,7 @@ class Runtime:
     counters: Counters
     sessions: Sessions
     warn: Callable[[str, str], None]
+    say: Callable[[str], None]
     crashed: Callable[[str, Failure], None]
     tunnels: Callable[[], Acquire]
     expose: Callable[[int, str, Callable[[], Any]], tuple[str, int]]

@@ -125,6 +125,7 @@ class ScriptedProxy:
     @ivar sessions: those that are live
     @ivar crashes: exceptions of sessions
     @ivar warnings: log lines
+    @ivar said: log lines of what is as it should be
     @ivar records: lines of the access log
     @ivar leases: every lease that was acquired
     @ivar exposed: by port, what makes the sessions of further addresses
@@ -138,6 +139,7 @@ class ScriptedProxy:
         self.sessions: list[Session] = []
         self.crashes: list[Failure] = []
         self.warnings: list[str] = []
+        self.said: list[str] = []
         self.records: list[dict[str, Any]] = []
         self.leases: list[CountedLease] = []
         self.counted: dict[tuple[str, ...], TransportCounter] = {}
@@ -159,6 +161,7 @@ class ScriptedProxy:
             counters=self,
             sessions=_Sessions(self.sessions),
             warn=lambda kind, text: self.warnings.append(text),
+            say=self.said.append,
             crashed=lambda protocol, failure: self.crashes.append(failure),
             tunnels=lambda: self._acquire("tcp", lambda endpoint: TcpClient(self.runtime, endpoint, "tcp")),
             expose=self._expose,

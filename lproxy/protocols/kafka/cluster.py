@@ -114,4 +114,4 @@ class Cluster:
         return Authority(host, port)
 
     def _say(self, text: str) -> None:
-        self._runtime.warn("kafka-broker", f"listener {self._runtime.listen.name}: {text}")
+        self._runtime.say(f"listener {self._runtime.listen.name}: {text}")
