@@ -14,6 +14,9 @@ from typing import Any, Literal
 
 Direction = Literal["inbound", "outbound"]
 
+#: what listeners look for that are not told; one that is not installed is left out
+DETECT = ("http", "kafka")
+
 #: an empty table
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -54,7 +57,7 @@ class Listen:
     )
     direction: Direction = setting("outbound", "which side of the application this is: outbound or inbound")
     target: str = setting("authority", "where connections go: authority, original-dst, host:port or service:NAME")
-    detect: tuple[str, ...] = setting(("http",), "the protocols to look for, in this order; tcp always comes last")
+    detect: tuple[str, ...] = setting(DETECT, "the protocols to look for, in this order; tcp always comes last")
     protocol: str | None = setting(None, "the protocol, instead of detection: http, tcp or a plugin's name")
     #: what plugins made of this listener's own tables, by plugin name
     plugins: Mapping[str, Any] = field(default_factory=lambda: NOTHING, hash=False)

@@ -56,8 +56,9 @@ class CliTests(SynchronousTestCase):
         """C{plugins} has a line for each: name, version, file."""
         self.assertEqual(0, cli.main(["plugins"]))
         lines = [line.split() for line in self.out.getvalue().splitlines()]
-        self.assertEqual([["http", lproxy.__version__], ["tcp", lproxy.__version__]], [line[:2] for line in lines])
-        for name, line in zip(("http", "tcp"), lines, strict=True):
+        names = ("http", "kafka", "tcp")
+        self.assertEqual([[name, lproxy.__version__] for name in names], [line[:2] for line in lines])
+        for name, line in zip(names, lines, strict=True):
             self.assertTrue(Path(line[2]).is_file())
             self.assertEqual(f"lproxy_{name}.py", Path(line[2]).name)
 
@@ -67,7 +68,7 @@ class CliTests(SynchronousTestCase):
         self.assertEqual(1, cli.main(["plugins"]))
         self.assertEqual(
             ["mqtt             -          /x/mqtt.py", "    broken: ImportError: no y"],
-            self.out.getvalue().splitlines()[2:],
+            self.out.getvalue().splitlines()[3:],
         )
 
     def test_demo(self) -> None:

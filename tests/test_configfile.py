@@ -628,12 +628,12 @@ class PluginTests(FileTestCase):
     def test_unused(self) -> None:
         """Settings of a protocol that no listener speaks are a warning."""
         self.problems(
-            '[kafka]\nmode = "a"',
-            'f:1: warning: kafka: is unused: no listener speaks kafka; add "kafka" to the detect of one',
+            f'{LISTEN}detect = ["http"]\n[kafka]\nmode = "a"',
+            'f:5: warning: kafka: is unused: no listener speaks kafka; add "kafka" to the detect of one',
         )
         self.problems(
-            f'{LISTEN}[listen.kafka]\nmode = "a"',
-            'f:4: warning: listen[0].kafka: is unused: the listener speaks no kafka; add "kafka" to its detect',
+            f'{LISTEN}detect = ["http"]\n[listen.kafka]\nmode = "a"',
+            'f:5: warning: listen[0].kafka: is unused: the listener speaks no kafka; add "kafka" to its detect',
         )
 
     def test_name_of_a_setting(self) -> None:
@@ -912,7 +912,7 @@ class ReferenceTests(SynchronousTestCase):
             "``shutdown``\n    Boolean; default ``false``.\n",
             "``protocol``\n    String; default unset.\n",
             "``name``\n    Name; required.\n",
-            '``detect``\n    Array of strings; default ``["http"]``.\n',
+            '``detect``\n    Array of strings; default ``["http", "kafka"]``.\n',
         ):
             self.assertIn(entry, text)
 

@@ -69,7 +69,7 @@ class OptionsTests(TapTestCase):
             (options.config.admin, options.config.limits, options.config.outbound),
         )
         self.assertEqual([one.address for one in want.listen], [one.address for one in options.config.listen])
-        self.assertEqual({"http", "tcp"}, {one.name for one in options.found})
+        self.assertEqual({"http", "kafka", "tcp"}, {one.name for one in options.found})
         self.assertEqual(("", ""), (self.out.getvalue(), self.err.getvalue()))
 
     def test_file(self) -> None:

@@ -29,7 +29,7 @@ from lproxy.app.plugins import Found
 from lproxy.app.sessions import Sessions
 from lproxy.app.stacks import Stacks
 from lproxy.app.warn import Warn
-from lproxy.config import Config, Direction, Listen
+from lproxy.config import DETECT, Config, Direction, Listen
 from lproxy.configfile import render
 from lproxy.discover.dns import Dns
 from lproxy.discover.literal import Literal
@@ -303,13 +303,15 @@ class Proxy(service.Service):
             expose=lambda port, protocol, build: self._expose(listen, port, protocol, build),
             access=self._log_access if config.access_log.path else None,
         )
-        names = [*listen.detect, "tcp"] if listen.protocol is None else [listen.protocol]
+        names = [*self._detected(listen), "tcp"] if listen.protocol is None else [listen.protocol]
         factories: dict[str, IProtocolFactory] = {}
         detectors: dict[str, Detector] = {}
         for name in names:
             plugin = self._plugin(name, listen)
             try:
-                factories[name] = plugin.factory(runtime, listen.plugins.get(name))
+                # a listener that no file made has no values yet
+                value = listen.plugins[name] if name in listen.plugins else plugin.configure({})
+                factories[name] = plugin.factory(runtime, value)
             except (Exception, SystemExit) as e:
                 raise CannotStart(f"{listen.name}: protocol {name} cannot be set up: {type(e).__name__}: {e}") from e
             # a factory's own knows the listener's settings
@@ -319,6 +321,11 @@ class Proxy(service.Service):
             elif listen.protocol is None:
                 raise CannotStart(f"{listen.name}: protocol {name} cannot be detected; set protocol = {name!r}")
         return ListenerEdge(runtime, factories, detectors, self.metrics.detect(listen.name))
+
+    def _detected(self, listen: Listen) -> tuple[str, ...]:
+        if listen.detect == DETECT:
+            return tuple(name for name in DETECT if name in self._plugins)
+        return listen.detect
 
     def _expose(self, listen: Listen, port: int, protocol: str, build: Callable[[], Any]) -> tuple[str, int]:
         at = self.config.listen.index(listen)

@@ -32,6 +32,8 @@ class Provider:
     def factory(self, runtime, config): pass
 """
 
+BUILT_IN = ("http", "kafka", "tcp")
+
 
 class FindTests(SynchronousTestCase):
     """What is found in the places of Twisted's plugin system."""
@@ -57,12 +59,12 @@ class FindTests(SynchronousTestCase):
 
     def third(self) -> list[Found]:
         """What is found besides the built-in ones."""
-        return [one for one in find() if one.name not in ("http", "tcp") or one.error]
+        return [one for one in find() if one.name not in BUILT_IN or one.error]
 
     def test_built_in(self) -> None:
-        """HTTP and TCP come through the same door, with their version and file."""
+        """HTTP, Kafka and TCP come through the same door, with their version and file."""
         found = {one.name: one for one in find()}
-        self.assertEqual({"http", "tcp"}, set(found))
+        self.assertEqual(set(BUILT_IN), set(found))
         for name, one in found.items():
             self.assertEqual((lproxy.__version__, ""), (one.version, one.error))
             self.assertTrue(one.file.endswith(f"lproxy_{name}.py"))
@@ -105,7 +107,7 @@ class FindTests(SynchronousTestCase):
         bad, good = sorted(self.third(), key=lambda one: one.file)
         self.assertEqual(("third", ""), (good.name, good.error))
         self.assertEqual((str(self.place / "bad.py"), None), (bad.file, bad.plugin))
-        self.assertEqual({"http", "tcp", "third"}, set(configures(find())))
+        self.assertEqual({*BUILT_IN, "third"}, set(configures(find())))
         self.assertEqual(bad.error, bad.describe()["error"])
         return bad.error
 

@@ -79,7 +79,7 @@ class AssemblyTests(SynchronousTestCase):
         ]
         proxy = self.proxy(config(*listeners))
         a, b, c = (proxy._edge(listen).factories for listen in listeners)
-        for name in ("http", "tcp"):
+        for name in ("http", "kafka", "tcp"):
             stacks = [edge[name].acquire for edge in (a, b, c)]  # type: ignore[attr-defined]
             self.assertIs(stacks[0], stacks[1])
             self.assertIsNot(stacks[0], stacks[2])
@@ -88,7 +88,7 @@ class AssemblyTests(SynchronousTestCase):
         self.assertIsNot(connectors[0], connectors[2])
         self.assertIsNot(a["http"].acquire, a["tcp"].acquire)  # type: ignore[attr-defined]
         self.assertEqual(
-            {("outbound", "http"), ("outbound", "tcp"), ("inbound", "http"), ("inbound", "tcp")},
+            {(direction, name) for direction in ("outbound", "inbound") for name in ("http", "kafka", "tcp")},
             set(proxy.stacks.acquires),
         )
 

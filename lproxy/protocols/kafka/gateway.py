@@ -23,23 +23,23 @@ from lproxy.protocols.kafka.apis import (
 )
 from lproxy.protocols.kafka.cluster import Cluster
 from lproxy.protocols.kafka.correlate import Conversation, Pending
-from lproxy.protocols.kafka.header import SIZE
+from lproxy.protocols.kafka.header import SIZE, Malformed
 from lproxy.protocols.kafka.kinds import Kind, Rules, body_of
 from lproxy.protocols.kafka.quota import Quotas
 from lproxy.protocols.kafka.settings import KafkaConfig, allowed
-from lproxy.protocols.kafka.versions import GATEWAY, HIDDEN, narrow
+from lproxy.protocols.kafka.versions import GATEWAY, HIDDEN, UNSUPPORTED_VERSION, narrow, unsupported
 
 #: what makes a whole body of another: the answer's body, its version, and who knows where brokers are found
 Rewrite = Callable[[bytes, int, rewrite.Translate], bytes]
 
+#: how an answer begins that says: not in this version
+UNSUPPORTED = UNSUPPORTED_VERSION.to_bytes(2, "big")
 #: answers of which all has to be seen
 WHOLE: dict[int, Rewrite] = {
     FIND_COORDINATOR: rewrite.find_coordinator,
     DESCRIBE_CLUSTER: rewrite.describe_cluster,
     PRODUCE: rewrite.produce,
 }
-#: the first version of Produce whose answer may name nodes
-PRODUCE_NODES = 10
 
 
 class GatewayRules(Rules):
@@ -69,7 +69,7 @@ class GatewayRules(Rules):
             kind.deny("unsupported")
         elif key == METADATA:
             kind.edit = self._metadata
-        elif key in WHOLE and (key != PRODUCE or kind.version >= PRODUCE_NODES):
+        elif key in WHOLE and (key != PRODUCE or kind.version >= rewrite.PRODUCE_NODES):
             kind.edit = partial(self._whole, WHOLE[key])
 
     def _leaks(self, key: int, version: int) -> bool:
@@ -112,7 +112,13 @@ class GatewayRules(Rules):
 
     def _narrow(self, body: bytes, version: int, translate: rewrite.Translate) -> bytes:
         narrowed = self.account.narrowed
-        changed = narrow(body, version, self.limits, self.hidden, self._allowed)
+        try:
+            changed = narrow(body, version, self.limits, self.hidden, self._allowed)
+        except Malformed:
+            if body[:2] != UNSUPPORTED:
+                raise
+            # librdkafka's mock says so in a mixture of two versions, after which clients ask in the oldest: as after this
+            changed = unsupported(0)
         if changed is not body:
             narrowed["ApiVersions"] = narrowed.get("ApiVersions", 0) + 1
         return changed

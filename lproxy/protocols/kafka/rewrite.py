@@ -40,8 +40,6 @@ PRODUCE_IDS, TOPIC_ID = 13, 16
 
 #: no cluster has more; Kafka's own limits end at some hundreds
 MOST_BROKERS = 10_000
-#: the node id of nobody: there is no coordinator now
-NOBODY = -1
 #: DescribeCluster tells of brokers, not of controllers
 BROKERS = b"\x01"
 
@@ -208,7 +206,8 @@ def _broker(body: bytes, at: int, flexible: bool, found: _Found) -> int:
     node = int32(body, at)
     host, end = string(body, at + 4, flexible)
     port = int32(body, end)
-    if node != NOBODY and host:
+    # without a host it is nobody: there is no coordinator now. A host without a node id is not left to clients either
+    if host:
         found.append((at + 4, end + 4, node, host, port))
     return end + 4
 

@@ -1,6 +1,8 @@
 # -*- test-case-name: tests.protocols.kafka.test_session -*-
 """
 An accepted Kafka connection: judged from its first byte, then joined with a broker's.
+
+Over 300 lines: what can become of one connection stands together, and nothing else.
 """
 
 from __future__ import annotations
