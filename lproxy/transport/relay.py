@@ -56,20 +56,22 @@ class Tap(Protocol):
     """
     What a protocol makes of one direction.
 
-    @ivar ahead: bytes that come next and pass as they are, so that it need not be given them
+    @ivar unseen: bytes that come next and pass as they are, so that it need not be given them
     @ivar over: it has seen enough: both connections are to be closed, once what it let pass is written
     @ivar last: the end of this direction is the end of both
     """
 
-    ahead: int
     over: bool
     last: bool
+
+    @property
+    def unseen(self) -> int: ...
 
     def feed(self, data: bytes) -> bytes:
         """C{data} has arrived, perhaps nothing. Returns what is to go on, of that and of what was kept."""
 
     def skip(self, count: int) -> None:
-        """So many of those ahead have passed."""
+        """So many of those unseen have passed."""
 
     def end(self) -> bytes:
         """The source has said all. Returns what is left."""
@@ -424,7 +426,7 @@ class Tapped(Direction):
             self._relay.close()
         elif (
             len(data) >= self._splice_from
-            and tap.ahead >= self._splice_from
+            and tap.unseen >= self._splice_from
             and self.state is State.COPYING
             and not self.sink.buffered
         ):
@@ -448,12 +450,12 @@ class Tapped(Direction):
             self._relay.close()
 
     def _ahead(self) -> int:
-        return 0 if self._late else self.tap.ahead
+        return 0 if self._late else self.tap.unseen
 
     def _skipped(self, count: int) -> None:
         if count:
             self.tap.skip(count)
-            if not self.tap.ahead:
+            if not self.tap.unseen:
                 self.pump()
 
     def _drain(self) -> Any:

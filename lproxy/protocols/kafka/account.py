@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from lproxy.counters import SECONDS, Family, Histogram, Labels
-from lproxy.protocols.kafka.apis import APIS, label
+from lproxy.protocols.kafka.apis import APIS, OTHER, label
+from lproxy.protocols.kafka.topics import Topics
 
 #: bytes of a request; from a heartbeat to the largest that a broker takes by default
 SIZES = tuple(float(1 << bits) for bits in (6, 7, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 27))
 #: versions beyond those known here that still have a label of their own: brokers are ahead of proxies
 AHEAD = 4
-OTHER = "other"
+#: distinct topics as labels, where nothing is said
+TOPICS = 200
 
 
 class ApiCounter:
@@ -59,7 +61,14 @@ class Account:
     @ivar in_flight: asks how many requests are unanswered
     """
 
-    def __init__(self, direction: str, listener: str, in_flight: Callable[[], int], open: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        direction: str,
+        listener: str,
+        in_flight: Callable[[], int],
+        open: Callable[[], int],
+        topic_cap: int = TOPICS,
+    ) -> None:
         self.labels: Labels = (("direction", direction), ("listener", listener))
         self.connections = 0
         self.open = open
@@ -73,8 +82,7 @@ class Account:
         self.denied: dict[str, int] = {}
         self.rewritten: dict[str, int] = {}
         self.narrowed: dict[str, int] = {}
-        self.produced: dict[str, int] = {}
-        self.fetched: dict[str, int] = {}
+        self.topics = Topics(topic_cap)
         self.silent = 0
         self.unexpected = 0
 
@@ -188,8 +196,11 @@ class Account:
             "kafka_topic_produce_bytes_total",
             "counter",
             "Bytes of records produced, by topic.",
-            by("topic", self.produced),
+            by("topic", self.topics.produced),
         )
         yield Family(
-            "kafka_topic_fetch_bytes_total", "counter", "Bytes of records fetched, by topic.", by("topic", self.fetched)
+            "kafka_topic_fetch_bytes_total",
+            "counter",
+            "Bytes of records fetched, by topic.",
+            by("topic", self.topics.fetched),
         )

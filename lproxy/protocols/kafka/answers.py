@@ -8,7 +8,8 @@ from __future__ import annotations
 from lproxy.protocols.kafka.apis import SASL_HANDSHAKE
 from lproxy.protocols.kafka.correlate import Conversation, Pending, foreign
 from lproxy.protocols.kafka.frame import Frames, Verdict
-from lproxy.protocols.kafka.header import ANSWER
+from lproxy.protocols.kafka.header import ANSWER, skip_tags
+from lproxy.protocols.kafka.kinds import Kind
 
 
 class Answers(Frames):
@@ -53,6 +54,11 @@ class Answers(Frames):
         kind = pending.kind
         if kind.peek and have < min(8 + kind.tagged + kind.peek, 4 + size):
             return Verdict.MORE
+        if kind.walked:
+            begin = skip_tags(data, at + 8, at + 4 + size) if kind.tagged else at + 8
+            if begin is None:
+                return Verdict.MORE
+            self._walk_body(kind, begin - at)
         if queue and queue[0] is pending:
             queue.popleft()
         count = kind.count
@@ -105,6 +111,11 @@ class Answers(Frames):
         verdict = self._talk.invalid("broker", reason)
         self.over = verdict is Verdict.STOP
         return verdict
+
+    def _walk_body(self, kind: Kind, begin: int) -> None:
+        topics = self._talk.rules.topics
+        if topics is not None:
+            self.walk(topics.answer(kind.key, kind.version), begin)
 
     def _token_is_next(self) -> bool:
         queue = self._talk.queue

@@ -150,7 +150,11 @@ DESCRIBE_QUORUM = 55
 DESCRIBE_CLUSTER = 60
 
 
+#: what metrics call whatever is not told apart
+OTHER = "other"
+
+
 def label(key: int) -> str:
     """What a metric calls C{key}; vendors have keys of their own, from 10,000 on."""
     api = APIS.get(key)
-    return "other" if api is None else api.name
+    return OTHER if api is None else api.name

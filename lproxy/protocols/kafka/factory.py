@@ -38,7 +38,9 @@ class KafkaFactory(protocol.Factory):
         self.config = config
         self.detector: Detector = detector(config.extra_api_keys)
         self.acquire = runtime.acquire(self.name, lambda endpoint: KafkaClient(runtime, endpoint, self.name))
-        self.account = Account(runtime.direction, runtime.listen.name, self._in_flight, lambda: len(self._live))
+        self.account = Account(
+            runtime.direction, runtime.listen.name, self._in_flight, lambda: len(self._live), config.topic_cap
+        )
         self._quotas = Quotas(config.quotas)
         self.cluster = Cluster(runtime, config, self.name, self._rules_of, self._session_of) if config.gateway else None
         self.rules = self._rules_of("bootstrap" if config.gateway else "")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from enum import Enum
 
 from lproxy.protocols.kafka.header import SIZE
+from lproxy.protocols.kafka.topics import Walker
 
 #: bytes that pass unseen where nobody looks any more
 ENDLESS = 1 << 62
@@ -44,7 +45,7 @@ class Frames:
     @ivar speaks: something of ours may have to go between two frames, see L{between}
     """
 
-    __slots__ = ("_drop", "_edited", "_kept", "ahead", "last", "opaque", "over", "speaks")
+    __slots__ = ("_drop", "_edited", "_kept", "_walk", "_walked_from", "ahead", "last", "opaque", "over", "speaks")
 
     def __init__(self, last: bool) -> None:
         self.ahead = 0
@@ -54,6 +55,9 @@ class Frames:
         self._kept = b""
         #: bytes that have yet to come and vanish
         self._drop = 0
+        #: who reads the body that passes, and where in its frame that begins
+        self._walk: Walker | None = None
+        self._walked_from = 0
         #: length of the frame that is being changed, none being 0
         self._edited = 0
 
@@ -61,6 +65,15 @@ class Frames:
     def inside(self) -> bool:
         """Whether a frame has begun and not ended."""
         return bool(self._kept or self._drop or 0 < self.ahead < ENDLESS >> 1)
+
+    @property
+    def unseen(self) -> int:
+        """Bytes that come next and need not be seen."""
+        return self.ahead if self._walk is None else 0
+
+    def walk(self, walker: Walker | None, begin: int) -> None:
+        """Have C{walker} read the body of the current frame, from its byte C{begin} on, while it passes."""
+        self._walk, self._walked_from = walker, begin
 
     # what subclasses decide
 
@@ -91,6 +104,8 @@ class Frames:
         """What goes on of C{data} and of what was kept."""
         if len(data) < self.ahead:
             self.ahead -= len(data)
+            if self._walk is not None:
+                self._walk.feed(data)
             return data
         if self.over:
             return b""
@@ -115,6 +130,8 @@ class Frames:
         at = self.ahead
         if at:
             self.ahead = 0
+            if self._walk is not None:
+                self._show(data[:at], 0, at)
             self.passed()
         start = 0
         pieces: list[bytes] = []
@@ -134,6 +151,8 @@ class Frames:
                 (size,) = SIZE.unpack_from(data, at)
                 verdict = self.head(data, at, size)
                 if verdict is Verdict.PASS:
+                    if self._walk is not None:
+                        self._show(data[at : at + 4 + size], self._walked_from, 4 + size)
                     at += 4 + size
                     continue
                 if verdict is Verdict.MORE or verdict is Verdict.STOP:
@@ -153,6 +172,8 @@ class Frames:
             if edited is None:
                 break
             took, instead = edited
+            if self._walk is not None:
+                self._show(data[at : at + self._edited], self._walked_from, self._edited)
             pieces += data[start:at], instead
             start = at + took
             at += self._edited
@@ -165,3 +186,10 @@ class Frames:
             return data if not start and at == end else data[start:at]
         pieces.append(data[start:at])
         return b"".join(pieces)
+
+    def _show(self, frame: bytes, begin: int, length: int) -> None:
+        """Have the walker read what has come of a frame, or of its rest, of C{length} bytes."""
+        if self._walk is not None:
+            self._walk.feed(frame[begin:])
+            if len(frame) == length or self._walk.done:
+                self._walk = None

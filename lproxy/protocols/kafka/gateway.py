@@ -117,7 +117,7 @@ class GatewayRules(Rules):
         except Malformed:
             if body[:2] != UNSUPPORTED:
                 raise
-            # librdkafka's mock says so in a mixture of two versions, after which clients ask in the oldest: as after this
+            # librdkafka's mock says so in a mixture of two versions. Clients then ask in the oldest: as after this
             changed = unsupported(0)
         if changed is not body:
             narrowed["ApiVersions"] = narrowed.get("ApiVersions", 0) + 1

@@ -13,6 +13,8 @@ from lproxy.protocols.kafka.account import AHEAD, Account, ApiCounter, VersionCo
 from lproxy.protocols.kafka.apis import (
     APIS,
     CONTROLLED_SHUTDOWN,
+    FETCH,
+    METADATA,
     PRODUCE,
     SASL_AUTHENTICATE,
     SASL_HANDSHAKE,
@@ -46,6 +48,7 @@ class Kind:
     @ivar denied: why no such request goes on, empty where it does
     @ivar edit: what becomes of its answer
     @ivar filtered: whether filters are asked
+    @ivar walked: whether its answer's body is read while it passes
     @ivar read: and whether one of them reads the request's body
     """
 
@@ -64,6 +67,7 @@ class Kind:
         "tagged",
         "usual",
         "version",
+        "walked",
     )
 
     def __init__(self, key: int, version: int, count: VersionCounter) -> None:
@@ -80,7 +84,7 @@ class Kind:
         self.peek = ERROR_CODE if key in (SASL_HANDSHAKE, SASL_AUTHENTICATE) else 0
         self.denied = ""
         self.edit: Edit | None = None
-        self.filtered = self.read = False
+        self.filtered = self.read = self.walked = False
 
     def deny(self, why: str) -> None:
         """Let no such request go on."""
@@ -111,6 +115,7 @@ class Rules:
         self.config = config
         self.account = account
         self.quotas = quotas
+        self.topics = account.topics if config.topics else None
         self.node = node
         self.kinds: dict[int, Kind] = {}
         #: frames without a header, in a login of the old kind
@@ -130,6 +135,9 @@ class Rules:
             self.decide(kind)
             if self.config.filters:
                 self._filter(kind)
+            if self.topics is not None:
+                kind.walked = key in (FETCH, METADATA)
+                kind.usual = ()
             api = APIS.get(key)
             # kept, unless somebody makes them up
             if api is not None and version <= api.newest + AHEAD:

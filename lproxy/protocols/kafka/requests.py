@@ -157,6 +157,8 @@ class Requests(Frames):
                 if acks is None:
                     return self._more(data, at)
                 pending.silent = acks == 0
+                if talk.rules.topics is not None:
+                    self.walk(talk.rules.topics.request(PRODUCE, kind.version), begin - at)
             elif kind.key == SASL_HANDSHAKE:
                 if len(data) < stop:
                     return self._more(data, at)
