@@ -26,6 +26,7 @@ from lproxy.configfile.lines import locate
 from lproxy.configfile.problem import Wrong
 from lproxy.configfile.reference import BEGIN, END
 from lproxy.configfile.units import read_duration, read_size, write_duration, write_size
+from lproxy.protocols.kafka.plugin import KafkaPlugin
 
 Configure = Callable[[dict[str, Any]], object]
 
@@ -921,7 +922,7 @@ class ReferenceTests(SynchronousTestCase):
         if not self.page.exists():
             self.skipTest("no docs beside the tests")
         page = self.page.read_text("utf-8")
-        self.assertEqual(refresh(page), page)
+        self.assertEqual(refresh(page, reference()), page)
 
     def test_example_is_good(self) -> None:
         """The examples in the docs are files that load."""
@@ -933,16 +934,16 @@ class ReferenceTests(SynchronousTestCase):
             lines = block.splitlines()
             until = next(index for index, line in enumerate(lines) if line and not line.startswith("    "))
             text = "\n".join(line[4:] for line in lines[:until])
-            self.assertEqual((), load(text, "docs", PLUGINS).problems, text)
+            self.assertEqual((), load(text, "docs", {"kafka": KafkaPlugin().configure}).problems, text)
 
     def test_refresh(self) -> None:
         """Only what stands between the markers is renewed; a page without them is refused."""
-        page = refresh(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+        page = refresh(f"before\n{BEGIN}\nold\n{END}\nafter\n", reference())
         self.assertTrue(page.startswith(f"before\n{BEGIN}\n\n") and page.endswith(f"\n{END}\nafter\n"))
         self.assertNotIn("\nold\n", page)
-        self.assertEqual(page, refresh(page))
+        self.assertEqual(page, refresh(page, reference()))
         for bad in ("", BEGIN, END, f"{END}\n{BEGIN}"):
-            self.assertRaises(ValueError, refresh, bad)
+            self.assertRaises(ValueError, refresh, bad, reference())
 
     def test_command(self) -> None:
         """python -m lproxy.configfile prints the reference, or writes it into a page."""

@@ -12,7 +12,19 @@ from .load import Loaded, load, load_file
 from .own import read_own
 from .plugins import Configure
 from .problem import Problem, Wrong
-from .reference import reference, refresh
+from .reference import own_reference, reference, refresh
 from .render import render
 
-__all__ = ["Configure", "Loaded", "Problem", "Wrong", "load", "load_file", "read_own", "reference", "refresh", "render"]
+__all__ = [
+    "Configure",
+    "Loaded",
+    "Problem",
+    "Wrong",
+    "load",
+    "load_file",
+    "own_reference",
+    "read_own",
+    "reference",
+    "refresh",
+    "render",
+]

@@ -28,16 +28,22 @@ def reference() -> str:
     return "\n".join(section(header, kind) for header, kind in tables.items())
 
 
-def refresh(page: str) -> str:
+def own_reference(kind: type) -> str:
+    """The same for a plugin's own table, of which the docstring of C{kind} says the name first: C{C{[kafka]}}."""
+    header = re.match(r"C\{([^}]*)\}", inspect.getdoc(kind) or "")
+    return section(header[1] if header else kind.__name__, kind)
+
+
+def refresh(page: str, text: str) -> str:
     """
-    C{page} with its generated part renewed.
+    C{page} with its generated part renewed to be C{text}.
 
     @raise ValueError: it has no such part
     """
     start, end = page.find(BEGIN), page.find(END)
     if not 0 <= start < end:
         raise ValueError(f"the page needs a line {BEGIN!r} and below it a line {END!r}")
-    return f"{page[:start]}{BEGIN}\n\n{reference()}\n{page[end:]}"
+    return f"{page[:start]}{BEGIN}\n\n{text}\n{page[end:]}"
 
 
 def section(header: str, kind: type) -> str:

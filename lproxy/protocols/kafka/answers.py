@@ -66,8 +66,8 @@ class Answers(Frames):
         api = count.api
         api.response_bytes += size + 4
         api.latency.observe(talk.seconds() - pending.sent)
-        if kind.peek:
-            self._login(pending, data[at + 8 + kind.tagged : at + 4 + size])
+        if kind.peek and not self._login(pending, data[at + 8 + kind.tagged : at + 4 + size]):
+            return self._invalid("sasl_v0")
         if kind.filtered and not talk.rules.config.filters.wants_response(kind.name):
             talk.rules.config.filters.response(talk.context, kind.name, pending.head, None)
         if kind.edit is not None:
@@ -135,14 +135,16 @@ class Answers(Frames):
             self._talk.account.unexpected += 1
         return pending
 
-    def _login(self, pending: Pending, body: bytes) -> None:
+    def _login(self, pending: Pending, body: bytes) -> bool:
+        """What the broker says of a login. Returns whether what follows can be read."""
         talk = self._talk
         failed = len(body) < 2 or body[:2] != b"\0\0"
         if pending.kind.key != SASL_HANDSHAKE:
             talk.login(failed)
-            return
+            return True
         talk.begin_login(pending.note)
         if failed:
             talk.login(failed)
         elif pending.kind.version == 0:
-            talk.expect_tokens(pending.note)
+            return talk.expect_tokens(pending.note)
+        return True

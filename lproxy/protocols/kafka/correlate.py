@@ -137,14 +137,11 @@ class Conversation:
         if len(self.silent) > SILENT:
             self.silent.popitem(last=False)
 
-    def expect_tokens(self, mechanism: str) -> None:
-        """A login of the old kind begins."""
-        rounds = ROUNDS.get(mechanism)
-        if rounds is None:
-            self.watcher.give_up()
-        else:
-            self.tokens = rounds
-            self.odd = True
+    def expect_tokens(self, mechanism: str) -> bool:
+        """A login of the old kind begins. Returns whether it is known how many tokens it takes."""
+        self.tokens = ROUNDS.get(mechanism, 0)
+        self.odd = True
+        return self.tokens > 0
 
     def drain(self) -> None:
         """Let no further request go on."""

@@ -44,6 +44,7 @@ FAULTS = {
     "unsupported": "sends a request whose answer may hold addresses that lproxy cannot rewrite",
     "undecodable": "sends what a filter was to read and cannot be decoded",
     "filter_too_large": "sends a request that a filter was to read and is beyond kafka.buffered",
+    "sasl_v0": "lets a client log in with tokens outside of requests, nobody here knows how many",
     "stalled": "began a frame and does not go on with it (kafka.frame_progress)",
     "upstream_stalled": "began a frame and does not go on with it (kafka.frame_progress)",
 }

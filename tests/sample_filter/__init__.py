@@ -1,0 +1,3 @@
+"""
+The filter of docs/kafka.rst.
+"""
