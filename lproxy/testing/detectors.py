@@ -107,7 +107,7 @@ class DetectorContract(_TestCase):
     def test_matches(self) -> None:
         """It knows its own protocol, from no more than it is shown."""
         for opening in self.matches:
-            self.assertIsInstance(self.judge(opening[:LIMIT]), Match, opening)
+            self.assertIsInstance(self.judge(opening[:LIMIT]), Match, repr(opening))
 
     def test_others(self) -> None:
         """It takes no other for its own."""

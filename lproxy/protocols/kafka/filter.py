@@ -28,9 +28,6 @@ from typing import Any
 from lproxy.protocols.kafka.apis import BY_NAME
 from lproxy.protocols.kafka.header import SIZE, Malformed, RequestHead
 
-#: where kafka-python has its messages
-SCHEMAS = ("admin", "consumer", "metadata", "producer", "sasl")
-
 
 @dataclass(slots=True)
 class Context:
@@ -188,7 +185,11 @@ def answer(answer: Answer, correlation_id: int, version: int, tagged: bool) -> b
 @functools.cache
 def _messages(kind: str) -> dict[int, Any]:
     """kafka-python's messages by API key. Imported late: who has no filter needs none of them."""
-    for name in SCHEMAS:
-        import_module(f"kafka.protocol.{name}")
-    messages = import_module("kafka.protocol.api_message").ApiMessage.__subclasses__()
+    import kafka.protocol.admin
+    import kafka.protocol.consumer
+    import kafka.protocol.metadata
+    import kafka.protocol.producer
+    import kafka.protocol.sasl
+
+    messages = kafka.protocol.api_message.ApiMessage.__subclasses__()
     return {one.API_KEY: one for one in messages if one.type == kind}

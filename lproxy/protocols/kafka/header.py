@@ -133,13 +133,13 @@ def skip_tags(data: bytes, at: int, stop: int) -> int | None:
     return at if at <= len(data) else None
 
 
-def read_acks(data: bytes, at: int, stop: int, version: int) -> int | None:
+def find_acks(data: bytes, at: int, stop: int, version: int) -> int | None:
     """
-    What a Produce request whose body begins at C{at} wants acknowledged: -1 by all replicas, 1 by the leader, or 0.
+    Where in a Produce request whose body begins at C{at} its acks stand; the bytes may end before.
 
-    The answer to 0 is none at all. Before it stands, from version 3 on, a nullable transactional id.
+    Before them stands, from version 3 on, a nullable transactional id.
 
-    @raise Malformed: the body is too short for it
+    @raise Malformed: the body is too short for them
     """
     if version >= 9:
         length = uvarint(data, at)
@@ -154,9 +154,21 @@ def read_acks(data: bytes, at: int, stop: int, version: int) -> int | None:
         at += 2 + max(_INT16.unpack_from(data, at)[0], 0)
     if at + 2 > stop:
         raise Malformed("truncated")
-    if at + 2 > len(data):
+    return at
+
+
+def read_acks(data: bytes, at: int, stop: int, version: int) -> int | None:
+    """
+    What a Produce request whose body begins at C{at} wants acknowledged: -1 by all replicas, 1 by the leader, or 0.
+
+    The answer to 0 is none at all.
+
+    @raise Malformed: the body is too short for it
+    """
+    found = find_acks(data, at, stop, version)
+    if found is None or found + 2 > len(data):
         return None
-    acks: int = _INT16.unpack_from(data, at)[0]
+    acks: int = _INT16.unpack_from(data, found)[0]
     return acks
 
 
