@@ -105,8 +105,15 @@ class Requests(Frames):
 
     def passed(self) -> None:
         """The last byte of a request went on."""
+        talk = self._talk
         if self._last is not None:
-            self._last.sent = self._talk.seconds()
+            self._last.sent = talk.seconds()
+        if talk.draining:
+            talk.watcher.drained()
+
+    def end(self) -> bytes:
+        """What was begun of a request goes on, unless none does: then it may be whole, and nobody has judged it."""
+        return b"" if self._talk.draining else super().end()
 
     def _no_size(self, size: int) -> Verdict:
         what = foreign(size)

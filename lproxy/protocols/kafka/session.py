@@ -106,6 +106,7 @@ class KafkaSession(protocol.Protocol):
         if self._asked:
             self.transport.pauseProducing()
         else:
+            self._pump()
             self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
@@ -137,6 +138,8 @@ class KafkaSession(protocol.Protocol):
         self._relay = joined
         if self._held:
             joined.forth.hold()
+        if self._talk.draining:
+            self.drained()
 
     def in_flight(self) -> int:
         """Requests that are unanswered."""
@@ -159,6 +162,8 @@ class KafkaSession(protocol.Protocol):
         client = self.transport.peer_address[0]
         runtime.warn(f"kafka-{flags}", f"listener {runtime.listen.name}: kafka connection from {client} closed: {why}")
         self._flags = flags
+        # what detection has read is yet to come
+        self._requests.over = True
         self.transport.abortConnection()
 
     def _ended(self) -> None:
@@ -183,6 +188,10 @@ class KafkaSession(protocol.Protocol):
     def give_up(self) -> None:
         """Both directions go on unread."""
         self._requests.opaque = self._answers.opaque = True
+        talk = self._talk
+        if not talk.ours:
+            # whose answers may come, or not: nobody will know
+            talk.queue.clear()
         self._runtime.reactor.callLater(0, self._pump)
 
     def pause(self, reason: str, seconds: float | None) -> None:
@@ -198,28 +207,34 @@ class KafkaSession(protocol.Protocol):
             self._timer = self._runtime.reactor.callLater(seconds, self._again)
 
     def resume(self) -> None:
-        """Read from the client again, unless that was for a time which is not over."""
-        if self._timer is None:
-            self._unhold()
-            if self._relay is not None:
-                self._relay.forth.release()
-            self._pump()
+        """Read from the client again, in a moment: who says so may be about to write what goes before."""
+        self._runtime.reactor.callLater(0, self._go_on)
 
     def answer(self) -> None:
         """The client may have an answer of ours."""
         self._answers.speaks = True
-        if self._relay is not None:
-            self._runtime.reactor.callLater(0, self._pump)
+        self._runtime.reactor.callLater(0, self._pump)
 
     def drained(self) -> None:
         """All is answered."""
-        if self._relay is not None:
-            self._runtime.reactor.callLater(0, self._close)
+        self._runtime.reactor.callLater(0, self._finish)
 
     def _again(self) -> None:
         self._timer = None
         self._talk.waited()
-        self.resume()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._timer is not None or self._talk.paused or self.transport.disconnected:
+            return
+        self._unhold()
+        if not self._talk.draining:
+            if self._relay is not None:
+                self._relay.forth.release()
+            elif len(self._prefix) < self._runtime.limits.buffer:
+                self.transport.resumeProducing()
+        # before anything else is read: what was kept comes first
+        self._pump()
 
     def _unhold(self) -> None:
         if self._timer is not None:
@@ -232,13 +247,37 @@ class KafkaSession(protocol.Protocol):
             paused[reason] = paused.get(reason, 0.0) + max(seconds, 0.0)
 
     def _pump(self) -> None:
-        if self._relay is not None and not self.transport.disconnected:
-            self._relay.forth.pump()  # type: ignore[attr-defined]
-            self._relay.back.pump()  # type: ignore[attr-defined]
+        if self.transport.disconnected:
+            return
+        try:
+            if self._relay is not None:
+                self._relay.forth.pump()  # type: ignore[attr-defined]
+                self._relay.back.pump()  # type: ignore[attr-defined]
+            else:
+                self.dataReceived(b"")
+                ours = self._answers.feed(b"")
+                if ours:
+                    self.transport.write(ours)
+        except Exception:
+            # a filter's: the reactor has called, which would but log it
+            self.transport.crashed(Failure())
 
-    def _close(self) -> None:
-        if self._relay is not None and not self.transport.disconnected:
-            self._relay.close()
+    def _finish(self) -> None:
+        """Who is to finish reads no further request, and closes once all is answered."""
+        if self.transport.disconnected or self._requests.opaque:
+            return
+        stream, joined = self.transport, self._relay
+        if self._requests.ahead:
+            return  # the broker has begun to read it
+        if joined is not None:
+            joined.forth.hold()
+        else:
+            stream.pauseProducing()
+        if not self._talk.queue and not self._prefix and not self._answers.inside:
+            if joined is not None:
+                joined.close()
+            else:
+                stream.loseConnection()
 
     # what stands still
 
@@ -259,7 +298,7 @@ class KafkaSession(protocol.Protocol):
         forth = back = None
         if self._relay is not None:
             forth, back = self._relay.forth.state, self._relay.back.state
-        waits = bool(self._held) or (self._asked and self._relay is None)
+        waits = self._asked if self._relay is None else self._relay.forth.held
         stuck = {
             "stalled": self._requests.inside and not waits and forth is not State.BLOCKED and seen[0] == before[0],
             "upstream_stalled": self._answers.inside and back is not State.BLOCKED and seen[2] == before[2],
@@ -278,10 +317,7 @@ class KafkaSession(protocol.Protocol):
         if self._requests.opaque:
             return
         self._talk.drain()
-        if not self._talk.queue and not self._requests.inside and not self._answers.inside:
-            self._close()
-            if self._relay is None:
-                self.transport.loseConnection()
+        self._finish()
 
     def abort(self) -> None:
         """End now."""
