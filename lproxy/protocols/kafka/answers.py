@@ -8,7 +8,7 @@ from __future__ import annotations
 from lproxy.protocols.kafka.apis import SASL_HANDSHAKE
 from lproxy.protocols.kafka.correlate import Conversation, Pending, foreign
 from lproxy.protocols.kafka.frame import Frames, Verdict
-from lproxy.protocols.kafka.header import ANSWER, skip_tags
+from lproxy.protocols.kafka.header import ANSWER, Malformed, skip_tags
 from lproxy.protocols.kafka.kinds import Kind
 
 
@@ -52,13 +52,18 @@ class Answers(Frames):
             if pending is None:
                 return self._invalid("correlation" if queue else "unexpected")
         kind = pending.kind
-        if kind.peek and have < min(8 + kind.tagged + kind.peek, 4 + size):
-            return Verdict.MORE
-        if kind.walked:
-            begin = skip_tags(data, at + 8, at + 4 + size) if kind.tagged else at + 8
-            if begin is None:
-                return Verdict.MORE
-            self._walk_body(kind, begin - at)
+        body = at + 8
+        if kind.peek or kind.walked:
+            stop = at + 4 + size
+            try:
+                begin = skip_tags(data, body, stop) if kind.tagged else body
+            except Malformed:
+                return self._invalid("tags")
+            if begin is None or len(data) < min(begin + kind.peek, stop):
+                return self._invalid("tags") if have > talk.rules.config.max_header else Verdict.MORE
+            body = begin
+            if kind.walked:
+                self._walk_body(kind, body - at)
         if queue and queue[0] is pending:
             queue.popleft()
         count = kind.count
@@ -66,7 +71,7 @@ class Answers(Frames):
         api = count.api
         api.response_bytes += size + 4
         api.latency.observe(talk.seconds() - pending.sent)
-        if kind.peek and not self._login(pending, data[at + 8 + kind.tagged : at + 4 + size]):
+        if kind.peek and not self._login(pending, data[body : at + 4 + size]):
             return self._invalid("sasl_v0")
         if kind.filtered and not talk.rules.config.filters.wants_response(kind.name):
             talk.rules.config.filters.response(talk.context, kind.name, pending.head, None)

@@ -8,7 +8,7 @@ the answer that names it goes on. One that has moved keeps it: further connectio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,22 +65,55 @@ class Cluster:
 
     def start(self) -> None:
         """Listen for the brokers that are configured; raises L{Unmapped}."""
-        for node, address in self._config.brokers.items():
-            self._broker(node, *address)
+        named = [(node, *address) for node, address in self._config.brokers.items()]
+        self._check(named)
+        for one in named:
+            self._broker(*one)
+
+    def check(self, named: Iterable[tuple[int, str, int]], ours: str) -> None:
+        """
+        There is a place for all of these, if their ports are free: what L{locate} will be asked. Nobody is bound.
+
+        @raise Unmapped: for one there is none
+        """
+        named = list(named)
+        self._check(named)
+        for node, _, _ in named:
+            self._place(node, ours)
 
     def locate(self, node: int, host: str, port: int, ours: str) -> tuple[str, int]:
         """
         Where a client finds the broker C{node}, which says that it is at C{host} and C{port}.
 
         @param ours: the address by which that client has found us
-        @raise Unmapped: there is no place for it
+        @raise Unmapped: it is new, and its port is taken; all else is for L{check} to say
         """
         broker = self._broker(node, host, port)
         if (host, port) != broker.address:
-            broker.address = (host, port)
             if node not in self._config.brokers:
                 broker.target = self._target(node, host, port)
                 self._say(f"broker {node} is at {broker.target} now")
+            broker.address = (host, port)
+        return self._place(node, ours)
+
+    def _check(self, named: Iterable[tuple[int, str, int]]) -> None:
+        room = self._config.max_brokers - len(self.brokers)
+        new: set[int] = set()
+        for node, host, port in named:
+            self._target(node, host, port)
+            self._port(node)
+            if node not in self.brokers:
+                new.add(node)
+            if len(new) > room:
+                raise Unmapped(f"broker {node} is one more than kafka.max_brokers")
+
+    def _port(self, node: int) -> int:
+        ours = (self._config.base_port or 0) + node
+        if node < 0 or ours >= PORTS:
+            raise Unmapped(f"broker {node} would be on port {ours}: kafka.base_port leaves no room for it")
+        return ours
+
+    def _place(self, node: int, ours: str) -> tuple[str, int]:
         told = self._config.advertised_host or ours
         base = self._config.advertised_base_port or self._config.base_port or 0
         if not told or base + node >= PORTS:
@@ -92,16 +125,10 @@ class Cluster:
         return broker if broker is not None else self._bind(node, host, port)
 
     def _bind(self, node: int, host: str, port: int) -> Broker:
-        config = self._config
-        ours = (config.base_port or 0) + node
-        if node < 0 or ours >= PORTS:
-            raise Unmapped(f"broker {node} would be on port {ours}: kafka.base_port leaves no room for it")
-        if len(self.brokers) >= config.max_brokers:
-            raise Unmapped(f"broker {node} is one more than kafka.max_brokers")
-        target = self._target(node, *config.brokers.get(node, (host, port)))
+        target = self._target(node, *self._config.brokers.get(node, (host, port)))
         broker = Broker(node, (host, port), target, self._rules(str(node)))
         try:
-            where = self._runtime.expose(ours, self._name, lambda: self._session(broker))
+            where = self._runtime.expose(self._port(node), self._name, lambda: self._session(broker))
         except CannotExpose as e:
             raise Unmapped(f"broker {node}: {e}") from e
         self.brokers[node] = broker

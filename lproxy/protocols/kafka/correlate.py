@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from lproxy.protocols.kafka.account import Account
 from lproxy.protocols.kafka.filter import Context
 from lproxy.protocols.kafka.frame import Verdict
-from lproxy.protocols.kafka.header import WITH_CLIENT
+from lproxy.protocols.kafka.header import SHORTEST, WITH_CLIENT
 from lproxy.protocols.kafka.kinds import Kind, Rules
 from lproxy.protocols.kafka.quota import Bucket
 
@@ -158,6 +158,10 @@ class Conversation:
         self.watcher.invalid(side, reason, goes_on)
         if goes_on:
             self.watcher.give_up()
+            if self.paused:
+                # what was waited for will not be seen
+                self.paused = False
+                self.watcher.resume()
         return Verdict.OPAQUE if goes_on else Verdict.STOP
 
     def count(self, reason: str) -> None:
@@ -239,4 +243,4 @@ def refused_size(size: int) -> str:
     """Why no request has this size: C{size} or C{too_large}; C{truncated} where it is but too small for a header."""
     if size >= WITH_CLIENT:
         return "too_large"
-    return "size"
+    return "truncated" if size >= SHORTEST else "size"

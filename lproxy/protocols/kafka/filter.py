@@ -109,20 +109,41 @@ def make(path: str, settings: dict[str, Any]) -> Filter:
     @raise ValueError: there is none, or it does not want these settings
     """
     module, _, name = path.partition(":")
+    if not (module and name):
+        raise ValueError("there is no such filter: write module:name")
+    # what modules and filters raise is theirs, and no bug of lproxy's
     try:
-        made = getattr(import_module(module), name)(**settings)
-    except (ImportError, AttributeError) as e:
-        raise ValueError(f"there is no such filter: {e}") from e
-    except (TypeError, ValueError) as e:
-        raise ValueError(f"it does not take its settings: {e}") from e
+        maker = getattr(import_module(module), name)
+    except Exception as e:
+        raise ValueError(f"there is no such filter: {_told(e)}") from e
+    try:
+        made = maker(**settings)
+    except Exception as e:
+        raise ValueError(f"it does not take its settings: {_told(e)}") from e
     if not isinstance(made, Filter):
         raise ValueError(f"it is no Filter but a {type(made).__name__}")
+    for names in (made.requests, made.responses):
+        if isinstance(names, str) or not isinstance(names, Collection):
+            raise ValueError(f"its requests and responses must be names of APIs, not {names!r}")
     for api in (*made.requests, *made.responses):
         if api not in BY_NAME:
             raise ValueError(f"it wants {api!r}, which is no API")
         if BY_NAME[api].key not in _messages("request"):
             raise ValueError(f"it wants {api!r}, which kafka-python cannot decode")
     return made
+
+
+def _told(error: Exception) -> str:
+    """What C{error} says; its type too, where that is no mere complaint."""
+    complaint = isinstance(error, (ImportError, AttributeError, TypeError, ValueError))
+    return str(error) if complaint else f"{type(error).__name__}: {error}"
+
+
+class FilterFailed(Exception):
+    """A filter has raised. Not what it raised: what that is must not decide what becomes of it."""
+
+    def __init__(self, filter: Filter) -> None:
+        super().__init__(f"the filter {type(filter).__module__}:{type(filter).__name__} failed")
 
 
 class Filters:
@@ -145,7 +166,10 @@ class Filters:
     def request(self, context: Context, name: str, head: RequestHead, body: Any) -> Decision:
         """What the first that does not let it pass decides."""
         for one in self._filters:
-            decision = one.on_request(context, head, body if name in one.requests else None)
+            try:
+                decision = one.on_request(context, head, body if name in one.requests else None)
+            except Exception as e:
+                raise FilterFailed(one) from e
             if not isinstance(decision, Forward):
                 return decision
         return FORWARD
@@ -153,7 +177,10 @@ class Filters:
     def response(self, context: Context, name: str, head: RequestHead, body: Any) -> None:
         """Tell all."""
         for one in self._filters:
-            one.on_response(context, head, body if name in one.responses else None)
+            try:
+                one.on_response(context, head, body if name in one.responses else None)
+            except Exception as e:
+                raise FilterFailed(one) from e
 
 
 def decode(kind: str, key: int, version: int, body: bytes) -> Any:

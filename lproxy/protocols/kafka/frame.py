@@ -15,6 +15,8 @@ from lproxy.protocols.kafka.topics import Walker
 
 #: bytes that pass unseen where nobody looks any more
 ENDLESS = 1 << 62
+#: no number of bytes
+NEVER = -1
 
 
 class Verdict(Enum):
@@ -105,7 +107,7 @@ class Frames:
         if len(data) < self.ahead:
             self.ahead -= len(data)
             if self._walk is not None:
-                self._walk.feed(data)
+                self._show(data, 0, NEVER)
             return data
         if self.over:
             return b""
@@ -138,6 +140,9 @@ class Frames:
         if self._drop:
             start = at = min(self._drop, end)
             self._drop -= at
+            if self._drop:
+                # its end has yet to come, whatever is made of what follows
+                return b""
         while at <= end:
             if self.speaks and (ours := self.between()):
                 pieces += data[start:at], ours
@@ -178,9 +183,14 @@ class Frames:
             start = at + took
             at += self._edited
             self._edited = 0
-        if at > end:
+            if self.over:
+                # what was to be changed could not be: nor does anything pass that came behind it
+                return b"".join(pieces)
+        if self.over:
+            at = min(at, end)
+        elif at > end:
             self.ahead, at = at - end, end
-        elif at < end and not self.over:
+        else:
             self._kept = data[at:]
         if not pieces:
             return data if not start and at == end else data[start:at]

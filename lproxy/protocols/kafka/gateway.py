@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from lproxy.protocols.kafka import rewrite
 from lproxy.protocols.kafka.account import Account
@@ -31,6 +32,8 @@ from lproxy.protocols.kafka.versions import GATEWAY, HIDDEN, UNSUPPORTED_VERSION
 
 #: what makes a whole body of another: the answer's body, its version, and who knows where brokers are found
 Rewrite = Callable[[bytes, int, rewrite.Translate], bytes]
+
+Done = TypeVar("Done")
 
 #: how an answer begins that says: not in this version
 UNSUPPORTED = UNSUPPORTED_VERSION.to_bytes(2, "big")
@@ -85,8 +88,8 @@ class GatewayRules(Rules):
         begin = body_of(pending.kind, frame, length)
         done = None
         if begin is not None:
-            translate = self._translate(talk, pending)
-            done = rewrite.metadata(frame[begin:], pending.kind.version, length - begin, translate)
+            body, size, version = frame[begin:], length - begin, pending.kind.version
+            done = self._told(talk, pending, lambda translate: rewrite.metadata(body, version, size, translate))
         if begin is None or done is None:
             self._bounded(len(frame))
             return None
@@ -102,7 +105,7 @@ class GatewayRules(Rules):
             return None
         begin = body_of(pending.kind, frame, length) or length
         body = frame[begin:]
-        changed = change(body, pending.kind.version, self._translate(talk, pending))
+        changed = self._told(talk, pending, lambda translate: change(body, pending.kind.version, translate))
         if changed is body:
             return length, frame
         return length, SIZE.pack(begin - 4 + len(changed)) + frame[4:begin] + changed
@@ -123,15 +126,21 @@ class GatewayRules(Rules):
             narrowed["ApiVersions"] = narrowed.get("ApiVersions", 0) + 1
         return changed
 
-    def _translate(self, talk: Conversation, pending: Pending) -> rewrite.Translate:
+    def _told(self, talk: Conversation, pending: Pending, change: Callable[[rewrite.Translate], Done]) -> Done:
+        """What C{change} makes of an answer. Nobody is given a listener unless all that it names can be."""
+        named: list[tuple[int, str, int]] = []
+
+        def note(node: int, host: str, port: int) -> tuple[str, int]:
+            named.append((node, host, port))
+            return host, port
+
+        unchanged = change(note)
+        if not named:
+            return unchanged
+        self._cluster.check(named, talk.host)
         rewritten, name = self.account.rewritten, pending.kind.name
-
-        def translate(node: int, host: str, port: int) -> tuple[str, int]:
-            place = self._cluster.locate(node, host, port, talk.host)
-            rewritten[name] = rewritten.get(name, 0) + 1
-            return place
-
-        return translate
+        rewritten[name] = rewritten.get(name, 0) + len(named)
+        return change(lambda node, host, port: self._cluster.locate(node, host, port, talk.host))
 
     def _bounded(self, size: int) -> None:
         if size > self.config.buffered:

@@ -25,8 +25,11 @@ ANSWER = Struct(">ii")
 SHORTEST = 8
 #: and with a client id's length
 WITH_CLIENT = 10
-#: a uvarint of 32 bits has no more bytes
+#: a uvarint of 32 bits has no more bytes, and in its last no more bits
 UVARINT = 5
+_LAST_BITS = 0x0F
+#: tags of a header; Kafka has none yet. They are read anew with each piece of it that comes, however small
+MOST_TAGS = 32
 
 _INT16 = Struct(">h")
 
@@ -96,12 +99,12 @@ def uvarint(data: bytes, at: int) -> tuple[int, int] | None:
     value = shift = 0
     for byte in data[at : at + UVARINT]:
         at += 1
+        if shift == 28 and byte > _LAST_BITS:
+            raise Malformed("varint")
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
         shift += 7
-    if shift == 7 * UVARINT:
-        raise Malformed("varint")
     return None
 
 
@@ -110,7 +113,7 @@ def skip_tags(data: bytes, at: int, stop: int) -> int | None:
     Where the tag buffer at C{at} ends.
 
     @param stop: where its frame ends
-    @raise Malformed: it does not fit into that
+    @raise Malformed: it does not fit into that, or has too many
     """
     count = uvarint(data, at)
     if count is None:
@@ -118,7 +121,7 @@ def skip_tags(data: bytes, at: int, stop: int) -> int | None:
         return None
     left, at = count
     # each has a tag and a size
-    if left * 2 > stop - at:
+    if left * 2 > stop - at or left > MOST_TAGS:
         raise Malformed("tags")
     while left:
         tag = uvarint(data, at)

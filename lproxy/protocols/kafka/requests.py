@@ -13,7 +13,6 @@ from lproxy.protocols.kafka.filter import Close, Forward, answer, decode
 from lproxy.protocols.kafka.frame import Frames, Verdict
 from lproxy.protocols.kafka.header import (
     REQUEST,
-    SHORTEST,
     WITH_CLIENT,
     Malformed,
     read_acks,
@@ -49,11 +48,11 @@ class Requests(Frames):
                 return self._token(size)
             if talk.draining or talk.waiting:
                 return Verdict.STOP
-        if not SHORTEST <= size <= rules.most_request:
+        if not WITH_CLIENT <= size <= rules.most_request:
             return self._no_size(size)
         have = len(data) - at
         if have < WITH_CLIENT + 4:
-            return self._invalid("truncated") if size < WITH_CLIENT else Verdict.MORE
+            return Verdict.MORE
         size, word, correlation, length = REQUEST.unpack_from(data, at)
         kind = rules.kinds.get(word) or rules.kind(word)
         queue = talk.queue
@@ -65,7 +64,7 @@ class Requests(Frames):
         if length > 0 and not kind.bare:
             body += length
         raw = data[at + 14 : body]
-        if (length, raw) != self._id and not kind.bare:
+        if ((length, raw) != self._id or body - at > size + 4) and not kind.bare:
             verdict = self._client(kind, length, raw, size, have)
             if verdict is not Verdict.PASS:
                 return verdict
@@ -100,6 +99,7 @@ class Requests(Frames):
         except Malformed as e:
             self._invalid(str(e), fatal=True)
             return length, b""
+        pending.sent = self._talk.seconds()
         verdict = self._ask(pending, body)
         return length, frame if verdict is Verdict.PASS else b""
 
@@ -119,7 +119,8 @@ class Requests(Frames):
         what = foreign(size)
         if what:
             return self._invalid({"tls": "tls_on_plaintext", "http": "http"}[what])
-        return self._invalid(refused_size(size), fatal=True)
+        reason = refused_size(size)
+        return self._invalid(reason, fatal=reason != "truncated")
 
     def _invalid(self, reason: str, fatal: bool = False) -> Verdict:
         verdict = self._talk.invalid("client", reason, fatal)
@@ -138,11 +139,12 @@ class Requests(Frames):
     def _client(self, kind: Kind, length: int, raw: bytes, size: int, have: int) -> Verdict:
         """The client calls itself something else than before, or comes in pieces."""
         talk = self._talk
-        if length < -1 or WITH_CLIENT + length > size:
+        fits = -1 <= length <= size - WITH_CLIENT
+        if not fits or length > talk.rules.config.max_header:
             # a vendor's key may have a header of its own
-            return Verdict.PASS if kind.name == "other" else self._invalid("client_id")
-        if length > talk.rules.config.max_header:
-            return self._invalid("header_too_long")
+            if kind.name == "other":
+                return Verdict.PASS
+            return self._invalid("header_too_long" if fits else "client_id")
         if len(raw) < length:
             return Verdict.MORE
         self._id = length, raw

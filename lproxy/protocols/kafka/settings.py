@@ -6,6 +6,7 @@ C{[kafka]} and C{[listen.kafka]}: every setting, its default and what it is for.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,6 +18,11 @@ from lproxy.configfile.table import Check
 from lproxy.protocols.kafka.apis import APIS, BY_NAME
 from lproxy.protocols.kafka.filter import Filter, Filters, make
 from lproxy.target import split_host_port
+
+#: the last one there is
+PORTS = 65535
+#: a host's name; digits alone are an address to some, and a wildcard at that
+HOST = re.compile(r"(?![\d.]+$)[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ class KafkaConfig:
     def fail_open(self) -> bool:
         """Whether what is no Kafka passes. Where something is kept from clients or brokers, it must not."""
         if self.on_invalid == "auto":
-            return not (self.gateway or self.deny or self.filters)
+            return not (self.gateway or self.deny or self.filters or self.sasl_v0 == "reject")
         return self.on_invalid == "opaque"
 
 
@@ -90,15 +96,13 @@ def read(table: dict[str, Any]) -> KafkaConfig:
     checks: dict[str, Check] = {
         "deny": api_key,
         "allow": api_key,
-        "advertised_host": no_wildcard,
+        "advertised_host": advertisable,
         "extra_api_keys": int16,
     }
     checks |= {"base_port": port, "advertised_base_port": port}
     values = read_own(KafkaConfig, table, checks, ("brokers", "max_versions", "quotas", "filters"))
     values["brokers"] = {node_id(node): address(node, text) for node, text in _table(table, "brokers").items()}
-    values["max_versions"] = {
-        _api("max_versions", name): _version(name, n) for name, n in _table(table, "max_versions").items()
-    }
+    values["max_versions"] = _versions(_table(table, "max_versions"))
     values["quotas"] = {client: _quota(client, quota) for client, quota in _table(table, "quotas").items()}
     values["filters"] = Filters(_filter(path, own) for path, own in _table(table, "filters").items())
     config = KafkaConfig(**values)
@@ -106,6 +110,8 @@ def read(table: dict[str, Any]) -> KafkaConfig:
         raise ValueError("base_port: is missing; a gateway serves the broker with node id N on base_port + N")
     if config.gateway and config.on_invalid == "opaque":
         raise ValueError('on_invalid: a gateway that passes on what it cannot read leaks addresses; write "close"')
+    if config.gateway:
+        _check_brokers(config)
     return config
 
 
@@ -144,25 +150,27 @@ def int16(key: int) -> int:
 
 def port(number: int) -> int:
     """A port number."""
-    if not 0 < number < 65536:
+    if not 0 < number <= PORTS:
         raise Wrong(f"{number} is no port", "write a number from 1 to 65535")
     return number
 
 
-def no_wildcard(host: str) -> str:
-    """A host that can be connected to."""
+def advertisable(host: str) -> str:
+    """A host that can be connected to: a name, or an address of somebody's."""
     try:
-        wildcard = ipaddress.ip_address(host.strip("[]")).is_unspecified
+        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
     except ValueError:
-        wildcard = False
-    if wildcard:
+        if host and not HOST.fullmatch(host):
+            raise Wrong(f"{show(host)} is no host", "write the name or address alone, without a port") from None
+        return host
+    if (getattr(address, "ipv4_mapped", None) or address).is_unspecified:
         raise Wrong(f"{host} is nobody's address", "write the name or address by which clients reach this host")
-    return host
+    return str(address)
 
 
 def node_id(text: str) -> int:
     """A broker's node id, which TOML has as a key."""
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and text == str(int(text))):
         raise ValueError(f'brokers: {text!r} is no node id; write 1 = "kafka-1:9092"')
     return int(text)
 
@@ -190,6 +198,26 @@ def _api(key: str, name: str) -> int:
         return int(api_key(name))
     except Wrong as e:
         raise ValueError(f"{key}: {e.wrong}; {e.right}") from e
+
+
+def _versions(table: dict[str, Any]) -> dict[int, int]:
+    versions: dict[int, int] = {}
+    for name, version in table.items():
+        key = _api("max_versions", name)
+        if key in versions:
+            raise ValueError(f"max_versions: {APIS[key].name} is given twice, by its name and its key")
+        versions[key] = _version(name, version)
+    return versions
+
+
+def _check_brokers(config: KafkaConfig) -> None:
+    """They have ports to be reached on, and clients can be told them."""
+    if len(config.brokers) > config.max_brokers:
+        raise ValueError(f"brokers: are {len(config.brokers)}; raise max_brokers")
+    for base in ("base_port", "advertised_base_port"):
+        for node in config.brokers:
+            if (on := (getattr(config, base) or 0) + node) > PORTS:
+                raise ValueError(f"brokers: {node} would be on port {on}; lower {base}")
 
 
 def _version(name: str, version: Any) -> int:

@@ -25,7 +25,9 @@ UNKNOWN = "unknown"
 IDS = 10_000
 #: bytes of a topic's id
 ID = 16
-#: the longest that is gathered at once: Kafka's longest topic name is 249 bytes
+#: the longest name that a topic can have
+NAME = 249
+#: the longest that is gathered at once
 LONGEST = 1 << 15
 #: the first versions with ids: of Produce and Fetch, and of Metadata
 WITH_ID, METADATA_ID = 13, 10
@@ -60,6 +62,7 @@ class Topics:
         return None
 
     def _add(self, counts: dict[str, int], topic: str, size: int) -> None:
+        topic = topic[:NAME]
         if topic not in counts and len(counts) >= self._cap:
             topic = OTHER
         counts[topic] = counts.get(topic, 0) + size
