@@ -18,11 +18,12 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.config import DEFAULT_LISTEN, Config, Listen, Timeouts
+from lproxy.config import DEFAULT_LISTEN, Config, Listen, Timeouts, setting
 from lproxy.configfile import Loaded, Problem, load, load_file, reference, refresh, render
 from lproxy.configfile.__main__ import main
 from lproxy.configfile.kinds import kind_of, settings
 from lproxy.configfile.lines import locate
+from lproxy.configfile.own import read_own
 from lproxy.configfile.problem import Wrong
 from lproxy.configfile.reference import BEGIN, END
 from lproxy.configfile.units import read_duration, read_size, write_duration, write_size
@@ -648,6 +649,74 @@ class PluginTests(FileTestCase):
         self.assertEqual({}, loaded.config.listen[0].plugins["detect"])
 
 
+@dataclass(frozen=True)
+class Own:
+    """A plugin's table, told as lproxy tells its own."""
+
+    level: int = setting(3, "how much")
+    names: tuple[str, ...] = setting((), "who")
+    wait: float = setting(1.0, "how long", "duration")
+
+
+class OwnTests(FileTestCase):
+    """What L{read_own} does for plugins."""
+
+    def says(self, table: dict[str, Any], words: str, **more: Any) -> None:  # type: ignore[override]
+        error = self.assertRaises(ValueError, read_own, Own, table, **more)
+        self.assertEqual(words, str(error))
+
+    def test_read(self) -> None:
+        """What is set is read as its kind; what is not has no value; other keys are for the caller."""
+        self.assertEqual({}, read_own(Own, {}))
+        self.assertEqual(
+            {"level": 5, "names": ("a", "b"), "wait": 0.5},
+            read_own(Own, {"level": 5, "names": ["a", "b"], "wait": "500ms", "table": {}}, also=("table",)),
+        )
+
+    def test_wrong(self) -> None:
+        """The first key that is wrong begins the message, which says what would be right."""
+        self.says({"level": "x"}, "level: must be a whole number, not a string; write a number such as 100")
+        self.says({"levle": 3, "level": "x"}, 'levle: unknown key; did you mean "level"?')
+        self.says({"zzz": 3}, "zzz: unknown key; keys here are level, names, wait")
+        self.says({"names": ["a", 3]}, "names[1]: must be a string, not an integer; write it in double quotes")
+
+    def test_checked(self) -> None:
+        """A key's own check is asked for the value, or for each element."""
+
+        def small(value: Any) -> Any:
+            if len(str(value)) > 1:
+                raise Wrong(f"{value} is long", "write less")
+            return value
+
+        self.says({"level": 10}, "level: 10 is long; write less", checks={"level": small})
+        self.says({"names": ["a", "bc"]}, "names[1]: bc is long; write less", checks={"names": small})
+
+    def test_kafka(self) -> None:
+        """With the plugin that uses it: the line is that of the key, in the file's table or in a listener's."""
+        plugins: Mapping[str, Configure] = {"kafka": KafkaPlugin().configure}
+        use = f'{LISTEN}protocol = "kafka"\n'  # up to line 4
+        for text, problem in {
+            f"{use}[kafka]\nidle = 3": 'f:6: kafka.idle: 3 has no unit; write "3s"',
+            f'{use}[listen.kafka]\nmax_in_flight = 0\n[kafka]\nidle = "3s"': "f:6: listen[0].kafka.max_in_flight: 0 is "
+            "not more than zero; write a number such as 100",
+            f'{use}[listen.kafka]\n\ndeny = ["Fetch",\n "Fetsch"]': "f:7: listen[0].kafka.deny: [1]: there is no "
+            'request "Fetsch"; did you mean "Fetch"?',
+            f'{use}[listen.kafka]\nmode = "gateway"': "f:5: listen[0].kafka: base_port: is missing; a gateway serves "
+            "the broker with node id N on base_port + N",
+            f"{use}[listen.kafka.quotas]\na = {{ byte = 1 }}": "f:5: listen[0].kafka.quotas: 'a': byte: unknown key; "
+            'did you mean "bytes"?',
+            f'{use}[kafka.brokers]\n1 = "x"': "f:5: kafka.brokers: 'x' is no address; write 1 = \"kafka-1:9092\"",
+        }.items():
+            self.problems(text, problem, plugins=plugins)
+
+    def test_replaced(self) -> None:
+        """A listener's own keys replace the file's, and the others stay; what is wrong is said where it stands."""
+        plugins: Mapping[str, Configure] = {"kafka": KafkaPlugin().configure}
+        text = f'{LISTEN}protocol = "kafka"\n[listen.kafka]\nbase_port = 9100\n[kafka]\nidle = "5s"\nmax_brokers = 3'
+        own: Any = self.good(text, plugins).listen[0].plugins["kafka"]
+        self.assertEqual((9100, 5.0, 3), (own.base_port, own.idle, own.max_brokers))
+
+
 class SyntaxTests(FileTestCase):
     def test_syntax(self) -> None:
         """What is no TOML is one problem, with its line where there is one."""
@@ -903,9 +972,9 @@ class ReferenceTests(SynchronousTestCase):
         """The reference has every setting with its kind, default (inbound, too, where it differs) and help."""
         text = reference()
         for table in (Listen, Timeouts):
-            for setting in settings(table).values():
-                self.assertIn(f"``{setting.key}``\n", text)
-                self.assertIn(setting.help[1:], text)
+            for one in settings(table).values():
+                self.assertIn(f"``{one.key}``\n", text)
+                self.assertIn(one.help[1:], text)
         for entry in (
             '``acquire``\n    Duration; default ``"3s"``, inbound ``"1s"``.\n',
             '``body``\n    Duration, or "none"; default ``"1m"``.\n',

@@ -328,6 +328,8 @@ class Proxy(service.Service):
         return listen.detect
 
     def _expose(self, listen: Listen, port: int, protocol: str, build: Callable[[], Any]) -> tuple[str, int]:
+        if self._ending:
+            raise CannotExpose(f"cannot listen on {port}: lproxy ends")
         at = self.config.listen.index(listen)
         host = self._listeners[at].address[0]
         edge = self._edges[at]

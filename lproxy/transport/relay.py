@@ -155,6 +155,7 @@ class Relay:
         for direction in (self.forth, self.back):
             direction.state = State.ENDED
             direction.sink.unregisterProducer()
+            direction.spill()
         for direction in (self.forth, self.back):
             direction.sink.loseConnection()
 
@@ -389,6 +390,15 @@ class Direction:
             source.connectionLost(Failure(why))
         return None
 
+    def spill(self) -> None:
+        """Give the sink what a pipe holds, as it is closed after that and the source without it."""
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            vars(self.sink).pop("doWrite", None)
+            held = pipe.empty()
+            self._pipes.give(pipe)
+            self.sink.write(held)
+
     def _unblock(self) -> None:
         """What was held is out, and what comes next has to be looked at."""
         self.sink.stopWriting()
@@ -414,7 +424,8 @@ class Tapped(Direction):
 
     def pump(self) -> None:
         """The tap may have more to say than it had, although nothing has arrived."""
-        self._send(self.tap.feed(b""))
+        if not self.source.disconnected:
+            self._send(self.tap.feed(b""))
 
     def dataReceived(self, data: bytes) -> None:
         """Copy what the tap lets pass."""
@@ -448,6 +459,13 @@ class Tapped(Direction):
             self.sink.write(data)
         if self.tap.over:
             self._relay.close()
+
+    def spill(self) -> None:
+        """And what goes after it."""
+        super().spill()
+        late, self._late = self._late, b""
+        if late:
+            self.sink.write(late)
 
     def _ahead(self) -> int:
         return 0 if self._late else self.tap.unseen

@@ -76,6 +76,12 @@ class Pipe:
         self.held -= count
         return count
 
+    def empty(self) -> bytes:
+        """What is in it, and is not any more."""
+        data = os.read(self.outlet, self.held)
+        self.held -= len(data)
+        return data
+
     def close(self) -> None:
         """Drop what is in it."""
         os.close(self.inlet)

@@ -12,7 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.interfaces import Detector, Match, NeedMore, NoMatch, Verdict
 from lproxy.protocols.http.detect import detect as http
+from lproxy.protocols.kafka.detect import detect as kafka
 from lproxy.protocols.tcp.detect import detect as tcp
+from tests.protocols.kafka.vectors import CLIENTS, NO, YES, packed
 
 HTTP = [
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -31,9 +33,15 @@ HTTP = [
     b"GET /\n",
     b"\r\n\r\nGET / HTTP/1.1\r\n\r\n",
 ]
+KAFKA = [packed(text) for text in (CLIENTS | YES).values()]
+TLS = [
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x11" * 32,
+    b"\x16\x03\x03\x00\x40\x01\x00\x00\x3c\x03\x03" + b"\x22" * 57,
+]
+#: whose is it?
+OWN = {"http": HTTP, "kafka": KAFKA, "tls": TLS}
 OTHERS = {
-    "kafka ApiVersions": b"\x00\x00\x00\x18\x00\x12\x00\x03\x00\x00\x00\x01\x00\x07console\x00\x08confluent\x06",
-    "kafka Metadata": b"\x00\x00\x00\x1b\x00\x03\x00\x01\x00\x00\x00\x02\x00\x07console\x00\x00\x00\x00",
+    **{name: packed(text) for name, (text, _) in NO.items() if not text.startswith(("16", '"GET', '"PRI'))},
     "redis": b"*1\r\n$4\r\nPING\r\n",
     "redis inline": b"PING\r\n",
     "redis inline get": b"GET key\r\n",
@@ -50,7 +58,6 @@ OTHERS = {
     "memcached set": b"set key 0 0 5\r\nhello\r\n",
     "memcached binary": b"\x80\x00\x00\x03" + b"\0" * 20 + b"key",
     "ssh": b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n",
-    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x11" * 32,
     "rtsp": b"OPTIONS rtsp://example.com/media RTSP/1.0\r\nCSeq: 1\r\n\r\n",
     "rtsp star": b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n",
     "sip": b"REGISTER sip:example.com SIP/2.0\r\n",
@@ -77,7 +84,17 @@ def memo(prefix: bytes) -> Verdict:
     return NeedMore(len(prefix) + 1) if word.startswith(prefix) else NoMatch()
 
 
-DETECTORS: dict[str, Detector] = {"http": http, "memo": memo}
+def tls(prefix: bytes) -> Verdict:
+    """And one for a TLS ClientHello: a handshake record of version 3.x, and a hello in it."""
+    for at, wanted in enumerate((b"\x16", b"\x03", b"\x00\x01\x02\x03\x04")):
+        if at < len(prefix) and prefix[at] not in wanted:
+            return NoMatch()
+    if len(prefix) < 6:
+        return NeedMore(len(prefix) + 1)
+    return Match("TLS") if prefix[5] == 1 else NoMatch()
+
+
+DETECTORS: dict[str, Detector] = {"http": http, "kafka": kafka, "memo": memo, "tls": tls}
 
 
 def judged(order: tuple[str, ...], data: bytes, step: int) -> str:
@@ -104,12 +121,13 @@ class CorpusTests(SynchronousTestCase):
         return list(permutations(DETECTORS))
 
     def test_recall(self) -> None:
-        """Every HTTP request is taken for one, in any order of detectors and pieces of any size."""
-        for data in HTTP:
-            for order in self.orders():
-                for step in (1, 3, 7, len(data)):
-                    with self.subTest(data=data[:40], order=order, step=step):
-                        self.assertEqual("http", judged(order, data, step))
+        """Whatever is somebody's is taken for theirs, in any order of detectors and pieces of any size."""
+        for owner, openings in OWN.items():
+            for data in openings:
+                for order in self.orders():
+                    for step in (1, 7, len(data)):
+                        if judged(order, data, step) != owner:
+                            self.fail(f"{data[:40]!r} in steps of {step} is {judged(order, data, step)} by {order}")
 
     def test_precision(self) -> None:
         """Nothing else is, and none of it is still waited for when all its bytes are there."""
@@ -120,12 +138,12 @@ class CorpusTests(SynchronousTestCase):
                         self.assertEqual("tcp", judged(order, data, step))
 
     def test_random(self) -> None:
-        """Of 20,000 random openings, none is taken for HTTP."""
+        """Of 20,000 random openings, none is taken for HTTP or Kafka."""
         random = Random(7)
         for _ in range(20_000):
-            self.assertNotEqual("http", judged(("http",), random.randbytes(40), 40))
+            self.assertNotIn(judged(("http", "kafka"), random.randbytes(40), 40), OWN)
 
     def test_tcp(self) -> None:
         """TCP matches everything, at once."""
-        for data in (b"", *HTTP, *OTHERS.values()):
+        for data in (b"", *HTTP, *KAFKA, *TLS, *OTHERS.values()):
             self.assertEqual(Match(), tcp(data))

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.protocols.kafka.test_session -*-
+# -*- test-case-name: tests.protocols.kafka.test_session, tests.protocols.kafka.test_session_time -*-
 """
 An accepted Kafka connection: judged from its first byte, then joined with a broker's.
 

@@ -1,0 +1,227 @@
+# -*- test-case-name: tests.protocols.kafka.test_settings -*-
+"""
+Tests for L{lproxy.protocols.kafka.settings}: every key, what it may be, and what is said where it is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.config import KIB, MIB
+from lproxy.configfile.kinds import settings
+from lproxy.protocols.kafka.settings import KafkaConfig, Quota, allowed, denied, read
+
+#: what a gateway must have
+GATEWAY = {"mode": "gateway", "base_port": 9100}
+FILTERS = "tests.protocols.kafka.test_filter"
+
+#: each key: a good value, and what becomes of it
+GOOD: dict[str, tuple[Any, Any]] = {
+    "mode": ("observe", "observe"),
+    "on_invalid": ("close", "close"),
+    "max_request": ("10MiB", 10 * MIB),
+    "max_response": (1000, 1000),
+    "max_header": ("8KiB", 8 * KIB),
+    "max_in_flight": (5, 5),
+    "buffered": ("64KiB", 64 * KIB),
+    "frame_progress": ("5s", 5.0),
+    "idle": ("1h", 3600.0),
+    "max_connections": (10, 10),
+    "max_connections_per_address": (2, 2),
+    "base_port": (65535, 65535),
+    "advertised_host": ("kafka.example", "kafka.example"),
+    "advertised_base_port": (1, 1),
+    "max_brokers": (3, 3),
+    "deny": (["DeleteTopics", "36", "10000"], ("20", "36", "10000")),
+    "allow": (["ShareFetch"], ("78",)),
+    "sasl_v0": ("reject", "reject"),
+    "topics": (True, True),
+    "topic_cap": (7, 7),
+    "extra_api_keys": ([10_000, 10_001], (10_000, 10_001)),
+    "brokers": ({"1": "kafka-1:9092", "20": "[::1]:9093"}, {1: ("kafka-1", 9092), 20: ("::1", 9093)}),
+    "max_versions": ({"Fetch": 12, "3": 0}, {1: 12, 3: 0}),
+    "quotas": (
+        {"a b": {"bytes": "1MiB"}, "*": {"requests": 3}},
+        {"a b": Quota(bytes=MIB), "*": Quota(requests=3)},
+    ),
+}
+
+#: each key: a value that will not do, and what is said of it
+BAD: list[tuple[str, Any, str]] = [
+    ("mode", "gate", 'mode: must be "observe" or "gateway", not "gate"'),
+    ("mode", "gatway", 'mode: must be "observe" or "gateway", not "gatway"; did you mean "gateway"?'),
+    ("mode", 1, 'mode: must be "observe" or "gateway", not 1'),
+    ("on_invalid", "open", 'on_invalid: must be "auto", "opaque" or "close", not "open"'),
+    ("max_request", "10 megs", 'max_request: "10 megs" has an unknown unit; units are '),
+    ("max_request", 0, "max_request: 0 is not more than zero; write "),
+    ("max_response", True, "max_response: must be a "),
+    ("max_header", -1, "max_header: -1 is not more than zero; write "),
+    ("max_in_flight", 0, "max_in_flight: 0 is not more than zero; write a number such as "),
+    ("max_in_flight", "many", "max_in_flight: must be a whole number, not a string; write "),
+    ("buffered", [], "buffered: must be a "),
+    ("frame_progress", 5, 'frame_progress: 5 has no unit; write "5s"'),
+    ("frame_progress", "0s", "frame_progress: "),
+    ("idle", "none", "idle: "),
+    ("max_connections", 0, "max_connections: 0 is not more than zero"),
+    ("max_connections_per_address", 1.5, "max_connections_per_address: must be a whole number, not a float; "),
+    ("base_port", 0, "base_port: 0 is "),
+    ("base_port", 65536, "base_port: 65536 is no port; write a number from 1 to 65535"),
+    ("advertised_base_port", 99999, "advertised_base_port: 99999 is no port; write a number from 1 to 65535"),
+    ("advertised_host", "0.0.0.0", "advertised_host: 0.0.0.0 is nobody's address; write the name or address by which"),
+    ("advertised_host", "::", "advertised_host: :: is nobody's address; write "),
+    ("advertised_host", "[::]", "advertised_host: [::] is nobody's address; write "),
+    ("advertised_host", "::ffff:0.0.0.0", "advertised_host: ::ffff:0.0.0.0 is nobody's address; write "),
+    ("advertised_host", "0", 'advertised_host: "0" is no host; write the name or address alone'),
+    ("advertised_host", "kafka:9092", 'advertised_host: "kafka:9092" is no host; write the name or address alone'),
+    ("advertised_host", "http://kafka", 'advertised_host: "http://kafka" is no host; write the name or address alone'),
+    ("advertised_host", "two words", 'advertised_host: "two words" is no host; write the name or address alone'),
+    ("advertised_host", 5, "advertised_host: must be a string, not an integer"),
+    ("max_brokers", -3, "max_brokers: -3 is not more than zero"),
+    ("deny", "Fetch", 'deny: must be an array, not a string; write it in brackets: ["Fetch"]'),
+    ("deny", ["Fetsch"], 'deny[0]: there is no request "Fetsch"; did you mean "Fetch"?'),
+    ("deny", ["Fetch", "zzz"], 'deny[1]: there is no request "zzz"; write its name or key: "Fetch", "10000"'),
+    ("deny", ["40000"], "deny[0]: 40000 is no API key; write a number below 32768"),
+    ("deny", ["-1"], 'deny[0]: there is no request "-1"; '),
+    ("deny", ["1", "Fetch"], 'deny[1]: "1" is given twice; deny[0] is the same'),
+    ("deny", [3], "deny[0]: must be a string, not an integer; "),
+    ("allow", ["\u0663"], 'allow[0]: there is no request "\u0663"; '),
+    ("sasl_v0", "deny", 'sasl_v0: must be "pass" or "reject", not "deny"'),
+    ("topics", "names", "topics: must be a boolean, not a string; write true or false"),
+    ("topic_cap", "1", "topic_cap: must be a whole number, not a string; "),
+    ("extra_api_keys", [40_000], "extra_api_keys[0]: 40000 is no API key; write a number below 32768"),
+    ("extra_api_keys", 10_000, "extra_api_keys: must be an array, not an integer; write it in brackets: [10000]"),
+    ("brokers", ["a:1"], "brokers: must be a table; write [kafka.brokers] and below it its keys"),
+    ("brokers", {"one": "a:1"}, "brokers: 'one' is no node id; write 1 = \"kafka-1:9092\""),
+    ("brokers", {"-1": "a:1"}, "brokers: '-1' is no node id; write "),
+    ("brokers", {"\u0663": "a:1"}, "brokers: '\u0663' is no node id; write "),
+    ("brokers", {"01": "a:1", "1": "b:1"}, "brokers: '01' is no node id; write "),
+    ("brokers", {"2": "kafka"}, "brokers: 'kafka' is no address; write 2 = \"kafka-2:9092\""),
+    ("brokers", {"2": ":9092"}, "brokers: ':9092' is no address; write "),
+    ("brokers", {"2": "kafka:0"}, "brokers: 'kafka:0' is no address; write "),
+    ("brokers", {"2": "kafka:70000"}, "brokers: 'kafka:70000' is no address; write "),
+    ("brokers", {"2": 9092}, "brokers: 9092 is no address; write "),
+    ("brokers", {"2": {}}, "brokers: {} is no address; write "),
+    ("max_versions", 3, "max_versions: must be a table; write [kafka.max_versions] and below it its keys"),
+    ("max_versions", {"Fetsch": 3}, 'max_versions: there is no request "Fetsch"; did you mean "Fetch"?'),
+    ("max_versions", {"Fetch": "3"}, "max_versions: Fetch must have a version, a whole number such as "),
+    ("max_versions", {"Fetch": True}, "max_versions: Fetch must have a version, a whole number such as "),
+    ("max_versions", {"Fetch": -1}, "max_versions: Fetch must have a version, a whole number such as "),
+    ("max_versions", {"Fetch": 1, "1": 2}, "max_versions: Fetch is given twice, by its name and its key"),
+    ("quotas", "no", "quotas: must be a table; write [kafka.quotas] and below it its keys"),
+    ("quotas", {"a": 5}, "quotas: 'a' must be a table with bytes or requests: "),
+    ("quotas", {"a": {}}, "quotas: 'a' must be a table with bytes or requests: "),
+    ("quotas", {"a": {"byte": 5}}, "quotas: 'a': byte: unknown key; did you mean \"bytes\"?"),
+    ("quotas", {"a": {"bytes": "fast"}}, "quotas: 'a': bytes: "),
+    ("quotas", {"a": {"requests": 0}}, "quotas: 'a': requests: 0 is not more than zero"),
+    ("filters", [], "filters: must be a table; write [kafka.filters] and below it its keys"),
+    ("filters", {"x:y": 1}, "filters: 'x:y' must be a table of its settings, perhaps empty: [kafka.filters.\"x:y\"]"),
+    ("filters", {"no.such:Filter": {}}, "filters: 'no.such:Filter': there is no such filter: "),
+    ("filters", {f"{FILTERS}:Picky": {}}, f"filters: '{FILTERS}:Picky': it does not take its settings: "),
+    ("filters", {f"{FILTERS}:NoFilter": {}}, f"filters: '{FILTERS}:NoFilter': it is no Filter but a NoFilter"),
+    ("in_flight", 5, 'in_flight: unknown key; did you mean "max_in_flight"?'),
+]
+
+
+class SettingTests(SynchronousTestCase):
+    """What may stand in C{[kafka]}."""
+
+    def says(self, table: dict[str, Any], words: str) -> None:
+        error = str(self.assertRaises(ValueError, read, table))
+        self.assertTrue(error.startswith(words), f"{error!r} of {table} does not begin with {words!r}")
+
+    def test_defaults(self) -> None:
+        """Nothing need be set: it looks, passes on what it cannot read, and has the limits of brokers and clients."""
+        config = read({})
+        self.assertEqual(replace(KafkaConfig(), filters=config.filters), config)
+        self.assertEqual(
+            ("observe", False, True, "pass", False),
+            (config.mode, config.gateway, config.fail_open, config.sasl_v0, config.topics),
+        )
+        # socket.request.max.bytes of a broker, and longer than its connections.max.idle.ms
+        self.assertEqual((104_857_600, True), (config.max_request, config.idle > 600))
+        self.assertEqual((frozenset(), frozenset(), False), (denied(config), allowed(config), bool(config.filters)))
+
+    def test_addresses(self) -> None:
+        """Clients may be told any name or address, and an address as Kafka has it, without brackets."""
+        for host, told in (
+            ("", ""),
+            ("10.0.0.1", "10.0.0.1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("::1", "::1"),
+            ("kafka_1.a-b.example.", "kafka_1.a-b.example."),
+            ("7seas", "7seas"),
+        ):
+            self.assertEqual(told, read({"advertised_host": host}).advertised_host)
+
+    def test_good(self) -> None:
+        """Every key has a value that it takes; and every key is tried here."""
+        for key, (value, wanted) in GOOD.items():
+            self.assertEqual(wanted, getattr(read({key: value}), key), key)
+        self.assertEqual(set(settings(KafkaConfig)) | {"brokers", "max_versions", "quotas"}, set(GOOD))
+        self.assertEqual(set(GOOD) | {"filters", "in_flight"}, {key for key, _, _ in BAD})
+
+    def test_bad(self) -> None:
+        """What will not do is refused by a message that begins with the key, and says what would be right."""
+        wrong = []
+        for key, value, words in BAD:
+            try:
+                read({key: value})
+            except ValueError as e:
+                if not str(e).startswith(words):
+                    wrong.append(f"{key} = {value!r}: {e}, not {words}")
+            else:
+                wrong.append(f"{key} = {value!r}: is taken")
+        self.assertEqual([], wrong, "\n".join(wrong))
+
+    def test_filters(self) -> None:
+        """Filters are made of their tables, in the order of the file."""
+        config = read({"filters": {f"{FILTERS}:Told": {"level": 3}, f"{FILTERS}:Other": {}}})
+        self.assertEqual(["Told", "Other"], [type(one).__name__ for one in config.filters._filters])
+        self.assertFalse(config.fail_open)
+
+    def test_gateway(self) -> None:
+        """A gateway has ports for its brokers, and never passes on what it cannot read."""
+        self.says({"mode": "gateway"}, "base_port: is missing; a gateway serves the broker with node id N on ")
+        self.says({**GATEWAY, "on_invalid": "opaque"}, "on_invalid: a gateway that passes on what it cannot read leaks")
+        self.assertFalse(read(dict(GATEWAY)).fail_open)
+        self.assertFalse(read({**GATEWAY, "on_invalid": "close"}).fail_open)
+
+    def test_brokers_without_room(self) -> None:
+        """Brokers that are configured must have a port, and be no more than there may be."""
+        brokers = {"1": "a:1", "60000": "b:1"}
+        self.says({**GATEWAY, "brokers": brokers}, "brokers: 60000 would be on port 69100; lower base_port")
+        self.says(
+            {**GATEWAY, "brokers": brokers, "base_port": 1, "advertised_base_port": 10_000},
+            "brokers: 60000 would be on port 70000; lower advertised_base_port",
+        )
+        self.says(
+            {**GATEWAY, "brokers": {"1": "a:1", "2": "b:1"}, "max_brokers": 1}, "brokers: are 2; raise max_brokers"
+        )
+        read({"brokers": brokers})
+
+    def test_fail_open(self) -> None:
+        """Where something is kept from somebody, what cannot be read does not pass, unless that is said."""
+        self.assertFalse(read({"deny": ["Fetch"]}).fail_open)
+        self.assertTrue(read({"deny": ["Fetch"], "on_invalid": "opaque"}).fail_open)
+        self.assertFalse(read({"sasl_v0": "reject"}).fail_open)
+        self.assertFalse(read({"on_invalid": "close"}).fail_open)
+
+    def test_named(self) -> None:
+        """Names and keys are the same."""
+        config = read({"deny": ["Fetch", "20"], "allow": ["ShareFetch", "10000"]})
+        self.assertEqual(({1, 20}, {78, 10_000}), (denied(config), allowed(config)))
+
+    def test_helped(self) -> None:
+        """Every setting says what it is for."""
+        for setting in settings(KafkaConfig).values():
+            self.assertGreater(len(setting.help), 10, setting.key)
+
+    def test_untouched(self) -> None:
+        """A table is read, not taken apart."""
+        table: dict[str, Any] = {key: value for key, (value, _) in GOOD.items()}
+        before = repr(table)
+        read(table)
+        self.assertEqual(before, repr(table))
