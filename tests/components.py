@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_components -*-
 """
-What a test needs that may not be there: programs, root, a kernel that permits.
+What a test needs that may not be there: programs, packages, root, a kernel that permits.
 
 On a developer's machine such a test is skipped, and says why. With C{LPROXY_DENY_WARNINGS} set, as C{.ci/run} sets it,
 it fails: there everything is there, or CI is broken.
@@ -8,8 +8,10 @@ it fails: there everything is there, or CI is broken.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
+from collections.abc import Iterable
 from typing import NoReturn
 from unittest import SkipTest
 
@@ -21,10 +23,13 @@ def missing(reason: str) -> NoReturn:
     raise SkipTest(reason)
 
 
-def require(*commands: str, root: bool = False) -> None:
-    """Go on only where all of C{commands} are installed, and we are root if C{root}."""
+def require(*commands: str, packages: Iterable[str] = (), root: bool = False) -> None:
+    """Go on only where all of C{commands} and Python's C{packages} are installed, and we are root if C{root}."""
     for command in commands:
         if shutil.which(command) is None:
             missing(f"{command} is not installed")
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            missing(f"the Python package {package} is not installed")
     if root and os.geteuid() != 0:
         missing("needs root")

@@ -227,7 +227,10 @@ class Conversation:
     def ended(self) -> None:
         """The connection is over."""
         for pending in self.queue:
-            if pending.answer is None:
+            if pending.correlation_id is None:
+                # a broker that does not like a token closes
+                self.login(failed=True)
+            elif pending.answer is None:
                 pending.kind.count.api.incomplete += 1
         self.queue.clear()
 

@@ -1,0 +1,3 @@
+"""
+Real Kafka brokers, real clients, and lproxy between them.
+"""
