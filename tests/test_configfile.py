@@ -23,7 +23,7 @@ from lproxy.configfile import Loaded, Problem, load, load_file, reference, refre
 from lproxy.configfile.__main__ import main
 from lproxy.configfile.kinds import kind_of, settings
 from lproxy.configfile.lines import locate
-from lproxy.configfile.own import read_own
+from lproxy.configfile.own import Refused, read_own
 from lproxy.configfile.problem import Wrong
 from lproxy.configfile.reference import BEGIN, END
 from lproxy.configfile.units import read_duration, read_size, write_duration, write_size
@@ -674,9 +674,16 @@ class OwnTests(FileTestCase):
         )
 
     def test_wrong(self) -> None:
-        """The first key that is wrong begins the message, which says what would be right."""
+        """Every key that is wrong begins a message, which says what would be right."""
         self.says({"level": "x"}, "level: must be a whole number, not a string; write a number such as 100")
-        self.says({"levle": 3, "level": "x"}, 'levle: unknown key; did you mean "level"?')
+        both = (
+            'levle: unknown key; did you mean "level"?',
+            "level: must be a whole number, not a string; write a number such as 100",
+        )
+        self.says({"levle": 3, "level": "x"}, "; ".join(both))
+        with self.assertRaises(Refused) as caught:
+            read_own(Own, {"levle": 3, "level": "x"})
+        self.assertEqual(both, caught.exception.messages)
         self.says({"zzz": 3}, "zzz: unknown key; keys here are level, names, wait")
         self.says({"names": ["a", 3]}, "names[1]: must be a string, not an integer; write it in double quotes")
 
@@ -699,7 +706,7 @@ class OwnTests(FileTestCase):
             f"{use}[kafka]\nidle = 3": 'f:6: kafka.idle: 3 has no unit; write "3s"',
             f'{use}[listen.kafka]\nmax_in_flight = 0\n[kafka]\nidle = "3s"': "f:6: listen[0].kafka.max_in_flight: 0 is "
             "not more than zero; write a number such as 100",
-            f'{use}[listen.kafka]\n\ndeny = ["Fetch",\n "Fetsch"]': "f:7: listen[0].kafka.deny: [1]: there is no "
+            f'{use}[listen.kafka]\n\ndeny = ["Fetch",\n "Fetsch"]': "f:8: listen[0].kafka.deny[1]: there is no "
             'request "Fetsch"; did you mean "Fetch"?',
             f'{use}[listen.kafka]\nmode = "gateway"': "f:5: listen[0].kafka: base_port: is missing; a gateway serves "
             "the broker with node id N on base_port + N",

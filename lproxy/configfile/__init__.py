@@ -9,7 +9,7 @@ metadata say what a file may hold.
 from __future__ import annotations
 
 from .load import Loaded, load, load_file
-from .own import read_own
+from .own import Refused, messages_of, read_own
 from .plugins import Configure
 from .problem import Problem, Wrong
 from .reference import own_reference, reference, refresh
@@ -19,9 +19,11 @@ __all__ = [
     "Configure",
     "Loaded",
     "Problem",
+    "Refused",
     "Wrong",
     "load",
     "load_file",
+    "messages_of",
     "own_reference",
     "read_own",
     "reference",

@@ -12,6 +12,23 @@ from .problem import Report
 from .table import Check, Table, read_table
 
 
+class Refused(ValueError):
+    """
+    Several things are wrong with a plugin's table.
+
+    @ivar messages: each begins with its key
+    """
+
+    def __init__(self, messages: Iterable[str]) -> None:
+        self.messages = tuple(messages)
+        super().__init__("; ".join(self.messages))
+
+
+def messages_of(error: ValueError) -> tuple[str, ...]:
+    """What C{error} says, one by one."""
+    return error.messages if isinstance(error, Refused) else (str(error),)
+
+
 def read_own(kind: type, table: Table, checks: Mapping[str, Check] | None = None, also: Iterable[str] = ()) -> Any:
     """
     The keys of C{table} that are settings of the dataclass C{kind}, checked.
@@ -19,11 +36,13 @@ def read_own(kind: type, table: Table, checks: Mapping[str, Check] | None = None
     @param checks: for some keys, what else their value (or each element of it) must be; they raise L{Wrong}
     @param also: further keys, which the caller reads
     @return: C{dict} of what is set
-    @raise ValueError: what is wrong with the first key that is, beginning with it, as C{configure} promises
+    @raise Refused: what is wrong, each beginning with its key, as C{configure} promises
     """
     report = Report("")
     values = read_table(kind, table, (), report, also, checks)
-    for problem in report.problems:
-        right = f"; {problem.right}" if problem.right else ""
-        raise ValueError(f"{problem.key}: {problem.wrong}{right}")
+    if report.problems:
+        raise Refused(
+            f"{problem.key}: {problem.wrong}" + (f"; {problem.right}" if problem.right else "")
+            for problem in report.problems
+        )
     return values

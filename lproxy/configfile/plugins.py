@@ -14,6 +14,7 @@ from typing import Any
 
 from lproxy.config import Config, Listen
 
+from .own import messages_of
 from .problem import Path, Report, show
 from .table import Table, as_table
 
@@ -64,7 +65,8 @@ class Plugins:
             # a copy: a plugin may take its table apart
             value = self.configure[name](copy.deepcopy(table))
         except ValueError as error:
-            self._refused(name, table, path, str(error) or "refused by the plugin")
+            for message in messages_of(error):
+                self._refused(name, table, path, message or "refused by the plugin")
         except Exception as error:
             # one broken plugin must not hide what else is wrong with the file
             wrong = f"the plugin {show(name)} failed: {type(error).__name__}: {show_error(error)}"
@@ -76,12 +78,11 @@ class Plugins:
     def _refused(self, name: str, table: Table, path: Path, message: str) -> None:
         # by custom the message starts with the key, and then the very line can be told
         key, colon, rest = message.partition(":")
-        first = re.split(r"[\[.]", key, maxsplit=1)[0]
+        element = re.fullmatch(r"(.+)\[([0-9]+)\]", key)
         if colon and key in table and rest.strip():
             path, message = (*path, key), rest.strip()
-        elif colon and first in table:
-            path = (*path, first)
-            message = f"{key[len(first) :]}: {rest.strip()}".removeprefix(".")
+        elif colon and element and element[1] in table:
+            path, message = (*path, element[1], int(element[2])), rest.strip()
         self._add(name, path, message, "")
 
     def _add(self, name: str, path: Path, wrong: str, right: str) -> None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lproxy.config import KIB, MIB, NOTHING, setting
-from lproxy.configfile import Wrong, read_own
+from lproxy.configfile import Refused, Wrong, messages_of, read_own
 from lproxy.configfile.problem import did_you_mean, show
 from lproxy.configfile.table import Check
 from lproxy.protocols.kafka.apis import APIS, BY_NAME
@@ -91,7 +91,7 @@ def read(table: dict[str, Any]) -> KafkaConfig:
     """
     The configuration that C{table} describes.
 
-    @raise ValueError: beginning with the key, what is wrong with it and what would be right
+    @raise ValueError: what is wrong and what would be right, each beginning with its key
     """
     checks: dict[str, Check] = {
         "deny": api_key,
@@ -100,11 +100,23 @@ def read(table: dict[str, Any]) -> KafkaConfig:
         "extra_api_keys": int16,
     }
     checks |= {"base_port": port, "advertised_base_port": port}
-    values = read_own(KafkaConfig, table, checks, ("brokers", "max_versions", "quotas", "filters"))
-    values["brokers"] = {node_id(node): address(node, text) for node, text in _table(table, "brokers").items()}
-    values["max_versions"] = _versions(_table(table, "max_versions"))
-    values["quotas"] = {client: _quota(client, quota) for client, quota in _table(table, "quotas").items()}
-    values["filters"] = Filters(_filter(path, own) for path, own in _table(table, "filters").items())
+    tables = ("brokers", "max_versions", "quotas", "filters")
+    parts: dict[str, Callable[[], Any]] = {
+        "": lambda: read_own(KafkaConfig, table, checks, tables),
+        "brokers": lambda: {node_id(node): address(node, text) for node, text in _table(table, "brokers").items()},
+        "max_versions": lambda: _versions(_table(table, "max_versions")),
+        "quotas": lambda: {client: _quota(client, quota) for client, quota in _table(table, "quotas").items()},
+        "filters": lambda: Filters(_filter(path, own) for path, own in _table(table, "filters").items()),
+    }
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    for name, part in parts.items():
+        try:
+            values |= {name: part()} if name else part()
+        except ValueError as e:
+            wrong += messages_of(e)
+    if wrong:
+        raise Refused(wrong)
     config = KafkaConfig(**values)
     if config.gateway and config.base_port is None:
         raise ValueError("base_port: is missing; a gateway serves the broker with node id N on base_port + N")
