@@ -78,8 +78,8 @@ class DemoTests(ProcessTestCase):
             self.assertEqual(200, request(self.admin(program), page, "127.0.0.1")[0])
         host, port = re.search(r"nc -q1 (\S+) (\d+)", program.out).groups()  # type: ignore[union-attr]
         with socket.create_connection((host, int(port)), 5) as raw:
-            raw.sendall(b"\x00")
-            self.assertEqual(b"\x00", raw.recv(1))
+            raw.sendall(b"\x01")
+            self.assertEqual(b"\x01", raw.recv(1))
             self.assertIsNone(program.process.poll())
             program.signal(signal.SIGINT)
             self.assertEqual(0, program.status(4.0))

@@ -449,7 +449,7 @@ acquiring = 1
         text = json.dumps(told)
         self.assertIn("1500ms", text.replace("1.5s", "1500ms"))
         self.assertIn(f"127.0.0.1:{self.web}", text)
-        self.assertEqual(["http", "tcp"], [row["name"] for row in proxy.json("/plugins")])
+        self.assertEqual(["http", "kafka", "tcp"], [row["name"] for row in proxy.json("/plugins")])
         self.assertEqual({"name", "version", "file"}, set(proxy.json("/plugins")[0]))
 
 
