@@ -42,7 +42,7 @@ FLOORS = {
 VALUES = ("errors", "target", "config", "configfile", "counters", "interfaces")
 
 #: files in lproxy/protocols/ that belong to no protocol and may be used by all
-COMMON = ("runtime",)
+COMMON = ("runtime", "connection")
 
 #: sans-I/O files of a protocol's room
 DETECTORS = ("detect",)

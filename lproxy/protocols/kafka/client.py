@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
-
+from lproxy.protocols.connection import ConnectionClient
 from lproxy.protocols.runtime import Runtime
 from lproxy.stack.interfaces import Lease
 from lproxy.target import Endpoint
@@ -31,31 +29,20 @@ class Conversing(Protocol):
         """What the client calls itself, and the broker's node id, empty where it is not known."""
 
 
-class KafkaClient:
+#: client ids that are shown of one broker
+SHOWN = 20
+
+
+class KafkaClient(ConnectionClient):
     """The service of one broker."""
 
     def __init__(self, runtime: Runtime, endpoint: Endpoint, name: str) -> None:
-        self._runtime = runtime
-        self._name = name
-        self.endpoint = endpoint
-        self.load = 0
+        super().__init__(runtime, endpoint, name)
         self.talks: dict[Conversing, None] = {}
 
-    def try_acquire(self) -> Lease | None:
-        """Never: a connection has to be opened for each."""
-        return None
-
-    def acquire(self) -> Deferred[Lease]:
-        """Open a connection."""
-        self.load += 1
-        return self._runtime.connector.connect(self.endpoint).addCallbacks(self._connected, self._failed)
-
-    def busy(self) -> bool:
-        """Whether there are connections."""
-        return self.load > 0
-
-    def close(self) -> None:
-        """Nothing is kept."""
+    def lease(self, stream: Stream) -> Lease:
+        """For one client's connection."""
+        return KafkaLease(self, stream)
 
     def describe(self) -> dict[str, Any]:
         """Connections that are open, and who has them."""
@@ -66,18 +53,6 @@ class KafkaClient:
             "node": next((node for _, node in names if node), None),
             "client_ids": sorted({client for client, _ in names if client is not None})[:SHOWN],
         }
-
-    def _connected(self, stream: Stream) -> Lease:
-        self._runtime.opened(stream, self.endpoint, self._name)
-        return KafkaLease(self, stream)
-
-    def _failed(self, failure: Failure) -> Failure:
-        self.load -= 1
-        return failure
-
-
-#: client ids that are shown of one broker
-SHOWN = 20
 
 
 class KafkaLease:
@@ -98,8 +73,6 @@ class KafkaLease:
 
     def close(self) -> None:
         """The connection is not needed any more."""
-        self._client.load -= 1
         if self._talk is not None:
             self._client.talks.pop(self._talk, None)
-        if not self._stream.disconnected:
-            self._stream.abortConnection()
+        self._client.released(self._stream)

@@ -6,22 +6,10 @@ said in the log, and counted.
 
 from __future__ import annotations
 
-from twisted.python.failure import Failure
-
-from lproxy.errors import ProxyError, explain
+from lproxy.protocols.connection import FLAGS, rescue
 from lproxy.protocols.runtime import Runtime
-from lproxy.stack.admit import TooManyInFlight
-from lproxy.stack.failfast import FailedFast
-from lproxy.stack.timeout import AcquireTimedOut
-from lproxy.target import Target
 
-#: reason flags of the access log, as HTTP's
-FLAGS: tuple[tuple[type[ProxyError], str], ...] = (
-    (TooManyInFlight, "UO"),
-    (AcquireTimedOut, "UT"),
-    (FailedFast, "UH"),
-    (ProxyError, "UF"),
-)
+__all__ = ["FAULTS", "FLAGS", "invalid", "rescue"]
 
 #: why a connection is no Kafka, by the reason that is counted, in words that go on after "the client" or "the broker"
 FAULTS = {
@@ -48,25 +36,6 @@ FAULTS = {
     "stalled": "began a frame and does not go on with it (kafka.frame_progress)",
     "upstream_stalled": "began a frame and does not go on with it (kafka.frame_progress)",
 }
-
-
-def rescue(failure: Failure, runtime: Runtime, protocol: str, target: Target | None, waited: float) -> str:
-    """
-    Log why a connection is closed: a line for what can happen, a traceback for what must not.
-
-    @return: the access log's reason flags
-    """
-    error = failure.value
-    for kind, flags in FLAGS:
-        if isinstance(error, kind):
-            runtime.warn(
-                f"kafka-{flags}",
-                f"listener {runtime.listen.name}: {protocol} connection to {target} closed after {waited:.3f} s: "
-                f"{explain(error)}",
-            )
-            return flags
-    runtime.crashed(protocol, failure)
-    return "BUG"
 
 
 def invalid(runtime: Runtime, client: str, side: str, reason: str, goes_on: bool) -> None:

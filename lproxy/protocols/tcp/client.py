@@ -6,57 +6,25 @@ The bottom of the TCP stack: each lease is a connection to the endpoint, opened 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet import protocol
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from lproxy.protocols.runtime import Call, Runtime
+from lproxy.protocols.connection import ConnectionClient
+from lproxy.protocols.runtime import Call
 from lproxy.stack.interfaces import Lease
-from lproxy.target import Endpoint
 from lproxy.transport.relay import relay
 from lproxy.transport.socket import Stream
 
 
-class TcpClient:
+class TcpClient(ConnectionClient):
     """The service of one endpoint."""
 
-    def __init__(self, runtime: Runtime, endpoint: Endpoint, name: str) -> None:
-        self._runtime = runtime
-        self.endpoint = endpoint
-        self._name = name
-        self.load = 0
-
-    def try_acquire(self) -> Lease | None:
-        """Never: a connection has to be opened for each."""
-        return None
-
-    def acquire(self) -> Deferred[Lease]:
-        """Open a connection."""
-        self.load += 1
-        return self._runtime.connector.connect(self.endpoint).addCallbacks(self._connected, self._failed)
-
-    def busy(self) -> bool:
-        """Whether there are connections."""
-        return self.load > 0
-
-    def close(self) -> None:
-        """Nothing is kept."""
-
-    def describe(self) -> dict[str, Any]:
-        """Connections that are open."""
-        return {"in_flight": self.load}
-
-    def _connected(self, stream: Stream) -> Lease:
-        self._runtime.opened(stream, self.endpoint, self._name)
+    def lease(self, stream: Stream) -> Lease:
+        """To be joined with a client's connection."""
         return TcpLease(self, stream)
-
-    def _failed(self, failure: Failure) -> Failure:
-        self.load -= 1
-        return failure
 
 
 class TcpLease:
@@ -81,9 +49,7 @@ class TcpLease:
 
     def close(self) -> None:
         """The connection is not needed any more. One whose relay has ended is closed already."""
-        self._client.load -= 1
-        if not self._stream.disconnected:
-            self._stream.abortConnection()
+        self._client.released(self._stream)
 
 
 class Upstream:

@@ -49,7 +49,7 @@ class RescueTests(SynchronousTestCase):
             told, proxy, kinds = self.rescue(error)
             self.assertEqual(flags, told)
             line = f"listener scripted: redis connection to web:80 closed after 0.250 s: {words}"
-            self.assertEqual(({f"tcp-{flags}": line}, []), (kinds, proxy.crashes))
+            self.assertEqual(({f"redis-{flags}": line}, []), (kinds, proxy.crashes))
 
     def test_bug(self) -> None:
         """What must not happen is a crash, with its traceback."""

@@ -1,0 +1,100 @@
+# -*- test-case-name: tests.protocols.tcp.test_client -*-
+"""
+For protocols whose request is a whole connection: each lease is a connection to the endpoint, opened for one client.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from lproxy.errors import ProxyError, explain
+from lproxy.protocols.runtime import Runtime
+from lproxy.stack.admit import TooManyInFlight
+from lproxy.stack.failfast import FailedFast
+from lproxy.stack.interfaces import Lease
+from lproxy.stack.timeout import AcquireTimedOut
+from lproxy.target import Endpoint, Target
+from lproxy.transport.socket import Stream
+
+#: reason flags of the access log, as HTTP's
+FLAGS: tuple[tuple[type[ProxyError], str], ...] = (
+    (TooManyInFlight, "UO"),
+    (AcquireTimedOut, "UT"),
+    (FailedFast, "UH"),
+    (ProxyError, "UF"),
+)
+
+
+class ConnectionClient:
+    """
+    The service of one endpoint, at the bottom of a stack. Subclasses make the leases, which end by L{released}.
+
+    @ivar load: connections that are open, or being opened
+    """
+
+    def __init__(self, runtime: Runtime, endpoint: Endpoint, name: str) -> None:
+        self._runtime = runtime
+        self._name = name
+        self.endpoint = endpoint
+        self.load = 0
+
+    def lease(self, stream: Stream) -> Lease:
+        """The right to use C{stream}, which is open."""
+        raise NotImplementedError
+
+    def try_acquire(self) -> Lease | None:
+        """Never: a connection has to be opened for each."""
+        return None
+
+    def acquire(self) -> Deferred[Lease]:
+        """Open a connection."""
+        self.load += 1
+        return self._runtime.connector.connect(self.endpoint).addCallbacks(self._connected, self._failed)
+
+    def busy(self) -> bool:
+        """Whether there are connections."""
+        return self.load > 0
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+    def describe(self) -> dict[str, Any]:
+        """Connections that are open."""
+        return {"in_flight": self.load}
+
+    def released(self, stream: Stream) -> None:
+        """A lease has ended, and with it its connection, if it has not yet."""
+        self.load -= 1
+        if not stream.disconnected:
+            stream.abortConnection()
+
+    def _connected(self, stream: Stream) -> Lease:
+        self._runtime.opened(stream, self.endpoint, self._name)
+        return self.lease(stream)
+
+    def _failed(self, failure: Failure) -> Failure:
+        self.load -= 1
+        return failure
+
+
+def rescue(failure: Failure, runtime: Runtime, protocol: str, target: Target | None, waited: float) -> str:
+    """
+    What becomes of a failure where all that can be said to a client is to close: log why. A line for what can happen, a
+    traceback for what must not.
+
+    @return: the access log's reason flags
+    """
+    error = failure.value
+    for kind, flags in FLAGS:
+        if isinstance(error, kind):
+            runtime.warn(
+                f"{protocol}-{flags}",
+                f"listener {runtime.listen.name}: {protocol} connection to {target} closed after {waited:.3f} s: "
+                f"{explain(error)}",
+            )
+            return flags
+    runtime.crashed(protocol, failure)
+    return "BUG"
