@@ -28,6 +28,8 @@ SHUTDOWN = 64
 SLACK = 4
 #: bytes of a client id; PostgreSQL's startup has letters where its length is
 CLIENT_ID = 1_024
+#: bytes of a transactional id: with the longest header before it, what follows it is still among the first 2 KiB
+TRANSACTIONAL_ID = 900
 #: topics of a Metadata request
 TOPICS = 100_000
 #: bytes of a SASL mechanism's name
@@ -177,8 +179,12 @@ def _produce(prefix: bytes, at: int, stop: int, version: int, client: int, varia
         acks = find_acks(prefix, at, stop, version)
     except Malformed:
         return NO
-    if acks is None or have < acks + 2:
+    if acks is None:
         return NeedMore(have + 1)
+    if acks > at + 2 + TRANSACTIONAL_ID or (3 <= version < 9 and _LENGTH.unpack_from(prefix, at)[0] < -1):
+        return NO
+    if have < acks + 2:
+        return NeedMore(acks + 2)
     at = acks + 2
     if prefix[acks:at] not in ACKS or at + 4 > stop:
         return NO

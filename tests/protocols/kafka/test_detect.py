@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.interfaces import Match, NeedMore, NoMatch, Verdict
 from lproxy.protocols.kafka.apis import APIS
 from lproxy.protocols.kafka.detect import detect, detector
-from lproxy.testing.detectors import DetectorContract
+from lproxy.testing.detectors import LIMIT, DetectorContract
 from tests.protocols.kafka.vectors import CLIENTS, NO, UNDECIDED, YES, packed
 
 
@@ -104,6 +104,19 @@ class VectorTests(SynchronousTestCase):
         for end in range(len(data)):
             self.assertIsInstance(detect(data[:end]), NeedMore, end)
         self.assertEqual(NoMatch(), detect(data[:16] + b"\xc3\x28"))
+
+    def test_longest(self) -> None:
+        """The longest header is known within what a detector is shown, and nothing beyond that is asked for."""
+        name = packed("0400") + b"x" * 1_024
+        for version, lead in ((3, (900).to_bytes(2)), (9, packed("00 8507"))):
+            body = lead + b"t" * 900 + packed("ffff 00007530")
+            data = packed("00010000 0000") + version.to_bytes(2) + packed("00000001") + name + body
+            self.assertLessEqual(len(data), LIMIT)
+            for end in range(0, len(data), 13):
+                verdict = detect(data[:end])
+                assert isinstance(verdict, NeedMore)
+                self.assertTrue(end < verdict.at_least <= len(data), end)
+            self.assertIsInstance(detect(data), Match)
 
     def test_random(self) -> None:
         """Of random bytes, alone and behind a plausible size, none is taken for Kafka."""
