@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from twisted.application.service import IService
+from twisted.application.service import IService, MultiService
 from twisted.python import usage
 
 from lproxy.app.log import log, set_level
@@ -59,12 +59,28 @@ def plugins() -> list[Found]:
     return found
 
 
+def _port(text: str) -> int:
+    """A TCP port; usage.Options tells what a ValueError says."""
+    if not text.isdecimal() or not 0 <= int(text) <= 65535:
+        raise ValueError("want a port, 0 to 65535")
+    return int(text)
+
+
 class Options(usage.Options):
     """What stands behind C{lproxy} on the command line."""
 
     synopsis = "[options]"
     longdesc = "A service proxy. Without --config, built-in defaults run; docs/configuration.rst has every setting."
-    optParameters = [["config", "c", None, "the TOML file to run; built-in defaults otherwise"]]
+    optParameters = [
+        ["config", "c", None, "the TOML file to run; built-in defaults otherwise"],
+        [
+            "profile-port",
+            None,
+            None,
+            "listen on this port of 127.0.0.1 for commands to profile the proxy (docs/profiling.rst)",
+            _port,
+        ],
+    ]
     optFlags = [["check", None, "check the configuration, say what is wrong with it, and exit: 0, 1 (warnings) or 2"]]
 
     config: Config
@@ -138,6 +154,14 @@ class _Service(Proxy):
         gc.set_threshold(GC_THRESHOLD, 20, 50)
 
 
+class _Profiled(MultiService):
+    """The proxy, and before it a port to profile it by: where that cannot be had, nothing is started."""
+
+    def startService(self) -> None:
+        with _one_line():
+            super().startService()  # type: ignore[no-untyped-call]
+
+
 @contextmanager
 def _one_line() -> Iterator[None]:
     """
@@ -170,4 +194,12 @@ def makeService(options: Options) -> IService:
     proxy: Any = _Service(options.config, options.found, reactor)
     signals = _Signals(proxy, reactor)
     reactor.callWhenRunning(signals.install)
-    return proxy  # type: ignore[no-any-return]
+    if options["profile-port"] is None:
+        return proxy  # type: ignore[no-any-return]
+    # not imported otherwise
+    from lproxy.app.profile import ProfilePort
+
+    both: Any = _Profiled()
+    ProfilePort(options["profile-port"], proxy.shutdown, reactor).setServiceParent(both)
+    proxy.setServiceParent(both)
+    return both  # type: ignore[no-any-return]

@@ -122,6 +122,13 @@ class OptionsTests(TapTestCase):
             self.err.getvalue(),
         )
 
+    def test_profile_port(self) -> None:
+        """C{--profile-port} is off by default, and wants a port."""
+        self.assertIsNone(self.parse()["profile-port"])
+        self.assertEqual(4192, self.parse("--profile-port", "4192")["profile-port"])
+        for wrong in ("x", "65536", "-1", ""):
+            self.assertRaises(usage.UsageError, self.parse, f"--profile-port={wrong}")
+
     def test_check_ignores_level(self) -> None:
         """Whoever checks a file is not troubled with the level."""
         self.patch(tap.os, "environ", {"LPROXY_LOG": "loud"})
@@ -217,6 +224,38 @@ class MakeServiceTests(TapTestCase):
         self.assertEqual("starting", service.ready())
         self.assertEqual([], service._listeners)
         self.assertEqual(1, len(waiting), "signals are for when it runs")
+
+    def test_profiled(self) -> None:
+        """With C{--profile-port} there is a port to profile the proxy by, started before it; else not even its code."""
+        from twisted.internet import reactor
+
+        self.patch(reactor, "callWhenRunning", lambda f: None)
+        options = tap.Options()
+        options.parseOptions(["-c", self.file(GOOD), "--profile-port", "4192"])
+        service: Any = tap.makeService(options)
+        self.assertTrue(IService.providedBy(service))
+        port, proxy = service
+        self.assertEqual((4192, "ProfilePort"), (port._number, type(port).__name__))
+        self.assertIsInstance(proxy, Proxy)
+        self.assertEqual(proxy.shutdown, port._shutdown)
+
+    def test_profile_port_taken(self) -> None:
+        """Where the port cannot be had, a line says so, and the proxy does not start."""
+        from twisted.application.service import Service
+
+        self.patch(sys, "excepthook", None)
+
+        class Taken(Service):
+            def startService(self) -> None:
+                raise CannotStart("--profile-port: cannot listen on 127.0.0.1:4192: Address already in use")
+
+        both = tap._Profiled()
+        proxy = Proxy(Config(), find(), FakeTime())
+        for service in (Taken(), proxy):
+            service.setServiceParent(both)
+        self.assertRaises(CannotStart, both.startService)
+        self.assertIs(tap._cannot_start, sys.excepthook)
+        self.assertFalse(proxy.running)
 
     def test_one_line(self) -> None:
         """CannotStart ends the process with a line where anything else would have its traceback."""
