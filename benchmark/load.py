@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmark.process import HOST, ProcessFailed, client_command, on_core, run
@@ -26,14 +26,30 @@ class Load:
     """
     What a load program did: C{units} of work in C{seconds}.
 
-    C{values} are further figures of its own under the keys of the scenario's metrics; C{problem} says in words why the
-    result is not complete, and is empty when it is.
+    C{values} are further figures of its own under the keys of the scenario's metrics; C{notes} what a reader of them
+    must know; C{reached} is false when the rate aimed at was not. C{problem} says in words why the result is worth
+    nothing, and is empty when it is not.
     """
 
     units: float
     seconds: float
     values: dict[str, float] = field(default_factory=dict)
     problem: str = ""
+    notes: tuple[str, ...] = ()
+    reached: bool = True
+
+
+#: the share of the rate below which it counts as missed
+REACHED = 0.99
+#: the share of requests that may fail before the others' figures are worth nothing
+FAILED = 0.01
+
+
+def kept(text: str, raw: Path | None) -> str:
+    """C{text}, a program's output, once it is in the file C{raw}."""
+    if raw is not None:
+        raw.write_text(text)
+    return text
 
 
 def result_line(output: str) -> dict[str, float]:
@@ -45,47 +61,50 @@ def result_line(output: str) -> dict[str, float]:
     raise ProcessFailed(f"no RESULT in: {output[-2000:]}")
 
 
-def problem(result: dict[str, float], units: str) -> str:
-    """Words for errors that a load program counted, or for no work done at all."""
-    if result["errors"]:
-        return f"{result['errors']:.0f} of {result[units] + result['errors']:.0f} {units} failed"
-    return "" if result[units] else f"no {units}"
+def problem(errors: float, done: float, units: str) -> str:
+    """Words for too many errors among C{done} units and those errors, or for no work done at all."""
+    if not done:
+        return f"no {units}" + (f", {errors:.0f} errors" if errors else "")
+    return f"{errors:.0f} of {done + errors:.0f} {units} failed" if errors > FAILED * (done + errors) else ""
 
 
-def http(port: int, seconds: float, core: int, connections: int = 32) -> Load:
+def timed(result: dict[str, float], units: str) -> Load:
+    """What our own load programs and wrk's script print, in milliseconds and per second."""
+    values = {f"{units}_per_s": result[units] / result["seconds"], "errors": result["errors"]}
+    values |= {f"{key[:-3]}_ms": value / 1e3 for key, value in result.items() if key.endswith("_us")}
+    return Load(result[units], result["seconds"], values, problem(result["errors"], result[units], units))
+
+
+def at_rate(done: Load, rate: float, slack: float = 0.0) -> Load:
+    """C{done}, marked when it did not reach C{rate} per second; C{slack} is seconds that do not count."""
+    if not rate or done.units >= REACHED * rate * (done.seconds - slack):
+        return done
+    missed = f"missed the rate: {done.units / done.seconds:.0f} of {rate:.0f}/s"
+    return replace(done, notes=(*done.notes, missed), reached=False)
+
+
+def http(port: int, seconds: float, core: int, connections: int = 32, raw: Path | None = None) -> Load:
     """wrk, closed loop: each connection sends its next request when the last is answered. Units: requests."""
     whole = max(1, round(seconds))  # wrk knows whole seconds only
     command = ["wrk", "-t1", f"-c{connections}", f"-d{whole}s", "--timeout", "5s", "-s", str(WRK_SCRIPT)]
     command += [f"http://{HOST}:{port}/", "--", str(random.getrandbits(30))]
-    result = result_line(run(command, core, whole + GRACE_SECONDS))
-    values = {
-        "rate": result["requests"] / result["seconds"],
-        "p50_us": result["p50_us"],
-        "p99_us": result["p99_us"],
-    }
-    return Load(result["requests"], result["seconds"], values, problem(result, "requests"))
+    return timed(result_line(kept(run(command, core, whole + GRACE_SECONDS), raw)), "requests")
 
 
-def http_rate(port: int, seconds: float, core: int, rate: float = 2000.0) -> Load:
+def http_rate(port: int, seconds: float, core: int, rate: float = 2000.0, raw: Path | None = None) -> Load:
     """A fixed rate of requests, open loop, on 32 connections. Units: requests."""
     command = client_command("rate", str(port), "--rate", str(rate), "--seconds", str(seconds))
-    result = result_line(run(command, core, seconds + GRACE_SECONDS))
-    values = {
-        "rate": result["requests"] / result["seconds"],
-        "p50_us": result["p50_us"],
-        "p99_us": result["p99_us"],
-        "max_us": result["max_us"],
-    }
-    return Load(result["requests"], result["seconds"], values, problem(result, "requests"))
+    result = result_line(kept(run(command, core, seconds + GRACE_SECONDS), raw))
+    return at_rate(timed(result, "requests"), rate)
 
 
-def tcp(port: int, seconds: float, core: int) -> Load:
+def tcp(port: int, seconds: float, core: int, raw: Path | None = None) -> Load:
     """One iperf3 stream from client to server. Units: gigabytes (1e9 bytes) received."""
     whole = max(1, round(seconds))  # iperf3 knows whole seconds only
     command = ["iperf3", "--client", HOST, "--port", str(port), "--time", str(whole), "--json"]
     for attempt in range(10):
         try:
-            output = run(command, core, whole + GRACE_SECONDS)
+            output = kept(run(command, core, whole + GRACE_SECONDS), raw)
             break
         except ProcessFailed as error:
             # its server needs a moment after the last test
@@ -94,20 +113,14 @@ def tcp(port: int, seconds: float, core: int) -> Load:
             time.sleep(0.2)
     received = json.loads(output)["end"]["sum_received"]
     gigabytes = received["bytes"] / 1e9
-    values = {"gbit": gigabytes * 8 / received["seconds"]}
+    values = {"gbit_per_s": gigabytes * 8 / received["seconds"]}
     return Load(gigabytes, received["seconds"], values, "" if gigabytes else "no bytes")
 
 
-def churn(port: int, seconds: float, core: int, parallel: int = 8) -> Load:
+def churn(port: int, seconds: float, core: int, parallel: int = 8, raw: Path | None = None) -> Load:
     """New TCP connections, each with one short echo. Units: connections."""
     command = client_command("churn", str(port), "--seconds", str(seconds), "--parallel", str(parallel))
-    result = result_line(run(command, core, seconds + GRACE_SECONDS))
-    values = {
-        "rate": result["connections"] / result["seconds"],
-        "p50_us": result["p50_us"],
-        "p99_us": result["p99_us"],
-    }
-    return Load(result["connections"], result["seconds"], values, problem(result, "connections"))
+    return timed(result_line(kept(run(command, core, seconds + GRACE_SECONDS), raw)), "connections")
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 """
 Many measurements as one value: protocol x body x rate x connections, under each reactor and set of Python options.
 
-C{--matrix body=10,200 rate=1000,max reactor=epoll,uvloop python=none,-O} becomes a L{Matrix}; L{plan} turns it into
-scenarios and proxies of the harness, L{order} into runs, L{execute} measures them with fortio at both ends. Reactor and
-Python options make one proxy more of each that is a Python program, so that they stand side by side like any others.
+C{--matrix body=10,200 rate=1000,max reactor=epoll,uvloop python=none,-O} becomes a L{Matrix}; L{scenarios} makes loads
+of fortio's of it. Reactor and Python options make one proxy more of each that is a Python program, so that they stand
+side by side like any others.
 """
 
 import re
@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import product
-from pathlib import Path
 
-from benchmark import fortio, session, stock
+from benchmark import fortio
 from benchmark.peers import Peer, Setting
 from benchmark.process import ProcessFailed
-from benchmark.scenarios import Scenario, Settings
-from benchmark.session import Plan, Run
+from benchmark.scenarios import Scenario
 
 REACTORS = ("epoll", "poll", "select", "asyncio", "uvloop")
 #: fewer say nothing about the spread
@@ -88,6 +86,9 @@ class Runtime:
         return replace(
             peer,
             name=f"{peer.name}@{self.label()}",
+            product=peer.product or peer.name,
+            reactor=self.reactor,
+            python=shlex.join(self.python),
             command=command,
             missing=lambda: peer.missing() or self.missing(),
             version=lambda: f"{peer.version()} on {self.reactor}{options}",
@@ -193,97 +194,17 @@ def parse(words: Sequence[str]) -> Matrix:
 # to runs
 
 
-def is_python(peer: Peer) -> bool:
-    """Is it a Python program, so that it has a reactor?"""
-    return peer.command is not None and (peer.ours or peer.name == stock.NAME)
-
-
 def contenders(matrix: Matrix, peers: Sequence[Peer]) -> list[Peer]:
-    """C{peers}, each Python program once for every reactor and set of options."""
+    """C{peers}; each that runs on Twisted once for every reactor and set of options, unless it is the usual one."""
+    runtimes = matrix.runtimes()
+    if runtimes == [Runtime()]:
+        return list(peers)
     found = []
     for peer in peers:
-        found += [runtime.of(peer) for runtime in matrix.runtimes()] if is_python(peer) else [peer]
+        found += [runtime.of(peer) for runtime in runtimes] if peer.reactor else [peer]
     return found
 
 
-#: where fortio leaves its output of a run until it is named
-LATEST = "latest.json"
-
-
-def plan(matrix: Matrix, peers: Sequence[Peer], raw: Path | None = None) -> Plan:
-    """
-    What is to be measured, and what is left out because something is not installed.
-
-    fortio's own output is kept in the folder C{raw}, which L{execute} must be told as well.
-    """
-    if lack := fortio.missing():
-        return Plan([], [], [f"the matrix left out: {lack}"])
-    scenarios = [fortio.scenario(*load, raw=raw and raw / LATEST) for load in matrix.loads()]
-    return session.plan(scenarios, contenders(matrix, peers))
-
-
-Slot = tuple[int, Scenario, Peer]
-
-
-def order(what: Plan, iterations: int) -> Iterator[Slot]:
-    """
-    Every run: iteration after iteration, in each the proxies take turns at one load before the next.
-
-    So a slow minute of the machine hits all proxies. Each iteration begins with another proxy, so that none always
-    comes first.
-    """
-    for number in range(1, iterations + 1):
-        for scenario in what.scenarios:
-            peers = [peer for at, peer in what.pairs() if at is scenario]
-            turn = (number - 1) % len(peers) if peers else 0
-            for peer in peers[turn:] + peers[:turn]:
-                yield number, scenario, peer
-
-
-def labels(matrix: Matrix, run: Run) -> dict[str, str | int | float]:
-    """What C{run} measured, one entry per dimension, for the results. What has no reactor has an empty one."""
-    load = next((load for load in matrix.loads() if fortio.name(*load) == run.scenario), None)
-    if load is None:
-        raise LookupError(f"no load of this matrix is called {run.scenario}")
-    protocol, body, rate, connections = load
-    proxy, _, on = run.proxy.rpartition("@")
-    runtime = next((runtime for runtime in matrix.runtimes() if proxy and runtime.label() == on), None)
-    return {
-        "protocol": protocol,
-        "body_bytes": body,
-        "rate_per_s": rate or "max",
-        "connections": connections,
-        "proxy": proxy if runtime else run.proxy,
-        "reactor": runtime.reactor if runtime else "",
-        "python": shlex.join(runtime.python) if runtime else "",
-        "iteration": run.round,
-    }
-
-
-def file_name(run: Run) -> str:
-    """A name, without ending, that no other run of the matrix has: every label is in it."""
-    return f"{run.scenario}_{run.proxy}_i{run.round}"
-
-
-def execute(
-    matrix: Matrix,
-    what: Plan,
-    settings: Settings,
-    home: Path,
-    report: Callable[[Run], None],
-    raw: Path | None = None,
-) -> list[Run]:
-    """
-    Measure everything; C{report} hears of each run as it ends.
-
-    Files go to the directory C{home}; fortio's own output to C{raw}, one file for each run.
-    """
-    runs = []
-    with fortio.server(home, settings.load_core) as behind:
-        for number, scenario, peer in order(what, matrix.iterations):
-            run = session.measure(scenario, peer, number, settings, behind, home)
-            if raw is not None and (raw / LATEST).exists():
-                (raw / LATEST).rename(raw / f"{file_name(run)}.json")
-            runs.append(run)
-            report(run)
-    return runs
+def scenarios(matrix: Matrix) -> list[Scenario]:
+    """One for each load."""
+    return [fortio.scenario(*load) for load in matrix.loads()]

@@ -1,12 +1,15 @@
+# -*- test-case-name: tests.benchmark.test_measure -*-
 """
-What a process tree costs: CPU seconds and resident memory, from /proc (Linux only).
+What a process tree costs: CPU seconds and resident memory, from /proc (Linux only). And how late lproxy's timers fire.
 
 CPU is utime + stime of the process and of all that descend from it, children that have ended and were waited for
 included. The kernel counts it in ticks (10 ms as a rule), so a window shorter than a second says little.
 """
 
 import os
+import re
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -115,3 +118,26 @@ class Window:
         else:
             self.foreign_proxy = max(0.0, (proxy_core - self.cpu) / self.seconds)
             self.foreign_load = max(0.0, (load_core - (ours - self.cpu)) / self.seconds)
+
+
+#: a step of the histogram in which lproxy keeps how late a timer of 100 ms fires
+LAG = re.compile(r'^reactor_lag_seconds_bucket\{le="(?P<bound>[^"]+)"\} (?P<count>\d+)', re.M)
+
+
+def lag_p99_ms(metrics: str) -> float | None:
+    """From what lproxy answers to C{/metrics}: the step of the histogram below which 99 % of the times lie."""
+    steps = [(float(step["bound"]), int(step["count"])) for step in LAG.finditer(metrics)]
+    if not steps or not steps[-1][1]:
+        return None
+    bound = next(bound for bound, count in steps if count >= 0.99 * steps[-1][1])
+    # beyond the last step there is none to name
+    return 1e3 * (bound if bound != float("inf") else steps[-2][0])
+
+
+def reactor_lag_ms(port: int, host: str = "127.0.0.1") -> float | None:
+    """The same, of the proxy with that admin port; None when it does not say."""
+    try:
+        with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=5) as page:
+            return lag_p99_ms(page.read().decode())
+    except OSError:
+        return None

@@ -1,9 +1,12 @@
+# -*- test-case-name: tests.benchmark.test_peers -*-
 """
 The proxies under test: which tools they need, their configuration files, their command lines.
 
-Each listens on three ports, C{http} and C{tcp} and C{echo}, in front of the upstream of the same name, keeps its
-upstream HTTP connections alive, uses one core, writes no access log and closes no idle connection within ten minutes.
-Everything else is its default.
+Each listens on three ports, C{http} and C{tcp} and C{echo}, in front of the upstream of the same name, and on a fourth
+where there is a broker of Kafka's. It keeps its upstream HTTP connections alive, uses one core, writes no access log
+and closes no idle connection within ten minutes. Everything else is its default.
+
+Over 300 lines: half of them are the configuration files of four proxies, side by side so that they stay alike.
 """
 
 import importlib
@@ -14,14 +17,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmark import leaks
 from benchmark.process import HOST, ProcessFailed, Running, free_ports, running
 from benchmark.upstreams import Upstreams
 
 DIRECT = "none"
 LPROXY = "lproxy"
+GATEWAY = "lproxy-gateway"
 ENVOY = "envoy"
 
 
@@ -33,9 +38,10 @@ class Ports:
     tcp: int | None
     echo: int | None
     admin: int | None = None
+    kafka: int | None = None
 
     def of(self, listener: str) -> int | None:
-        """The port of the listener named C{http}, C{tcp} or C{echo}."""
+        """The port of the listener named C{http}, C{tcp}, C{echo} or C{kafka}."""
         port: int | None = getattr(self, listener)
         return port
 
@@ -48,6 +54,15 @@ class Setting:
     ports: Ports
     upstreams: Upstreams
     connections: int  #: client connections to allow for
+    kafka: int | None = None  #: the broker's port for this proxy
+
+    def streams(self) -> dict[str, tuple[int | None, int | None]]:
+        """The listeners that pass bytes: name -> port, upstream's port."""
+        found: dict[str, tuple[int | None, int | None]] = {
+            "tcp": (self.ports.tcp, self.upstreams.tcp),
+            "echo": (self.ports.echo, self.upstreams.echo),
+        }
+        return found | ({"kafka": (self.ports.kafka, self.kafka)} if self.kafka else {})
 
 
 @dataclass(frozen=True)
@@ -56,15 +71,19 @@ class Peer:
     One proxy under test.
 
     C{missing()} says what is not installed and how to get it, or None. C{command(setting)} writes the configuration
-    files and returns the command line; None for L{DIRECT}. C{listeners} are those that it serves.
+    files and returns the command line; None for L{DIRECT}. C{listeners} are those that it serves. C{product} is what it
+    is, where its name says more: which revision, on which reactor.
     """
 
     name: str
     missing: Callable[[], str | None]
     command: Callable[[Setting], list[str]] | None
-    listeners: frozenset[str] = frozenset({"http", "tcp", "echo"})
+    listeners: frozenset[str] = frozenset({"http", "tcp", "echo", "kafka"})
     version: Callable[[], str] = lambda: ""
     ours: bool = False  #: it is lproxy, so what its log shows is a defect of ours
+    product: str = ""
+    reactor: str = ""  #: of a program on Twisted
+    python: str = ""  #: options of its interpreter
 
 
 @dataclass(frozen=True)
@@ -74,6 +93,7 @@ class Proxy:
     peer: Peer
     ports: Ports
     running: Running | None
+    raw: Path | None = None  #: where the load program's own output is to be kept
 
     @property
     def pid(self) -> int | None:
@@ -101,24 +121,7 @@ LPROXY_CONFIG = """\
 [admin]
 address = "{host}:{ports.admin}"
 
-[[listen]]
-name = "http"
-address = "{host}:{ports.http}"
-target = "{host}:{upstreams.http}"
-detect = ["http"]
-
-[[listen]]
-name = "tcp"
-address = "{host}:{ports.tcp}"
-target = "{host}:{upstreams.tcp}"
-detect = ["http"]
-
-[[listen]]
-name = "echo"
-address = "{host}:{ports.echo}"
-target = "{host}:{upstreams.echo}"
-detect = ["http"]
-
+{listeners}
 [timeouts]
 client_idle = "10m"
 
@@ -126,15 +129,37 @@ client_idle = "10m"
 connections = {connections}
 """
 
+LPROXY_LISTENER = """\
+[[listen]]
+name = "{name}"
+address = "{host}:{port}"
+target = "{host}:{upstream}"
+{how}
+"""
 
-def lproxy_config(setting: Setting) -> Path:
-    """Write lproxy's configuration: detection on every listener, all features at their defaults."""
+
+def lproxy_config(setting: Setting, mode: str = "observe") -> Path:
+    """
+    Write lproxy's configuration: detection on every listener but Kafka's, all features at their defaults.
+
+    C{mode} is Kafka's.
+    """
     path = setting.directory / "lproxy.toml"
-    path.write_text(
-        LPROXY_CONFIG.format(
-            host=HOST, ports=setting.ports, upstreams=setting.upstreams, connections=setting.connections
+    ports = {"http": (setting.ports.http, setting.upstreams.http)} | setting.streams()
+    how = {"kafka": 'protocol = "kafka"'}
+    listeners = [
+        LPROXY_LISTENER.format(
+            name=name, host=HOST, port=port, upstream=upstream, how=how.get(name, 'detect = ["http"]')
         )
+        for name, (port, upstream) in ports.items()
+    ]
+    text = LPROXY_CONFIG.format(
+        host=HOST, ports=setting.ports, listeners="\n".join(listeners), connections=setting.connections
     )
+    if mode == "gateway":
+        assert setting.ports.kafka is not None
+        text += f'\n[kafka]\nmode = "gateway"\nbase_port = {setting.ports.kafka + 1}\n'
+    path.write_text(text)
     return path
 
 
@@ -148,6 +173,10 @@ def lproxy_missing() -> str | None:
 
 def lproxy_command(setting: Setting) -> list[str]:
     return [sys.executable, "-m", "twisted", "lproxy", "--config", str(lproxy_config(setting))]
+
+
+def gateway_command(setting: Setting) -> list[str]:
+    return [sys.executable, "-m", "twisted", "lproxy", "--config", str(lproxy_config(setting, "gateway"))]
 
 
 def lproxy_version() -> str:
@@ -183,10 +212,10 @@ http {{
   }}
 }}
 stream {{
-  server {{ listen {host}:{ports.tcp} backlog=4096; proxy_pass {host}:{upstreams.tcp}; }}
-  server {{ listen {host}:{ports.echo} backlog=4096; proxy_pass {host}:{upstreams.echo}; }}
+{streams}
 }}
 """
+NGINX_STREAM = "  server {{ listen {host}:{port} backlog=4096; proxy_pass {host}:{upstream}; }}"
 
 
 def nginx_stream_module() -> str | None:
@@ -221,6 +250,10 @@ def nginx_command(setting: Setting) -> list[str]:
             host=HOST,
             ports=setting.ports,
             upstreams=setting.upstreams,
+            streams="\n".join(
+                NGINX_STREAM.format(host=HOST, port=port, upstream=upstream)
+                for port, upstream in setting.streams().values()
+            ),
         )
     )
     return ["nginx", "-e", "stderr", "-c", str(path)]
@@ -246,32 +279,29 @@ backend http
   mode http
   http-reuse always
   server s {host}:{upstreams.http}
-frontend tcp
+"""
+
+HAPROXY_STREAM = """\
+frontend {name}
   mode tcp
   option splice-auto
-  bind {host}:{ports.tcp} backlog 4096
-  default_backend tcp
-backend tcp
+  bind {host}:{port} backlog 4096
+  default_backend {name}
+backend {name}
   mode tcp
-  server s {host}:{upstreams.tcp}
-frontend echo
-  mode tcp
-  option splice-auto
-  bind {host}:{ports.echo} backlog 4096
-  default_backend echo
-backend echo
-  mode tcp
-  server s {host}:{upstreams.echo}
+  server s {host}:{upstream}
 """
 
 
 def haproxy_command(setting: Setting) -> list[str]:
     path = setting.directory / "haproxy.cfg"
-    path.write_text(
-        HAPROXY_CONFIG.format(
-            connections=setting.connections, host=HOST, ports=setting.ports, upstreams=setting.upstreams
-        )
+    parts = [
+        HAPROXY_STREAM.format(name=name, host=HOST, port=p, upstream=u) for name, (p, u) in setting.streams().items()
+    ]
+    whole = HAPROXY_CONFIG.format(
+        connections=setting.connections, host=HOST, ports=setting.ports, upstreams=setting.upstreams
     )
+    path.write_text(whole + "".join(parts))
     return ["haproxy", "-db", "-f", str(path)]
 
 
@@ -324,8 +354,9 @@ def envoy_missing() -> str | None:
 
 def envoy_command(setting: Setting) -> list[str]:
     ports, upstreams = setting.ports, setting.upstreams
-    listeners = [("tcp", ports.tcp), ("echo", ports.echo)]
-    clusters = [("http", upstreams.http), ("tcp", upstreams.tcp), ("echo", upstreams.echo)]
+    streams = setting.streams()
+    listeners = [(name, port) for name, (port, _) in streams.items()]
+    clusters = [("http", upstreams.http), *((name, upstream) for name, (_, upstream) in streams.items())]
     path = setting.directory / "envoy.yaml"
     path.write_text(
         ENVOY_CONFIG.format(
@@ -355,15 +386,16 @@ def custom(name: str, template: str) -> Peer:
     """
     A peer from the command line, for a proxy of one's own or another checkout of lproxy.
 
-    C{template} is a command in which {http} {tcp} {echo} stand for the ports to listen on, {up_http} {up_tcp} {up_echo}
-    for the upstreams', and {config} for a configuration file of lproxy that holds them all.
+    C{template} is a command in which {http} {tcp} {echo} {kafka} stand for the ports to listen on, {up_http} {up_tcp}
+    {up_echo} {up_kafka} for the upstreams', and {config} for a configuration file of lproxy that holds them all.
     """
 
     def command(setting: Setting) -> list[str]:
         values = {f"up_{key}": value for key, value in vars(setting.upstreams).items()} | vars(setting.ports)
+        values["up_kafka"] = setting.kafka
         return shlex.split(template.format(config=lproxy_config(setting), **values))
 
-    served = {"http", "tcp", "echo"}
+    served = {"http", "tcp", "echo", "kafka"}
     ours = "{config}" in template
     if not ours:
         served = {listener for listener in served if "{" + listener + "}" in template}
@@ -374,7 +406,16 @@ PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
         Peer(DIRECT, lambda: None, None),
-        Peer(LPROXY, lproxy_missing, lproxy_command, version=lproxy_version, ours=True),
+        Peer(LPROXY, lproxy_missing, lproxy_command, version=lproxy_version, ours=True, reactor="epoll"),
+        Peer(
+            GATEWAY,
+            lproxy_missing,
+            gateway_command,
+            frozenset({"kafka"}),
+            version=lambda: "lproxy as a Kafka gateway",
+            ours=True,
+            reactor="epoll",
+        ),
         Peer(
             "nginx",
             nginx_missing,
@@ -392,12 +433,6 @@ PEERS: dict[str, Peer] = {
 }
 
 
-def complaints(log: str) -> str:
-    """What in lproxy's log shows a defect: from the first traceback or unhandled error on; empty when there is none."""
-    found = [at for sign in ("Traceback (most recent call last)", "Unhandled") if (at := log.find(sign)) >= 0]
-    return log[log.rfind("\n", 0, min(found)) + 1 :][:1500] if found else ""
-
-
 @contextmanager
 def proxy(peer: Peer, directory: Path, core: int, behind: Upstreams, connections: int) -> Iterator[Proxy]:
     """
@@ -406,14 +441,15 @@ def proxy(peer: Peer, directory: Path, core: int, behind: Upstreams, connections
     C{directory} is made for its files. An upstream that does not exist gets a port on which nobody listens. Whatever
     goes wrong inside the block comes out as L{ProcessFailed} with the end of the proxy's log.
     """
+    front, back = behind.kafka.get(peer.name, (None, None))
     if peer.command is None:
-        yield Proxy(peer, Ports(behind.http, behind.tcp, behind.echo), None)
+        yield Proxy(peer, Ports(behind.http, behind.tcp, behind.echo, kafka=front), None)
         return
-    http, tcp, echo, admin, *spare = free_ports(6)
-    ports = Ports(http, tcp, echo, admin)
-    behind = Upstreams(behind.http or spare[0], behind.tcp or spare[1], behind.echo)
+    http, tcp, echo, admin, *spare = free_ports(7)
+    ports = Ports(http, tcp, echo, admin, front)
+    behind = replace(behind, http=behind.http or spare[0], tcp=behind.tcp or spare[1], echo=behind.echo or spare[2])
     directory.mkdir(parents=True)
-    command = peer.command(Setting(directory, ports, behind, connections))
+    command = peer.command(Setting(directory, ports, behind, connections, back))
     wanted = [port for listener in sorted(peer.listeners) if (port := ports.of(listener)) is not None]
     log = directory / "log"
     with running(peer.name, command, core, log, wanted) as process:
@@ -422,5 +458,5 @@ def proxy(peer: Peer, directory: Path, core: int, behind: Upstreams, connections
             process.check()
         except Exception as error:
             raise ProcessFailed(f"{error}\n{peer.name}'s log ends:\n{process.log_tail()}") from error
-    if peer.ours and (complaint := complaints(log.read_text(errors="replace"))):
+    if peer.ours and (complaint := leaks.complaints(log.read_text(errors="replace"))):
         raise ProcessFailed(f"{peer.name}'s log shows a defect:\n{complaint}")

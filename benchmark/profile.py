@@ -329,10 +329,3 @@ PROFILERS: dict[str, Profiler] = {
         Profiler("heap", memray_missing, memray_options, memray_during, memray_finish),
     )
 }
-
-
-def record(pid: int, work: Work, core: int, output: Path) -> None:
-    """A py-spy flame graph of process C{pid} during C{work()}: C{output} without its ending names its files."""
-    base = output.with_suffix("")
-    py_spy_during(pid, work, core, base)
-    py_spy_finish(base)

@@ -1,11 +1,11 @@
+# -*- test-case-name: tests.benchmark.test_report -*-
 """
-Turn runs into something to read (a table per scenario) and something to keep (JSON).
+Turn runs into something to read: a table per scenario, and what a figure is worth nothing without.
 
 A cell is the median of the rounds, in some columns with the least and the greatest in parentheses. Rounds in which
 others used our two cores are left out as long as a quiet one remains; a row without one is marked.
 """
 
-import json
 import platform
 import statistics
 from collections.abc import Sequence
@@ -13,9 +13,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmark import fortio
+from benchmark.metrics import Metric
 from benchmark.peers import DIRECT, ENVOY, Peer, first_line
-from benchmark.scenarios import Metric, Scenario, Settings
+from benchmark.scenarios import Scenario
 from benchmark.session import Plan, Run, counted
+from benchmark.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,23 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     return lines
 
 
+def reference(names: Sequence[str]) -> str | None:
+    """The proxy that others are compared with: Envoy, or the first there is, if there is another."""
+    proxies = [name for name in names if name != DIRECT]
+    if ENVOY in proxies:
+        return ENVOY
+    return proxies[0] if len(proxies) > 1 else None
+
+
 def table(scenario: Scenario, names: Sequence[str], runs: Sequence[Run]) -> list[str]:
     """The lines of one scenario's table."""
     of = {name: [run for run in runs if run.scenario == scenario.name and run.proxy == name] for name in names}
     shown = [name for name in names if of[name]]
-    compared = {metric.key: cell(of.get(ENVOY, []), metric) for metric in scenario.metrics}
-    ratios = [
-        metric for metric in scenario.metrics if ENVOY in shown and (metric.added or metric is scenario.metrics[0])
-    ]
+    base = reference(shown)
+    compared = {metric.key: cell(of.get(base or "", []), metric) for metric in scenario.metrics}
+    ratios = [metric for metric in scenario.metrics if base and (metric.added or metric is scenario.metrics[0])]
     rows = [
-        ["", *(metric.title for metric in scenario.metrics), *(f"{metric.title} / Envoy's" for metric in ratios), ""]
+        ["", *(metric.title for metric in scenario.metrics), *(f"{metric.title} / {base}'s" for metric in ratios), ""]
     ]
     for name in shown:
         cells = {metric.key: cell(of[name], metric) for metric in scenario.metrics}
@@ -111,10 +121,13 @@ def processor() -> str:
     return platform.machine()
 
 
-def environment(peers: Sequence[Peer], settings: Settings, cores: int) -> dict[str, object]:
+def environment(peers: Sequence[Peer], settings: Settings, cores: int, branch: str) -> dict[str, object]:
     """Date, machine, versions and settings: what a figure is worth nothing without."""
-    tools = {"wrk": ("wrk", "--version"), "iperf3": ("iperf3", "--version")}
+    tools = {"wrk": ("wrk", "--version"), "iperf3": ("iperf3", "--version"), "nginx": ("nginx", "-v")}
+    if fortio.program().exists():
+        tools["fortio"] = (str(fortio.program()), "version")
     return {
+        "branch": branch,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "kernel": platform.release(),
         "processor": f"{processor()}, {cores} cores",
@@ -136,9 +149,3 @@ def heading(about: dict[str, object]) -> str:
         else:
             lines.append(f"{key + ':':14}{value}")
     return "\n".join(lines)
-
-
-def save(path: Path, about: dict[str, object], runs: Sequence[Run]) -> None:
-    """Keep the raw results: the L{environment} and every run, noisy and failed ones included."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"environment": about, "runs": [asdict(run) for run in runs]}, indent=1) + "\n")

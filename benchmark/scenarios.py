@@ -1,82 +1,118 @@
+# -*- test-case-name: tests.benchmark.test_scenarios -*-
 """
-One question each: which load goes through which listener, and which figures come out.
+One question each: which load goes through which listener to what stands behind, and which figures come out.
 
 A figure is a L{Metric} of its scenario; a scenario's C{run} returns a value for every one of its metrics, which is what
-makes a result complete. The first metric is the one that ratios are taken of.
+makes a result complete. The first metric is what a unit of work costs.
 """
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from benchmark import load
 from benchmark.load import Load
 from benchmark.measure import Window, resident_kib
+from benchmark.metrics import OPTIONAL, Metric, metrics
 from benchmark.peers import DIRECT, Proxy
 from benchmark.process import ProcessFailed
+from benchmark.settings import Settings
+
+#: how to get the tools that scenarios need
+TOOLS = {"wrk": "apt-get install wrk", "iperf3": "apt-get install iperf3", "nginx": "apt-get install nginx"}
 
 
 @dataclass(frozen=True)
-class Metric:
+class Shape:
     """
-    A column of the report.
+    What a load looks like, for names and tables.
 
-    C{of_proxy}: it is about the proxy's process, so direct traffic has none. C{added}: it is not measured but is the
-    difference of metric C{added} to direct traffic's. C{ranged}: its column shows the least and the greatest too.
+    @ivar kind: the load program's way; scenarios that differ in nothing but numbers share it
+    @ivar body: bytes of an answer (over TCP: of a message); 0 where there is no such thing
+    @ivar rate: requests per second to aim at; 0: as many as it can; None: what the settings say
     """
 
-    key: str
-    title: str
-    digits: int = 1
-    of_proxy: bool = False
-    added: str | None = None
-    ranged: bool = False
+    kind: str
+    protocol: str
+    body: int = 0
+    rate: float | None = 0.0
+    connections: int = 1
 
-
-@dataclass(frozen=True)
-class Settings:
-    """How long, how often, how much, and where. Times in seconds."""
-
-    warmup: float = 2.0
-    seconds: float = 10.0
-    rounds: int = 3
-    rate: float = 2000.0
-    idle: int = 10_000
-    idle_settle: float = 2.0
-    noise: float = 0.1  #: share of either core that others may use before a run is marked
-    proxy_core: int = 0
-    load_core: int = 1
+    def labels(self, settings: Settings) -> dict[str, str | int | float]:
+        """As they stand in results."""
+        rate = settings.rate if self.rate is None else self.rate
+        return {
+            "load": self.kind,
+            "protocol": self.protocol,
+            "body_bytes": self.body,
+            "target_per_s": f"{rate:.10g}" if rate else "max",
+            "connections": self.connections or settings.idle,
+        }
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one run found: metric key -> value, what was odd, and how much others used the two cores (0 to 1)."""
+    """
+    What one run found: metric key -> value, what was odd, and how much others used the two cores (0 to 1).
+
+    C{reached} is false when the rate aimed at was not.
+    """
 
     values: dict[str, float]
     notes: list[str] = field(default_factory=list)
     foreign_proxy: float = 0.0
     foreign_load: float = 0.0
+    reached: bool = True
+
+
+def nothing_missing() -> str | None:
+    return None
+
+
+def need(*tools: str) -> Callable[[], str | None]:
+    """In words which of C{tools} is not on the PATH, and how to get it."""
+
+    def missing() -> str | None:
+        absent = [tool for tool in tools if shutil.which(tool) is None]
+        return "; ".join(f"no {tool}: {TOOLS[tool]}" for tool in absent) or None
+
+    return missing
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """C{tools} must be on the PATH; C{listener} is the proxy's port that it uses; C{run} measures one proxy once."""
+    """
+    One question.
+
+    @ivar listener: the proxy's port that it uses
+    @ivar missing: in words what this machine lacks for it, or None
+    @ivar run: measures one proxy once
+    @ivar behind: what stands behind the proxies, a key of L{benchmark.session.BEHIND}
+    @ivar direct: whether it makes sense without a proxy
+    @ivar timed: whether others on the proxy's core can spoil it
+    """
 
     name: str
     question: str
+    shape: Shape
     listener: str
-    tools: tuple[str, ...]
     metrics: tuple[Metric, ...]
     run: Callable[[Proxy, Settings], Measured]
-    direct: bool = True  #: does it make sense without a proxy?
-    timed: bool = True  #: can others on the proxy's core spoil it?
+    missing: Callable[[], str | None] = nothing_missing
+    behind: str = "usual"
+    direct: bool = True
+    timed: bool = True
 
     def expected(self, proxy: str) -> list[Metric]:
         """The metrics that a complete result of C{proxy} has."""
-        return [metric for metric in self.metrics if proxy != DIRECT or not (metric.of_proxy or metric.added)]
+        measured = [metric for metric in self.metrics if metric.key not in OPTIONAL]
+        return [metric for metric in measured if proxy != DIRECT or not (metric.of_proxy or metric.added)]
 
 
-Generate = Callable[[int, float, Settings], Load]
+#: puts load on a port for so many seconds; the program's own output goes to the file
+Generate = Callable[[int, float, Settings, Path | None], Load]
 
 
 def port_of(proxy: Proxy, listener: str) -> int:
@@ -85,29 +121,31 @@ def port_of(proxy: Proxy, listener: str) -> int:
     return port
 
 
-def loaded(listener: str, generate: Generate, cpu_key: str, cpu_scale: float) -> Callable[[Proxy, Settings], Measured]:
+def loaded(listener: str, generate: Generate, cpu_key: str, warm: bool = True) -> Callable[[Proxy, Settings], Measured]:
     """
     A run that warms up, then puts load on C{listener} and divides the proxy's CPU by the units of work done.
 
-    C{cpu_key} is the metric for that, C{cpu_scale} how many of its units make a second.
+    C{cpu_key} is the metric for that.
     """
+    per_second = 1.0 if cpu_key.startswith("cpu_s_") else 1e6
 
     def run(proxy: Proxy, settings: Settings) -> Measured:
         port = port_of(proxy, listener)
-        if settings.warmup:
-            generate(port, settings.warmup, settings)
+        if settings.warmup and warm:
+            generate(port, settings.warmup, settings, None)
         with Window(proxy.pid, settings.proxy_core, settings.load_core) as window:
-            done = generate(port, settings.seconds, settings)
+            done = generate(port, settings.seconds, settings, proxy.raw)
         if done.problem:
             raise ProcessFailed(done.problem)
-        values = dict(done.values)
+        values = {"errors": 0.0, **done.values}
+        if values["errors"] and proxy.peer.ours:
+            raise ProcessFailed(f"{values['errors']:.0f} errors")
+        notes = [*done.notes, *([f"{values['errors']:.0f} errors"] if values["errors"] else [])]
         if proxy.pid is not None:
-            values[cpu_key] = window.cpu * cpu_scale / done.units
-            values["core"] = 100 * window.cpu / done.seconds
-        notes = []
-        if listener == "http" and "max_us" in values and values["rate"] < 0.99 * settings.rate:
-            notes.append(f"missed the rate: {values['rate']:.0f} of {settings.rate:.0f}/s")
-        return Measured(values, notes, window.foreign_proxy, window.foreign_load)
+            values[cpu_key] = window.cpu * per_second / done.units
+            values["core_percent"] = 100 * window.cpu / done.seconds
+            values["rss_mib"] = resident_kib(proxy.pid) / 1024
+        return Measured(values, notes, window.foreign_proxy, window.foreign_load, done.reached)
 
     return run
 
@@ -135,20 +173,17 @@ def run_idle(proxy: Proxy, settings: Settings) -> Measured:
     if closed:
         raise ProcessFailed(f"the proxy closed {closed} of {held} idle connections")
     values = {
-        "per_connection_kib": (after - before) / settings.idle,
-        "start_mib": at_start / 1024,
-        "full_mib": after / 1024,
-        "idle_core": 100 * quiet.cpu / quiet.seconds,
+        "idle_kib_per_connection": (after - before) / settings.idle,
+        "rss_start_mib": at_start / 1024,
+        "rss_full_mib": after / 1024,
+        "core_percent": 100 * quiet.cpu / quiet.seconds,
+        "errors": 0.0,
     }
     return Measured(values, [], window.foreign_proxy, window.foreign_load)
 
 
-def cpu(key: str, title: str, digits: int = 1) -> Metric:
-    """The proxy's CPU per unit of work, and first of the metrics."""
-    return Metric(key, title, digits, of_proxy=True, ranged=True)
-
-
-CORE = Metric("core", "core %", 0, of_proxy=True)
+LATENCY = ("p50_ms", "p90_ms", "p99_ms", "p999_ms")
+OF_PROXY = ("core_percent", "rss_mib", "reactor_lag_p99_ms", "errors")
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
@@ -156,67 +191,55 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(
             "http",
             "What does an HTTP/1.1 request cost? wrk, 32 keep-alive connections, closed loop, 20-byte answers",
+            Shape("http", "http", 20, 0.0, 32),
             "http",
-            ("wrk", "nginx"),
-            (
-                cpu("cpu_us", "CPU us/req"),
-                Metric("rate", "req/s", 0),
-                Metric("p50_us", "p50 us", 0),
-                Metric("p99_us", "p99 us", 0, ranged=True),
-                CORE,
-            ),
-            loaded("http", lambda port, s, to: load.http(port, s, to.load_core), "cpu_us", 1e6),
+            metrics("cpu_us_per_request", "requests_per_s", *LATENCY, *OF_PROXY),
+            loaded("http", lambda port, s, to, raw: load.http(port, s, to.load_core, raw=raw), "cpu_us_per_request"),
+            need("wrk", "nginx"),
         ),
         Scenario(
             "http-rate",
             "What does it cost, and delay, at a fixed rate? Open loop, 32 keep-alive connections, 20-byte answers",
+            Shape("http-rate", "http", 20, None, 32),
             "http",
-            ("nginx",),
-            (
-                cpu("cpu_us", "CPU us/req"),
-                Metric("rate", "req/s", 0),
-                Metric("p50_us", "p50 us", 0),
-                Metric("p99_us", "p99 us", 0, ranged=True),
-                Metric("p99_added_us", "p99 added us", 0, added="p99_us", ranged=True),
-                Metric("max_us", "max us", 0),
-                CORE,
+            metrics("cpu_us_per_request", "requests_per_s", *LATENCY, "p99_added_ms", "max_ms", *OF_PROXY),
+            loaded(
+                "http",
+                lambda port, s, to, raw: load.http_rate(port, s, to.load_core, to.rate, raw=raw),
+                "cpu_us_per_request",
             ),
-            loaded("http", lambda port, s, to: load.http_rate(port, s, to.load_core, to.rate), "cpu_us", 1e6),
+            need("nginx"),
         ),
         Scenario(
             "tcp",
             "What do bytes cost? One iperf3 stream; lproxy through a detecting listener",
+            Shape("tcp", "tcp"),
             "tcp",
-            ("iperf3",),
-            (cpu("cpu_s_per_gb", "CPU s/GB", 3), Metric("gbit", "Gbit/s", 2), CORE),
-            loaded("tcp", lambda port, s, to: load.tcp(port, s, to.load_core), "cpu_s_per_gb", 1.0),
+            metrics("cpu_s_per_gb", "gbit_per_s", *OF_PROXY),
+            loaded("tcp", lambda port, s, to, raw: load.tcp(port, s, to.load_core, raw=raw), "cpu_s_per_gb"),
+            need("iperf3"),
         ),
         Scenario(
             "churn",
             "What does a new TCP connection cost? Connect, 11 bytes there and back, close; 8 at a time",
+            Shape("churn", "tcp", 11, 0.0, 8),
             "echo",
-            (),
-            (
-                cpu("cpu_us", "CPU us/conn"),
-                Metric("rate", "conn/s", 0),
-                Metric("p50_us", "p50 us", 0),
-                Metric("p99_us", "p99 us", 0, ranged=True),
-                CORE,
+            metrics("cpu_us_per_connection", "connections_per_s", *LATENCY, *OF_PROXY),
+            loaded(
+                "echo", lambda port, s, to, raw: load.churn(port, s, to.load_core, raw=raw), "cpu_us_per_connection"
             ),
-            loaded("echo", lambda port, s, to: load.churn(port, s, to.load_core), "cpu_us", 1e6),
         ),
         Scenario(
             "idle",
             "What does an idle keep-alive HTTP connection hold? One request on each, then silence",
+            Shape("idle", "http", 20, 0.0, 0),
             "http",
-            ("nginx",),
-            (
-                Metric("per_connection_kib", "KiB/conn", 2, of_proxy=True, ranged=True),
-                Metric("start_mib", "MiB at start", 1, of_proxy=True),
-                Metric("full_mib", "MiB with all", 1, of_proxy=True),
-                Metric("idle_core", "core %", 1, of_proxy=True),
+            metrics(
+                *("idle_kib_per_connection", "rss_start_mib", "rss_full_mib"),
+                *("core_percent", "reactor_lag_p99_ms", "errors"),
             ),
             run_idle,
+            need("nginx"),
             direct=False,
             timed=False,
         ),

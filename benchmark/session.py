@@ -1,30 +1,49 @@
+# -*- test-case-name: tests.benchmark.test_session -*-
 """
 Every scenario with every proxy, round after round: one L{Run} each.
 
-Within a round the proxies take turns scenario by scenario, so that a slow minute of the machine hits all of them. Each
-run has a proxy started for it alone.
+Within a round the proxies take turns scenario by scenario, so that a slow minute of the machine hits all of them, and
+each round begins with another proxy. Each run has a proxy started for it alone.
 """
 
-import shutil
+import re
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmark import peers
+from benchmark import fortio, kafka, leaks, peers, stock
+from benchmark.measure import reactor_lag_ms
+from benchmark.metrics import OPTIONAL
 from benchmark.peers import DIRECT, Peer
 from benchmark.process import ProcessFailed
-from benchmark.profile import record
-from benchmark.scenarios import FIRST_CONNECTIONS, Measured, Scenario, Settings
+from benchmark.profile import Profiler
+from benchmark.scenarios import FIRST_CONNECTIONS, SCENARIOS, Measured, Scenario
+from benchmark.settings import Settings
 from benchmark.upstreams import Upstreams, upstreams
 
-#: how to get the tools that scenarios need
-TOOLS = {"wrk": "apt-get install wrk", "iperf3": "apt-get install iperf3", "nginx": "apt-get install nginx"}
+#: what stands behind the proxies, by the word that a scenario uses for it
+BEHIND: dict[str, Callable[[Path, Settings, Sequence[str]], AbstractContextManager[Upstreams]]] = {
+    "usual": upstreams,
+    "fortio": fortio.server,
+    "kafka": kafka.broker,
+}
+#: every scenario with a fixed name; the matrix makes more
+ALL_SCENARIOS: dict[str, Scenario] = SCENARIOS | kafka.SCENARIOS
+#: every proxy that needs no naming
+ALL_PEERS: dict[str, Peer] = peers.PEERS | {stock.NAME: stock.PEER}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One measurement; C{error} says why there is none. C{noisy}: others used the two cores too much."""
+    """
+    One measurement; C{error} says why there is none.
+
+    @ivar labels: what was measured, one entry for each dimension
+    @ivar reached: whether the rate aimed at was
+    @ivar noisy: others used the two cores too much
+    """
 
     scenario: str
     proxy: str
@@ -34,7 +53,23 @@ class Run:
     error: str = ""
     foreign_proxy: float = 0.0
     foreign_load: float = 0.0
+    reached: bool = True
     noisy: bool = False
+    labels: dict[str, str | int | float] = field(default_factory=dict)
+
+
+def labels(scenario: Scenario, peer: Peer, number: int, settings: Settings) -> dict[str, str | int | float]:
+    """Every dimension of a run. What has no reactor has an empty one."""
+    runtime = {"reactor": peer.reactor, "python": peer.python}
+    return scenario.shape.labels(settings) | {"product": peer.product or peer.name} | runtime | {"iteration": number}
+
+
+def file_name(run: Run) -> str:
+    """A name, without ending, that no other run of the session has: every label is in it."""
+    of = run.labels
+    runtime = f"{of['reactor'] or 'native'}{of['python']}"
+    numbers = f"r{of['target_per_s']}_b{of['body_bytes']}_c{of['connections']}_i{run.round}"
+    return re.sub(r"[^\w.=+~^@-]", "-", f"{of['load']}_{run.proxy.partition('@')[0]}_{runtime}_{numbers}")
 
 
 @dataclass(frozen=True)
@@ -46,7 +81,7 @@ class Plan:
     missing: list[str]
 
     def pairs(self) -> list[tuple[Scenario, Peer]]:
-        """What one round consists of, in its order; direct traffic included where other figures are relative to it."""
+        """What one round consists of; direct traffic included where other figures are relative to it."""
         pairs = []
         for scenario in self.scenarios:
             chosen = [peer for peer in self.peers if peer.name != DIRECT or scenario.direct]
@@ -55,15 +90,30 @@ class Plan:
             pairs += [(scenario, peer) for peer in chosen if scenario.listener in peer.listeners]
         return pairs
 
+    def order(self, rounds: int) -> Iterator[tuple[int, Scenario, Peer]]:
+        """Every run in its turn."""
+        pairs = self.pairs()
+        for number in range(1, rounds + 1):
+            for scenario in self.scenarios:
+                turn = [peer for at, peer in pairs if at is scenario]
+                first = (number - 1) % len(turn) if turn else 0
+                for peer in turn[first:] + turn[:first]:
+                    yield number, scenario, peer
+
 
 def plan(scenarios: Sequence[Scenario], wanted: Sequence[Peer]) -> Plan:
     """Leave out what this machine has no tools for."""
     missing, scenarios_left, peers_left = [], [], []
+    lacks = {scenario.missing: scenario.missing() for scenario in scenarios}
     for scenario in scenarios:
-        absent = [tool for tool in scenario.tools if shutil.which(tool) is None]
-        missing += [f"scenario {scenario.name} left out: no {tool}: {TOOLS[tool]}" for tool in absent]
-        scenarios_left += [] if absent else [scenario]
+        if lack := lacks[scenario.missing]:
+            missing.append(f"scenario {scenario.name} left out: {lack}")
+        else:
+            scenarios_left.append(scenario)
+    listeners = {scenario.listener for scenario in scenarios_left}
     for peer in wanted:
+        if not peer.listeners & listeners:
+            continue
         if lack := peer.missing():
             missing.append(f"proxy {peer.name} left out: {lack}")
         else:
@@ -71,25 +121,33 @@ def plan(scenarios: Sequence[Scenario], wanted: Sequence[Peer]) -> Plan:
     return Plan(scenarios_left, peers_left, missing)
 
 
-def measure(scenario: Scenario, peer: Peer, number: int, settings: Settings, behind: Upstreams, home: Path) -> Run:
+def measure(
+    scenario: Scenario, peer: Peer, number: int, settings: Settings, behind: Upstreams, home: Path, raw: Path | None
+) -> Run:
     """One run with a fresh proxy; what goes wrong becomes its C{error}."""
-    directory = home / f"{scenario.name}-{peer.name}-{number}"
+    about = labels(scenario, peer, number, settings)
+    run = Run(scenario.name, peer.name, number, labels=about)
+    directory = home / file_name(run)
     connections = settings.idle + FIRST_CONNECTIONS + 500
+    allowed = leaks.ALLOWED + kafka.GATEWAY_LISTENERS * (scenario.listener == "kafka")
     try:
         with peers.proxy(peer, directory, settings.proxy_core, behind, connections) as proxy:
-            found: Measured = scenario.run(proxy, settings)
+            if raw is not None:
+                proxy = replace(proxy, raw=raw / f"{file_name(run)}.txt")
+            with leaks.watched(proxy.pid if peer.ours else None, allowed):
+                found: Measured = scenario.run(proxy, settings)
+                lag = reactor_lag_ms(proxy.ports.admin) if peer.ours and proxy.ports.admin else None
     except (ProcessFailed, OSError, LookupError, ValueError) as error:
-        return Run(scenario.name, peer.name, number, error=str(error) or repr(error))
+        return replace(run, error=str(error) or repr(error))
     # both cores: who disturbs the load spoils the latencies, and how much work the proxy finds at each wake-up
     foreign = found.foreign_load if peer.name == DIRECT else max(found.foreign_proxy, found.foreign_load)
-    return Run(
-        scenario.name,
-        peer.name,
-        number,
-        found.values,
-        found.notes,
+    return replace(
+        run,
+        values=found.values | ({} if lag is None else {"reactor_lag_p99_ms": lag}),
+        notes=found.notes,
         foreign_proxy=found.foreign_proxy,
         foreign_load=found.foreign_load,
+        reached=found.reached,
         noisy=scenario.timed and foreign > settings.noise,
     )
 
@@ -107,7 +165,7 @@ def add_differences(runs: Sequence[Run], scenario: Scenario) -> None:
     if not direct:
         return
     for metric in scenario.metrics:
-        if metric.added is None:
+        if not metric.added:
             continue
         usual = statistics.median(values[metric.added] for values in direct.values())
         for run in mine:
@@ -116,16 +174,28 @@ def add_differences(runs: Sequence[Run], scenario: Scenario) -> None:
                 run.values[metric.key] = run.values[metric.added] - base
 
 
-def execute(what: Plan, settings: Settings, home: Path, report: Callable[[Run], None]) -> list[Run]:
-    """Measure everything; C{report} hears of each run as it ends. Files go to the directory C{home}."""
+def stand(stack: ExitStack, what: Plan, settings: Settings, home: Path) -> dict[str, Upstreams]:
+    """Whatever the scenarios want behind the proxies, until C{stack} is left."""
+    names = [peer.name for peer in what.peers]
+    words = dict.fromkeys(scenario.behind for scenario in what.scenarios)
+    return {word: stack.enter_context(BEHIND[word](home, settings, names)) for word in words}
+
+
+def execute(
+    what: Plan, settings: Settings, home: Path, report: Callable[[Run], None], raw: Path | None = None
+) -> list[Run]:
+    """
+    Measure everything; C{report} hears of each run as it ends.
+
+    Files go to the directory C{home}, what the load programs print to C{raw}.
+    """
     runs: list[Run] = []
-    tools = frozenset(tool for tool in TOOLS if shutil.which(tool))
-    with upstreams(home, settings.load_core, tools) as behind:
-        for number in range(1, settings.rounds + 1):
-            for scenario, peer in what.pairs():
-                run = measure(scenario, peer, number, settings, behind, home)
-                runs.append(run)
-                report(run)
+    with ExitStack() as stack:
+        behind = stand(stack, what, settings, home)
+        for number, scenario, peer in what.order(settings.rounds):
+            run = measure(scenario, peer, number, settings, behind[scenario.behind], home, raw)
+            runs.append(run)
+            report(run)
     for scenario in what.scenarios:
         add_differences(runs, scenario)
     return runs
@@ -144,17 +214,38 @@ def incomplete(what: Plan, runs: Sequence[Run], rounds: int) -> list[str]:
             elif run.error:
                 words.append(f"{place}: {run.error}")
             else:
-                lacking = [metric.key for metric in scenario.expected(peer.name) if metric.key not in run.values]
-                words += [f"{place}: no {key}" for key in lacking]
+                expected = [metric.key for metric in scenario.expected(peer.name)]
+                words += [f"{place}: no {key}" for key in expected if key not in run.values | dict.fromkeys(OPTIONAL)]
     return words
 
 
-def flame_graph(scenario: Scenario, peer: Peer, settings: Settings, home: Path, output: Path) -> None:
-    """A flame graph of C{peer} under C{scenario}, from a run of its own whose figures count nowhere."""
-    tools = frozenset(tool for tool in TOOLS if shutil.which(tool))
-    with (
-        upstreams(home, settings.load_core, tools) as behind,
-        peers.proxy(peer, home / "profile", settings.proxy_core, behind, settings.idle) as proxy,
-    ):
-        assert proxy.pid is not None, f"{peer.name} has no process"
-        record(proxy.pid, lambda: scenario.run(proxy, settings), settings.load_core, output)
+def profile(
+    what: Plan, settings: Settings, home: Path, output: Path, profilers: Sequence[Profiler]
+) -> Iterator[tuple[str, str]]:
+    """
+    Each of lproxy's variants under each scenario once more, profiled; the figures count nowhere.
+
+    Yields what was profiled, and a line to print, or what went wrong after the word FAILED. Files go to the directory
+    C{output}.
+    """
+    with ExitStack() as stack:
+        behind = stand(stack, what, settings, home)
+        for scenario, peer in what.pairs():
+            for profiler in profilers if peer.ours else ():
+                name = file_name(Run(scenario.name, peer.name, 0, labels=labels(scenario, peer, 0, settings)))
+                base = output / f"{name.removesuffix('_i0')}-{profiler.name}"
+                title = f"{scenario.name}, {peer.name}, {profiler.name}"
+                wrapped = profiler.wrapped(peer, base)
+                directory = home / f"profile-{base.name}"
+                try:
+                    with peers.proxy(
+                        wrapped, directory, settings.proxy_core, behind[scenario.behind], settings.idle
+                    ) as proxy:
+                        assert proxy.pid is not None
+                        run = scenario.run
+                        work = lambda run=run, proxy=proxy: run(proxy, settings)  # noqa: E731
+                        profiler.during(proxy.pid, work, settings.load_core, base)
+                    for line in profiler.finish(base):
+                        yield title, line
+                except (ProcessFailed, OSError) as error:
+                    yield title, f"FAILED {error}"

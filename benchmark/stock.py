@@ -73,11 +73,11 @@ def main(words: Sequence[str]) -> None:
 
 
 def command(setting: Setting) -> list[str]:
-    """Twisted's proxies on all three listeners."""
+    """Twisted's proxies on all listeners."""
     ports, upstreams = setting.ports, setting.upstreams
     words = ["--http", str(ports.http), HOST, str(upstreams.http)]
-    words += ["--tcp", str(ports.tcp), HOST, str(upstreams.tcp)]
-    words += ["--tcp", str(ports.echo), HOST, str(upstreams.echo)]
+    for port, upstream in setting.streams().values():
+        words += ["--tcp", str(port), HOST, str(upstream)]
     return [sys.executable, "-m", "benchmark.stock", *words]
 
 
@@ -91,7 +91,7 @@ def version() -> str:
     return f"Twisted {twisted.__version__} portforward and ReverseProxyResource"
 
 
-PEER = Peer(NAME, missing, command, version=version)
+PEER = Peer(NAME, missing, command, version=version, reactor="epoll")
 
 if __name__ == "__main__":
     main(sys.argv[1:])

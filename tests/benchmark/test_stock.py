@@ -42,4 +42,4 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual("benchmark.stock", module)
         http, tcp = stock.options(words)
         self.assertEqual([(1, 11), (2, 12), (3, 13)], [(one.port, one.upstream) for one in http + tcp])
-        self.assertEqual({"http", "tcp", "echo"}, stock.PEER.listeners)
+        self.assertEqual({"http", "tcp", "echo", "kafka"}, stock.PEER.listeners)

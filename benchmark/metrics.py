@@ -1,0 +1,77 @@
+# -*- test-case-name: tests.benchmark.test_metrics -*-
+"""
+Every figure that a run can give, by its name: the key in results, and the column of C{summary.txt}, with its unit.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """
+    One figure.
+
+    @ivar key: its name in files, unit included
+    @ivar title: the head of its column where people read
+    @ivar digits: after the point
+    @ivar group: the picture it belongs to: cpu, throughput, latency, memory, or none
+    @ivar more_is_better: a rate
+    @ivar of_proxy: it is about the proxy's process, so direct traffic has none
+    @ivar added: it is not measured, but is the difference of that other metric to direct traffic's
+    @ivar ranged: its column shows the least and the greatest, too
+    """
+
+    key: str
+    title: str
+    digits: int = 1
+    group: str = ""
+    more_is_better: bool = False
+    of_proxy: bool = False
+    added: str = ""
+    ranged: bool = False
+
+
+METRICS: dict[str, Metric] = {
+    metric.key: metric
+    for metric in (
+        Metric("cpu_us_per_request", "CPU us/req", 1, "cpu", of_proxy=True, ranged=True),
+        Metric("cpu_us_per_connection", "CPU us/conn", 1, "cpu", of_proxy=True, ranged=True),
+        Metric("cpu_s_per_gb", "CPU s/GB", 3, "cpu", of_proxy=True, ranged=True),
+        Metric("requests_per_s", "req/s", 0, "throughput", more_is_better=True),
+        Metric("connections_per_s", "conn/s", 0, "throughput", more_is_better=True),
+        Metric("records_per_s", "records/s", 0, "throughput", more_is_better=True),
+        Metric("gbit_per_s", "Gbit/s", 2, "throughput", more_is_better=True, ranged=True),
+        Metric("p50_ms", "p50 ms", 3, "latency"),
+        Metric("p90_ms", "p90 ms", 3, "latency"),
+        Metric("p99_ms", "p99 ms", 3, "latency", ranged=True),
+        Metric("p999_ms", "p99.9 ms", 3, "latency"),
+        Metric("max_ms", "max ms", 2),
+        Metric("p99_added_ms", "p99 added ms", 3, added="p99_ms", ranged=True),
+        Metric("core_percent", "core %", 0, of_proxy=True),
+        Metric("rss_mib", "MiB", 1, "memory", of_proxy=True),
+        Metric("rss_start_mib", "MiB at start", 1, "memory", of_proxy=True),
+        Metric("rss_full_mib", "MiB with all", 1, "memory", of_proxy=True),
+        Metric("idle_kib_per_connection", "KiB/conn", 2, "memory", of_proxy=True, ranged=True),
+        Metric("reactor_lag_p99_ms", "lag p99 ms", 1),
+        Metric("errors", "errors", 0),
+    )
+}
+#: what only lproxy tells of itself; a result is complete without
+OPTIONAL = frozenset({"reactor_lag_p99_ms"})
+
+
+def metrics(*keys: str) -> tuple[Metric, ...]:
+    """The metrics of these names, in this order."""
+    return tuple(METRICS[key] for key in keys)
+
+
+def of_group(group: str) -> list[Metric]:
+    """The metrics in one picture."""
+    return [metric for metric in METRICS.values() if metric.group == group]
+
+
+#: per picture
+GROUPS = ("cpu", "throughput", "latency", "memory")
+#: the first of these that a scenario has is what a unit of work costs; likewise how much got through
+COST = ("cpu_us_per_request", "cpu_us_per_connection", "cpu_s_per_gb", "idle_kib_per_connection")
+THROUGHPUT = ("requests_per_s", "connections_per_s", "records_per_s", "gbit_per_s")
