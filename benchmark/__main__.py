@@ -51,7 +51,7 @@ further commands, each with a --help of its own:
 examples:
   python -m benchmark                                  HTTP/1, TCP, connections, memory: under ten minutes
   python -m benchmark --only http --proxies lproxy,envoy --seconds 3 --rounds 1
-  python -m benchmark --branch main --branch main~1    two revisions, each with its own environment, and compared
+  python -m benchmark --branch main~1 --branch main    two revisions, each in its own environment, and compared
   python -m benchmark --matrix                         fortio: bodies of 10, 200 and 10,000 bytes at 1000/s
   python -m benchmark --matrix rate=1000,max reactor=epoll,poll,select,asyncio,uvloop python=none,-O --proxies lproxy
   python -m benchmark --only kafka                     Kafka's own tools (Java and Maven): about ten minutes
@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="one proxy more: lproxy of that git revision (a branch, a tag, HEAD~1), from a worktree, in an "
-        "environment with what it requires. Of two, the second is compared with the first",
+        "environment with what it requires. The first is what the others are compared with",
     )
     what.add_argument(
         "--custom",
@@ -118,7 +118,7 @@ def parser() -> argparse.ArgumentParser:
     )
     how = result.add_argument_group("how")
     how.add_argument(
-        "--seconds", type=float, help="length of a measured run (default: 4; wrk and iperf3: whole seconds)"
+        "--seconds", type=float, help="length of a measured run (default: 3; wrk and iperf3: whole seconds)"
     )
     how.add_argument("--warmup", type=float, help="seconds of load before each measured run (default: 1)")
     how.add_argument("--rounds", type=int, help="how often everything is measured (default: 3)")
@@ -282,11 +282,12 @@ def measure(
         for one in what.scenarios
     }
     into.save(about, questions, runs, [*lacking, *what.missing])
-    if not runs:
-        return lacking
-    print("\n" + report.tables(what, runs))
-    into.summary.write_text(summary.write(summary.rows(runs)))
-    return lacking + show(into, [peer.name for peer in revisions if peer in what.peers])
+    if runs:
+        print("\n" + report.tables(what, runs))
+        into.summary.write_text(summary.write(summary.rows(runs)))
+        lacking += show(into, [peer.name for peer in revisions if peer in what.peers])
+    print(f"page: {page.build(into.path)}")
+    return lacking
 
 
 def show(into: Folder, revisions: Sequence[str]) -> list[str]:
@@ -302,7 +303,6 @@ def show(into: Folder, revisions: Sequence[str]) -> list[str]:
             plot.pictures(*both, into.path / f"{revisions[0]}-{name}".replace("/", "-"))
     except (plot.CannotPlot, summary.WrongSummary) as error:
         lacking.append(f"pictures: {error}")
-    print(f"page: {page.build(into.path)}")
     return lacking
 
 

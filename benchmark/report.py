@@ -90,15 +90,15 @@ def table(scenario: Scenario, names: Sequence[str], runs: Sequence[Run]) -> list
     """The lines of one scenario's table."""
     of = {name: [run for run in runs if run.scenario == scenario.name and run.proxy == name] for name in names}
     shown = [name for name in names if of[name]]
+    # a column of zeros tells nothing that the absence of a remark does not
+    shown_metrics = [metric for metric in scenario.metrics if metric.key != "errors"]
     base = reference(shown)
     compared = {metric.key: cell(of.get(base or "", []), metric) for metric in scenario.metrics}
     ratios = [metric for metric in scenario.metrics if base and (metric.added or metric is scenario.metrics[0])]
-    rows = [
-        ["", *(metric.title for metric in scenario.metrics), *(f"{metric.title} / {base}'s" for metric in ratios), ""]
-    ]
+    rows = [["", *(metric.title for metric in shown_metrics), *(f"{metric.title} / {base}'s" for metric in ratios), ""]]
     for name in shown:
         cells = {metric.key: cell(of[name], metric) for metric in scenario.metrics}
-        texts = ["-" if (found := cells[metric.key]) is None else found.text(metric) for metric in scenario.metrics]
+        texts = ["-" if (found := cells[metric.key]) is None else found.text(metric) for metric in shown_metrics]
         against = [ratio(cells[metric.key], compared[metric.key]) for metric in ratios]
         rows.append(["direct" if name == DIRECT else name, *texts, *against, remarks(of[name])])
     return [f"{scenario.name}: {scenario.question}", *("  " + line for line in columns(rows)), ""]
@@ -112,6 +112,12 @@ def tables(what: Plan, runs: Sequence[Run]) -> str:
         lines += table(scenario, names, runs)
     lines.append(f"Others used up to {worst(runs):.0%} of a core of ours during a run.")
     return "\n".join(lines)
+
+
+def version_line(tool: str, command: Sequence[str]) -> str:
+    """What C{command} says of itself, with the tool's name."""
+    said = first_line(*command).partition(" Copyright")[0].removeprefix("nginx version: ")
+    return said if said.startswith(tool) else f"{tool} {said}"
 
 
 def processor() -> str:
@@ -134,7 +140,7 @@ def environment(peers: Sequence[Peer], settings: Settings, cores: int, branch: s
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "load_average": Path("/proc/loadavg").read_text().split()[0],
         "proxies": {peer.name: peer.version() for peer in peers if peer.name != DIRECT},
-        "tools": {tool: first_line(*command).partition(" Copyright")[0] for tool, command in tools.items()},
+        "tools": {tool: version_line(tool, command) for tool, command in tools.items()},
         "settings": asdict(settings),
     }
 

@@ -122,13 +122,21 @@ def plan(scenarios: Sequence[Scenario], wanted: Sequence[Peer]) -> Plan:
 
 
 def measure(
-    scenario: Scenario, peer: Peer, number: int, settings: Settings, behind: Upstreams, home: Path, raw: Path | None
+    scenario: Scenario,
+    peer: Peer,
+    number: int,
+    settings: Settings,
+    behind: Upstreams | ProcessFailed,
+    home: Path,
+    raw: Path | None,
 ) -> Run:
-    """One run with a fresh proxy; what goes wrong becomes its C{error}."""
+    """One run with a fresh proxy; what goes wrong, or went wrong behind, becomes its C{error}."""
     about = labels(scenario, peer, number, settings)
     run = Run(scenario.name, peer.name, number, labels=about)
     directory = home / file_name(run)
     connections = settings.idle + FIRST_CONNECTIONS + 500
+    if isinstance(behind, ProcessFailed):
+        return replace(run, error=str(behind))
     allowed = leaks.ALLOWED + kafka.GATEWAY_LISTENERS * (scenario.listener == "kafka")
     try:
         with peers.proxy(peer, directory, settings.proxy_core, behind, connections) as proxy:
@@ -174,11 +182,16 @@ def add_differences(runs: Sequence[Run], scenario: Scenario) -> None:
                 run.values[metric.key] = run.values[metric.added] - base
 
 
-def stand(stack: ExitStack, what: Plan, settings: Settings, home: Path) -> dict[str, Upstreams]:
-    """Whatever the scenarios want behind the proxies, until C{stack} is left."""
+def stand(stack: ExitStack, what: Plan, settings: Settings, home: Path) -> dict[str, Upstreams | ProcessFailed]:
+    """Whatever the scenarios want behind the proxies, until C{stack} is left; or why it does not stand."""
     names = [peer.name for peer in what.peers]
-    words = dict.fromkeys(scenario.behind for scenario in what.scenarios)
-    return {word: stack.enter_context(BEHIND[word](home, settings, names)) for word in words}
+    found: dict[str, Upstreams | ProcessFailed] = {}
+    for word in dict.fromkeys(scenario.behind for scenario in what.scenarios):
+        try:
+            found[word] = stack.enter_context(BEHIND[word](home, settings, names))
+        except ProcessFailed as error:
+            found[word] = error
+    return found
 
 
 def execute(
@@ -228,19 +241,25 @@ def profile(
     Yields what was profiled, and a line to print, or what went wrong after the word FAILED. Files go to the directory
     C{output}.
     """
+    pairs = [(scenario, peer) for scenario, peer in what.pairs() if peer.ours and profilers]
+    if not pairs:
+        return
+    home = home / "profiled"
+    home.mkdir()
     with ExitStack() as stack:
         behind = stand(stack, what, settings, home)
-        for scenario, peer in what.pairs():
-            for profiler in profilers if peer.ours else ():
+        for scenario, peer in pairs:
+            for profiler in profilers:
                 name = file_name(Run(scenario.name, peer.name, 0, labels=labels(scenario, peer, 0, settings)))
                 base = output / f"{name.removesuffix('_i0')}-{profiler.name}"
                 title = f"{scenario.name}, {peer.name}, {profiler.name}"
                 wrapped = profiler.wrapped(peer, base)
-                directory = home / f"profile-{base.name}"
+                connections = settings.idle + FIRST_CONNECTIONS + 500
                 try:
-                    with peers.proxy(
-                        wrapped, directory, settings.proxy_core, behind[scenario.behind], settings.idle
-                    ) as proxy:
+                    upstream = behind[scenario.behind]
+                    if isinstance(upstream, ProcessFailed):
+                        raise upstream
+                    with peers.proxy(wrapped, home / base.name, settings.proxy_core, upstream, connections) as proxy:
                         assert proxy.pid is not None
                         run = scenario.run
                         work = lambda run=run, proxy=proxy: run(proxy, settings)  # noqa: E731

@@ -10,11 +10,11 @@ class Settings:
     """Times in seconds."""
 
     warmup: float = 1.0
-    seconds: float = 4.0
+    seconds: float = 3.0
     rounds: int = 3
     rate: float = 2000.0
     idle: int = 10_000
-    idle_settle: float = 2.0
+    idle_settle: float = 1.0
     records: int = 400_000  #: of 1,000 bytes, for Kafka
     noise: float = 0.1  #: share of either core that others may use before a run is marked
     proxy_core: int = 0
