@@ -17,6 +17,7 @@ from benchmark import profile
 from benchmark.peers import PEERS
 from benchmark.process import ProcessFailed
 from benchmark.profile import PROFILERS, beside, inserted, perf_stacks, recording, shortened
+from tests import components
 
 #: as C{perf script -F comm,tid,ip,sym,dso} prints it: Python 3.13 with -X perf_jit, in the middle of a system call
 PERF = """\
@@ -166,14 +167,23 @@ class RecordingTests(SynchronousTestCase):
 class RealTests(SynchronousTestCase):
     """py-spy with a program that is busy."""
 
+    def test_waiting(self) -> None:
+        """A proxy that mostly waited is a note; one whose functions were never seen is a failure."""
+        ours, others = ("run (lproxy/app.py)",), ("poll (twisted/internet/epollreactor.py)",)
+        self.assertEqual([], profile.judged({ours: 1, others: 1}, "x"))
+        self.assertEqual(["note: lproxy was mostly waiting"], profile.judged({ours: 1, others: 99}, "x"))
+        self.assertRaises(ProcessFailed, profile.judged, {others: 99}, "x")
+
     def test_cpu(self) -> None:
         """Its function has its name in the folded stacks and in the picture."""
         if missing := PROFILERS["cpu"].missing():
-            raise SkipTest(missing)
+            components.missing(missing)
         program = Path(self.mktemp()).absolute()
         program.mkdir()
-        (program / "busy.py").write_text(BUSY)
-        busy = subprocess.Popen([sys.executable, str(program / "busy.py")], stdout=subprocess.PIPE)
+        (program / "lproxy").mkdir()
+        (program / "lproxy" / "__init__.py").touch()
+        (program / "lproxy" / "busy.py").write_text(BUSY)
+        busy = subprocess.Popen([sys.executable, "-m", "lproxy.busy"], cwd=program, stdout=subprocess.PIPE)
         self.addCleanup(busy.wait)
         self.addCleanup(busy.kill)
         assert busy.stdout is not None
@@ -185,7 +195,6 @@ class RealTests(SynchronousTestCase):
             PROFILERS["cpu"].during(busy.pid, lambda: time.sleep(1.0), core, output)
         except ProcessFailed as error:
             raise SkipTest(str(error)) from error
-        self.patch(profile, "OURS", 0.0)
         (line,) = PROFILERS["cpu"].finish(output)
         self.assertIn("busy.svg", line)
         for ending in ("folded", "svg"):
