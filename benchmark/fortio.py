@@ -33,7 +33,7 @@ RESOLUTION = "0.00001"
 #: percentile -> our key
 PERCENTILES = {50.0: "p50_ms", 90.0: "p90_ms", 99.0: "p99_ms", 99.9: "p999_ms"}
 #: which listener of the proxy each protocol goes through
-LISTENERS = {"http": "http", "tcp": "echo"}
+LISTENERS = {"http": "http", "http-churn": "http", "tcp": "echo"}
 
 
 # the program
@@ -90,25 +90,27 @@ def ensure() -> Path:
 
 def url(protocol: str, port: int, body: int) -> str:
     """What to ask for: over HTTP an answer of C{body} bytes; over TCP the payload decides."""
-    return f"http://{HOST}:{port}/echo?size={body}" if protocol == "http" else f"tcp://{HOST}:{port}"
+    return f"tcp://{HOST}:{port}" if protocol == "tcp" else f"http://{HOST}:{port}/echo?size={body}"
 
 
 def command(protocol: str, port: int, body: int, rate: float, connections: int, seconds: float) -> list[str]:
     """
-    The arguments of one load: C{rate} requests per second (0: as many as it can) on C{connections} kept alive.
+    The arguments of one load: C{rate} requests per second (0: as many as it can) on C{connections}.
 
-    Over TCP a request is C{body} bytes sent and the same received.
+    They are kept alive, but for C{http-churn}, where each request has one of its own. Over TCP a
+    request is C{body} bytes sent and the same received.
     """
     arguments = ["load", "-c", str(connections), "-qps", f"{rate:.10g}", "-t", f"{seconds:g}s", "-timeout", "5s"]
     # spread over the connections, not in bursts of one each
     arguments += ["-uniform", "-r", RESOLUTION, "-p", ",".join(f"{percent:g}" for percent in PERCENTILES)]
     # errors are counted, all of them: one line in the log for each would be megabytes
     arguments += ["-allow-initial-errors", "-loglevel", "critical"]
-    arguments += ["-log-errors=false"] if protocol == "http" else ["-payload-size", str(body)]
+    arguments += ["-payload-size", str(body)] if protocol == "tcp" else ["-log-errors=false"]
+    arguments += ["-keepalive=false"] if protocol == "http-churn" else []
     return [*arguments, "-json", "-", url(protocol, port, body)]
 
 
-def parse(text: str, body: int = 0, rate: float = 0.0, connections: int = 0) -> Load:
+def parse(text: str, body: int = 0, rate: float = 0.0, connections: int = 0, kept_alive: bool = True) -> Load:
     """
     What C{text}, the JSON that fortio printed, says. Units: requests answered.
 
@@ -136,7 +138,9 @@ def parse(text: str, body: int = 0, rate: float = 0.0, connections: int = 0) -> 
         told += " (" + ", ".join(f"{'socket error' if c == '-1' else c}: {n}" for c, n in sorted(wrong.items())) + ")"
     elif not told and payload < body:
         told = f"answers are too short: {payload:.0f} bytes of {body} on average"
-    notes = (f"connections were not kept: {sockets} for {connections}",) if 0 < connections < sockets else ()
+    notes = (
+        (f"connections were not kept: {sockets} for {connections}",) if kept_alive and 0 < connections < sockets else ()
+    )
     # spread over the connections, the last requests are due up to one turn of them late: that is no missed rate
     slack = connections / rate if rate else 0.0
     return at_rate(Load(good, seconds, values, told, notes), rate, slack)
@@ -156,7 +160,7 @@ def load(
     """One load on C{core}, run to its end; the JSON it prints is kept in C{raw} as well."""
     arguments = command(protocol, port, body, rate, connections, seconds)
     text = kept(run([str(ensure()), *arguments], core, seconds + GRACE_SECONDS), raw)
-    return parse(text, body if protocol == "http" else 0, rate, connections)
+    return parse(text, 0 if protocol == "tcp" else body, rate, connections, kept_alive=protocol != "http-churn")
 
 
 # for the harness
@@ -195,11 +199,13 @@ def scenario(protocol: str, body: int, rate: float, connections: int) -> Scenari
         core = settings.load_core
         return load(protocol, port, seconds, core, body=body, rate=rate, connections=connections, raw=raw)
 
+    plain, _, churn = protocol.partition("-")
     often = f"{pace(rate)}/s" if rate else "as fast as it goes"
+    how = "each for one request" if churn else "kept alive"
     return Scenario(
         name(protocol, body, rate, connections),
-        f"What does {protocol} cost? fortio, {often}, bodies of {body:,} bytes, {connections} connections kept alive",
-        Shape(f"fortio-{protocol}", protocol, body, rate, connections),
+        f"What does {plain} cost? fortio, {often}, bodies of {body:,} bytes, {connections} connections, {how}",
+        Shape(f"fortio-{protocol}", plain, body, rate, connections),
         LISTENERS[protocol],
         metrics("cpu_us_per_request", "requests_per_s", *LATENCY, "max_ms", *OF_PROXY),
         loaded(LISTENERS[protocol], generate, "cpu_us_per_request"),

@@ -131,6 +131,13 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(["-payload-size", "200", "-json", "-", "tcp://127.0.0.1:80"], command[-5:])
         self.assertEqual(["-qps", "0", "-t", "0.5s"], command[3:7])
 
+    def test_churn(self) -> None:
+        """A load with a connection for each request says so to fortio, and nobody is told that none was kept."""
+        self.assertIn("-keepalive=false", fortio.command("http-churn", 80, 10, 0.0, 1, 1.0))
+        self.assertNotIn("-keepalive=false", fortio.command("http", 80, 10, 0.0, 1, 1.0))
+        self.assertEqual((), fortio.parse(result(SocketCount=2000), connections=10, kept_alive=False).notes)
+        self.assertEqual("http", fortio.scenario("http-churn", 10, 0.0, 1).shape.protocol)
+
     def test_name(self) -> None:
         """Whatever varies is in the name, and a great rate is written out."""
         self.assertEqual("fortio-http-b200-r1234567-c10", fortio.name("http", 200, 1234567.0, 10))
