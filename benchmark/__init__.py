@@ -16,6 +16,7 @@ C{python -m benchmark --help} says how. The modules, from the bottom up:
  - C{session}: every scenario x proxy x round, interleaved; one L{session.Run} each. C{profile}, C{flame}: once more,
    under a profiler.
  - C{report}: the printed tables. C{folder}: what is kept. C{summary}: a line per scenario and proxy.
+   C{pairs}: what of two of them belongs together.
  - C{plot}, C{compare}, C{page}, C{rst}: pictures, differences, a page, tables for a document, of summaries alone.
  - C{options}: the command line.
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.benchmark.test_main -*-
+# -*- test-case-name: tests.benchmark.test_options -*-
 """
 C{python -m benchmark}: see C{--help}.
 """

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark.metrics import GROUPS, METRICS, Metric
+from benchmark.pairs import Pair, paired, sides
 from benchmark.report import columns
-from benchmark.summary import Pair, Spread, WrongSummary, paired, sides
+from benchmark.summary import Spread, WrongSummary
 
 EPILOG = """\
 exit status: 0 nothing is worse by more than the factor; 1 something is, or has failed in B; 2 nothing to compare.

@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,13 @@ TINY_MATRIX = ("body=200", "rate=200", "connections=4", "reactor=epoll,asyncio")
 TOGETHER = {"kafka": [name for name in ALL_SCENARIOS if name.startswith("kafka-")], "all": list(ALL_SCENARIOS)}
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Breaks no name in two."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False, break_long_words=False)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     scenarios = "\n".join(f"  {name:18} {scenario.question}" for name, scenario in ALL_SCENARIOS.items())
@@ -72,19 +80,19 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmark",
         description=DESCRIPTION,
         epilog=EPILOG.format(scenarios=scenarios, python=Path(sys.executable).name),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     what = result.add_argument_group("what is measured")
     what.add_argument(
         "--only",
         metavar="A,B",
-        help=f"scenarios to run (default: {','.join(SCENARIOS)}; {' and '.join(TOGETHER)} are several)",
+        help=f"scenarios to run (default: {', '.join(SCENARIOS)}; {' and '.join(TOGETHER)} are several)",
     )
     what.add_argument(
         "--proxies",
         metavar="A,B",
-        help=f"of {','.join(ALL_PEERS)} (default: all; {DIRECT} = the client talks to the upstream). With --branch the "
-        f"default is {DIRECT} alone",
+        help=f"of {', '.join(ALL_PEERS)} (default: all; {DIRECT} = the client talks to the upstream). With --branch "
+        f"the default is {DIRECT} alone",
     )
     what.add_argument(
         "--branch",

@@ -20,8 +20,9 @@ if __name__ == "__main__" and not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmark.metrics import COST, METRICS, THROUGHPUT, of_group
+from benchmark.pairs import paired, side, sides
 from benchmark.peers import DIRECT
-from benchmark.summary import Row, Spread, WrongSummary, paired, side, sides
+from benchmark.summary import Row, Spread, WrongSummary
 
 #: always the same, so that pictures can be compared
 COLOURS = {
@@ -40,7 +41,9 @@ TITLES = {
     "latency": "Latency (less is better)",
     "memory": "Memory of the proxy (less is better)",
 }
-PANEL_WIDTH, PANEL_HEIGHT, COLUMNS = 5.2, 3.9, 3
+PANEL_WIDTH, PANEL_HEIGHT = 4.8, 3.9
+#: panels in a row, where three would leave one alone in the next
+ROWS = {4: 4, 7: 4, 8: 4}
 #: more bars than this in a panel, and there is no room for a number on each
 NUMBERED = 16
 #: when the largest bar of a latency is so many times the smallest, the small ones need a logarithmic axis to be seen
@@ -60,8 +63,8 @@ class Panel:
     Bars side by side in groups.
 
     @ivar groups: what stands below the bars
-    @ivar series: label -> for each group its bar, or None
-    @ivar colours: for each series, or for each group where there is but one series
+    @ivar series: label -> for each group its bar, or None; a single one with the label "" is nobody's
+    @ivar colours: for each series, or for each group where the series is nobody's
     """
 
     title: str
@@ -165,7 +168,7 @@ def draw(group: str, found: Sequence[Panel], prefix: Path, logy: bool = False) -
         from matplotlib.figure import Figure
     except ImportError as error:
         raise CannotPlot("matplotlib is not installed: pip install matplotlib (or lproxy[benchmark])") from error
-    across = min(COLUMNS, len(found))
+    across = ROWS.get(len(found), min(3, len(found)))
     down = math.ceil(len(found) / across)
     logy = logy or (group == "latency" and any(map(wide, found)))
     # half an inch for the title
@@ -177,6 +180,10 @@ def draw(group: str, found: Sequence[Panel], prefix: Path, logy: bool = False) -
             bars(axis, found[at], logy)
         else:
             axis.set_axis_off()
+    # one legend for all, where it hides nothing
+    labelled = {label: one for axis in axes.flat for one, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    if any(len(panel.series) > 1 for panel in found):
+        figure.legend(labelled.values(), labelled, loc="outside lower center", ncols=min(6, len(labelled)), fontsize=9)
     paths = [prefix.with_name(f"{prefix.name}-{group}.{kind}") for kind in ("png", "svg")]
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -194,7 +201,7 @@ def wide(panel: Panel) -> bool:
 def bars(axis, panel: Panel, logy: bool) -> None:  # type: ignore[no-untyped-def]
     """One panel."""
     width = 0.8 / len(panel.series)
-    top = 0.0
+    top, bottom = 0.0, math.inf
     for at, (label, spreads) in enumerate(panel.series.items()):
         there = [(group, spread) for group, spread in enumerate(spreads) if spread and (spread.median > 0 or not logy)]
         if not there:
@@ -204,14 +211,27 @@ def bars(axis, panel: Panel, logy: bool) -> None:  # type: ignore[no-untyped-def
         # a line below zero has no place on a logarithm's axis
         low = [spread.median - max(spread.least, spread.median / 100 if logy else spread.least) for _, spread in there]
         high = [spread.greatest - spread.median for _, spread in there]
-        colour = [panel.colours[group] for group, _ in there] if len(panel.series) == 1 else panel.colours[at]
-        drawn = axis.bar(places, heights, width * 0.92, label=label, color=colour, zorder=2)
+        colour = [panel.colours[group] for group, _ in there] if label == "" else panel.colours[at]
+        axis.bar(places, heights, width * 0.92, label=label, color=colour, zorder=2)
         axis.errorbar(places, heights, [low, high], fmt="none", ecolor="#333333", elinewidth=1, capsize=2.5, zorder=3)
         top = max(top, *(spread.greatest for _, spread in there))
+        bottom = min(bottom, *heights, *(spread.least for _, spread in there if spread.least > 0))
         if panel.bars <= NUMBERED:
-            axis.bar_label(drawn, [brief(height) for height in heights], padding=3, fontsize=7.5, rotation=0)
+            for place, height, above in zip(places, heights, high, strict=True):
+                # above the line that shows the spread, or neither could be read
+                at_top = (place, height + above)
+                axis.annotate(
+                    brief(height), at_top, (0, 3), textcoords="offset points", ha="center", fontsize=7.5, zorder=4
+                )
     if logy:
         axis.set_yscale("log")
+        if top:
+            # from a power of ten on, or small differences would look large
+            axis.set_ylim(10 ** math.floor(math.log10(bottom * 0.9)), top * 1.4)
+        # 0.5, not 5 x 10 to the power of -1
+        axis.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
+        axis.yaxis.set_minor_formatter(lambda value, place: f"{value:g}" if f"{value:e}"[0] in "25" else "")
+        axis.tick_params("y", which="minor", labelsize=7.5)
     else:
         # room for the numbers
         axis.set_ylim(0, top * 1.14 or 1)
@@ -227,8 +247,6 @@ def bars(axis, panel: Panel, logy: bool) -> None:  # type: ignore[no-untyped-def
     axis.tick_params("y", labelsize=8.5)
     axis.grid(axis="y", color="#dddddd", linewidth=0.7, zorder=0)
     axis.spines[["top", "right"]].set_visible(False)
-    if len(panel.series) > 1:
-        axis.legend(fontsize=8, framealpha=0.9)
 
 
 def brief(value: float) -> str:

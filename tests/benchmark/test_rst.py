@@ -31,7 +31,9 @@ class TableTests(SynchronousTestCase):
             ]
         )
         lines = [re.split(r" {2,}| (?=\d of)", line) for line in text.splitlines() if "=" not in line]
-        self.assertEqual(["direct", "-", "1,000", "3 of 3", "-"], text.splitlines()[3].split(None, 3)[:3] + ["3 of 3", "-"])
+        self.assertEqual(
+            ["direct", "-", "1,000", "3 of 3", "-"], text.splitlines()[3].split(None, 3)[:3] + ["3 of 3", "-"]
+        )
         self.assertIn("1.2 (1.0 to 2.0)", text)
         self.assertIn("cost of envoy's", text.splitlines()[1])
         self.assertTrue(text.splitlines()[4].endswith("0.50"), text)
@@ -55,7 +57,7 @@ class DocumentTests(SynchronousTestCase):
     def test_tables(self) -> None:
         """Every table of a scenario is, to the letter, what the kept results make it."""
         found = {text for folder in self.kept for text in rst.tables(read(folder)).values()}
-        shown = [text for text in re.findall(r"^=+(?: =+)+\nproxy .*?\n(?:=+ )+=+\n.*?\n(?:=+ )+=+\n", self.text, re.M | re.S)]
+        shown = re.findall(r"^=+(?: =+)+\nproxy .*?\n(?:=+ )+=+\n.*?\n(?:=+ )+=+\n", self.text, re.M | re.S)
         self.assertTrue(shown)
         for text in shown:
             self.assertIn(text, found)
