@@ -33,6 +33,7 @@ class ConnectionClient:
     The service of one endpoint, at the bottom of a stack. Subclasses make the leases, which end by L{released}.
 
     @ivar load: connections that are open, or being opened
+    @ivar _near: whether the last connection stood at once, as they do to an endpoint on this machine
     """
 
     def __init__(self, runtime: Runtime, endpoint: Endpoint, name: str) -> None:
@@ -40,19 +41,29 @@ class ConnectionClient:
         self._name = name
         self.endpoint = endpoint
         self.load = 0
+        self._near = False
 
     def lease(self, stream: Stream) -> Lease:
         """The right to use C{stream}, which is open."""
         raise NotImplementedError
 
     def try_acquire(self) -> Lease | None:
-        """Never: a connection has to be opened for each."""
-        return None
+        """A new connection, where the last one stood at once; the Deferreds of all layers cost more than connecting."""
+        if not self._near:
+            return None
+        stream = self._runtime.connector.try_connect(self.endpoint)
+        if stream is None:
+            self._near = False
+            return None
+        self.load += 1
+        return self._connected(stream)
 
     def acquire(self) -> Deferred[Lease]:
         """Open a connection."""
         self.load += 1
-        return self._runtime.connector.connect(self.endpoint).addCallbacks(self._connected, self._failed)
+        connecting = self._runtime.connector.connect(self.endpoint)
+        self._near = connecting.called
+        return connecting.addCallbacks(self._connected, self._failed)
 
     def busy(self) -> bool:
         """Whether there are connections."""
@@ -77,6 +88,7 @@ class ConnectionClient:
 
     def _failed(self, failure: Failure) -> Failure:
         self.load -= 1
+        self._near = False
         return failure
 
 

@@ -54,12 +54,19 @@ class ScriptedConnector:
             self.refuse()
         return d
 
+    def try_connect(self, endpoint: Endpoint) -> Stream | None:
+        """As L{lproxy.transport.connect.Connector.try_connect}."""
+        return self._opened(endpoint) if self.mode == "accept" else None
+
     def accept(self) -> None:
         """The one that has waited longest is connected."""
         endpoint, d = self.waiting.pop(0)
+        d.callback(self._opened(endpoint))
+
+    def _opened(self, endpoint: Endpoint) -> Stream:
         peer = Peer()
         self.upstreams.append(peer)
-        d.callback(self._reactor.stream(peer, (endpoint.host, endpoint.port), OURS))
+        return self._reactor.stream(peer, (endpoint.host, endpoint.port), OURS)
 
     def refuse(self) -> None:
         """The one that has waited longest is refused."""

@@ -87,22 +87,42 @@ class Connector:
         try:
             if self.is_own(endpoint.host, endpoint.port):
                 return _failed(LoopRefused(endpoint))
-            family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            sock, stream = self._begin(endpoint)
         except OSError as e:
             return _failed(_connect_failed(endpoint, e))
+        if stream is not None:
+            return succeed(stream)
+        attempt = _Attempt(self._reactor, sock, endpoint, self._timeout)
+        return attempt.result
+
+    def try_connect(self, endpoint: Endpoint) -> Stream | None:
+        """
+        A connected Stream, if it can be had before this returns. What is only on its way is given up: for endpoints of
+        which that is not expected.
+        """
+        try:
+            if self.is_own(endpoint.host, endpoint.port):
+                return None
+            sock, stream = self._begin(endpoint)
+        except OSError:
+            return None
+        if stream is None:
+            sock.close()
+        return stream
+
+    def _begin(self, endpoint: Endpoint) -> tuple[socket.socket, Stream | None]:
+        """A socket that connects, and the Stream if it does so at once."""
+        family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             code = sock.connect_ex((endpoint.host, endpoint.port))
             if code not in (0, errno.EINPROGRESS):
                 raise OSError(code, os.strerror(code))
-            if (stream := self._at_once(sock, endpoint)) is not None:
-                return succeed(stream)
-        except OSError as e:
+            return sock, self._at_once(sock, endpoint)
+        except OSError:
             sock.close()
-            return _failed(_connect_failed(endpoint, e))
-        attempt = _Attempt(self._reactor, sock, endpoint, self._timeout)
-        return attempt.result
+            raise
 
     def _at_once(self, sock: socket.socket, endpoint: Endpoint) -> Stream | None:
         """

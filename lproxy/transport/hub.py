@@ -150,9 +150,10 @@ class Hub:
         return self._descriptors.get(fd) is descriptor and bool(self._interest[fd] & EPOLLOUT)
 
     def _ended(self, descriptor: Any, why: BaseException, reading: bool) -> None:
-        # before it is told: it may want to read on, in the hands of somebody else, who finds the same end again
-        self.removeReader(descriptor)
         if reading and isinstance(why, ConnectionDone):
+            # before it is told: it may want to read on, in the hands of somebody else, who finds the same end again.
+            # What most want instead, is to be told when the connection breaks
+            self.watch(descriptor)
             descriptor.readConnectionLost(Failure(why))
         else:
             self._drop(descriptor, Failure(why))

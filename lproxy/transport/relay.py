@@ -161,19 +161,20 @@ class Relay:
 
     def ended(self) -> None:
         """One direction has: is that all?"""
-        if self._finished():
-            self.forth.source.loseConnection()
-            self.back.source.loseConnection()
+        if self.finished():
+            for direction in (self.forth, self.back):
+                direction.finish()
 
     def lost(self, direction: Direction) -> None:
         """The source of C{direction} is closed."""
         self._open -= 1
         if not self._open:
             self._done()
-        elif not self._finished():
+        elif not self.finished():
             direction.sink.abortConnection()
 
-    def _finished(self) -> bool:
+    def finished(self) -> bool:
+        """Whether both directions have ended."""
         return self.forth.state is self.back.state is State.ENDED
 
 
@@ -269,13 +270,23 @@ class Direction:
         """All is read, and as nothing is read before the sink took what came before, it needs but the end."""
         self.state = State.ENDED
         self.sink.unregisterProducer()
-        self.sink.loseWriteConnection()
-        self._relay.ended()
-        # the source may yet break
-        self.source.pauseProducing()
+        if self._relay.finished():
+            # closing the sink is its end of file, too
+            self._relay.ended()
+        else:
+            self.sink.loseWriteConnection()
+            # the source may yet break
+            self.source.pauseProducing()
 
     def writeConnectionLost(self) -> None:
         """The other direction ended; it knows."""
+
+    def finish(self) -> None:
+        """Close the sink after all that it has been given."""
+        if self._pipe is None:
+            self.sink.finish()
+        else:
+            self.sink.loseConnection()
 
     def connectionLost(self, reason: Failure) -> None:
         """The source is closed."""

@@ -236,6 +236,18 @@ class Stream(tcp.Connection):
             self._writeDisconnecting = self._writeDisconnected = True
             self._closeWriteConnection()
 
+    def finish(self) -> None:
+        """
+        Close, after everything written so far: now, where the kernel has taken it all.
+
+        C{loseConnection} would come back for that in a turn of the reactor's. Here the protocol is told before this
+        returns.
+        """
+        if self.buffered:
+            self.loseConnection()
+        else:
+            self.connectionLost(Failure(DONE))
+
     def _lost(self, error: OSError) -> BaseException:
         if not self.errno:
             self.errno = errno.errorcode.get(error.errno or 0, "EIO")

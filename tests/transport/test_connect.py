@@ -126,6 +126,31 @@ class ConnectorTests(SynchronousTestCase):
         self.assertEqual({}, self.reactor._readers)
         self.assert_clean(closed=False)
 
+    def test_try(self) -> None:
+        """What stands at once is had at once, without a Deferred."""
+        self.connected = True
+        stream = self.connector.try_connect(UPSTREAM)
+        assert stream is not None
+        self.assertEqual((("10.0.0.9", 9000), False), (stream.peer_address, self.sock.closed))
+
+    def test_try_in_vain(self) -> None:
+        """What is only on its way, is refused, or is we ourselves, is nobody's: no socket and no timer stay behind."""
+        self.assertIsNone(self.connector.try_connect(UPSTREAM))
+        self.code = errno.ECONNREFUSED
+        self.assertIsNone(self.connector.try_connect(UPSTREAM))
+        self.connected, self.code = True, errno.EINPROGRESS
+        self.connector.is_own = lambda host, port: True
+        self.assertIsNone(self.connector.try_connect(UPSTREAM))
+        self.assertEqual([True, True], [sock.closed for sock in self.sockets])
+        self.assertEqual(([], []), (list(self.reactor._writers), self.reactor.getDelayedCalls()))
+
+    def test_try_itself(self) -> None:
+        """One that is connected to itself is closed."""
+        self.connected = True
+        self.patch(FakeSocket, "getsockname", lambda sock: ("10.0.0.9", 9000))
+        self.assertIsNone(self.connector.try_connect(UPSTREAM))
+        self.assertTrue(self.sock.closed)
+
     def test_at_once(self) -> None:
         """A peer next door is connected without a timer or a turn, whatever the kernel calls it."""
         self.connected = True

@@ -349,6 +349,31 @@ class EndTests(StreamMixin):
         self.assertEqual((["made", ConnectionDone], ""), (protocol.events, self.stream.errno))
         self.assert_gone()
 
+    def test_finish(self) -> None:
+        """Where all was sent the end comes at once, and once."""
+        protocol = self.attach()
+        self.stream.write(b"abc")
+        self.stream.finish()
+        self.assertEqual((b"abc", ["made", ConnectionDone], ""), (self.peer.heard, protocol.events, self.stream.errno))
+        self.stream.finish()
+        self.reactor.settle()
+        self.assertEqual((["made", ConnectionDone], "closed"), (protocol.events, self.peer.ended))
+        self.assert_gone()
+
+    def test_finish_later(self) -> None:
+        """Where something is left to be sent, it comes after that."""
+        protocol = self.attach()
+        self.peer.room = 1
+        self.stream.write(b"abc")
+        self.stream.finish()
+        self.assertEqual(["made"], protocol.events)
+        self.peer.room = None
+        self.reactor.settle()
+        self.assertEqual(
+            (b"abc", "closed", ["made", ConnectionDone]), (self.peer.heard, self.peer.ended, protocol.events)
+        )
+        self.assert_gone()
+
     def test_abort(self) -> None:
         """An abort is a reset, in the next turn, and nothing is read or sent any more."""
         protocol = self.attach()

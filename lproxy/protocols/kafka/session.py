@@ -96,8 +96,12 @@ class KafkaSession(protocol.Protocol):
             self.transport.loseConnection()
         elif self._prefix and not self._asked and self._target is not None:
             self._asked = True
-            self._pending = self._owner.acquire.acquire(self._target)
-            self._pending.addCallbacks(self._acquired, self._failed)
+            lease = self._owner.acquire.try_acquire(self._target)
+            if lease is not None:
+                self._acquired(lease)
+            else:
+                self._pending = self._owner.acquire.acquire(self._target)
+                self._pending.addCallbacks(self._acquired, self._failed)
         if self._relay is None and len(self._prefix) >= self._runtime.limits.buffer:
             self.transport.pauseProducing()
 

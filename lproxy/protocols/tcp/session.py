@@ -69,6 +69,8 @@ class TcpSession(protocol.Protocol):
             )
             self._flags = "NR"
             self.transport.abortConnection()
+        elif (lease := self._acquire.try_acquire(self._target)) is not None:
+            self._acquired(lease)
         else:
             self._pending = self._acquire.acquire(self._target)
             self._pending.addCallbacks(self._acquired, self._failed)

@@ -39,9 +39,39 @@ class ClientTests(SynchronousTestCase):
     def upstream(self) -> Peer:
         return self.proxy.connector.upstreams[-1]
 
-    def test_never_ready(self) -> None:
-        """There is never a connection to be had at once: each belongs to one caller."""
+    def test_far(self) -> None:
+        """Of an endpoint that was never seen to be near nothing is had at once, nor after one that took its time."""
         self.assertIsNone(self.client.try_acquire())
+        self.proxy.connector.mode = "wait"
+        self.client.acquire()
+        self.proxy.connector.accept()
+        self.proxy.connector.mode = "accept"
+        self.assertIsNone(self.client.try_acquire())
+        self.assertEqual(1, self.client.load)
+
+    def test_near(self) -> None:
+        """After a connection that stood at once the next is had at once: a new one, counted like any other."""
+        first = self.successResultOf(self.client.acquire())
+        lease = self.client.try_acquire()
+        assert lease is not None
+        self.assertEqual((2, 2), (self.client.load, len(self.proxy.connector.upstreams)))
+        for one in (first, lease):
+            one.close()
+        self.assertEqual(0, self.client.load)
+
+    def test_no_longer_near(self) -> None:
+        """One that did not stand at once, or was refused, is waited for; and so are those after it, until one does."""
+        self.successResultOf(self.client.acquire())
+        self.proxy.connector.mode = "wait"
+        self.assertIsNone(self.client.try_acquire())
+        self.proxy.connector.mode = "accept"
+        self.assertIsNone(self.client.try_acquire())
+        self.successResultOf(self.client.acquire())
+        self.proxy.connector.mode = "refuse"
+        self.failureResultOf(self.client.acquire(), ConnectFailed)
+        self.proxy.connector.mode = "accept"
+        self.assertIsNone(self.client.try_acquire())
+        self.assertEqual(2, self.client.load)
 
     def test_load(self) -> None:
         """Connections count from the attempt to the end of the lease, and are not evicted meanwhile."""
