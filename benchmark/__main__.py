@@ -79,14 +79,15 @@ def measure(
 
     runs = execute(what, settings, into.proxies, heard, into.raw)
     lacking = incomplete(what, runs, settings.rounds)
-    for title, line in profile(what, settings, into.proxies, into.profiles, profilers):
-        print(f"  {title}: {line}", flush=True)
-        if line.startswith("FAILED"):
-            lacking.append(f"profile {title}: {line}")
     questions = {
         one.name: {"question": one.question, "metrics": [metric.key for metric in one.metrics]}
         for one in what.scenarios
     }
+    into.save(about, questions, runs, [*lacking, *what.missing])
+    for title, line in profile(what, settings, into.proxies, into.profiles, profilers):
+        print(f"  {title}: {line}", flush=True)
+        if line.startswith("FAILED"):
+            lacking.append(f"profile {title}: {line}")
     into.save(about, questions, runs, [*lacking, *what.missing])
     if runs:
         print("\n" + report.tables(what, runs))
@@ -132,6 +133,9 @@ def main(words: Sequence[str]) -> int:
     proxies = options.peers_of(given, command_line)
     extras = ["uvloop"] if asked and "uvloop" in asked.reactor else []
     extras += ["memray"] if any(one.name == "heap" for one in profilers) else []
+    if given.out and given.out.exists() and (not given.out.is_dir() or any(given.out.iterdir())):
+        shout(f"no folder for the results: {given.out} is not empty, or no folder")
+        return 2
     with ExitStack() as stack:
         try:
             taken = [*ALL_PEERS, *(peer.name for peer in proxies)]

@@ -99,10 +99,11 @@ def new(what: str, today: date, out: Path = OUT) -> Folder:
     words = re.sub(r"[^\w.~+-]", "-", what)
     name = f"{today.isoformat()}-{words}"
     number = 1
+    out.mkdir(parents=True, exist_ok=True)  # first, for what is in its way is in the way of every number
     while True:
         path = out / (name if number == 1 else f"{name}-{number}")
         try:
-            path.mkdir(parents=True)
+            path.mkdir()
             return make(path)
         except FileExistsError:
             number += 1

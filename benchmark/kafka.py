@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmark.load import Load, kept
+from benchmark.load import Load, kept, problem
 from benchmark.measure import Window, resident_kib
 from benchmark.metrics import metrics
 from benchmark.peers import DIRECT, GATEWAY, Proxy
@@ -37,6 +37,8 @@ RATE = 1_000
 GATEWAY_LISTENERS = 4
 #: what the broker, its tools and their threads are bound to: nothing
 EVERYWHERE = ("taskset", "-c", "0-1023")
+#: elsewhere a fraction may begin with a comma, which also separates fields
+ENGLISH = ("-Duser.language=en",)
 #: record size -> partitions of its topic
 TOPICS = {1_000: 6, 100: 1}
 
@@ -57,7 +59,8 @@ def tool(name: str, *arguments: str) -> str:
     """What one of Kafka's tools prints."""
     from tests.integration.kafka.java import java
 
-    command = [*EVERYWHERE, *java(f"org.apache.kafka.tools.{name}", *arguments, memory="256m")]
+    command = java(f"org.apache.kafka.tools.{name}", *arguments, memory="256m", options=ENGLISH)
+    command = [*EVERYWHERE, *command]
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT)
     except subprocess.TimeoutExpired as error:
@@ -70,6 +73,11 @@ def tool(name: str, *arguments: str) -> str:
 # what stands behind
 
 
+def is_gateway(name: str) -> bool:
+    """Whether a proxy of that name, on whatever reactor, is our gateway (and no revision that is named after it)."""
+    return name.partition("@")[0] == GATEWAY
+
+
 @contextmanager
 def broker(directory: Path, settings: Settings, proxies: Sequence[str]) -> Iterator[Upstreams]:
     """A warm broker of Kafka's with something to consume, until the end."""
@@ -80,7 +88,7 @@ def broker(directory: Path, settings: Settings, proxies: Sequence[str]) -> Itera
     back = dict(zip(names, ports, strict=False))
     front = dict(zip(names, ports[len(names) :], strict=True)) | {DIRECT: back[DIRECT]}
     path = directory / "server.properties"
-    told = {name: back[name] if name.startswith(GATEWAY) else front[name] for name in names}
+    told = {name: back[name] if is_gateway(name) else front[name] for name in names}
     path.write_text(properties(directory, names, back, told, controller))
     prepare = [*java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(path))]
     try:
@@ -132,6 +140,8 @@ def properties(
 
 # load
 
+#: of the last line of ConsumerPerformance
+CONSUMED_FIELDS = 10
 #: the last line of ProducerPerformance
 PRODUCED = re.compile(
     r"(?P<count>\d+) records sent, (?P<rate>[\d.]+) records/sec.* (?P<p50>[\d.]+) ms 50th"
@@ -139,8 +149,13 @@ PRODUCED = re.compile(
 )
 
 
-def produced(text: str, size: int) -> Load:
-    """What ProducerPerformance printed. Units: gigabytes of records."""
+def lost(wanted: int, count: int) -> dict[str, float]:
+    """Records that did not come through: errors."""
+    return {"errors": float(wanted - count)} if count < wanted else {}
+
+
+def produced(text: str, size: int, wanted: int = 0) -> Load:
+    """What ProducerPerformance printed; it counts what the broker took, of C{wanted}. Units: gigabytes of records."""
     last = (text.strip().splitlines() or [""])[-1]
     found = PRODUCED.search(last)
     if found is None:
@@ -148,33 +163,46 @@ def produced(text: str, size: int) -> Load:
     count, rate = int(found["count"]), float(found["rate"])
     values = {"records_per_s": rate, "gbit_per_s": rate * size * 8 / 1e9}
     values |= {f"{key}_ms": float(found[key]) for key in ("p50", "p99", "p999")}
-    return Load(count * size / 1e9, count / max(rate, 1e-9), values, "" if count and rate else "no records")
+    if not count or not rate:
+        return Load(0.0, 0.0, {}, "no records")
+    failed = lost(wanted, count)
+    wrong = problem(failed.get("errors", 0.0), count, "records")
+    return Load(count * size / 1e9, count / rate, values | failed, wrong)
 
 
-def consumed(text: str) -> Load:
-    """What ConsumerPerformance printed: CSV, of which field 2 is MiB, 4 records, 5 records/s. Units: gigabytes."""
+def consumed(text: str, wanted: int = 0) -> Load:
+    """
+    What ConsumerPerformance printed: CSV, of which field 2 is MiB, 4 records, 5 records/s. Units: gigabytes.
+
+    It ends well also when it has given up waiting before it had C{wanted} records.
+    """
     last = (text.strip().splitlines() or [""])[-1]
     fields = last.split(",")
     try:
+        if len(fields) != CONSUMED_FIELDS:
+            raise ValueError(f"{len(fields)} fields")
         gigabytes, count, rate = float(fields[2]) * 1.048576e-3, int(fields[4]), float(fields[5])
-    except (IndexError, ValueError) as error:
+    except ValueError as error:
         raise ProcessFailed(f"ConsumerPerformance said {last!r}") from error
     if not count or not rate:
         return Load(0.0, 0.0, {}, "no records")
     seconds = count / rate
-    return Load(gigabytes, seconds, {"records_per_s": rate, "gbit_per_s": gigabytes * 8 / seconds})
+    values = {"records_per_s": rate, "gbit_per_s": gigabytes * 8 / seconds}
+    failed = lost(wanted, count)
+    return Load(gigabytes, seconds, values | failed, problem(failed.get("errors", 0.0), count, "records"))
 
 
 def produce(size: int) -> Callable[[int, float, Settings, Path | None], Load]:
     """So many records of so many bytes, acks=all."""
 
     def generate(port: int, seconds: float, settings: Settings, raw: Path | None) -> Load:
+        wanted = records(settings, size)
         text = tool(
-            *("ProducerPerformance", "--topic", f"t{size}", "--num-records", str(records(settings, size))),
+            *("ProducerPerformance", "--topic", f"t{size}", "--num-records", str(wanted)),
             *("--record-size", str(size), "--throughput", "-1", "--producer-props", "acks=all"),
             f"bootstrap.servers={HOST}:{port}",
         )
-        return produced(kept(text, raw), size)
+        return produced(kept(text, raw), size, wanted)
 
     return generate
 
@@ -184,10 +212,19 @@ def consume(size: int) -> Callable[[int, float, Settings, Path | None], Load]:
 
     def generate(port: int, seconds: float, settings: Settings, raw: Path | None) -> Load:
         options = ("--bootstrap-server", f"{HOST}:{port}", "--timeout", "20000")
-        wanted = str(2 * records(settings, size))
-        return consumed(kept(tool("ConsumerPerformance", "--topic", f"t{size}", "--messages", wanted, *options), raw))
+        wanted = 2 * records(settings, size)
+        text = tool("ConsumerPerformance", "--topic", f"t{size}", "--messages", str(wanted), *options)
+        return consumed(kept(text, raw), wanted)
 
     return generate
+
+
+def whole(wire: socket.socket, size: int) -> bytes:
+    """So many bytes, or a complaint that they did not come."""
+    data = wire.recv(size, socket.MSG_WAITALL)
+    if len(data) < size:
+        raise ProcessFailed(f"closed after {len(data)} of {size} bytes of an answer")
+    return data
 
 
 def ask(proxy: Proxy, settings: Settings) -> Measured:
@@ -203,8 +240,7 @@ def ask(proxy: Proxy, settings: Settings) -> Measured:
                 due = begin + number / RATE
                 time.sleep(max(due - time.perf_counter(), 0.0))
                 wire.sendall(request)
-                (size,) = struct.unpack(">i", wire.recv(4, socket.MSG_WAITALL))
-                wire.recv(size, socket.MSG_WAITALL)
+                whole(wire, *struct.unpack(">i", whole(wire, 4)))
                 took.append(time.perf_counter() - due)
             return sorted(took)
 

@@ -1,3 +1,4 @@
+# -*- test-case-name: tests.benchmark.test_load -*-
 """
 Put load on one port for so many seconds and say what got through.
 
@@ -111,10 +112,15 @@ def tcp(port: int, seconds: float, core: int, raw: Path | None = None) -> Load:
             if "busy" not in str(error) or attempt == 9:
                 raise
             time.sleep(0.2)
-    received = json.loads(output)["end"]["sum_received"]
+    told = json.loads(output)
+    received = told.get("end", {}).get("sum_received")
+    if received is None:
+        raise ProcessFailed(f"iperf3 gave no result: {told.get('error', output[-500:])}")
     gigabytes = received["bytes"] / 1e9
+    if not gigabytes:
+        return Load(0.0, received["seconds"], {}, "no bytes")
     values = {"gbit_per_s": gigabytes * 8 / received["seconds"]}
-    return Load(gigabytes, received["seconds"], values, "" if gigabytes else "no bytes")
+    return Load(gigabytes, received["seconds"], values)
 
 
 def churn(port: int, seconds: float, core: int, parallel: int = 8, raw: Path | None = None) -> Load:

@@ -11,6 +11,7 @@ import re
 import time
 import urllib.request
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 
@@ -131,7 +132,8 @@ def lag_p99_ms(metrics: str) -> float | None:
         return None
     bound = next(bound for bound, count in steps if count >= 0.99 * steps[-1][1])
     # beyond the last step there is none to name
-    return 1e3 * (bound if bound != float("inf") else steps[-2][0])
+    finite = [step for step, _ in steps if step != float("inf")]
+    return 1e3 * min(bound, finite[-1]) if finite else None
 
 
 def reactor_lag_ms(port: int, host: str = "127.0.0.1") -> float | None:
@@ -139,5 +141,5 @@ def reactor_lag_ms(port: int, host: str = "127.0.0.1") -> float | None:
     try:
         with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=5) as page:
             return lag_p99_ms(page.read().decode())
-    except OSError:
+    except (OSError, HTTPException, ValueError):
         return None

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.benchmark.test_scenarios -*-
+# -*- test-case-name: tests.benchmark.test_metrics -*-
 """
 Every figure that a run can give, by its name: the key in results, and the column of C{summary.txt}, with its unit.
 """

@@ -4,6 +4,7 @@ The command line of C{python -m benchmark}: what may be said, and what it means.
 """
 
 import argparse
+import math
 import os
 import re
 import shlex
@@ -154,9 +155,17 @@ def settings_of(options: argparse.Namespace, complain: argparse.ArgumentParser) 
     base = replace(TINY if options.tiny else Settings(), proxy_core=cores[0], load_core=cores[-1])
     fields = ("seconds", "warmup", "rounds", "rate", "idle", "records", "noise", "proxy_core", "load_core")
     given = {field: getattr(options, field) for field in fields if getattr(options, field) is not None}
-    for field, least in {"seconds": 0.1, "warmup": 0, "rounds": 0, "rate": 1, "idle": 1, "records": 100}.items():
+    for field, least in {
+        "seconds": 0.1,
+        "warmup": 0,
+        "rounds": 0,
+        "rate": 1,
+        "idle": 1,
+        "records": 100,
+        "noise": 0,
+    }.items():
         # written so that a number that is none is refused, too
-        if not given.get(field, least) >= least:
+        if not least <= given.get(field, least) < math.inf:
             complain.error(f"--{field} must be at least {least}")
     for field in ("proxy_core", "load_core"):
         if given.get(field, cores[0]) not in cores:
@@ -205,8 +214,12 @@ def peers_of(options: argparse.Namespace, complain: argparse.ArgumentParser) -> 
     default = [DIRECT] if options.branch else list(ALL_PEERS)
     found = [ALL_PEERS[name] for name in chosen(options.proxies, default, list(ALL_PEERS), "proxy", complain)]
     for text in options.custom:
-        name, equals, command = text.partition("=")
-        if not equals or not re.fullmatch(r"[\w.+~-]+", name) or name in {peer.name for peer in found} | set(ALL_PEERS):
+        name, _, command = text.partition("=")
+        if (
+            not command.strip()
+            or not re.fullmatch(r"[\w.+~-]+", name)
+            or name in {peer.name for peer in found} | set(ALL_PEERS)
+        ):
             complain.error(f"--custom wants NAME=COMMAND with a new name, not {text!r}")
         try:
             shlex.split(command)

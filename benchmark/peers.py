@@ -199,12 +199,12 @@ def lproxy_version() -> str:
 
 NGINX_CONFIG = """\
 {load_module}
-worker_processes 1; daemon off; pid {directory}/nginx.pid; error_log stderr error;
+worker_processes 1; daemon off; pid "{directory}/nginx.pid"; error_log stderr error;
 events {{ worker_connections {descriptors}; }}
 http {{
   access_log off; keepalive_requests 100000000; keepalive_timeout 600s;
-  client_body_temp_path {directory}/tmp; proxy_temp_path {directory}/tmp; fastcgi_temp_path {directory}/tmp;
-  uwsgi_temp_path {directory}/tmp; scgi_temp_path {directory}/tmp;
+  client_body_temp_path "{directory}/tmp"; proxy_temp_path "{directory}/tmp"; fastcgi_temp_path "{directory}/tmp";
+  uwsgi_temp_path "{directory}/tmp"; scgi_temp_path "{directory}/tmp";
   upstream up {{ server {host}:{upstreams.http}; keepalive 64; keepalive_requests 100000000; }}
   server {{
     listen {host}:{ports.http} backlog=4096;
@@ -393,7 +393,9 @@ def custom(name: str, template: str) -> Peer:
     def command(setting: Setting) -> list[str]:
         values = {f"up_{key}": value for key, value in vars(setting.upstreams).items()} | vars(setting.ports)
         values["up_kafka"] = setting.kafka
-        return shlex.split(template.format(config=lproxy_config(setting), **values))
+        config = lproxy_config(setting)
+        # split first: a path may have spaces in it
+        return [word.format(config=config, **values) for word in shlex.split(template)]
 
     served = {"http", "tcp", "echo", "kafka"}
     ours = "{config}" in template

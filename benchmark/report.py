@@ -81,9 +81,9 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 def reference(names: Sequence[str]) -> str | None:
     """The proxy that others are compared with: Envoy, or the first there is, if there is another."""
     proxies = [name for name in names if name != DIRECT]
-    if ENVOY in proxies:
-        return ENVOY
-    return proxies[0] if len(proxies) > 1 else None
+    if len(proxies) < 2:
+        return None
+    return ENVOY if ENVOY in proxies else proxies[0]
 
 
 def table(scenario: Scenario, names: Sequence[str], runs: Sequence[Run]) -> list[str]:

@@ -145,7 +145,7 @@ def measure(
             with leaks.watched(proxy.pid if peer.ours else None, allowed):
                 found: Measured = scenario.run(proxy, settings)
                 lag = reactor_lag_ms(proxy.ports.admin) if peer.ours and proxy.ports.admin else None
-    except (ProcessFailed, OSError, LookupError, ValueError) as error:
+    except Exception as error:  # one bad run must not take the session with it
         return replace(run, error=str(error) or repr(error))
     # both cores: who disturbs the load spoils the latencies, and how much work the proxy finds at each wake-up
     foreign = found.foreign_load if peer.name == DIRECT else max(found.foreign_proxy, found.foreign_load)
@@ -169,17 +169,16 @@ def counted(runs: Sequence[Run]) -> list[Run]:
 def add_differences(runs: Sequence[Run], scenario: Scenario) -> None:
     """Fill in the metrics that are a difference to direct traffic: the same round's, or the median if it was noisy."""
     mine = [run for run in runs if run.scenario == scenario.name and not run.error]
-    direct = {run.round: run.values for run in counted([run for run in mine if run.proxy == DIRECT])}
-    if not direct:
-        return
+    direct = counted([run for run in mine if run.proxy == DIRECT])
     for metric in scenario.metrics:
-        if not metric.added:
+        # a run without the figure is incomplete, and told so elsewhere
+        base = {run.round: run.values[metric.added] for run in direct if metric.added in run.values}
+        if not metric.added or not base:
             continue
-        usual = statistics.median(values[metric.added] for values in direct.values())
+        usual = statistics.median(base.values())
         for run in mine:
-            if run.proxy != DIRECT:
-                base = direct[run.round][metric.added] if run.round in direct else usual
-                run.values[metric.key] = run.values[metric.added] - base
+            if run.proxy != DIRECT and metric.added in run.values:
+                run.values[metric.key] = run.values[metric.added] - base.get(run.round, usual)
 
 
 def stand(stack: ExitStack, what: Plan, settings: Settings, home: Path) -> dict[str, Upstreams | ProcessFailed]:
@@ -191,6 +190,8 @@ def stand(stack: ExitStack, what: Plan, settings: Settings, home: Path) -> dict[
             found[word] = stack.enter_context(BEHIND[word](home, settings, names))
         except ProcessFailed as error:
             found[word] = error
+        except Exception as error:
+            found[word] = ProcessFailed(str(error) or repr(error))
     return found
 
 

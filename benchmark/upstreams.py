@@ -15,12 +15,12 @@ from benchmark.settings import Settings
 ANSWER = "01234567890123456789"
 
 NGINX = """\
-worker_processes 1; daemon off; pid {directory}/upstream.pid; error_log stderr error;
+worker_processes 1; daemon off; pid "{directory}/upstream.pid"; error_log stderr error;
 events {{ worker_connections 8192; }}
 http {{
   access_log off; keepalive_requests 100000000; keepalive_timeout 600s;
-  client_body_temp_path {directory}/tmp; proxy_temp_path {directory}/tmp; fastcgi_temp_path {directory}/tmp;
-  uwsgi_temp_path {directory}/tmp; scgi_temp_path {directory}/tmp;
+  client_body_temp_path "{directory}/tmp"; proxy_temp_path "{directory}/tmp"; fastcgi_temp_path "{directory}/tmp";
+  uwsgi_temp_path "{directory}/tmp"; scgi_temp_path "{directory}/tmp";
   server {{ listen {host}:{port} backlog=4096; location / {{ return 200 "{answer}"; }} }}
 }}
 """

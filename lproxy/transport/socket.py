@@ -5,6 +5,8 @@ The transport under every session and client: a TCP connection that writes at on
 Twisted's C{write} buffers and asks the reactor to come back when the socket is writable: one more turn and two
 C{epoll_ctl} for every message. A small message nearly always fits into the kernel's buffer, so L{Stream.write}
 tries first and buffers what is left. It also counts its bytes, and remembers why it ended.
+
+Over 300 lines: one class, each of whose parts (reading, writing, the end) relies on what the others keep.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class OptionsTests(SynchronousTestCase):
     def test_custom(self) -> None:
         """A proxy of one's own has a name of its own, fit for files."""
         self.assertEqual(["nginx", "mine"], self.peers("--proxies", "nginx", "--custom", "mine=x {http}"))
-        for text in ("mine", "=x", "a/b=x", "envoy=x", "a,b=x", "mine=x 'y"):
+        for text in ("mine", "=x", "mine=", "a/b=x", "envoy=x", "a,b=x", "mine=x 'y"):
             self.assertIn("--custom", self.refused("--custom", text))
 
     def test_settings(self) -> None:
@@ -97,6 +97,8 @@ class OptionsTests(SynchronousTestCase):
             (["--seconds", "-1"], "--seconds must be"),
             (["--rounds", "-1"], "--rounds must be at least 0"),
             (["--rate", "0"], "--rate must be"),
+            (["--seconds", "inf"], "--seconds must be"),
+            (["--noise", "-1"], "--noise must be"),
             (["--proxy-core", "4096"], "we may use the cores"),
             (["--nonsense"], "--nonsense"),
         ):

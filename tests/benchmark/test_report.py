@@ -2,13 +2,17 @@
 L{benchmark.report}: the tables that are printed.
 """
 
+import json
+from dataclasses import replace
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import report
 from benchmark.metrics import metrics
-from benchmark.peers import DIRECT
+from benchmark.peers import DIRECT, Peer
 from benchmark.scenarios import Measured, Scenario, Shape
-from benchmark.session import Run
+from benchmark.session import Plan, Run
+from benchmark.settings import Settings
 
 HTTP = Scenario(
     "http",
@@ -49,6 +53,9 @@ class TableTests(SynchronousTestCase):
             (["none", "lproxy", "envoy"], "envoy"),
             (["none", "main~1", "main"], "main~1"),
             (["none", "lproxy"], None),
+            (["none", "envoy"], None),
+            (["envoy", "nginx"], "envoy"),
+            ([], None),
             (["none"], None),
         ):
             self.assertEqual(found, report.reference(names))
@@ -60,6 +67,63 @@ class TableTests(SynchronousTestCase):
         self.assertEqual("1 noisy left out", report.remarks([noisy, run("x", 2, 1.0)]))
         self.assertIn("up to 40%", report.remarks([noisy]))
         self.assertEqual("missed the rate", report.remarks([run("x", 1, 1.0, notes=["missed the rate"])]))
+
+    def test_remarks_of_what_counts(self) -> None:
+        """What a round that was left out has to say is left out, too; what several say is said once."""
+        runs = [run("x", 1, 1.0, notes=["odd"]), run("x", 2, 1.0, notes=["odd", "slow"])]
+        runs += [run("x", 3, 1.0, noisy=True, notes=["quite different"])]
+        self.assertEqual("1 noisy left out; odd; slow", report.remarks(runs))
+        self.assertEqual("", report.remarks([]))
+
+    def test_worst(self) -> None:
+        """Direct traffic does not use the proxy's core, so that it does not matter who else does."""
+        busy = Run("http", DIRECT, 1, foreign_proxy=0.9, foreign_load=0.1)
+        self.assertEqual((0.1, 0.0), (report.worst([busy]), report.worst([])))
+        self.assertEqual(0.9, report.worst([busy, replace(busy, proxy="x")]))
+
+    def test_noisy_left_out(self) -> None:
+        """A cell is of the quiet rounds, if there is one."""
+        runs = [run("x", 1, 10.0), run("x", 2, 99.0, noisy=True)]
+        self.assertEqual(report.Cell(10.0, 10.0, 10.0), report.cell(runs, HTTP.metrics[0]))
+        self.assertEqual(report.Cell(99.0, 99.0, 99.0), report.cell(runs[1:], HTTP.metrics[0]))
+
+    def test_ratio(self) -> None:
+        """A ratio to nothing, or to zero, is a dash, and no error."""
+        some, zero = report.Cell(3.0, 3.0, 3.0), report.Cell(0.0, 0.0, 0.0)
+        self.assertEqual("0.00", report.ratio(zero, some))
+        pairs = ((some, zero), (None, some), (some, None), (some, report.Cell(-1.0, -1.0, -1.0)))
+        self.assertEqual(["-"] * 4, [report.ratio(*pair) for pair in pairs])
+
+    def test_range(self) -> None:
+        """A range is shown where its ends look different, and only in columns with room for it."""
+        cost, rate = HTTP.metrics[:2]
+        self.assertEqual("1,234.0", report.Cell(1234.01, 1234.0, 1234.02).text(cost))
+        self.assertEqual("2.0 (1.0-3.0)", report.Cell(2.0, 1.0, 3.0).text(cost))
+        self.assertEqual("2", report.Cell(2.0, 1.0, 3.0).text(rate))
+
+    def test_reference_failed(self) -> None:
+        """Where all runs of the proxy that others are compared with failed, there are dashes."""
+        lines = self.lines([Run("http", "envoy", 1, error="no"), run("x", 1, 1.0)])
+        self.assertEqual("-", lines[3].split()[-1])
+        self.assertIn("1 of 1 FAILED", lines[2])
+
+    def test_only_one(self) -> None:
+        """One proxy alone has no column of ratios."""
+        self.assertNotIn(" / ", "".join(self.lines([run("envoy", 1, 1.0)])))
+
+    def test_aligned(self) -> None:
+        """Columns stand one below the other, whatever the length of names and figures."""
+        lines = self.lines([run("x", 1, 1.0), run("a-very-long-name", 1, 1_000_000.0)])
+        end = lines[1].index("req/s") + len("req/s")
+        self.assertEqual(["req/s", "1,000", "1,000"], [line[:end].split()[-1] for line in lines[1:4]])
+
+    def test_tables(self) -> None:
+        """All scenarios in their order, one that nobody ran as well, and how quiet the machine was."""
+        other = replace(HTTP, name="other", question="why?")
+        plan = Plan([HTTP, other], [Peer("x", lambda: None, None)], [])
+        text = report.tables(plan, [run("x", 1, 1.0, foreign_load=0.25)])
+        self.assertLess(text.index("http: what?"), text.index("other: why?"))
+        self.assertTrue(text.endswith("Others used up to 25% of a core of ours during a run."))
 
     def test_failed(self) -> None:
         """A proxy all of whose runs failed has a row that says so."""
@@ -77,3 +141,15 @@ class VersionTests(SynchronousTestCase):
             ("nginx version: nginx/1", "fortio nginx/1"),
         ):
             self.assertEqual(found, report.version_line("fortio", (said,)))
+
+    def test_environment(self) -> None:
+        """What figures are worth nothing without: all of it can be kept, and stands in the heading."""
+        self.patch(report, "first_line", lambda *command: "1.0")
+        peers = [Peer("x", lambda: None, None, version=lambda: "x 3.1"), Peer(DIRECT, lambda: None, None)]
+        about = json.loads(json.dumps(report.environment(peers, Settings(seconds=7), 2, "feature/x")))
+        self.assertEqual(("feature/x", {"x": "x 3.1"}), (about["branch"], about["proxies"]))
+        self.assertEqual(Settings(seconds=7), Settings(**about["settings"]))
+        text = report.heading(about)
+        self.assertEqual(len(about), len(text.splitlines()))
+        for word in ("feature/x", "x 3.1", "seconds=7", "wrk 1.0", "iperf3 1.0", "2 cores"):
+            self.assertIn(word, text)

@@ -1,18 +1,19 @@
 """
-L{benchmark.scenarios} and L{benchmark.load}: what a load program's words come to.
+L{benchmark.scenarios}: what a load comes to, and what each scenario owes.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmark import load, scenarios
+from benchmark import matrix, scenarios
 from benchmark.load import Load
-from benchmark.metrics import COST, METRICS, THROUGHPUT, metrics
+from benchmark.metrics import COST, THROUGHPUT
 from benchmark.peers import DIRECT, PEERS, Peer, Ports, Proxy
 from benchmark.process import ProcessFailed, Running
-from benchmark.scenarios import SCENARIOS, loaded
+from benchmark.scenarios import SCENARIOS, Scenario, loaded
 from benchmark.session import ALL_SCENARIOS
 from benchmark.settings import Settings
 
@@ -76,6 +77,37 @@ class LoadedTests(SynchronousTestCase):
         self.measured(Load(1, 1.0), warm=False)
         self.assertEqual([0.5, 3, 3], self.asked)
 
+    def test_raw(self) -> None:
+        """What the load program prints is kept for the measured part alone: a warm-up would be taken for the result."""
+        raws: list[Path | None] = []
+
+        def generate(port: int, seconds: float, settings: Settings, raw: Path | None) -> Load:
+            raws.append(raw)
+            return Load(1, 1.0)
+
+        path = Path("raw.txt")
+        loaded("http", generate, "cpu_us_per_request")(replace(proxy(PEERS[DIRECT]), raw=path), Settings(warmup=1))
+        self.assertEqual([None, path], raws)
+
+    def test_port(self) -> None:
+        """The load goes to the listener that was asked for; one that is not there is told by name."""
+        ports = []
+
+        def generate(port: int, *rest: Any) -> Load:
+            ports.append(port)
+            return Load(1, 1.0)
+
+        for listener in ("http", "tcp", "echo"):
+            loaded(listener, generate, "cpu_us_per_request")(proxy(PEERS[DIRECT]), Settings(warmup=0))
+        self.assertEqual([80, 81, 82], ports)
+        run = loaded("kafka", generate, "cpu_us_per_request")
+        self.assertIn("kafka", str(self.assertRaises(AssertionError, run, proxy(PEERS[DIRECT]), Settings())))
+
+    def test_no_errors(self) -> None:
+        """A run without errors says so in a figure, and in no note."""
+        found = self.measured(Load(1000, 4.0))
+        self.assertEqual((0.0, []), (found.values["errors"], found.notes))
+
     def test_errors(self) -> None:
         """A few errors of a peer are a note; one of lproxy's is a failure."""
         done = Load(1000, 4.0, {"errors": 1.0}, notes=("odd",))
@@ -86,9 +118,16 @@ class LoadedTests(SynchronousTestCase):
         """A result that is worth nothing is none."""
         self.assertRaises(ProcessFailed, self.measured, Load(0, 1.0, {}, "no requests"))
 
+    def test_problem_first(self) -> None:
+        """What the load program found wrong is the reason given, not the errors that it comes with, nor a division."""
+        done = Load(0, 0.0, {"errors": 9.0}, "no requests, 9 errors")
+        for peer in ("lproxy", "nginx", DIRECT):
+            self.assertEqual("no requests, 9 errors", str(self.assertRaises(ProcessFailed, self.measured, done, peer)))
+
     def test_reached(self) -> None:
-        """A rate that was missed is told."""
-        self.assertFalse(self.measured(Load(1, 1.0, reached=False)).reached)
+        """A rate that was missed is told, and is no failure, even of lproxy's."""
+        found = self.measured(Load(1, 1.0, notes=("missed the rate",), reached=False), "lproxy")
+        self.assertEqual((False, ["missed the rate"]), (found.reached, found.notes))
 
 
 class ScenarioTests(SynchronousTestCase):
@@ -105,50 +144,43 @@ class ScenarioTests(SynchronousTestCase):
         self.patch(scenarios.shutil, "which", lambda tool: None if tool == "wrk" else f"/bin/{tool}")
         self.assertEqual("no wrk: apt-get install wrk", scenarios.need("wrk", "nginx")())
         self.assertIsNone(scenarios.need("nginx")())
+        self.patch(scenarios.shutil, "which", lambda tool: None)
+        self.assertEqual(2, str(scenarios.need("wrk", "nginx")()).count("apt-get install"))
+
+    def every(self) -> list[Scenario]:
+        """With a fixed name, and of the matrix."""
+        words = ["protocol=http,http-churn,tcp", "rate=1000,max"]
+        return [*ALL_SCENARIOS.values(), *matrix.scenarios(matrix.parse(words))]
 
     def test_cost_first(self) -> None:
         """The first metric of every scenario is what a unit of work costs; the table's ratios are taken of it."""
-        for scenario in ALL_SCENARIOS.values():
+        for scenario in self.every():
             self.assertIn(scenario.metrics[0].key, COST, scenario.name)
 
-    def test_metrics(self) -> None:
-        """Whatever a picture or a ratio is made of, is a metric."""
-        self.assertEqual([], [key for key in (*COST, *THROUGHPUT) if key not in METRICS])
-        self.assertRaises(KeyError, metrics, "nonsense")
+    def test_once(self) -> None:
+        """No scenario has a metric twice, or two kinds of cost: a table would show one of them."""
+        for scenario in self.every():
+            keys = [metric.key for metric in scenario.metrics]
+            self.assertEqual(len(keys), len(set(keys)), scenario.name)
+            self.assertEqual(1, len(set(keys) & set(COST)), scenario.name)
+            self.assertTrue(set(keys) & {*THROUGHPUT, "idle_kib_per_connection"}, scenario.name)
 
+    def test_difference_of_something(self) -> None:
+        """A scenario with a difference to direct traffic measures what that is a difference of, directly too."""
+        for scenario in self.every():
+            for metric in scenario.metrics:
+                if metric.added:
+                    self.assertIn(metric.added, {one.key for one in scenario.expected(DIRECT)}, scenario.name)
+                    self.assertTrue(scenario.direct, scenario.name)
 
-class LoadTests(SynchronousTestCase):
-    def test_timed(self) -> None:
-        """Our programs' and wrk's microseconds become milliseconds, their units a rate."""
-        done = load.timed({"requests": 200, "seconds": 4.0, "p50_us": 1500, "p999_us": 2000, "errors": 0}, "requests")
-        self.assertEqual({"requests_per_s": 50.0, "errors": 0, "p50_ms": 1.5, "p999_ms": 2.0}, done.values)
-        self.assertEqual((200, ""), (done.units, done.problem))
+    def test_errors_everywhere(self) -> None:
+        """Every scenario counts errors, so that a result with none is complete and one without the figure is not."""
+        for scenario in self.every():
+            self.assertIn("errors", {metric.key for metric in scenario.expected("nginx")}, scenario.name)
 
-    def test_problem(self) -> None:
-        """One failure in a hundred is borne, two are not; nothing at all is told with its errors."""
-        self.assertEqual("", load.problem(1, 99, "requests"))
-        self.assertEqual("2 of 100 requests failed", load.problem(2, 98, "requests"))
-        self.assertEqual("no requests, 7 errors", load.problem(7, 0, "requests"))
-        self.assertEqual("no requests", load.problem(0, 0, "requests"))
-
-    def test_at_rate(self) -> None:
-        """A rate that was not reached is marked; without one, nothing is."""
-        done = Load(980, 1.0)
-        self.assertEqual(("missed the rate: 980 of 1000/s",), load.at_rate(done, 1000.0).notes)
-        for fine in (
-            load.at_rate(Load(995, 1.0), 1000.0),
-            load.at_rate(done, 0.0),
-            load.at_rate(done, 1000.0, slack=0.05),
-        ):
-            self.assertTrue(fine.reached)
-
-    def test_result_line(self) -> None:
-        """The last line that begins with RESULT counts; without one, the output is told."""
-        self.assertEqual({"a": 2}, load.result_line('x\nRESULT {"a": 1}\nRESULT {"a": 2}\ny\n'))
-        self.assertIn("usage", str(self.assertRaises(ProcessFailed, load.result_line, "usage: x")))
-
-    def test_kept(self) -> None:
-        """A program's output is kept where somebody wants it, and given on."""
-        path = Path(self.mktemp())
-        self.assertEqual(("a", "b"), (load.kept("a", None), load.kept("b", path)))
-        self.assertEqual("b", path.read_text())
+    def test_labels(self) -> None:
+        """A rate is what the scenario or the settings say, or max; idle connections are as many as the settings say."""
+        settings = Settings(rate=1234567.5, idle=77)
+        found = {name: one.shape.labels(settings) for name, one in SCENARIOS.items()}
+        self.assertEqual(("1234567.5", "max"), tuple(found[at]["target_per_s"] for at in ("http-rate", "http")))
+        self.assertEqual((77, 8), (found["idle"]["connections"], found["churn"]["connections"]))

@@ -2,6 +2,7 @@
 L{benchmark.session}: what is run, in which order, and what a run's result is.
 """
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -145,13 +146,39 @@ class MeasureTests(SynchronousTestCase):
 
     def test_failed(self) -> None:
         """What goes wrong is the run's error, and never empty; the session goes on."""
-        for error in (ProcessFailed("refused"), OSError("refused"), ValueError("refused"), KeyError("refused")):
-            self.assertIn("refused", self.measured(self.raising(error)).error)
-        self.assertTrue(self.measured(self.raising(ValueError())).error)
+        kinds = (ProcessFailed, OSError, ValueError, KeyError, ZeroDivisionError, AssertionError, struct.error)
+        for kind in kinds:
+            self.assertIn("refused", self.measured(self.raising(kind("refused"))).error)
+            run = self.measured(self.raising(kind()))
+            self.assertTrue(run.error)
+            self.assertEqual(({}, False), (run.values, run.noisy))
+
+    def test_interrupted(self) -> None:
+        """Ctrl-C is no failure of a run: it ends the session."""
+
+        def run(proxy: Proxy, settings: Settings) -> Measured:
+            raise KeyboardInterrupt
+
+        self.assertRaises(KeyboardInterrupt, self.measured, scenario("a", run=run))
+
+    def test_raw(self) -> None:
+        """What the load program prints goes to a file of the run's own name, where anybody wants it."""
+        asked: list[Path | None] = []
+
+        def run(proxy: Proxy, settings: Settings) -> Measured:
+            asked.append(proxy.raw)
+            return Measured({})
+
+        one = scenario("a", run=run)
+        done = session.measure(one, NONE, 2, SETTINGS, BEHIND, Path("home"), Path("raw"))
+        self.measured(one)
+        self.assertEqual([Path("raw", f"{session.file_name(done)}.txt"), None], asked)
 
     def test_nothing_behind(self) -> None:
         """Where what stands behind did not come up, the run fails with that reason, without starting anything."""
-        self.assertEqual("no broker", self.measured(scenario("a"), behind=ProcessFailed("no broker")).error)
+        one = self.raising(AssertionError("it was started"))
+        run = self.measured(one, behind=ProcessFailed("no broker"))
+        self.assertEqual(("no broker", "http"), (run.error, run.labels["protocol"]))
 
     def test_noise(self) -> None:
         """Others on a core of ours make a run noisy; direct traffic has no use for the proxy's, memory for neither."""
@@ -168,14 +195,33 @@ class MeasureTests(SynchronousTestCase):
         def fine(home: Path, settings: Settings, names: object) -> Iterator[Upstreams]:
             yield BEHIND
 
-        def broken(home: Path, settings: Settings, names: object) -> Any:
-            raise ProcessFailed("no Java")
-
-        self.patch(session, "BEHIND", {"usual": fine, "kafka": broken})
         what = Plan([scenario("a"), scenario("k", behind="kafka")], [NONE], [])
-        runs = session.execute(what, replace(SETTINGS, rounds=1), Path(self.mktemp()), lambda run: None)
-        self.assertEqual({"a": "", "k": "no Java"}, {run.scenario: run.error for run in runs})
-        self.assertEqual(["k, none, round 1: no Java"], session.incomplete(what, runs, 1))
+        for kind in (ProcessFailed, OSError, AssertionError):
+
+            def broken(home: Path, settings: Settings, names: object, kind: type[Exception] = kind) -> Any:
+                raise kind("no Java")
+
+            self.patch(session, "BEHIND", {"usual": fine, "kafka": broken})
+            runs = session.execute(what, replace(SETTINGS, rounds=1), Path(self.mktemp()), lambda run: None)
+            self.assertEqual({"a": "", "k": "no Java"}, {run.scenario: run.error for run in runs})
+            self.assertEqual(["k, none, round 1: no Java"], session.incomplete(what, runs, 1))
+
+    def test_heard(self) -> None:
+        """Each run is told as it ends, and what stands behind is started once and stopped at the end."""
+        events: list[object] = []
+
+        @contextmanager
+        def behind(home: Path, settings: Settings, names: object) -> Iterator[Upstreams]:
+            events.append(names)
+            yield BEHIND
+            events.append("stopped")
+
+        self.patch(session, "BEHIND", {"usual": behind})
+        what = Plan([scenario("a"), scenario("b")], [NONE], [])
+        settings = replace(SETTINGS, rounds=2)
+        runs = session.execute(what, settings, Path(self.mktemp()), lambda run: events.append(run.scenario))
+        self.assertEqual([[DIRECT], "a", "b", "a", "b", "stopped"], events)
+        self.assertEqual([1, 1, 2, 2], [run.round for run in runs])
 
 
 class AfterwardsTests(SynchronousTestCase):
@@ -197,6 +243,32 @@ class AfterwardsTests(SynchronousTestCase):
         lacking = session.incomplete(Plan([one], [NONE, peer("x")], []), runs, 1)
         self.assertEqual(["a, none, round 1: refused", "a, x, round 1: no p99_added_ms"], lacking)
 
+    def test_figure_missing(self) -> None:
+        """A run that lacks what a difference is made of takes no other run's difference with it."""
+        one = scenario("a", metrics=metrics("p99_ms", "p99_added_ms"))
+        runs = [Run("a", DIRECT, 1, {"errors": 0.0}), Run("a", DIRECT, 2, {"p99_ms": 2.0})]
+        runs += [Run("a", "x", 1, {"p99_ms": 5.0}), Run("a", "x", 2, {"errors": 0.0})]
+        session.add_differences(runs, one)
+        self.assertEqual({"p99_ms": 5.0, "p99_added_ms": 3.0}, runs[2].values)
+        lacking = session.incomplete(Plan([one], [NONE, peer("x")], []), runs, 2)
+        self.assertEqual(
+            ["a, none, round 1: no p99_ms", "a, x, round 2: no p99_ms", "a, x, round 2: no p99_added_ms"], lacking
+        )
+
+    def test_other_scenarios(self) -> None:
+        """Direct traffic in another scenario is nothing to subtract."""
+        one = scenario("a", metrics=metrics("p99_ms", "p99_added_ms"))
+        runs = [Run("b", DIRECT, 1, {"p99_ms": 1.0}), Run("a", "x", 1, {"p99_ms": 5.0})]
+        session.add_differences(runs, one)
+        self.assertEqual([{"p99_ms": 1.0}, {"p99_ms": 5.0}], [run.values for run in runs])
+
+    def test_only_noisy_direct(self) -> None:
+        """Where all of direct traffic's rounds were noisy, they are what there is to subtract."""
+        one = scenario("a", metrics=metrics("p99_ms", "p99_added_ms"))
+        mine = Run("a", "x", 1, {"p99_ms": 5.0})
+        session.add_differences([Run("a", DIRECT, 1, {"p99_ms": 1.0}, noisy=True), mine], one)
+        self.assertEqual(4.0, mine.values["p99_added_ms"])
+
     def test_incomplete(self) -> None:
         """A run or a figure that is not there is told; what only lproxy knows of itself is not missed."""
         one = scenario("a", metrics=metrics("p99_ms", "reactor_lag_p99_ms", "rss_mib"))
@@ -204,6 +276,7 @@ class AfterwardsTests(SynchronousTestCase):
         runs = [Run("a", DIRECT, 1, {"p99_ms": 1.0}), Run("a", "x", 1, {"rss_mib": 1.0})]
         self.assertEqual(["a, x, round 1: no p99_ms"], session.incomplete(what, runs, 1))
         self.assertIn("a, x, round 2: not run", session.incomplete(what, runs, 2))
+        self.assertEqual([], session.incomplete(what, runs, 0))
 
     def test_counted(self) -> None:
         """Quiet runs count; noisy ones where there is no other; failed ones never."""
@@ -211,3 +284,4 @@ class AfterwardsTests(SynchronousTestCase):
         self.assertEqual([quiet], session.counted([quiet, noisy, failed]))
         self.assertEqual([noisy], session.counted([noisy, failed]))
         self.assertEqual([], session.counted([failed]))
+        self.assertEqual([], session.counted([]))
