@@ -4,6 +4,7 @@ For tests of plugins, and of lproxy itself: contracts to mix in, doubles that an
 
 from lproxy.testing.detectors import DetectorContract
 from lproxy.testing.feed import feed_three_ways
+from lproxy.testing.garbage import uncounted
 from lproxy.testing.plugins import PluginContract
 from lproxy.testing.proxy import ScriptedProxy
 from lproxy.testing.scripted import ScriptedAcquire, ScriptedDiscover, ScriptedLease, ScriptedService
@@ -20,4 +21,5 @@ __all__ = [
     "ScriptedReactor",
     "ScriptedService",
     "feed_three_ways",
+    "uncounted",
 ]

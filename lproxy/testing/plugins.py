@@ -15,6 +15,7 @@ from lproxy.interfaces import IProtocolPlugin, Match
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority
 from lproxy.testing.detectors import LIMIT, ends
+from lproxy.testing.garbage import uncounted
 from lproxy.testing.proxy import ScriptedProxy
 from lproxy.testing.wire import Peer
 
@@ -198,6 +199,16 @@ class PluginContract(_TestCase):
         client.reset()
         self.assert_over(proxy, client)
 
+    def test_no_cycles(self) -> None:
+        """However a connection ends, nothing of it waits for the garbage collector, which stops everybody."""
+        proxy = self.start()
+        ends = ((Peer.hang_up, Peer.hang_up), (Peer.reset, Peer.hang_up), (Peer.hang_up, Peer.reset))
+        for proxy.connector.mode in ("accept", "wait"):
+            for client_leaves, upstream_leaves in ends:
+                with uncounted() as left:
+                    self._once(proxy, client_leaves, upstream_leaves)
+                self.assertEqual([], left)
+
     def test_gone_while_connecting(self) -> None:
         """A client that goes away meanwhile takes the acquisition with it."""
         proxy = self.start()
@@ -261,6 +272,23 @@ class PluginContract(_TestCase):
         self.assertEqual((self.plugin.name, "10.0.0.1:40000"), (row["protocol"], row["client"]))
         for value in row.values():
             self.assertIsInstance(value, (str, int, float, bool, list, dict, type(None)))
+
+    def _once(self, proxy: ScriptedProxy, client_leaves: Any, upstream_leaves: Any) -> None:
+        """A connection's life, of which the doubles remember nothing."""
+        client = proxy.client(self.conversation)
+        proxy.settle()
+        if proxy.connector.waiting:
+            proxy.connector.accept()
+            proxy.settle()
+        upstream = proxy.connector.upstreams[0]
+        upstream.say(self.answer)
+        proxy.settle()
+        client_leaves(client)
+        proxy.settle()
+        upstream_leaves(upstream)
+        self.assert_over(proxy, client)
+        proxy.leases.clear()
+        proxy.connector.upstreams.clear()
 
     def _heard(self, proxy: ScriptedProxy, end: int) -> None:
         heard = b"".join(upstream.heard for upstream in proxy.connector.upstreams)

@@ -169,7 +169,10 @@ class Relay:
         """The source of C{direction} is closed."""
         self._open -= 1
         if not self._open:
-            self._done()
+            done = self._done
+            # who is told mostly holds us: no cycles for the collector
+            del self._done
+            done()
         elif not self.finished():
             direction.sink.abortConnection()
 

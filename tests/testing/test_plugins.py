@@ -125,6 +125,14 @@ class Clocked(TcpSession):
         self._runtime.reactor.callLater(60, print)
 
 
+class Knotted(TcpSession):
+    """Is in a circle with itself."""
+
+    def connectionMade(self) -> None:
+        self.me = self
+        super().connectionMade()
+
+
 class Secretive(TcpSession):
     """Cannot be shown."""
 
@@ -251,6 +259,7 @@ class ContractTests(SynchronousTestCase):
             (Plugin(Unknown), "test_drain"),
             (Plugin(Undead), "test_gone_while_connecting"),
             (Plugin(Clocked), "test_client_ends"),
+            (Plugin(Knotted), "test_no_cycles"),
             (Plugin(Secretive), "test_describe"),
             (Closes(0), "test_client_ends"),
             (Closes(2), "test_client_ends"),

@@ -297,6 +297,7 @@ class HttpConnection(protocol.Protocol):
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """It ended, in whatever state."""
+        self._reader.close()
         self._client.idle.pop(self, None)
         exchange = self._exchange
         if exchange is None:

@@ -64,6 +64,10 @@ class MessageReader:
         rest, self._buffer = self._buffer, b""
         return rest
 
+    def close(self) -> None:
+        """The connection is gone: no more heads. The parser calls us back, and would be a cycle for the collector."""
+        self._parser = None
+
     def body(self) -> bytes:
         """
         The piece of the body that is at hand, perhaps none.

@@ -104,6 +104,7 @@ class HttpSession(Upload):
     def connectionLost(self, reason: Failure | None = None) -> None:
         """The client is gone: so is everything that was under way for it."""
         before, self._state = self._state, CLOSED
+        self._reader.close()
         self._factory.sessions.discard(self)
         if self._pending is not None:
             self._pending.cancel()

@@ -233,6 +233,8 @@ class Conversation:
             elif pending.answer is None:
                 pending.kind.count.api.incomplete += 1
         self.queue.clear()
+        # who has the connections has us, too: no cycles for the collector
+        vars(self).pop("watcher", None)
 
 
 def foreign(size: int) -> str:
