@@ -5,12 +5,24 @@ What the tests want of a Kafka client, whichever it is: one file C{with_NAME.py}
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 #: seconds for what should take one or two, on a busy machine
 PATIENCE = 40.0
+
+
+def drain(values: queue.SimpleQueue[bytes], seconds: float) -> list[bytes]:
+    """What a thread has put into a queue, all of it; wait for the first."""
+    found = []
+    with contextlib.suppress(queue.Empty):
+        found.append(values.get(timeout=seconds))
+        while True:
+            found.append(values.get_nowait())
+    return found
 
 
 class Reader(ABC):

@@ -5,7 +5,6 @@ kafka-python.
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import NewTopic
 from kafka.errors import KafkaConnectionError
 
-from tests.integration.kafka.interface import PATIENCE, Client, Flood, Reader
+from tests.integration.kafka.interface import PATIENCE, Client, Flood, Reader, drain
 
 
 class KafkaPythonReader(Reader):
@@ -59,12 +58,7 @@ class KafkaPythonReader(Reader):
     def poll(self, seconds: float) -> list[bytes]:
         if self._failed is not None:
             raise self._failed
-        found = []
-        with contextlib.suppress(queue.Empty):
-            found.append(self._values.get(timeout=seconds))
-            while True:
-                found.append(self._values.get_nowait())
-        return found
+        return drain(self._values, seconds)
 
     def assigned(self) -> int:
         return self._assigned

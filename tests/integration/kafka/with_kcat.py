@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import queue
 import re
 import subprocess
 import threading
-import time
 from collections.abc import Iterable
 
-from tests.integration.kafka.interface import PATIENCE, Client, Reader
+from tests.integration.kafka.interface import PATIENCE, Client, Reader, drain
 
 
 class KcatReader(Reader):
@@ -21,7 +21,7 @@ class KcatReader(Reader):
 
     def __init__(self, command: list[str]) -> None:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self._values: list[bytes] = []
+        self._values: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._partitions: set[bytes] = set()
         self._threads = [threading.Thread(target=one, daemon=True) for one in (self._read, self._listen)]
         for thread in self._threads:
@@ -30,7 +30,7 @@ class KcatReader(Reader):
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self._values.append(line.rstrip(b"\n"))
+            self._values.put(line.rstrip(b"\n"))
 
     def _listen(self) -> None:
         # % Group g rebalanced (memberid m): assigned: t [0], t [1]
@@ -41,9 +41,7 @@ class KcatReader(Reader):
                 self._partitions = partitions if found[1] == b"assigned" else self._partitions - partitions
 
     def poll(self, seconds: float) -> list[bytes]:
-        time.sleep(seconds)
-        found, self._values = self._values, []
-        return found
+        return drain(self._values, seconds)
 
     def assigned(self) -> int:
         return len(self._partitions)
