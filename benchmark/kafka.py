@@ -84,7 +84,8 @@ def broker(directory: Path, settings: Settings, proxies: Sequence[str]) -> Itera
     from tests.integration.kafka.java import java
 
     names = [DIRECT, *(name for name in proxies if name != DIRECT)]
-    controller, *ports = free_ports(1 + 2 * len(names))
+    # in pairs: a gateway has a second one in front, for the broker by itself
+    controller, *ports = free_ports(1 + 2 * len(names), 2)
     back = dict(zip(names, ports, strict=False))
     front = dict(zip(names, ports[len(names) :], strict=True)) | {DIRECT: back[DIRECT]}
     path = directory / "server.properties"

@@ -158,7 +158,7 @@ def lproxy_config(setting: Setting, mode: str = "observe") -> Path:
     )
     if mode == "gateway":
         assert setting.ports.kafka is not None
-        text += f'\n[kafka]\nmode = "gateway"\nbase_port = {setting.ports.kafka + 1}\n'
+        text += f'\n[kafka]\nmode = "gateway"\nbase_port = {setting.ports.kafka}\n'
     path.write_text(text)
     return path
 

@@ -28,20 +28,26 @@ class ProcessFailed(Exception):
     """A process did not start, ended on its own, or gave no usable result."""
 
 
-def free_ports(count: int) -> list[int]:
-    """C{count} different TCP ports of 127.0.0.1 on which nobody listens at this moment."""
+def free_ports(count: int, row: int = 1) -> list[int]:
+    """C{count} different TCP ports of 127.0.0.1, each the first of C{row} on which nobody listens at this moment."""
     found: list[int] = []
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            return found
+    rows = range(PORTS.start, PORTS.stop - row + 1, row)
+    for first in random.sample(rows, len(rows)):
+        if all(map(_is_free, range(first, first + row))):
+            found.append(first)
+            if len(found) == count:
+                return found
     raise ProcessFailed(f"no {count} free ports between {PORTS.start} and {PORTS.stop}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager

@@ -7,8 +7,13 @@ other packages do among themselves, a deprecation say, is theirs to mend and nev
 
 import os
 import re
+import signal
 import warnings
 from pathlib import Path
+
+# a shell's background job ignores it, and so would the programs that the tests start and end like a user
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if os.environ.get("LPROXY_DENY_WARNINGS"):
     _root = re.escape(str(Path(__file__).resolve().parent.parent))

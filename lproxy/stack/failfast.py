@@ -102,6 +102,8 @@ class FailFast:
         """Stop probing, let go of what is inside."""
         self._stop_probe()
         self._stop_timer()
+        if hasattr(self._inner, "changed"):
+            self._inner.changed = None  # no reason to try again; and nothing is left to the garbage collector
         self._inner.close()
 
     def describe(self) -> dict[str, Any]:

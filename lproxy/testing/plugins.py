@@ -202,11 +202,10 @@ class PluginContract(_TestCase):
     def test_no_cycles(self) -> None:
         """However a connection ends, nothing of it waits for the garbage collector, which stops everybody."""
         proxy = self.start()
-        ends = ((Peer.hang_up, Peer.hang_up), (Peer.reset, Peer.hang_up), (Peer.hang_up, Peer.reset))
         for proxy.connector.mode in ("accept", "wait"):
-            for client_leaves, upstream_leaves in ends:
+            for leave in ((Peer.hang_up, Peer.hang_up), (Peer.reset, Peer.hang_up), (Peer.hang_up, Peer.reset)):
                 with uncounted() as left:
-                    self._once(proxy, client_leaves, upstream_leaves)
+                    self._once(proxy, *leave)
                 self.assertEqual([], left)
 
     def test_gone_while_connecting(self) -> None:
@@ -280,15 +279,13 @@ class PluginContract(_TestCase):
         if proxy.connector.waiting:
             proxy.connector.accept()
             proxy.settle()
-        upstream = proxy.connector.upstreams[0]
-        upstream.say(self.answer)
+        proxy.connector.upstreams[0].say(self.answer)
         proxy.settle()
         client_leaves(client)
         proxy.settle()
-        upstream_leaves(upstream)
+        upstream_leaves(proxy.connector.upstreams[0])
         self.assert_over(proxy, client)
-        proxy.leases.clear()
-        proxy.connector.upstreams.clear()
+        del proxy.leases[:], proxy.connector.upstreams[:]
 
     def _heard(self, proxy: ScriptedProxy, end: int) -> None:
         heard = b"".join(upstream.heard for upstream in proxy.connector.upstreams)

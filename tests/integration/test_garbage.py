@@ -8,10 +8,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from lproxy.config import Admin, Config, Listen, Service
+from lproxy.config import Admin, Config, Listen, Service, Timeouts
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from lproxy.testing import uncounted
 from tests.integration.http_case import CLOSING, GET, OK, HttpCase, Wire, eventually, threaded
+from tests.integration.ports import free_ports
 
 #: ApiVersions v0 of the client C{a}, and an answer that lists none
 ASK = struct.pack(">ihhih", 11, 18, 0, 1, 1) + b"a"
@@ -24,18 +25,17 @@ class GarbageTests(HttpCase):
     """Each kind of connection, and how it ends."""
 
     def config(self) -> Config:
-        """C{web} detects, C{gone} has nobody behind it."""
+        """C{web} detects, C{nobody} has nobody behind it."""
         address, fixed = "127.0.0.1:0", self.upstream.address
-        spare = self.new_upstream()
-        spare.sock.close()
         kafka = {"kafka": KafkaPlugin().configure({})}
         return Config(
             admin=Admin(address=""),
             listen=(
                 Listen(name="web", address=address, target=fixed, detect=("http", "kafka"), plugins=kafka),
-                Listen(name="gone", address=address, target=spare.address),
+                Listen(name="nobody", address=address, target=f"127.0.0.1:{free_ports()}"),
             ),
             services={"web.local:80": Service("web.local:80", (fixed,))},
+            outbound=Timeouts(service_idle=600.0),  # stay
         )
 
     def check(self, life: Callable[[], None]) -> None:
@@ -84,6 +84,20 @@ class GarbageTests(HttpCase):
                 self.check(self.talk(request, answer, lambda client, upstream, leave=leave: leave(upstream)))  # type: ignore[misc]
 
     @threaded
+    def test_services(self) -> None:
+        """Neither does a service that nobody used for a while."""
+        self.again(outbound={"service_idle": 0.02})
+        for request, answer in ((b"\xffany", b"thing"), (GET, OK), (ASK, VERSIONS)):
+            talk = self.talk(request, answer, lambda client, upstream: client.close())
+
+            def life(talk: Callable[[], None] = talk) -> None:
+                talk()
+                self.quiet()
+                eventually(lambda: not self.proxy.services())
+
+            self.check(life)
+
+    @threaded
     def test_bad_input(self) -> None:
         """A refused request, and a client that leaves amid one."""
 
@@ -101,10 +115,10 @@ class GarbageTests(HttpCase):
         """An upstream that is not there."""
 
         def http() -> None:
-            self.client(GET, port="gone").message()
+            self.client(GET, port="nobody").message()
 
         def tcp() -> None:
-            self.client(b"\xffany", port="gone").drained()
+            self.client(b"\xffany", port="nobody").drained()
 
         self.check(http)
         self.check(tcp)

@@ -15,6 +15,7 @@ from lproxy.protocols.kafka.account import Account
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from tests.components import require
 from tests.integration.http_case import HttpCase, threaded
+from tests.integration.ports import free_ports
 
 MOCK = Path(__file__).with_name("mock_cluster.py")
 PRODUCE, METADATA = 0, 3
@@ -52,10 +53,7 @@ class MockTests(HttpCase):
 
     def config(self) -> Config:
         """A gateway in front of the mock."""
-        spare = self.new_upstream()
-        base = int(spare.address.rpartition(":")[2])
-        spare.sock.close()
-        plugins = {"kafka": KafkaPlugin().configure({"mode": "gateway", "base_port": base - 1})}
+        plugins = {"kafka": KafkaPlugin().configure({"mode": "gateway", "base_port": free_ports(3) - 1})}
         listen = Listen(name="kafka", address="127.0.0.1:0", target="service:mock", protocol="kafka", plugins=plugins)
         services = {"mock": Service("mock", tuple(self.addresses.split(",")))}
         return Config(admin=Admin(address=""), listen=(listen,), services=services)
@@ -105,9 +103,14 @@ class MockTests(HttpCase):
         return sum(c.requests for (api, _, _), c in self.account.versions.items() if api == name)
 
     def nobody_went_around(self) -> None:
-        """Every request that the mock remembers came through the gateway."""
+        """
+        Every request that the mock remembers came through the gateway, which may have sent more: to a broker that
+        was going down, or since the mock was asked.
+        """
         for key, name in ((PRODUCE, "Produce"), (METADATA, "Metadata")):
-            self.assertEqual(self.tell(f"count {key}"), self.requests(name), name)
+            remembered = self.tell(f"count {key}")
+            self.assertGreater(remembered, 0, name)
+            self.assertLessEqual(remembered, self.requests(name), name)
 
     @threaded
     def test_leader_moves(self) -> None:

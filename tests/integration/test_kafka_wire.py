@@ -18,6 +18,7 @@ from lproxy.config import Admin, Config, Listen, Service
 from lproxy.protocols.kafka.account import Account
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from tests.integration.http_case import GET, OK, HttpCase, Wire, eventually, threaded
+from tests.integration.ports import free_ports
 
 MIB = 1 << 20
 
@@ -49,7 +50,7 @@ class KafkaCase(HttpCase):
     def config(self) -> Config:
         """The proxy's configuration."""
         address, fixed = "127.0.0.1:0", self.upstream.address
-        gate = self.kafka(mode="gateway", base_port=self.free_port() - 7)
+        gate = self.kafka(mode="gateway", base_port=free_ports() - 7)
         return Config(
             admin=Admin(address=""),
             listen=(
@@ -66,12 +67,6 @@ class KafkaCase(HttpCase):
             ),
             services={"web.local:80": Service("web.local:80", (fixed,))},
         )
-
-    def free_port(self) -> int:
-        """A port that nobody has, most likely."""
-        spare = self.new_upstream()
-        spare.sock.close()
-        return int(spare.address.rpartition(":")[2])
 
     def account(self, listener: str) -> Account:
         """What is counted of a listener."""

@@ -22,6 +22,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.testing import DetectorContract, PluginContract
+from tests.integration.ports import free_ports
 from tests.test_floors import ROOT
 
 SAMPLE = ROOT / "tests" / "sample_plugin"
@@ -194,15 +195,6 @@ endpoints = ["127.0.0.1:{hello}"]
 """
 
 
-def free_ports(n: int) -> list[int]:
-    """Ports that nobody uses at this moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 class RealProxyTests(SynchronousTestCase):
     """C{twist lproxy} with the sample plugin on its path."""
 
@@ -216,7 +208,8 @@ class RealProxyTests(SynchronousTestCase):
         self.addCleanup(hello.shutdown)
         self.env = {**os.environ, "PYTHONPATH": f"{SAMPLE}{os.pathsep}{ROOT}"}
         self.env.pop("LPROXY_DENY_WARNINGS", None)
-        self.admin, self.both, self.memos, self.office = free_ports(4)
+        first = free_ports(4)
+        self.admin, self.both, self.memos, self.office = range(first, first + 4)
         self.config = Path(tempfile.mkdtemp(prefix="lproxy-memo-")) / "lproxy.toml"
         self.config.write_text(
             CONFIG.format(

@@ -13,12 +13,13 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.discover.literal import Literal
 from lproxy.errors import explain
 from lproxy.stack import balance, failfast
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.interfaces import Lease
 from lproxy.target import Authority, Endpoint
-from lproxy.testing import ScriptedDiscover, ScriptedService
+from lproxy.testing import ScriptedDiscover, ScriptedService, uncounted
 
 TARGET = Authority("web.local", 80)
 PERIOD = 2.0
@@ -392,6 +393,19 @@ class EmptyPoolTests(SynchronousTestCase):
         self.discover.set(TARGET, [good])
         self.assertFalse(self.service.failing)
         self.successResultOf(self.service.acquire()).close()
+
+    def test_no_cycles(self) -> None:
+        """A service that is closed leaves nothing to the garbage collector: there may be many short-lived ones."""
+        backoff = Backoff(0.1, 60.0, Random(1))
+        balanced = balance.layer(Literal(self.discover), self.clock, backoff)(self.new_endpoint)
+        new_service = failfast.layer(PERIOD, self.clock, backoff)(balanced)
+        with uncounted("lproxy.stack") as left:
+            service = new_service(Endpoint("10.0.0.1", 80))
+            self.successResultOf(service.acquire()).close()
+            service.close()
+            self.services.clear()
+            del service
+        self.assertEqual([], left)
 
     def test_gone_while_failing(self) -> None:
         """An endpoint that goes away while it is being probed is not waited for any longer than its answer takes."""

@@ -66,4 +66,4 @@ class UncountedTests(SynchronousTestCase):
                 except ValueError:
                     pass
                 self.assertEqual((enabled, 0, []), (gc.isenabled(), gc.get_debug(), gc.garbage))
-        self.assertEqual([], [one for one in gc.get_objects() if isinstance(one, Knot)])
+        self.assertEqual([], [one for one in gc.get_objects() if type(one) is Knot])

@@ -10,13 +10,10 @@ tests know what the broker saw, whoever asked.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
 import json
-import random
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -26,28 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.kafka.java import PATIENCE, java
+from tests.integration.ports import free_ports
 
-#: below those that the kernel hands out to clients (32768 and up), one of whom might have it when a broker comes back
-PORTS = range(15000, 32000)
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
 
 #: listeners for clients, and whether they advertise another address than their own: somebody's in front
 LISTENERS = {"DIRECT": False, "OBSERVE": True, "GATEWAY": False, "SASL_OBSERVE": True, "SASL_GATEWAY": False}
 USER, PASSWORD = "alice", "alice's secret"
 _LISTENER = re.compile(r'"listener":"(\w+)"')
-
-
-def free_ports(count: int = 1) -> int:
-    """The first of C{count} ports in a row that nobody has."""
-    while True:
-        first = random.choice(PORTS)
-        with contextlib.ExitStack() as held:
-            try:
-                for port in range(first, first + count):
-                    held.enter_context(socket.create_server(("127.0.0.1", port)))
-            except OSError:
-                continue
-            return first
 
 
 @dataclass

@@ -25,8 +25,9 @@ from typing import IO, Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.components import require
-from tests.integration.kafka.broker import PASSWORD, USER, cluster, free_ports
+from tests.integration.kafka.broker import PASSWORD, USER, cluster
 from tests.integration.kafka.java import PATIENCE
+from tests.integration.ports import free_ports
 from tests.integration.test_twistd import Proxy, eventually
 from tests.test_floors import ROOT
 
