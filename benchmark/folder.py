@@ -14,7 +14,7 @@ Where a session leaves what it found: C{benchmark/out/<date>-<branch>/}, a new f
 import json
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -74,7 +74,7 @@ class Folder:
     def save(
         self,
         about: dict[str, object],
-        scenarios: dict[str, dict[str, object]],
+        scenarios: Mapping[str, Mapping[str, object]],
         runs: Sequence[Run],
         lacking: Sequence[str],
     ) -> None:

@@ -200,12 +200,13 @@ def has_frame_pointers() -> bool:
 
 def perf_mode() -> tuple[list[str], str, str]:
     """Python's options, perf's way to follow stacks, and in words what is lacking."""
-    version = ".".join(map(str, sys.version_info[:2]))
-    if sys.version_info < (3, 12) or not getattr(sys, "is_stack_trampoline_active", None):
+    running = tuple(sys.version_info[:2])
+    version = ".".join(map(str, running))
+    if running < (3, 12) or not getattr(sys, "is_stack_trampoline_active", None):
         return [], "dwarf", f"Python {version} does not tell perf its functions, 3.12 does: native symbols only"
     if has_frame_pointers():
         return ["-X", "perf"], "fp", ""
-    if sys.version_info >= (3, 13):
+    if running >= (3, 13):
         return ["-X", "perf_jit"], "dwarf", ""
     lack = "built without -fno-omit-frame-pointer: callers are missing from many stacks (3.13 needs no such build)"
     return ["-X", "perf"], "fp", f"Python {version} was {lack}"

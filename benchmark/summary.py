@@ -21,8 +21,10 @@ from benchmark.peers import DIRECT
 from benchmark.session import Run, counted
 
 NAME = "summary.txt"
-LABELS = ("scenario", "proxy", "product", "reactor", "python", "load", "protocol")
-LABELS += ("body_bytes", "target_per_s", "connections")
+LABELS = (
+    *("scenario", "proxy", "product", "reactor", "python", "load", "protocol"),
+    *("body_bytes", "target_per_s", "connections"),
+)
 COUNTS = ("runs", "counted", "noisy", "failed", "missed_target")
 MIN, MAX, OF = "_min", "_max", "_of_"
 #: the metrics that ratios are taken of; the first that a scenario has
