@@ -3,7 +3,8 @@
 Turn runs into something to read: a table per scenario, and what a figure is worth nothing without.
 
 A cell is the median of the rounds, in some columns with the least and the greatest in parentheses. Rounds in which
-others used our two cores are left out as long as a quiet one remains; a row without one is marked.
+others used our two cores are left out as long as a quiet one remains; a row without one is marked. Ratios are those of
+C{summary.txt}.
 """
 
 import platform
@@ -13,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmark import fortio
+from benchmark import fortio, summary
 from benchmark.metrics import Metric
 from benchmark.peers import DIRECT, ENVOY, Peer, first_line
 from benchmark.scenarios import Scenario
@@ -41,10 +42,10 @@ def cell(runs: Sequence[Run], metric: Metric) -> Cell | None:
     return Cell(statistics.median(values), min(values), max(values)) if values else None
 
 
-def ratio(mine: Cell | None, reference: Cell | None) -> str:
-    if mine is None or reference is None or not reference.median > 0:
-        return "-"
-    return f"{mine.median / reference.median:.2f}"
+def ratio(mine: Sequence[Run], theirs: Sequence[Run], metric: Metric) -> str:
+    """What C{summary.txt} has as well, or a dash."""
+    found = summary.ratio(mine, theirs, metric.key)
+    return "-" if found is None else f"{found:.2f}"
 
 
 def remarks(runs: Sequence[Run]) -> str:
@@ -93,13 +94,12 @@ def table(scenario: Scenario, names: Sequence[str], runs: Sequence[Run]) -> list
     # a column of zeros tells nothing that the absence of a remark does not
     shown_metrics = [metric for metric in scenario.metrics if metric.key != "errors"]
     base = reference(shown)
-    compared = {metric.key: cell(of.get(base or "", []), metric) for metric in scenario.metrics}
     ratios = [metric for metric in scenario.metrics if base and (metric.added or metric is scenario.metrics[0])]
     rows = [["", *(metric.title for metric in shown_metrics), *(f"{metric.title} / {base}'s" for metric in ratios), ""]]
     for name in shown:
-        cells = {metric.key: cell(of[name], metric) for metric in scenario.metrics}
-        texts = ["-" if (found := cells[metric.key]) is None else found.text(metric) for metric in shown_metrics]
-        against = [ratio(cells[metric.key], compared[metric.key]) for metric in ratios]
+        cells = [(cell(of[name], metric), metric) for metric in shown_metrics]
+        texts = ["-" if found is None else found.text(metric) for found, metric in cells]
+        against = [ratio(of[name], of[base], metric) for metric in ratios if base]
         rows.append(["direct" if name == DIRECT else name, *texts, *against, remarks(of[name])])
     return [f"{scenario.name}: {scenario.question}", *("  " + line for line in columns(rows)), ""]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmark import report
+from benchmark import report, summary
 from benchmark.metrics import metrics
 from benchmark.peers import DIRECT, Peer
 from benchmark.scenarios import Measured, Scenario, Shape
@@ -88,11 +88,18 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(report.Cell(99.0, 99.0, 99.0), report.cell(runs[1:], HTTP.metrics[0]))
 
     def test_ratio(self) -> None:
-        """A ratio to nothing, or to zero, is a dash, and no error."""
-        some, zero = report.Cell(3.0, 3.0, 3.0), report.Cell(0.0, 0.0, 0.0)
-        self.assertEqual("0.00", report.ratio(zero, some))
-        pairs = ((some, zero), (None, some), (some, None), (some, report.Cell(-1.0, -1.0, -1.0)))
-        self.assertEqual(["-"] * 4, [report.ratio(*pair) for pair in pairs])
+        """The median of the rounds' own, as in the summary; to nothing, or to zero, it is a dash, and no error."""
+        cost = HTTP.metrics[0]
+        mine, theirs = (
+            [run(name, at, cpu) for at, cpu in enumerate(cpus)]
+            for name, cpus in (("x", (10.0, 40.0, 60.0)), ("y", (20.0, 20.0, 100.0)))
+        )
+        self.assertEqual("0.60", report.ratio(mine, theirs, cost))
+        self.assertEqual(0.6, summary.rows([*mine, *theirs])[0].ratios["cost_of_y"])
+        some, zero, less = ([run("x", 1, cpu)] for cpu in (3.0, 0.0, -1.0))
+        self.assertEqual("0.00", report.ratio(zero, some, cost))
+        pairs: list[tuple[list[Run], list[Run]]] = [(some, zero), ([], some), (some, []), (some, less)]
+        self.assertEqual(["-"] * 4, [report.ratio(*pair, cost) for pair in pairs])
 
     def test_range(self) -> None:
         """A range is shown where its ends look different, and only in columns with room for it."""
