@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_configfile -*-
+# -*- test-case-name: tests.configfile -*-
 """
 From a TOML file to a checked L{lproxy.config.Config}, and back to text.
 

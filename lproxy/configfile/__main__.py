@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_configfile -*-
+# -*- test-case-name: tests.configfile.test_main -*-
 """
 C{python -m lproxy.configfile}: print the reference of all settings, or renew it in a page.
 """

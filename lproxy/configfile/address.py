@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_configfile -*-
+# -*- test-case-name: tests.configfile.test_address -*-
 """
 Addresses to listen on and to connect to, and when two of them are the same place.
 

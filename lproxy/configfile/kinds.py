@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_configfile -*-
+# -*- test-case-name: tests.configfile.test_kinds -*-
 """
 The kinds of values that settings have: how each is read, written and named in the docs.
 

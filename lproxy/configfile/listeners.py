@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_configfile -*-
+# -*- test-case-name: tests.configfile.test_listeners -*-
 """
 C{[[listen]]}: each listener alone, then all of them beside each other and the admin server.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_configfile -*-
+# -*- test-case-name: tests.configfile.test_load -*-
 """
 From a file's text to a checked L{Config}, or to everything that is wrong with it.
 """

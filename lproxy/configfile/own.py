@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_configfile -*-
+# -*- test-case-name: tests.configfile.test_own -*-
 """
 For plugins: read a table of one's own as lproxy reads its tables, from a dataclass of L{lproxy.config.setting}s.
 """

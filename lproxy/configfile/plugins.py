@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_configfile -*-
+# -*- test-case-name: tests.configfile.test_plugins -*-
 """
 Have plugins check their own tables: C{[NAME]} for all listeners, C{[listen.NAME]} over it for one.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_configfile -*-
+# -*- test-case-name: tests.configfile.test_problem -*-
 """
 What is wrong with a file, where, and what would be right.
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_configfile -*-
+# -*- test-case-name: tests.configfile.test_reference -*-
 """
 The reference of all settings, as reStructuredText, from the fields of L{lproxy.config}.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_configfile -*-
+# -*- test-case-name: tests.configfile.test_relations -*-
 """
 Settings that are right alone and wrong beside each other.
 

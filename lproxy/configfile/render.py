@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_configfile -*-
+# -*- test-case-name: tests.configfile.test_render -*-
 """
 The effective configuration as a file would have it, for people and for JSON.
 

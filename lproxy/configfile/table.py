@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_configfile -*-
+# -*- test-case-name: tests.configfile.test_table -*-
 """
 Read one table against the settings it may have, every problem in one pass.
 """

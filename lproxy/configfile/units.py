@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_configfile -*-
+# -*- test-case-name: tests.configfile.test_units -*-
 """
 Durations and sizes, as text and back.
 
