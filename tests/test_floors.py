@@ -2,286 +2,24 @@
 """
 The rules of the house that can be read off the source: who may import whom, and what a file looks like.
 
-Floors, from below: values < stack < transport, discover < protocols < metrics, plugins, testing < app < tap, cli.
-A floor imports lower ones and its own. The other rules stand in L{complaints}, one function each.
+Floors, from below: values < stack < transport, discover < what protocols have in common < api < protocols < metrics,
+plugins, testing < admin < app < tap, cli. A floor imports lower ones and its own. The other rules stand in
+L{tests.floors_rules}, one function each, and in L{tests.floors_house}, those that need all files at once.
 
 A file over 300 lines says why in its docstring, in a sentence that begins "Over 300 lines:". One over 500 is split.
 """
 
 from __future__ import annotations
 
-import ast
-import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-ROOT = Path(__file__).resolve().parent.parent
-
-#: module prefix -> (floor, the floor's name); the longest prefix that fits counts
-FLOORS = {
-    "lproxy": (0, "values"),
-    "lproxy.stack": (1, "stack"),
-    "lproxy.transport": (2, "transport"),
-    "lproxy.discover": (2, "discover"),
-    "lproxy.protocols": (3, "protocols"),
-    "lproxy.metrics": (4, "metrics"),
-    "lproxy.plugins": (4, "plugins"),
-    "lproxy.testing": (4, "testing"),
-    "lproxy.app": (5, "app"),
-    "lproxy.tap": (6, "tap"),
-    "lproxy.cli": (6, "cli"),
-    "lproxy.__main__": (6, "cli"),
-}
-
-#: the modules of lproxy that lie on the lowest floor; any other at the top level is on no floor
-VALUES = ("errors", "target", "config", "configfile", "counters", "interfaces")
-
-#: files in lproxy/protocols/ that belong to no protocol and may be used by all
-COMMON = ("runtime", "connection")
-
-#: sans-I/O files of a protocol's room
-DETECTORS = ("detect",)
-CODECS = ("http1", "http2", "message", "head", "refuse", "chunked", "frame", "header")
-
-#: what touches sockets or OpenSSL
-SOCKETS = (
-    "socket",
-    "select",
-    "selectors",
-    "ssl",
-    "OpenSSL",
-    "twisted.internet.tcp",
-    "twisted.internet.udp",
-    "twisted.internet.unix",
-    "twisted.internet.ssl",
-    "twisted.internet._sslverify",
-    "twisted.protocols.tls",
-)
-
-#: what the stack may know of the reactor's world: shapes and Deferreds, and a clock that is handed in
-STACK_MAY = ("defer", "task", "interfaces", "error")
-
-#: functions outside a class that Twisted calls by name
-TWISTED_CALLS = {("lproxy.tap", "makeService")}
-
-
-def under(name: str, *prefixes: str) -> bool:
-    """Is C{name} one of C{prefixes}, or within one?"""
-    return any(name == p or name.startswith(p + ".") for p in prefixes)
-
-
-@dataclass
-class Source:
-    """One parsed file. C{module} of a package's C{__init__.py} is the package."""
-
-    module: str
-    text: str
-    is_package: bool = False
-
-    def __post_init__(self) -> None:
-        self.tree = ast.parse(self.text)
-
-    def imports(self) -> Iterator[tuple[int, str]]:
-        """Line and dotted name of everything imported, wherever it stands; C{from a import b} is C{a.b}."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield node.lineno, alias.name
-            elif isinstance(node, ast.ImportFrom):
-                base = node.module or ""
-                if node.level:
-                    up = node.level - self.is_package
-                    parts = self.module.split(".")
-                    base = ".".join([*parts[: len(parts) - up], *filter(None, [base])])
-                for alias in node.names:
-                    yield node.lineno, f"{base}.{alias.name}"
-
-    @property
-    def room(self) -> str:
-        """The protocol whose folder this is in, or nothing."""
-        parts = self.module.split(".")
-        return parts[2] if parts[:2] == ["lproxy", "protocols"] and len(parts) > 2 and parts[2] not in COMMON else ""
-
-    @property
-    def is_sans_io(self) -> bool:
-        """Is it a detector or a codec?"""
-        return bool(self.room) and self.module.split(".")[-1] in DETECTORS + CODECS
-
-
-def floor(name: str) -> tuple[int, str]:
-    """The floor of a module of lproxy, or of a name in one."""
-    return FLOORS[max((p for p in FLOORS if under(name, p)), key=len)]
-
-
-Rule = Callable[[Source], Iterator[tuple[int, str]]]
-
-
-def upward(source: Source) -> Iterator[tuple[int, str]]:
-    """A floor imports lower ones and its own."""
-    own, own_name = floor(source.module)
-    for line, name in source.imports():
-        if not under(name, "lproxy"):
-            continue
-        theirs, their_name = floor(name)
-        if theirs > own or (theirs == own == 4 and their_name != own_name):
-            yield line, f"{own_name} imports {name}, which is on the floor of {their_name}"
-        if their_name in ("metrics", "testing", "plugins") and own_name not in (their_name, "app", "tap", "cli"):
-            yield line, f"{name} is imported by app alone, not by {own_name}"
-        if their_name == "testing" and own_name != "testing":
-            yield line, f"{name} is for tests and plugin authors; lproxy itself does not import it"
-
-
-def unknown_floor(source: Source) -> Iterator[tuple[int, str]]:
-    """Every module of lproxy is on a floor."""
-    parts = source.module.split(".")
-    if floor(source.module)[1] == "values" and len(parts) > 1 and parts[1] not in VALUES:
-        yield 1, f"{source.module} is on no floor: move it into a folder, or give it one in tests/test_floors.py"
-
-
-def values_are_plain(source: Source) -> Iterator[tuple[int, str]]:
-    """Values need nothing but Python's own library; interfaces may name Twisted's and zope's interfaces."""
-    if floor(source.module)[1] != "values":
-        return
-    allowed = {"lproxy", *sys.stdlib_module_names}
-    for line, name in source.imports():
-        if name.split(".")[0] not in allowed and not (
-            source.module == "lproxy.interfaces"
-            and under(name, "zope.interface", "twisted.internet.interfaces", "twisted.plugin")
-        ):
-            yield line, f"a value imports {name}; values are Python's own library alone"
-
-
-def sans_io(source: Source) -> Iterator[tuple[int, str]]:
-    """Detectors and codecs know bytes alone; the stack knows Deferreds and a clock that it is given."""
-    if source.is_sans_io:
-        for line, name in source.imports():
-            if under(name, "lproxy.transport", "lproxy.stack", "twisted.internet", "time", "asyncio"):
-                yield line, f"a detector or codec imports {name}; it takes bytes and gives answers, and nothing else"
-    elif under(source.module, "lproxy.stack"):
-        for line, name in source.imports():
-            if under(name, "time", "asyncio"):
-                yield line, f"the stack imports {name}; its clock is an argument"
-            if under(name, "twisted.internet") and not under(name, *(f"twisted.internet.{m}" for m in STACK_MAY)):
-                yield line, f"the stack imports {name}; of twisted.internet it may use {', '.join(STACK_MAY)}"
-
-
-def own_room(source: Source) -> Iterator[tuple[int, str]]:
-    """One protocol never imports another, so that deleting one breaks nothing."""
-    for line, name in source.imports():
-        parts = name.split(".")
-        if parts[:2] == ["lproxy", "protocols"] and parts[2] not in (source.room, *COMMON):
-            if source.room:
-                yield line, f"the protocol {source.room} imports {name}"
-            elif under(source.module, "lproxy.protocols"):
-                yield line, f"{source.module} is common to all protocols, but imports {name}"
-
-
-def world(source: Source) -> Iterator[tuple[int, str]]:
-    """Only tap and cli import the reactor or read the environment."""
-    if floor(source.module)[1] in ("tap", "cli"):
-        return
-    for line, name in source.imports():
-        if under(name, "twisted.internet.reactor"):
-            yield line, "imports the reactor; only tap and cli do, the others are handed it"
-        if under(name, "os.environ", "os.environb", "os.getenv", "os.getenvb"):
-            yield line, f"imports {name}; only tap and cli read the environment"
-    for node in ast.walk(source.tree):
-        if (
-            isinstance(node, ast.Attribute)
-            and node.attr in ("environ", "environb", "getenv", "getenvb")
-            and isinstance(node.value, ast.Name)
-            and node.value.id == "os"
-        ):
-            yield node.lineno, f"reads os.{node.attr}; only tap and cli read the environment"
-
-
-def one_home(source: Source) -> Iterator[tuple[int, str]]:
-    """Sockets and OpenSSL in transport, prometheus_client in metrics, httptools in the HTTP room."""
-    for line, name in source.imports():
-        if under(name, *SOCKETS) and not under(source.module, "lproxy.transport"):
-            yield line, f"imports {name}; only transport touches sockets and OpenSSL"
-        if under(name, "prometheus_client") and not under(source.module, "lproxy.metrics"):
-            yield line, f"imports {name}; only metrics does"
-        if under(name, "httptools") and source.room != "http":
-            yield line, f"imports {name}; only the HTTP room does"
-
-
-def outsiders(source: Source) -> Iterator[tuple[int, str]]:
-    """lproxy imports neither its tests nor its benchmark."""
-    for line, name in source.imports():
-        if under(name, "tests", "benchmark"):
-            yield line, f"lproxy imports {name}"
-
-
-def camel_case(source: Source) -> Iterator[tuple[int, str]]:
-    """A camelCase C{def} means that Twisted or zope calls it: a method, and never in a detector or codec."""
-    for node in ast.walk(source.tree):
-        for child in ast.iter_child_nodes(node):
-            if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                continue
-            if not re.search("[a-z][A-Z]", child.name) or (source.module, child.name) in TWISTED_CALLS:
-                continue
-            if source.is_sans_io:
-                yield child.lineno, f"camelCase {child.name} in a detector or codec, which Twisted never calls"
-            elif not isinstance(node, ast.ClassDef):
-                yield child.lineno, f"camelCase function {child.name}: only methods that Twisted or zope call are"
-
-
-def test_case_name(source: Source) -> Iterator[tuple[int, str]]:
-    """The first line says which tests are this file's, and they exist."""
-    if source.is_package:
-        return
-    first = source.text.partition("\n")[0]
-    found = re.fullmatch(r"# -\*- test-case-name: (tests[\w.]*(?:, ?tests[\w.]*)*) -\*-", first)
-    if not found:
-        yield 1, "does not begin with # -*- test-case-name: tests.x.test_y -*-"
-        return
-    for name in re.split(", ?", found[1]):
-        path = ROOT.joinpath(*name.split("."))
-        if not (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()):
-            yield 1, f"names {name}, which does not exist"
-
-
-def size(source: Source) -> Iterator[tuple[int, str]]:
-    """Over 300 lines wants a reason in the docstring, over 500 is split."""
-    count = source.text.count("\n")
-    if count > 500:
-        yield 1, f"has {count} lines; over 500 is split"
-    elif count > 300 and "over 300 lines:" not in (ast.get_docstring(source.tree) or "").lower():
-        yield 1, f'has {count} lines, and no sentence "Over 300 lines: ..." in its docstring that says why'
-
-
-RULES: tuple[Rule, ...] = (
-    upward,
-    unknown_floor,
-    values_are_plain,
-    sans_io,
-    own_room,
-    world,
-    one_home,
-    outsiders,
-    camel_case,
-    test_case_name,
-    size,
-)
-
-
-def complaints(source: Source) -> list[str]:
-    """Everything that is wrong with C{source}, each as C{module:line: what}."""
-    return [f"{source.module}:{line}: {what}" for rule in RULES for line, what in rule(source)]
-
-
-def sources() -> Iterator[Source]:
-    """Every source file that is installed."""
-    for path in sorted((ROOT / "lproxy").rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        is_package = parts[-1] == "__init__"
-        yield Source(".".join(parts[:-1] if is_package else parts), path.read_text(), is_package)
+from tests.floors_house import circles, complaints_of_all
+from tests.floors_rules import complaints
+from tests.floors_source import ROOT, Source, floor, sources
 
 
 class HouseTests(SynchronousTestCase):
@@ -289,7 +27,8 @@ class HouseTests(SynchronousTestCase):
 
     def test_rules(self) -> None:
         """No file breaks a rule."""
-        found = [line for source in sources() for line in complaints(source)]
+        files = list(sources())
+        found = [line for source in files for line in complaints(source)] + list(complaints_of_all(files))
         if found:
             self.fail("\n".join(["", *found]))
 
@@ -341,6 +80,8 @@ class RuleTests(SynchronousTestCase):
         self.good("lproxy.metrics", "import prometheus_client\nfrom lproxy.stack.observe import Counts\n")
         self.good("lproxy.plugins.http", "from lproxy.protocols.http import factory\n")
         self.good("lproxy.app.inbound", "from lproxy import metrics, plugins\nfrom lproxy.app.runtime import R\n")
+        self.good("lproxy.app.service", "from lproxy.admin.server import Admin\nfrom lproxy.app.runtime import R\n")
+        self.good("lproxy.admin.pages", "from lproxy import metrics\n")
         self.good("lproxy.tap", "import os\nfrom lproxy.app import service\nos.environ['X']\n")
 
     def test_upward(self) -> None:
@@ -404,9 +145,9 @@ class RuleTests(SynchronousTestCase):
     def test_sans_io(self) -> None:
         """Detectors, codecs and layers have no way to the network or to a clock of their own."""
         tail = "; it takes bytes and gives answers, and nothing else"
-        for module in ("lproxy.protocols.http.detect", "lproxy.protocols.http.http1", "lproxy.protocols.kafka.frame"):
-            for name in ("time", "twisted.internet.defer", "lproxy.transport.relay", "lproxy.stack.lock"):
-                self.bad(module, f"import {name}\n", f"a detector or codec imports {name}{tail}")
+        for file in ("http.detect", "http.head", "http.h1.read", "http.h2.frames", "kafka.codec.versions"):
+            for name in ("time", "twisted.internet.defer", "lproxy.transport.relay", "lproxy.stack.lock", "lproxy.api"):
+                self.bad(f"lproxy.protocols.{file}", f"import {name}\n", f"a detector or codec imports {name}{tail}")
         self.bad("lproxy.stack.timeout", "import time\n", "the stack imports time; its clock is an argument")
         self.bad(
             "lproxy.stack.timeout",
@@ -426,7 +167,23 @@ class RuleTests(SynchronousTestCase):
         self.bad(
             "lproxy.protocols.runtime",
             "from lproxy.protocols.http import factory\n",
-            "lproxy.protocols.runtime is common to all protocols, but imports lproxy.protocols.http.factory",
+            "common imports lproxy.protocols.http.factory, which is on the floor of protocols",
+        )
+
+    def test_api(self) -> None:
+        """The front door shows what is common to all protocols; protocols come in by it, detectors need no door."""
+        self.good("lproxy.api", "from lproxy.protocols.session import Session\nfrom lproxy.transport.stream import X\n")
+        self.good("lproxy.protocols.kafka.session", "from lproxy.api import Session\n")
+        self.good("lproxy.protocols.kafka.codec.wire", "from lproxy.verdict import Match\n")
+        self.bad(
+            "lproxy.api",
+            "from lproxy.protocols.tcp.client import Client\n",
+            "api imports lproxy.protocols.tcp.client.Client, which is on the floor of protocols",
+        )
+        self.bad(
+            "lproxy.protocols.session",
+            "from lproxy import api\n",
+            "common imports lproxy.api, which is on the floor of api",
         )
 
     def test_world(self) -> None:
@@ -498,3 +255,59 @@ class RuleTests(SynchronousTestCase):
         self.assertIn("has 301 lines, and no sentence", complaints(Source(module, HEAD + "x = 1\n" * 299))[0])
         self.assertEqual([], complaints(Source(module, reason + "x = 1\n" * 299)))
         self.assertIn("over 500 is split", complaints(Source(module, reason + "x = 1\n" * 499))[0])
+
+
+class HouseRuleTests(SynchronousTestCase):
+    """The rules that need all files at once see what they are there to see."""
+
+    def said(self, *bodies: str, **known: frozenset[Any]) -> list[str]:
+        """What is said of modules C{lproxy.a}, C{lproxy.b}, ... with these bodies."""
+        files = [Source(f"lproxy.{name}", body) for name, body in zip("abc", bodies, strict=False)]
+        return list(complaints_of_all(files, **{"known_circles": frozenset(), "known_lookups": frozenset(), **known}))
+
+    def test_circle(self) -> None:
+        """Modules that import each other by way of whatever others are refused together, however it is written."""
+        said = "these import each other, in a circle: "
+        self.assertEqual([], self.said("import lproxy.b", "import lproxy.c", "import os"))
+        self.assertEqual([said + "lproxy.a, lproxy.b"], self.said("import lproxy.b", "from lproxy.a import x"))
+        back = "if TYPE_CHECKING:\n    from .a import X"
+        self.assertEqual(
+            [said + "lproxy.a, lproxy.b, lproxy.c"], self.said("import lproxy.b", "def f():\n from . import c", back)
+        )
+
+    def test_circles_apart(self) -> None:
+        """What only leads to a circle, or away from it, is no part of it."""
+        bodies = {"a": "from . import b", "b": "from . import c", "c": "from . import b, d", "d": "from . import e"}
+        files = [Source(f"lproxy.{name}", body) for name, body in {**bodies, "e": "from . import d"}.items()]
+        self.assertEqual({frozenset({"lproxy.b", "lproxy.c"}), frozenset({"lproxy.d", "lproxy.e"})}, circles(files))
+
+    def test_lookup(self) -> None:
+        """An attribute that a class of ours has is not looked up by its name, with or without a default."""
+        ours = "class A:\n    idle: int = 3\n    bare = 1\n    def drain(self): self.seen = self.all.deep = 2\n"
+        for name in ("idle", "bare", "drain", "seen"):
+            for call in (f"getattr(x, '{name}')", f"getattr(x.y, '{name}', 3)", f"hasattr(x, '{name}')"):
+                self.assertEqual(
+                    [f"lproxy.b:2: looks up '{name}' by name; what somebody needs stands in an interface"],
+                    self.said(ours, f"import os\n{call}\n"),
+                )
+
+    def test_others_names(self) -> None:
+        """Names that are nobody's of ours, modules of others and computed names are looked up freely."""
+        ours = "class A:\n    def splice(self): self.seen.deep = __slots__ = 2\n"
+        for call in ("getattr(x, 'deep')", "hasattr(os, 'splice')", "getattr(x, key)", "getattr(x, '__slots__', ())"):
+            self.assertEqual([], self.said(ours, f"import os\n{call}\n"))
+
+    def test_known(self) -> None:
+        """What is known is not complained of, until it is gone."""
+        circle = frozenset({frozenset({"lproxy.a", "lproxy.b"})})
+        self.assertEqual([], self.said("import lproxy.b", "import lproxy.a", known_circles=circle))
+        self.assertEqual(
+            ["no longer a circle, to be taken out of KNOWN_CIRCLES: lproxy.a, lproxy.b"],
+            self.said("import lproxy.b", "", known_circles=circle),
+        )
+        lookup = frozenset({("lproxy.a", "f")})
+        self.assertEqual([], self.said("class A:\n  def f(self): hasattr(self, 'f')", known_lookups=lookup))
+        self.assertEqual(
+            ["lproxy.a no longer looks up 'f', to be taken out of KNOWN_LOOKUPS"],
+            self.said("class A:\n  def f(self): pass", known_lookups=lookup),
+        )

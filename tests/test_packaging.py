@@ -30,7 +30,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import lproxy
 from lproxy.configfile.load import load
-from tests.test_floors import ROOT, sources, under
+from tests.floors_source import ROOT, sources, under
 
 SAMPLE = ROOT / "tests" / "sample_plugin"
 

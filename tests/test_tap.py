@@ -24,7 +24,7 @@ from lproxy.app import log as log_module
 from lproxy.app.plugins import Found, find
 from lproxy.app.service import CannotStart, Proxy
 from lproxy.config import Config
-from tests.test_floors import ROOT
+from tests.floors_source import ROOT
 
 GOOD = '[timeouts]\nacquire = "2s"\n'
 WARNS = '[services."idle.local:80"]\nendpoints = []\n'

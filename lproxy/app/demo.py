@@ -13,6 +13,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 from zope.interface import implementer
@@ -74,7 +75,7 @@ def run(reactor: Any, once: bool) -> int:
 
 def _ended(result: Any, reactor: Any, status: list[int]) -> None:
     if result is not None:
-        print(f"lproxy demo: {getattr(result, 'value', result)}")
+        print(f"lproxy demo: {result.value if isinstance(result, Failure) else result}")
         status.append(1)
     if reactor.running:
         reactor.stop()

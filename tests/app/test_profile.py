@@ -24,7 +24,7 @@ from lproxy.app import profile
 from lproxy.app.profile import OTHERS, ProfilePort, Sampler, profile_site
 from lproxy.app.service import CannotStart
 from tests.app.test_admin import AdminCase
-from tests.test_floors import ROOT
+from tests.floors_source import ROOT
 
 
 def inner(sampler: Sampler) -> None:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark.flame import COLOURS, LEAST, fit, kind, parse, share, svg
-from tests.test_floors import ROOT
+from tests.floors_source import ROOT
 
 STACKS = {
     ("main (twisted/__main__.py)", "read (lproxy/transport/socket.py)", "recv (libc.so.6)"): 30,

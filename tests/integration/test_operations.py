@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.floors_source import ROOT
 from tests.integration.test_twistd import (
     LPROXY,
     PATIENCE,
@@ -25,7 +26,6 @@ from tests.integration.test_twistd import (
     eventually,
     request,
 )
-from tests.test_floors import ROOT
 
 #: long enough for what is wrong to show, short enough to wait for
 MOMENT = 0.3

@@ -14,7 +14,7 @@ import uuid
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.components import missing, require
-from tests.test_floors import ROOT
+from tests.floors_source import ROOT
 
 #: listens at the first argument, connects to each of the others in turn, prints where each was going
 PROGRAM = """

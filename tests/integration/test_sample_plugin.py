@@ -22,8 +22,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.testing import DetectorContract, PluginContract
+from tests.floors_source import ROOT
 from tests.integration.ports import free_ports
-from tests.test_floors import ROOT
 
 SAMPLE = ROOT / "tests" / "sample_plugin"
 GUIDE = ROOT / "docs" / "plugins.rst"

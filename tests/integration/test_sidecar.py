@@ -14,7 +14,7 @@ import uuid
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.components import missing, require
-from tests.test_floors import ROOT
+from tests.floors_source import ROOT
 
 #: runs in the namespace, as root: upstreams on foreign addresses, the proxy, and as another user the application
 PROGRAM = '''

@@ -30,7 +30,7 @@ from lproxy.transport.hub import hub
 from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
 from lproxy.transport.socket import Stream
 from tests.components import missing
-from tests.test_floors import ROOT
+from tests.floors_source import ROOT
 
 
 class Recorder(Protocol):

@@ -28,7 +28,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.components import missing, require
-from tests.test_floors import ROOT
+from tests.floors_source import ROOT
 
 #: scripts of Twisted, wherever they are installed
 TWISTD = (sys.executable, "-c", "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()")

@@ -25,11 +25,11 @@ from typing import IO, Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.components import require
+from tests.floors_source import ROOT
 from tests.integration.kafka.broker import PASSWORD, USER, cluster
 from tests.integration.kafka.java import PATIENCE
 from tests.integration.ports import free_ports
 from tests.integration.test_twistd import Proxy, eventually
-from tests.test_floors import ROOT
 
 CLIENTS = ("kafka_python", "confluent", "aiokafka", "kcat")
 ADMIN = '[admin]\naddress = "127.0.0.1:0"\n'

@@ -1,0 +1,102 @@
+# -*- test-case-name: tests.test_floors -*-
+"""
+The source files of lproxy as the rules of the house see them: what each imports, and which floor it is on.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: module prefix -> (floor, the floor's name); the longest prefix that fits counts
+FLOORS = {
+    "lproxy": (0, "values"),
+    "lproxy.stack": (1, "stack"),
+    "lproxy.transport": (2, "transport"),
+    "lproxy.discover": (2, "discover"),
+    "lproxy.protocols.runtime": (3, "common"),
+    "lproxy.protocols.connection": (3, "common"),
+    "lproxy.protocols.session": (3, "common"),
+    "lproxy.protocols.plugin": (3, "common"),
+    "lproxy.api": (4, "api"),
+    "lproxy.protocols": (5, "protocols"),
+    "lproxy.metrics": (6, "metrics"),
+    "lproxy.plugins": (6, "plugins"),
+    "lproxy.testing": (6, "testing"),
+    "lproxy.admin": (7, "admin"),
+    "lproxy.app": (8, "app"),
+    "lproxy.tap": (9, "tap"),
+    "lproxy.cli": (9, "cli"),
+    "lproxy.__main__": (9, "cli"),
+}
+
+#: the modules of lproxy that lie on the lowest floor; any other at the top level is on no floor
+VALUES = ("errors", "target", "verdict", "config", "configfile", "counters", "interfaces")
+
+#: sans-I/O files of a protocol's room, beside all that is in its C{codec} folder
+SANS_IO = (
+    "detect",
+    *("message", "head", "refuse", "chunked", "read", "frames", "hpack", "flow"),
+    *("http1", "http2", "frame", "header"),
+)
+
+
+def under(name: str, *prefixes: str) -> bool:
+    """Is C{name} one of C{prefixes}, or within one?"""
+    return any(name == p or name.startswith(p + ".") for p in prefixes)
+
+
+def floor(name: str) -> tuple[int, str]:
+    """The floor of a module of lproxy, or of a name in one; what is not lproxy's is on none, below all."""
+    return FLOORS[max((p for p in FLOORS if under(name, p)), key=len)] if under(name, "lproxy") else (-1, "")
+
+
+@dataclass
+class Source:
+    """One parsed file. C{module} of a package's C{__init__.py} is the package."""
+
+    module: str
+    text: str
+    is_package: bool = False
+
+    def __post_init__(self) -> None:
+        self.tree = ast.parse(self.text)
+
+    def imports(self) -> Iterator[tuple[int, str]]:
+        """Line and dotted name of everything imported, wherever it stands; C{from a import b} is C{a.b}."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield node.lineno, alias.name
+            elif isinstance(node, ast.ImportFrom):
+                base = node.module or ""
+                if node.level:
+                    up = node.level - self.is_package
+                    parts = self.module.split(".")
+                    base = ".".join([*parts[: len(parts) - up], *filter(None, [base])])
+                for alias in node.names:
+                    yield node.lineno, f"{base}.{alias.name}"
+
+    @property
+    def room(self) -> str:
+        """The protocol whose folder this is in, or nothing."""
+        parts = self.module.split(".")
+        return parts[2] if floor(self.module)[1] == "protocols" and len(parts) > 2 else ""
+
+    @property
+    def is_sans_io(self) -> bool:
+        """Is it a detector or a codec?"""
+        inside = self.module.split(".")[3:]
+        return bool(inside) and bool(self.room) and ("codec" in inside or inside[-1] in SANS_IO)
+
+
+def sources() -> Iterator[Source]:
+    """Every source file that is installed."""
+    for path in sorted((ROOT / "lproxy").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        is_package = parts[-1] == "__init__"
+        yield Source(".".join(parts[:-1] if is_package else parts), path.read_text(), is_package)
