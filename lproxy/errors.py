@@ -1,35 +1,104 @@
 # -*- test-case-name: tests.test_errors -*-
 """
-What every failure of the proxy says: which layer, which target, which cause.
+What every failure of the proxy says: which layer, which target, which cause, and what a client is told of it.
 
-The concrete types stand in the files that raise them. They are raised C{from} their cause, and the
-whole chain is told to whoever asks (the body of an answer, the access log, C{/services}).
+The concrete types stand in the files that raise them. They are raised C{from} their cause, and the whole chain is told
+to whoever asks (the body of an answer, the access log, C{/services}). What they carry is the one table from causes to
+answers, for all protocols; docs/operations.rst shows it.
+
+This module is not compiled: errors of compiled and of interpreted modules share its base.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import ClassVar, Final
+
+#: from an HTTP status that we answer ourselves to gRPC's, by number; whatever is not here is UNKNOWN (2)
+GRPC: Final = {
+    400: 3,  # INVALID_ARGUMENT
+    403: 7,  # PERMISSION_DENIED
+    404: 5,  # NOT_FOUND
+    408: 4,  # DEADLINE_EXCEEDED
+    414: 8,  # RESOURCE_EXHAUSTED
+    431: 8,
+    500: 13,  # INTERNAL
+    501: 12,  # UNIMPLEMENTED
+    502: 14,  # UNAVAILABLE
+    503: 14,
+    504: 4,
+    508: 10,  # ABORTED
+}
 
 
 class ProxyError(Exception):
     """
     Base of all errors that lproxy raises while it serves.
 
-    Subclasses are dataclasses with a C{target}; they set C{layer} to the word that users see and
-    override L{what} to say what went wrong, without naming layer, target or cause again.
+    Subclasses set what they carry, and override L{what} to say what went wrong without naming layer, target or cause.
+
+    @ivar target: whom it was meant for; anything with a readable C{str}
     """
 
     #: the layer that gave up, as users see it: C{acquire}, C{connect}, C{resolve}, ...
     layer: ClassVar[str] = "proxy"
-    #: whom it was meant for; anything with a readable C{str}
-    target: object
+    #: the word that it is counted under
+    reason: ClassVar[str] = "failed"
+    #: the reason flag of the access log
+    flag: ClassVar[str] = "UF"
+    #: the status of an HTTP answer
+    status: ClassVar[int] = 502
+    #: whether the client's connection can go on after it
+    keep: ClassVar[bool] = True
+
+    def __init__(self, target: object) -> None:
+        super().__init__(target)
+        self.target = target
 
     def what(self) -> str:
         """What went wrong, in a few words that continue "TARGET ..."."""
         return "failed"
 
+    def essential(self) -> BaseException:
+        """The error that decides what a client is told: this one, unless it only reports what others said."""
+        return self
+
     def __str__(self) -> str:
         return f"{self.layer}: {self.target} {self.what()}"
+
+
+class Bug(ProxyError):
+    """What nobody foresaw. The traceback is for the log; a client is told no more than this says."""
+
+    reason = "bug"
+    flag = "BUG"
+    status = 500
+    keep = False
+
+    def __str__(self) -> str:
+        return "internal error"
+
+
+def judge(error: BaseException) -> ProxyError:
+    """What a client is told of C{error}: what is essential of a known one, a L{Bug} for every other."""
+    while isinstance(error, ProxyError):
+        essential = error.essential()
+        if essential is error:
+            return error
+        error = essential
+    return Bug(error)
+
+
+def grpc_status(status: int) -> int:
+    """The status by number that gRPC callers get where others get the HTTP C{status}."""
+    return GRPC.get(status, 2)
+
+
+def known(base: type[ProxyError] = ProxyError) -> Iterator[type[ProxyError]]:
+    """C{base} and all its subclasses, of those modules that were imported."""
+    yield base
+    for kind in base.__subclasses__():
+        yield from known(kind)
 
 
 def explain(error: BaseException) -> str:

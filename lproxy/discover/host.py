@@ -28,7 +28,7 @@ from lproxy.config import Dns as Config
 from lproxy.errors import ProxyError
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.interfaces import Watcher
-from lproxy.target import Authority, Endpoint, Target
+from lproxy.target import Authority, Endpoint
 
 from .literal import NoRoute
 from .lookup import Absent, Failed, Lookups, Outcome, look_up
@@ -43,13 +43,13 @@ TRIES = 6
 SHORTEST = 0.5
 
 
-@dataclass(eq=False)
 class ResolveFailed(ProxyError):
     """Nobody could say where C{target} is."""
 
-    target: Target
-
     layer = "resolve"
+    reason = "resolve"
+    flag = "UH"
+    status = 503
 
     def what(self) -> str:
         """The cause says more."""

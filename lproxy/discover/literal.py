@@ -20,13 +20,13 @@ from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target
 LOCALHOST = "127.0.0.1"
 
 
-@dataclass(eq=False)
 class NoRoute(ProxyError):
     """Nobody goes by the name of C{target}, and whoever knew has said so."""
 
-    target: Target
-
     layer = "resolve"
+    reason = "no_route"
+    flag = "NR"
+    status = 404
 
     def what(self) -> str:
         """Where it would have to be known."""

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.protocols.tcp.test_client -*-
+# -*- test-case-name: tests.protocols.test_connection,tests.protocols.tcp.test_client -*-
 """
 For protocols whose request is a whole connection: each lease is a connection to the endpoint, opened for one client.
 """
@@ -10,22 +10,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from lproxy.errors import ProxyError, explain
+from lproxy.errors import Bug, explain, judge
 from lproxy.protocols.runtime import Runtime
-from lproxy.stack.admit import TooManyInFlight
-from lproxy.stack.failfast import FailedFast
 from lproxy.stack.interfaces import Lease
-from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Endpoint, Target
 from lproxy.transport.socket import Stream
-
-#: reason flags of the access log, as HTTP's
-FLAGS: tuple[tuple[type[ProxyError], str], ...] = (
-    (TooManyInFlight, "UO"),
-    (AcquireTimedOut, "UT"),
-    (FailedFast, "UH"),
-    (ProxyError, "UF"),
-)
 
 
 class ConnectionClient:
@@ -100,13 +89,14 @@ def rescue(failure: Failure, runtime: Runtime, protocol: str, target: Target | N
     @return: the access log's reason flags
     """
     error = failure.value
-    for kind, flags in FLAGS:
-        if isinstance(error, kind):
-            runtime.warn(
-                f"{protocol}-{flags}",
-                f"listener {runtime.listen.name}: {protocol} connection to {target} closed after {waited:.3f} s: "
-                f"{explain(error)}",
-            )
-            return flags
-    runtime.crashed(protocol, failure)
-    return "BUG"
+    assert error is not None
+    verdict = judge(error)
+    if isinstance(verdict, Bug):
+        runtime.crashed(protocol, failure)
+    else:
+        runtime.warn(
+            f"{protocol}-{verdict.flag}",
+            f"listener {runtime.listen.name}: {protocol} connection to {target} closed after {waited:.3f} s: "
+            f"{explain(error)}",
+        )
+    return verdict.flag

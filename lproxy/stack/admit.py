@@ -18,14 +18,17 @@ from lproxy.stack.interfaces import Acquire, Layer, Lease
 from lproxy.target import Target
 
 
-@dataclass(eq=False)
 class TooManyInFlight(ProxyError):
     """The proxy serves as many requests as it may."""
 
-    target: Target
-    limit: int
-
     layer = "admit"
+    reason = "in_flight"
+    flag = "UO"
+    status = 503
+
+    def __init__(self, target: Target, limit: int) -> None:
+        super().__init__(target)
+        self.limit = limit
 
     def what(self) -> str:
         """The limit, and where it is set."""

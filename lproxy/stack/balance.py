@@ -10,7 +10,6 @@ tried for every request, since a stale refusal helps nobody.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -23,18 +22,25 @@ from lproxy.stack.interfaces import Discover, EndpointService, Layer, Lease, New
 from lproxy.target import Endpoint, Target
 
 
-@dataclass(eq=False)
 class NoEndpointReady(ProxyError):
     """None of several endpoints could be connected to."""
 
-    target: Target
-    tried: int
-
     layer = "balance"
+    reason = "connect"
+    flag = "UF"
+    status = 502
+
+    def __init__(self, target: Target, tried: int) -> None:
+        super().__init__(target)
+        self.tried = tried
 
     def what(self) -> str:
         """How many were tried."""
         return f"none of {self.tried} endpoints could be connected to, the last"
+
+    def essential(self) -> BaseException:
+        """The cause: what the last of them said."""
+        return self.__cause__ or self
 
 
 class GaveUp(CancelledError):

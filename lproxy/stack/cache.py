@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -20,14 +19,17 @@ from lproxy.stack.interfaces import NewService, Service
 from lproxy.target import Target
 
 
-@dataclass(eq=False)
 class CacheFull(ProxyError):
     """Every cached service is in use and there may be no more."""
 
-    target: Target
-    capacity: int
-
     layer = "cache"
+    reason = "cache_full"
+    flag = "UO"
+    status = 503
+
+    def __init__(self, target: Target, capacity: int) -> None:
+        super().__init__(target)
+        self.capacity = capacity
 
     def what(self) -> str:
         """How many there are."""

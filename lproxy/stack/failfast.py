@@ -10,7 +10,6 @@ caller by itself, with the better explanation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -23,14 +22,17 @@ from lproxy.stack.interfaces import Lease, NewService, Service
 from lproxy.target import Target
 
 
-@dataclass(eq=False)
 class FailedFast(ProxyError):
     """The service has not been ready for C{seconds}; callers no longer wait for it."""
 
-    target: Target
-    seconds: float
-
     layer = "failfast"
+    reason = "failfast"
+    flag = "UH"
+    status = 503
+
+    def __init__(self, target: Target, seconds: float) -> None:
+        super().__init__(target)
+        self.seconds = seconds
 
     def what(self) -> str:
         """How long it had been waited for."""

@@ -19,14 +19,17 @@ from lproxy.stack.interfaces import Acquire, Layer, Lease
 from lproxy.target import Target
 
 
-@dataclass(eq=False)
 class AcquireTimedOut(ProxyError):
     """Nobody served C{target} within C{seconds}."""
 
-    target: Target
-    seconds: float
-
     layer = "acquire"
+    reason = "acquire_timeout"
+    flag = "UT"
+    status = 503
+
+    def __init__(self, target: Target, seconds: float) -> None:
+        super().__init__(target)
+        self.seconds = seconds
 
     def what(self) -> str:
         """How long it was given."""

@@ -11,7 +11,6 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -23,41 +22,48 @@ from lproxy.transport.hub import Reactor
 from lproxy.transport.socket import Stream, clean_address
 
 
-@dataclass(eq=False)
 class ConnectFailed(ProxyError):
     """The endpoint refused, or the network did."""
 
-    target: Endpoint
-    errno: str
-
     layer = "connect"
+    reason = "connect"
+    flag = "UF"
+    status = 502
+
+    def __init__(self, target: Endpoint, errno: str) -> None:
+        super().__init__(target)
+        self.errno = errno
 
     def what(self) -> str:
         """As the kernel names it."""
         return {"ECONNREFUSED": "refused", "ECONNRESET": "reset"}.get(self.errno, self.errno)
 
 
-@dataclass(eq=False)
 class ConnectTimedOut(ProxyError):
     """The endpoint did not answer within C{seconds}."""
 
-    target: Endpoint
-    seconds: float
-
     layer = "connect"
+    reason = "connect_timeout"
+    flag = "UF"
+    status = 504
+
+    def __init__(self, target: Endpoint, seconds: float) -> None:
+        super().__init__(target)
+        self.seconds = seconds
 
     def what(self) -> str:
         """How long it was given."""
         return f"did not answer within {self.seconds:g} s"
 
 
-@dataclass(eq=False)
 class LoopRefused(ProxyError):
     """The endpoint is a listener of this very proxy."""
 
-    target: Endpoint
-
     layer = "connect"
+    reason = "loop"
+    flag = "LP"
+    status = 508
+    keep = False
 
     def what(self) -> str:
         """Why that is refused."""

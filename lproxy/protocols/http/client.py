@@ -11,7 +11,6 @@ Over 300 lines: the connection and the pool that gives it out know each other's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twisted.internet import protocol
@@ -30,16 +29,22 @@ from lproxy.transport.socket import Stream
 INFORMATIONAL = 100
 
 
-@dataclass(eq=False)
 class UpstreamLost(ProxyError):
-    """The upstream's connection ended before its answer did."""
+    """
+    The upstream's connection ended before its answer did.
 
-    target: Endpoint
-    errno: str
-    #: what had come of the answer
-    when: str
+    @ivar when: what had come of the answer
+    """
 
     layer = "upstream"
+    reason = "upstream_lost"
+    flag = "UC"
+    status = 502
+
+    def __init__(self, target: Endpoint, errno: str, when: str) -> None:
+        super().__init__(target)
+        self.errno = errno
+        self.when = when
 
     def what(self) -> str:
         """How, and when."""
@@ -47,12 +52,13 @@ class UpstreamLost(ProxyError):
         return f"{how} {self.when}"
 
 
-@dataclass(eq=False)
 class BadResponse(ProxyError):
     """The upstream's answer is not HTTP, or breaks a limit."""
 
-    target: Endpoint
     layer = "upstream"
+    reason = "bad_response"
+    flag = "UP"
+    status = 502
 
     def what(self) -> str:
         """What the cause explains."""

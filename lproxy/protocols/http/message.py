@@ -9,7 +9,6 @@ when a message is read (RFC 9110, 7.6.1), so that what is left can be sent on as
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from lproxy.errors import ProxyError
 
@@ -91,7 +90,6 @@ NOT_IN_TRAILERS = frozenset(
 )
 
 
-@dataclass(eq=False)
 class Rejected(ProxyError):
     """
     A message that is not forwarded.
@@ -101,16 +99,33 @@ class Rejected(ProxyError):
     @ivar detail: what is wrong, for people
     """
 
-    target: object
-    status: int
-    reason: str
-    detail: str
-
     layer = "http"
+    reason = "rejected"
+    flag = "IH"
+    status = 400
+    keep = False
+
+    def __init__(self, target: object, status: int, reason: str, detail: str) -> None:
+        super().__init__(target)
+        # others' are their class's; of these there is one for each rule of the grammar
+        self.status = status  # type: ignore[misc]
+        self.reason = reason  # type: ignore[misc]
+        self.detail = detail
 
     def what(self) -> str:
         """What is wrong."""
         return f"refused ({self.reason}): {self.detail}"
+
+
+class TooSlow(Rejected):
+    """A client that takes too long over its message."""
+
+    reason = "slow"
+    flag = "SL"
+    status = 408
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("", self.status, self.reason, detail)
 
 
 class Request:

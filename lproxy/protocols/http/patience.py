@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.python.failure import Failure
 
+from lproxy.errors import ProxyError
 from lproxy.protocols.http.account import Account, State
-from lproxy.protocols.http.message import Rejected, find
-from lproxy.protocols.http.rescue import CallTimedOut
+from lproxy.protocols.http.message import Rejected, TooSlow, find
 
 if TYPE_CHECKING:
     from lproxy.protocols.http.factory import HttpFactory
@@ -26,6 +26,24 @@ LINGER = 2.0
 PARTING = 0.5
 #: seconds for a request that is on its way to an idle connection when the proxy begins to drain
 GRACE = 1.0
+
+
+class CallTimedOut(ProxyError):
+    """A configured limit on the application's time ran out: C{response_headers} or C{stream}."""
+
+    layer = "call"
+    reason = "response_timeout"
+    flag = "UT"
+    status = 504
+
+    def __init__(self, target: object, setting: str, seconds: float) -> None:
+        super().__init__(target)
+        self.setting = setting
+        self.seconds = seconds
+
+    def what(self) -> str:
+        """How long it was given, and where that is set."""
+        return f"did not answer within {self.seconds:g} s (timeouts.{self.setting})"
 
 
 class Patience(Account):
@@ -73,7 +91,7 @@ class Patience(Account):
                 self._hang_up()
         elif state is State.HEAD:
             if waited >= timeouts.header_read:
-                self._reject(Rejected("", 408, "slow", f"the head took longer than {timeouts.header_read:g} s"))
+                self._reject(TooSlow(f"the head took longer than {timeouts.header_read:g} s"))
         elif state is State.LINGER and waited >= self._linger:
             # not abruptly: the kernel may still have some of the answer to send
             transport.loseConnection()
@@ -97,7 +115,7 @@ class Patience(Account):
         self.transport.abortConnection()
 
     def _no_body(self, limit: float) -> None:
-        self._reject(Rejected("", 408, "slow", f"no byte of the body for {limit:g} s"))
+        self._reject(TooSlow(f"no byte of the body for {limit:g} s"))
 
     def _its_turn(self) -> bool:
         """Whether it is the client, and not the upstream, that a body waits for."""

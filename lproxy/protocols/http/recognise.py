@@ -5,8 +5,6 @@ Where does a request want to go?
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from lproxy.errors import ProxyError
 from lproxy.protocols.http.message import Request
 from lproxy.target import Authority, Target, split_host_port
@@ -15,13 +13,16 @@ from lproxy.target import Authority, Target, split_host_port
 DEFAULT_PORT = 80
 
 
-@dataclass(eq=False)
 class NoAuthority(ProxyError):
     """A request without a host, on a listener that routes by it."""
 
-    target: object = "request"
-
     layer = "route"
+    reason = "no_route"
+    flag = "NR"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("request")
 
     def what(self) -> str:
         """What is missing."""

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from lproxy.errors import explain
+from lproxy.errors import Bug, explain, judge
 from lproxy.protocols.http import chunked
 from lproxy.protocols.http.account import State
 from lproxy.protocols.http.http1 import encode_response
@@ -34,7 +34,7 @@ from lproxy.protocols.http.message import (
     kinds,
 )
 from lproxy.protocols.http.patience import LINGER, PARTING
-from lproxy.protocols.http.rescue import BUG, answer, judge, refusal
+from lproxy.protocols.http.rescue import answer, refusal
 from lproxy.protocols.http.upload import Upload
 from lproxy.protocols.runtime import Call
 from lproxy.stack.interfaces import Lease
@@ -378,9 +378,9 @@ class HttpSession(Upload):
         error = failure.value
         assert error is not None
         verdict = judge(error)
-        self._flags = verdict.flags
+        self._flags = verdict.flag
         self._factory.faults.error(verdict.reason)
-        if verdict is BUG:
+        if isinstance(verdict, Bug):
             runtime.crashed(self._factory.name, failure)
         else:
             self._warn(f"http-{verdict.reason}", explain(error))
@@ -400,7 +400,7 @@ class HttpSession(Upload):
         """Bad input: say so, and be done with the client. The upstream sees none of it, or an abort."""
         self._factory.faults.reject(rejected.reason)
         self._warn(f"http-rejected-{rejected.reason}", str(rejected.what()))
-        self._flags = "SL" if rejected.reason == "slow" else "IH"
+        self._flags = rejected.flag
         if self._state is not ACQUIRING and self._state is not CALLING:
             self.request = None  # no request came of it
         elif self._response is not None:

@@ -6,10 +6,7 @@ said in the log, and counted.
 
 from __future__ import annotations
 
-from lproxy.protocols.connection import FLAGS, rescue
 from lproxy.protocols.runtime import Runtime
-
-__all__ = ["FAULTS", "FLAGS", "invalid", "rescue"]
 
 #: why a connection is no Kafka, by the reason that is counted, in words that go on after "the client" or "the broker"
 FAULTS = {

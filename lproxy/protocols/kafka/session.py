@@ -15,12 +15,13 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from lproxy.protocols.connection import rescue
 from lproxy.protocols.kafka.answers import Answers
 from lproxy.protocols.kafka.correlate import Conversation
 from lproxy.protocols.kafka.filter import Context
 from lproxy.protocols.kafka.kinds import Rules
 from lproxy.protocols.kafka.requests import Requests
-from lproxy.protocols.kafka.rescue import invalid, rescue
+from lproxy.protocols.kafka.rescue import invalid
 from lproxy.stack.interfaces import Lease
 from lproxy.target import Target, join_host_port
 from lproxy.transport.relay import Relay, State, relay

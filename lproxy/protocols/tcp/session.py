@@ -13,9 +13,9 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from lproxy.protocols.connection import rescue
 from lproxy.protocols.runtime import Call, Runtime
 from lproxy.protocols.tcp.client import Upstream
-from lproxy.protocols.tcp.rescue import rescue
 from lproxy.stack.interfaces import Acquire, Lease
 from lproxy.target import Target, join_host_port
 from lproxy.transport.relay import Relay

@@ -13,8 +13,10 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 import lproxy.protocols.kafka as room
+from lproxy.discover.literal import NoRoute
+from lproxy.protocols.connection import rescue
 from lproxy.protocols.kafka.plugin import KafkaPlugin
-from lproxy.protocols.kafka.rescue import FAULTS, FLAGS, invalid, rescue
+from lproxy.protocols.kafka.rescue import FAULTS, invalid
 from lproxy.stack.admit import TooManyInFlight
 from lproxy.stack.failfast import FailedFast
 from lproxy.stack.timeout import AcquireTimedOut
@@ -45,6 +47,7 @@ class RescueTests(SynchronousTestCase):
             (TooManyInFlight(TARGET, 3), "UO"),
             (AcquireTimedOut(TARGET, 3.0), "UT"),
             (FailedFast(TARGET, 3.0), "UH"),
+            (NoRoute(TARGET), "NR"),
             (ConnectFailed(Endpoint("10.0.0.9", 9000), "ECONNREFUSED"), "UF"),
         ):
             self.assertEqual(flags, rescue(Failure(error), self.runtime, "kafka", TARGET, 1.5))
@@ -53,7 +56,7 @@ class RescueTests(SynchronousTestCase):
                 f"listener scripted: kafka connection to upstream.test:9000 closed after 1.500 s: {error}",
                 self.lines[-1],
             )
-        self.assertEqual(len(FLAGS), len(self.lines))
+        self.assertEqual(5, len(self.lines))
 
     def test_unknown(self) -> None:
         """What must not happen is a crash, and no line of its own."""

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.protocols.tcp.test_rescue -*-
+# -*- test-case-name: tests.protocols.test_connection -*-
 """
-Tests for L{lproxy.protocols.tcp.rescue}.
+Tests for L{lproxy.protocols.connection}.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from typing import Any
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.discover.host import ResolveFailed
+from lproxy.discover.literal import NoRoute
+from lproxy.protocols.connection import rescue
 from lproxy.protocols.tcp.plugin import TcpPlugin
-from lproxy.protocols.tcp.rescue import rescue
 from lproxy.stack.admit import TooManyInFlight
 from lproxy.stack.cache import CacheFull
 from lproxy.stack.failfast import FailedFast
@@ -43,8 +45,10 @@ class RescueTests(SynchronousTestCase):
             (FailedFast(WEB, 2), "UH", "failfast: web:80 not ready for 2 s, failing at once until it is"),
             (ConnectFailed(ENDPOINT, "ECONNREFUSED"), "UF", "connect: 10.0.0.9:80 refused"),
             (ConnectTimedOut(ENDPOINT, 1), "UF", "connect: 10.0.0.9:80 did not answer within 1 s"),
-            (LoopRefused(ENDPOINT), "UF", "connect: 10.0.0.9:80 is this proxy itself: refused to loop"),
-            (CacheFull(WEB, 5), "UF", "cache: web:80 refused: all 5 cached services are in use"),
+            (NoRoute(WEB), "NR", "resolve: web:80 does not exist"),
+            (ResolveFailed(WEB), "UH", "resolve: web:80 could not be resolved"),
+            (LoopRefused(ENDPOINT), "LP", "connect: 10.0.0.9:80 is this proxy itself: refused to loop"),
+            (CacheFull(WEB, 5), "UO", "cache: web:80 refused: all 5 cached services are in use"),
         ):
             told, proxy, kinds = self.rescue(error)
             self.assertEqual(flags, told)
