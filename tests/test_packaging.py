@@ -118,8 +118,8 @@ class Environment:
         (self.site / "zz_borrowed.pth").write_text("\n".join(borrowed) + "\n")
 
     def install(self, *what: str | Path) -> None:
-        """pip install, without dependencies and without the network."""
-        pip = (sys.executable, "-m", "pip", "--python", self.python, "install", "-q")
+        """pip install, without dependencies and without the network. Python compiles what it comes to import."""
+        pip = (self.python, "-m", "pip", "install", "-q", "--no-compile", "--disable-pip-version-check")
         offline = ("--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed", "--root-user-action=ignore")
         run(*pip, *offline, *what, cwd=self.elsewhere)
 
@@ -141,6 +141,7 @@ class Workshop:
         self.sample = copy_tree(SAMPLE, tuple(p.name for p in SAMPLE.iterdir()), self.home / "sample")
         self.sdist = build(self.tree, "sdist", self.home / "dist")
         self.wheel = build(self.tree, "wheel", self.home / "dist")
+        self.sample_wheel = build(self.sample, "wheel", self.home / "dist")
 
     @cache  # noqa: B019 - one workshop, as long as the process
     def environment(self, kind: str) -> Environment:
@@ -319,24 +320,19 @@ class ThirdPartyTests(SynchronousTestCase):
     def check(self, ours: str, *theirs: str | Path) -> None:
         """Both are found. C{ours} and C{theirs} say how each is installed."""
         environment = Environment(Path(tempfile.mkdtemp(dir=workshop().home)) / "env")
-        environment.install(*((workshop().wheel,) if ours == "wheel" else ("-e", workshop().tree)))
-        environment.install(*theirs)
+        environment.install(*((workshop().wheel,) if ours == "wheel" else ("-e", workshop().tree)), *theirs)
         listed = environment.lproxy("plugins")
         for name in ("http", "tcp", "memo"):
             self.assertRegex(listed, rf"(?m)^{name}\b")
         self.assertIn("0.1", re.search(r"(?m)^memo\b.*$", listed)[0])
 
-    def wheel(self) -> Path:
-        """The sample plugin's wheel."""
-        return build(workshop().sample, "wheel", workshop().home / "dist")
-
     def test_wheel_on_wheel(self) -> None:
         """Both as wheels: the files lie in one folder."""
-        self.check("wheel", self.wheel())
+        self.check("wheel", workshop().sample_wheel)
 
     def test_wheel_on_editable(self) -> None:
         """lproxy in a checkout, the plugin in site-packages."""
-        self.check("editable", self.wheel())
+        self.check("editable", workshop().sample_wheel)
 
     def test_editable_on_wheel(self) -> None:
         """A plugin's author at work, lproxy installed."""
@@ -350,7 +346,7 @@ class ThirdPartyTests(SynchronousTestCase):
 
     def test_no_hiding(self) -> None:
         """The plugin's wheel brings no file that lproxy's own has."""
-        with zipfile.ZipFile(self.wheel()) as theirs, zipfile.ZipFile(workshop().wheel) as ours:
+        with zipfile.ZipFile(workshop().sample_wheel) as theirs, zipfile.ZipFile(workshop().wheel) as ours:
             self.assertEqual(set(), set(theirs.namelist()) & set(ours.namelist()))
             files = {name for name in theirs.namelist() if ".dist-info/" not in name}
         self.assertIn("lproxy/plugins/memo_plugin.py", files)

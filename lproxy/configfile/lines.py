@@ -57,7 +57,7 @@ class Scanner:
             if self.skip("[["):
                 table = self.resolve(self.key())
                 self.arrays[table] = self.arrays.get(table, -1) + 1
-                self.lines.setdefault(table, line)
+                self.note(table, line)
                 table = (*table, self.arrays[table])
                 self.expect("]]")
                 self.note(table, line)
@@ -126,9 +126,10 @@ class Scanner:
         return path
 
     def note(self, path: Path, line: int) -> None:
-        # the first mention is the one to show: [a.b] before [a]
-        for length in range(1, len(path) + 1):
-            self.lines.setdefault(path[:length], line)
+        # the first mention is the one to show: [a.b] before [a]; with it come the tables that it stands in
+        while path and path not in self.lines:
+            self.lines[path] = line
+            path = path[:-1]
 
     def line(self) -> int:
         where, line = self.counted

@@ -40,6 +40,16 @@ def uncounted(package: str = "lproxy") -> Iterator[list[str]]:
     gc.collect()
 
 
+@contextmanager
+def only_new() -> Iterator[None]:
+    """In the block the collector looks at what was made there, and no more: it has to look at little."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def _name(one: Any) -> str:
     kind = type(one)
     return f"{kind.__module__}.{kind.__qualname__}"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from lproxy.config import Admin, Config, Listen, Service, Timeouts
 from lproxy.protocols.kafka.plugin import KafkaPlugin
-from lproxy.testing import uncounted
+from lproxy.testing.garbage import only_new, uncounted
 from tests.integration.http_case import CLOSING, GET, OK, HttpCase, Wire, eventually, threaded
 from tests.integration.ports import free_ports
 
@@ -23,6 +23,11 @@ SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade
 
 class GarbageTests(HttpCase):
     """Each kind of connection, and how it ends."""
+
+    def setUp(self) -> object:
+        # with all of trial to look at, each look at the garbage takes 50 ms
+        self.enterContext(only_new())
+        return super().setUp()
 
     def config(self) -> Config:
         """C{web} detects, C{nobody} has nobody behind it."""

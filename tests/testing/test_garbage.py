@@ -6,11 +6,12 @@ Tests for L{lproxy.testing.garbage}.
 from __future__ import annotations
 
 import gc
+import weakref
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.testing import uncounted
+from lproxy.testing.garbage import only_new, uncounted
 from lproxy.testing.wire import Peer
 
 
@@ -22,6 +23,9 @@ class Knot(Peer):
 
 class UncountedTests(SynchronousTestCase):
     """What waits for the collector is found, and nothing else."""
+
+    def setUp(self) -> None:
+        self.enterContext(only_new())
 
     def test_cycle(self) -> None:
         """All that hangs on a cycle, as far as it is the package's."""
@@ -67,3 +71,33 @@ class UncountedTests(SynchronousTestCase):
                     pass
                 self.assertEqual((enabled, 0, []), (gc.isenabled(), gc.get_debug(), gc.garbage))
         self.assertEqual([], [one for one in gc.get_objects() if type(one) is Knot])
+
+
+class OnlyNewTests(SynchronousTestCase):
+    """The collector has less to look at, for a while."""
+
+    def test_older(self) -> None:
+        """What was there before is left alone, and is not lost."""
+        knot = Knot()
+        knot.me = knot
+        gone = weakref.ref(knot)
+        with only_new():
+            del knot
+            gc.collect()
+            self.assertIsNotNone(gone())
+        gc.collect()
+        self.assertIsNone(gone())
+
+    def test_newer(self) -> None:
+        """What is made in the block is found, whatever happens there."""
+        try:
+            with only_new():
+                with uncounted("tests") as left:
+                    knot = Knot()
+                    knot.me = knot
+                    del knot
+                self.assertEqual([f"{__name__}.Knot"], left)
+                raise ValueError
+        except ValueError:
+            pass
+        self.assertEqual(0, gc.get_freeze_count())
