@@ -47,7 +47,7 @@ def edges(sources: Iterable[Source]) -> dict[str, set[str]]:
         return name
 
     return {
-        module: {module_of(name) for _, name in source.imports() if under(name, "lproxy")} - {"", module}
+        module: {module_of(name) for _, name in source.imports if under(name, "lproxy")} - {"", module}
         for module, source in by_name.items()
     }
 
@@ -77,7 +77,7 @@ def attributes(sources: Iterable[Source]) -> set[str]:
     """The names of everything that a class of ours has, or that a method of it sets on C{self}."""
     found: set[str] = set()
     for source in sources:
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.ClassDef):
                 for child in node.body:
                     if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -99,12 +99,12 @@ def lookups(source: Source, ours: set[str]) -> Iterator[tuple[int, str]]:
     """Line and name of each attribute of ours that is looked up by a string, but on a module of somebody else's."""
     foreign = {
         alias.asname or alias.name.split(".")[0]
-        for node in ast.walk(source.tree)
+        for node in source.nodes
         if isinstance(node, ast.Import)
         for alias in node.names
         if not under(alias.name, "lproxy")
     }
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in LOOKUPS):
             continue
         holder, *names = node.args[:2]

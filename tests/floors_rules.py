@@ -45,7 +45,7 @@ Rule = Callable[[Source], Iterator[tuple[int, str]]]
 def upward(source: Source) -> Iterator[tuple[int, str]]:
     """A floor imports lower ones and its own."""
     own, own_name = floor(source.module)
-    for line, name in source.imports():
+    for line, name in source.imports:
         if not under(name, "lproxy"):
             continue
         theirs, their_name = floor(name)
@@ -69,7 +69,7 @@ def values_are_plain(source: Source) -> Iterator[tuple[int, str]]:
     if floor(source.module)[1] != "values":
         return
     allowed = {"lproxy", *sys.stdlib_module_names}
-    for line, name in source.imports():
+    for line, name in source.imports:
         if name.split(".")[0] not in allowed and not (
             source.module == "lproxy.interfaces"
             and under(name, "zope.interface", "twisted.internet.interfaces", "twisted.plugin")
@@ -80,11 +80,11 @@ def values_are_plain(source: Source) -> Iterator[tuple[int, str]]:
 def sans_io(source: Source) -> Iterator[tuple[int, str]]:
     """Detectors and codecs know bytes alone; the stack knows Deferreds and a clock that it is given."""
     if source.is_sans_io:
-        for line, name in source.imports():
+        for line, name in source.imports:
             if under(name, "lproxy.transport", "lproxy.stack", "lproxy.api", "twisted.internet", "time", "asyncio"):
                 yield line, f"a detector or codec imports {name}; it takes bytes and gives answers, and nothing else"
     elif under(source.module, "lproxy.stack"):
-        for line, name in source.imports():
+        for line, name in source.imports:
             if under(name, "time", "asyncio"):
                 yield line, f"the stack imports {name}; its clock is an argument"
             if under(name, "twisted.internet") and not under(name, *(f"twisted.internet.{m}" for m in STACK_MAY)):
@@ -93,7 +93,7 @@ def sans_io(source: Source) -> Iterator[tuple[int, str]]:
 
 def own_room(source: Source) -> Iterator[tuple[int, str]]:
     """One protocol never imports another, so that deleting one breaks nothing."""
-    for line, name in source.imports():
+    for line, name in source.imports:
         if source.room and floor(name)[1] == "protocols" and not under(name, f"lproxy.protocols.{source.room}"):
             yield line, f"the protocol {source.room} imports {name}"
 
@@ -102,12 +102,12 @@ def world(source: Source) -> Iterator[tuple[int, str]]:
     """Only tap and cli import the reactor or read the environment."""
     if floor(source.module)[1] in ("tap", "cli"):
         return
-    for line, name in source.imports():
+    for line, name in source.imports:
         if under(name, "twisted.internet.reactor"):
             yield line, "imports the reactor; only tap and cli do, the others are handed it"
         if under(name, "os.environ", "os.environb", "os.getenv", "os.getenvb"):
             yield line, f"imports {name}; only tap and cli read the environment"
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if (
             isinstance(node, ast.Attribute)
             and node.attr in ("environ", "environb", "getenv", "getenvb")
@@ -119,7 +119,7 @@ def world(source: Source) -> Iterator[tuple[int, str]]:
 
 def one_home(source: Source) -> Iterator[tuple[int, str]]:
     """Sockets and OpenSSL in transport, prometheus_client in metrics, httptools in the HTTP room."""
-    for line, name in source.imports():
+    for line, name in source.imports:
         if under(name, *SOCKETS) and not under(source.module, "lproxy.transport"):
             yield line, f"imports {name}; only transport touches sockets and OpenSSL"
         if under(name, "prometheus_client") and not under(source.module, "lproxy.metrics"):
@@ -130,14 +130,14 @@ def one_home(source: Source) -> Iterator[tuple[int, str]]:
 
 def outsiders(source: Source) -> Iterator[tuple[int, str]]:
     """lproxy imports neither its tests nor its benchmark."""
-    for line, name in source.imports():
+    for line, name in source.imports:
         if under(name, "tests", "benchmark"):
             yield line, f"lproxy imports {name}"
 
 
 def camel_case(source: Source) -> Iterator[tuple[int, str]]:
     """A camelCase C{def} means that Twisted or zope calls it: a method, and never in a detector or codec."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         for child in ast.iter_child_nodes(node):
             if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue

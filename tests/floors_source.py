@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,9 +67,18 @@ class Source:
     def __post_init__(self) -> None:
         self.tree = ast.parse(self.text)
 
-    def imports(self) -> Iterator[tuple[int, str]]:
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """All of its syntax tree."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
+    def imports(self) -> list[tuple[int, str]]:
         """Line and dotted name of everything imported, wherever it stands; C{from a import b} is C{a.b}."""
-        for node in ast.walk(self.tree):
+        return list(self._imports())
+
+    def _imports(self) -> Iterator[tuple[int, str]]:
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     yield node.lineno, alias.name
@@ -94,8 +104,13 @@ class Source:
         return bool(inside) and bool(self.room) and ("codec" in inside or inside[-1] in SANS_IO)
 
 
-def sources() -> Iterator[Source]:
+@cache
+def sources() -> tuple[Source, ...]:
     """Every source file that is installed."""
+    return tuple(_sources())
+
+
+def _sources() -> Iterator[Source]:
     for path in sorted((ROOT / "lproxy").rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         is_package = parts[-1] == "__init__"

@@ -188,7 +188,7 @@ class DeclaredTests(SynchronousTestCase):
         modules = {"httptools": "httptools", "prometheus_client": "prometheus-client", "twisted": "twisted"}
         modules |= {"zope": "twisted", "kafka": "kafka-python"}
         known = {"lproxy", *sys.stdlib_module_names}
-        imported = {name.split(".")[0] for source in sources() for _, name in source.imports()} - known
+        imported = {name.split(".")[0] for source in sources() for _, name in source.imports} - known
         declared = set(re.findall(r"^([\w-]+)", self.setup["options"]["install_requires"], re.M))
         self.assertEqual(declared, {modules.get(name, name) for name in imported})
 

@@ -63,8 +63,6 @@ class PluginContract(_TestCase):
         self.assertIn(client.ended, ("closed", "reset"), f"the connection of {client} has not ended")
         self.assertEqual([], proxy.left())
 
-    # the plugin
-
     def test_interface(self) -> None:
         """It is a provider, with a name that fits metrics and configuration, and a version."""
         verifyObject(IProtocolPlugin, self.plugin)
@@ -199,15 +197,15 @@ class PluginContract(_TestCase):
         client.reset()
         self.assert_over(proxy, client)
 
+    @only_new()
     def test_no_cycles(self) -> None:
         """However a connection ends, nothing of it waits for the garbage collector, which stops everybody."""
-        with only_new():
-            proxy = self.start()
-            for proxy.connector.mode in ("accept", "wait"):
-                for leave in ((Peer.hang_up, Peer.hang_up), (Peer.reset, Peer.hang_up), (Peer.hang_up, Peer.reset)):
-                    with uncounted() as left:
-                        self._once(proxy, *leave)
-                    self.assertEqual([], left)
+        proxy = self.start()
+        for proxy.connector.mode in ("accept", "wait"):
+            for leave in ((Peer.hang_up, Peer.hang_up), (Peer.reset, Peer.hang_up), (Peer.hang_up, Peer.reset)):
+                with uncounted() as left:
+                    self._once(proxy, *leave)
+                self.assertEqual([], left)
 
     def test_gone_while_connecting(self) -> None:
         """A client that goes away meanwhile takes the acquisition with it."""
