@@ -39,6 +39,8 @@ from tests.components import missing, require
 reactor: Any = the_reactor
 
 MIB = 1 << 20
+#: of no protocol that is detected: known to be TCP at once, while b"\x00" may still become Kafka's
+OPAQUE = b"\xff"
 #: what a MySQL server says before anybody else: length, number, version 10, name, and then binary
 MYSQL = bytes.fromhex("4a0000000a382e302e333600") + bytes(range(64))
 
@@ -203,8 +205,8 @@ class ProxyMixin(TestCase):
         """A client that has spoken, and its upstream."""
         before = len(self.upstream.peers)
         client = await self.connect()
-        client.transport.write(b"\x00")
-        await self.until(lambda: len(self.upstream.peers) > before and self.upstream.peers[-1].heard == b"\x00")
+        client.transport.write(OPAQUE)
+        await self.until(lambda: len(self.upstream.peers) > before and self.upstream.peers[-1].heard == OPAQUE)
         return client, self.upstream.peers[-1]
 
 
@@ -247,6 +249,14 @@ class RelayTests(ProxyMixin):
             client.transport.write(bytes([byte]))
             await deferLater(reactor, 0.001)
         await self.until(lambda: client.heard == words)
+
+    async def test_undecided(self) -> None:
+        """What might still become a protocol is relayed once the time for that is over."""
+        self.start(self.listen(echo=True), {"detect": 0.1})
+        client = await self.connect()
+        client.transport.write(b"\x00")
+        await self.until(lambda: client.heard == b"\x00")
+        self.assertEqual({"timeout": 1}, self.detected())
 
     async def test_half_close(self) -> None:
         """Who has said all may still listen, whichever side it is."""
@@ -395,7 +405,7 @@ class RefusedTests(ProxyMixin):
         """A listener for redirected connections is not a relay for others."""
         self.start("authority")
         client = await self.connect()
-        client.transport.write(b"\x00")
+        client.transport.write(OPAQUE)
         await self.until(lambda: client.lost)
         (line,) = [line for line in self.lines if "was not redirected" in line]
         self.assertIn("listener web: a tcp connection from 127.0.0.1 was not redirected here", line)
@@ -416,7 +426,7 @@ class RefusedTests(ProxyMixin):
             target = f"127.0.0.1:{probe.getsockname()[1]}"
         self.start(target)
         client = await self.connect()
-        client.transport.write(b"\x00")
+        client.transport.write(OPAQUE)
         await self.until(lambda: client.lost)
         self.assertIs(ConnectionLost, client.lost)
         (line,) = [line for line in self.lines if "closed after" in line]
@@ -441,7 +451,7 @@ class ManyTests(ProxyMixin):
             elif end == "silent":
                 client.transport.loseConnection()
             else:
-                client.transport.write(b"\x00" * (n + 1))
+                client.transport.write(OPAQUE * (n + 1))
                 if end != "abort" or n % 2:
                     await self.until(lambda: len(client.heard) == n + 1)
                 if end == "half":
@@ -508,12 +518,12 @@ class ShutdownTests(ProxyMixin):
         for n in range(50):
             sock = socket.create_connection(self.address)
             self.raw.append(sock)
-            sock.sendall(b"\x00%d" % n)
+            sock.sendall(OPAQUE + b"%d" % n)
             sock.shutdown(socket.SHUT_WR)
             sock.setblocking(False)
         await self.proxy.stopService()
         await deferLater(reactor, 0.05)
-        self.assertEqual([b"\x00%d" % n for n in range(50)], [sock.recv(100) for sock in self.raw])
+        self.assertEqual([OPAQUE + b"%d" % n for n in range(50)], [sock.recv(100) for sock in self.raw])
 
     async def test_silent(self) -> None:
         """One that has said nothing is given a moment; nobody waits for it to be idle for long enough."""
