@@ -5,21 +5,22 @@ How long does a Kafka gateway's rewriting of a large answer hold the reactor? C{
 import time
 
 from benchmark.process import HOST
-from lproxy.protocols.kafka.account import Account
-from lproxy.protocols.kafka.correlate import Pending
 from lproxy.protocols.kafka.filter import Context
+from lproxy.protocols.kafka.metrics import Metrics
 from lproxy.protocols.kafka.settings import read
+from lproxy.protocols.kafka.talk.request import Pending
 
 
 def rewriting(partitions: int = 12_000, times: int = 200) -> float:
     """Milliseconds for which a gateway's rewriting of so large an answer to Metadata holds the reactor, at most."""
     from kafka.protocol.metadata import MetadataResponse
 
-    from lproxy.protocols.kafka.answers import Answers
-    from lproxy.protocols.kafka.apis import METADATA
-    from lproxy.protocols.kafka.correlate import Conversation
-    from lproxy.protocols.kafka.gateway import GatewayRules
-    from lproxy.protocols.kafka.quota import Quotas
+    from lproxy.protocols.kafka.codec.apis import METADATA
+    from lproxy.protocols.kafka.gateway.policy import GatewayPolicy
+    from lproxy.protocols.kafka.talk.answers import Answers
+    from lproxy.protocols.kafka.talk.conversation import Conversation
+    from lproxy.protocols.kafka.talk.quota import Quotas
+    from lproxy.protocols.kafka.talk.rules import Rules
 
     class Cluster:
         def check(self, *arguments: object) -> None: ...
@@ -40,12 +41,13 @@ def rewriting(partitions: int = 12_000, times: int = 200) -> float:
     body = b"\0" + response.encode(version=9)
     frame = (4 + len(body)).to_bytes(4) + (7).to_bytes(4) + body
     cluster, config = Cluster(), read({"mode": "gateway", "base_port": 19_000})
-    account = Account("outbound", "bench", lambda: 0, lambda: 0)
-    rules = GatewayRules(config, account, Quotas({}), cluster, "")  # type: ignore[arg-type]
+    metrics = Metrics("outbound", "bench", lambda: 0, lambda: 0)
+    policy = GatewayPolicy(config, metrics, cluster)  # type: ignore[arg-type]
+    rules = Rules(config, metrics, Quotas({}), "", policy.decide)
     worst = 0.0
     for _ in range(times):
-        talk = Conversation(rules, None, time.time, HOST, Context("bench", HOST, ""))  # type: ignore[arg-type]
-        talk.queue.append(Pending(rules.kind(METADATA << 16 | 9), 7, 0.0))
+        talk = Conversation(rules, None, time.time, Context("bench", HOST, "", local=HOST))  # type: ignore[arg-type]
+        talk.queue.append(Pending(rules.api(METADATA << 16 | 9), 7, 0.0))
         answers = Answers(talk)
         for at in range(0, len(frame), 65_536):
             began = time.perf_counter()

@@ -17,8 +17,6 @@ from tests.floors_source import Source, under
 KNOWN_CIRCLES = frozenset(
     {
         frozenset(f"lproxy.protocols.http.{name}" for name in ("account", "factory", "patience", "session", "upload")),
-        frozenset({"lproxy.protocols.kafka.correlate", "lproxy.protocols.kafka.kinds"}),
-        frozenset({"lproxy.protocols.kafka.factory", "lproxy.protocols.kafka.session"}),
     }
 )
 

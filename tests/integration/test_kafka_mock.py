@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lproxy.config import Admin, Config, Listen, Service
-from lproxy.protocols.kafka.account import Account
+from lproxy.protocols.kafka.metrics import Metrics
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from tests.components import require
 from tests.integration.http_case import HttpCase, threaded
@@ -92,15 +92,15 @@ class MockTests(HttpCase):
         self.assertEqual("None", self.line(self.client_process, value))
 
     @property
-    def account(self) -> Account:
+    def metrics(self) -> Metrics:
         """What the gateway counted."""
         factory: Any = self.proxy._edges[0].factories["kafka"]
-        account: Account = factory.account
-        return account
+        metrics: Metrics = factory.metrics
+        return metrics
 
     def requests(self, name: str) -> int:
         """How many of an API."""
-        return sum(c.requests for (api, _, _), c in self.account.versions.items() if api == name)
+        return sum(c.requests for (api, _, _), c in self.metrics.versions.items() if api == name)
 
     def nobody_went_around(self) -> None:
         """
@@ -119,7 +119,7 @@ class MockTests(HttpCase):
         for broker in (2, 3, 1):
             self.tell(f"leader t 0 {broker}")
             self.send("another")
-        self.assertGreater(self.account.rewritten.get("Produce", 0), 0)
+        self.assertGreater(self.metrics.rewritten.get("Produce", 0), 0)
         self.nobody_went_around()
 
     @threaded

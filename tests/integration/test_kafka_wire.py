@@ -15,7 +15,7 @@ from typing import Any
 from kafka.protocol.metadata import MetadataResponse
 
 from lproxy.config import Admin, Config, Listen, Service
-from lproxy.protocols.kafka.account import Account
+from lproxy.protocols.kafka.metrics import Metrics
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from tests.integration.http_case import GET, OK, HttpCase, Wire, eventually, threaded
 from tests.integration.ports import free_ports
@@ -68,12 +68,12 @@ class KafkaCase(HttpCase):
             services={"web.local:80": Service("web.local:80", (fixed,))},
         )
 
-    def account(self, listener: str) -> Account:
+    def metrics(self, listener: str) -> Metrics:
         """What is counted of a listener."""
         names = [listen.name for listen in self.proxy.config.listen]
         factory: Any = self.proxy._edges[names.index(listener)].factories["kafka"]
-        account: Account = factory.account
-        return account
+        metrics: Metrics = factory.metrics
+        return metrics
 
     def talk(self, port: str = "kafka") -> tuple[Wire, Wire]:
         """A client, and the broker's end of its connection."""
@@ -106,10 +106,10 @@ class ObserveTests(KafkaCase):
         sender.start()
         self.assertEqual(told, client.exactly(len(told)))
         sender.join()
-        counted = self.account("kafka").apis["Produce"]
+        counted = self.metrics("kafka").apis["Produce"]
         self.assertEqual(len(asked), counted.request_bytes)
         self.assertEqual(len(told), counted.response_bytes)
-        self.assertEqual({}, self.account("kafka").faults)
+        self.assertEqual({}, self.metrics("kafka").protocol_errors)
 
     @threaded
     def test_pipelined(self) -> None:
@@ -130,7 +130,7 @@ class ObserveTests(KafkaCase):
         sender.join()
         self.assertEqual(b"".join(asked), heard)
         self.assertEqual(b"".join(answer(n) for n in range(10_000)), client.exactly(10_000 * 8))
-        self.assertGreater(self.account("kafka").paused["in_flight"], 0)
+        self.assertGreater(self.metrics("kafka").paused["in_flight"], 0)
 
     @threaded
     def test_broker_gone(self) -> None:
@@ -143,7 +143,7 @@ class ObserveTests(KafkaCase):
             self.assertEqual(answer(2), client.exactly(8))
             leave(broker)
             self.assertIn(client.end(), ("eof", "reset"))
-        eventually(lambda: self.account("kafka").apis["ApiVersions"].incomplete == 4)
+        eventually(lambda: self.metrics("kafka").apis["ApiVersions"].incomplete == 4)
 
     @threaded
     def test_half_close(self) -> None:
@@ -191,7 +191,7 @@ class BadInputTests(KafkaCase):
             for size in (-1, *range(8), 100 * MIB + 1, (1 << 31) - 1):
                 client = self.client(struct.pack(">i", size), port=port)
                 self.assertIn(client.end(), ("eof", "reset"), (port, size))
-            faults = self.account(port).faults
+            faults = self.metrics(port).protocol_errors
             self.assertEqual({"size": 9, "too_large": 2}, faults)
         self.assertTrue(self.upstream.nobody())
 
@@ -212,11 +212,11 @@ class BadInputTests(KafkaCase):
             self.assertEqual(data, broker.exactly(len(data)))
             broker.send(b"\x15\x03")
             self.assertEqual(b"\x15\x03", client.exactly(2))
-            self.assertEqual(1, self.account("kafka").faults.pop(reason))
+            self.assertEqual(1, self.metrics("kafka").protocol_errors.pop(reason))
             client.close()
             client = self.client(data, port="gate")
             self.assertIn(client.end(), ("eof", "reset"))
-            self.assertEqual(1, self.account("gate").faults.pop(reason))
+            self.assertEqual(1, self.metrics("gate").protocol_errors.pop(reason))
         self.assertTrue(self.upstream.nobody())
 
     @threaded
@@ -235,7 +235,7 @@ class BadInputTests(KafkaCase):
         """Whoever announces a frame and does not send it is let go, and so is who says nothing at all."""
         client = self.client(produce(1, 5000)[:2000], port="strict")
         self.assertIn(client.end(), ("eof", "reset"))
-        self.assertEqual({"stalled": 1}, self.account("strict").faults)
+        self.assertEqual({"stalled": 1}, self.metrics("strict").protocol_errors)
         client = self.client(port="strict")
         self.assertIn(client.end(), ("eof", "reset"))
 
@@ -288,4 +288,4 @@ class GatewayTests(KafkaCase):
         broker.exactly(len(asked))
         broker.send(answer(2, b"\0" * 5 + b"\x7f" + b"\xff" * 40))
         self.assertIn(client.end(), ("eof", "reset"))
-        self.assertEqual({"rewrite": 1}, self.account("gate").faults)
+        self.assertEqual({"rewrite": 1}, self.metrics("gate").protocol_errors)

@@ -11,8 +11,7 @@ from typing import Any
 from kafka.protocol.consumer import FetchResponse
 from kafka.protocol.producer import ProduceResponse
 
-from lproxy.protocols.kafka.filter import CLOSE, FORWARD, Answer, Context, Decision, Filter
-from lproxy.protocols.kafka.header import RequestHead
+from lproxy.protocols.kafka.filter import CLOSE, FORWARD, Answer, Context, Decision, Filter, RequestHead
 
 #: Kafka's error code
 TOPIC_AUTHORIZATION_FAILED = 29

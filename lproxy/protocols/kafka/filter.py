@@ -25,8 +25,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from lproxy.protocols.kafka.apis import BY_NAME
-from lproxy.protocols.kafka.header import SIZE, Malformed, RequestHead
+from lproxy.protocols.kafka.codec.apis import BY_NAME
+from lproxy.protocols.kafka.codec.header import SIZE, Malformed, RequestHead
+
+#: what authors import from here; the rest is lproxy's own
+__all__ = ["CLOSE", "FORWARD", "Answer", "Close", "Context", "Decision", "Filter", "Forward", "RequestHead"]
 
 
 @dataclass(slots=True)
@@ -38,12 +41,14 @@ class Context:
     @ivar client: the client's IP address
     @ivar node: the broker's node id, empty where it is not known
     @ivar client_id: what the client calls itself, if it does
+    @ivar local: the IP address by which the client has reached lproxy
     """
 
     listener: str
     client: str
     node: str
     client_id: str | None = None
+    local: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +179,9 @@ class Filters:
                 return decision
         return FORWARD
 
-    def response(self, context: Context, name: str, head: RequestHead, body: Any) -> None:
-        """Tell all."""
+    def response(self, context: Context, name: str, head: RequestHead | None, body: Any) -> None:
+        """Tell all; C{head} was read before the request passed."""
+        assert head is not None
         for one in self._filters:
             try:
                 one.on_response(context, head, body if name in one.responses else None)
@@ -183,13 +189,13 @@ class Filters:
                 raise FilterFailed(one) from e
 
 
-def decode(kind: str, key: int, version: int, body: bytes) -> Any:
+def decode(direction: str, key: int, version: int, body: bytes) -> Any:
     """
     The C{request} or C{response} that C{body} is.
 
     @raise Malformed: it is none
     """
-    message = _messages(kind).get(key)
+    message = _messages(direction).get(key)
     if message is None:
         raise Malformed("undecodable")
     try:
@@ -198,7 +204,7 @@ def decode(kind: str, key: int, version: int, body: bytes) -> Any:
         raise Malformed("undecodable") from e
 
 
-def answer(answer: Answer, correlation_id: int, version: int, tagged: bool) -> bytes:
+def encode(answer: Answer, correlation_id: int, version: int, tagged: bool) -> bytes:
     """The frame of C{answer}, in the version of the request."""
     body: Any = answer.body
     if not isinstance(body, bytes):
@@ -210,7 +216,7 @@ def answer(answer: Answer, correlation_id: int, version: int, tagged: bool) -> b
 
 
 @functools.cache
-def _messages(kind: str) -> dict[int, Any]:
+def _messages(direction: str) -> dict[int, Any]:
     """kafka-python's messages by API key. Imported late: who has no filter needs none of them."""
     import kafka.protocol.admin
     import kafka.protocol.consumer
@@ -219,4 +225,4 @@ def _messages(kind: str) -> dict[int, Any]:
     import kafka.protocol.sasl
 
     messages = kafka.protocol.api_message.ApiMessage.__subclasses__()
-    return {one.API_KEY: one for one in messages if one.type == kind}
+    return {one.API_KEY: one for one in messages if one.type == direction}

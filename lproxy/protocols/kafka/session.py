@@ -7,7 +7,7 @@ Over 300 lines: what can become of one connection stands together, and nothing e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet import protocol
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,19 +16,21 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lproxy.protocols.connection import rescue
-from lproxy.protocols.kafka.answers import Answers
-from lproxy.protocols.kafka.correlate import Conversation
 from lproxy.protocols.kafka.filter import Context
-from lproxy.protocols.kafka.kinds import Rules
-from lproxy.protocols.kafka.requests import Requests
-from lproxy.protocols.kafka.rescue import invalid
-from lproxy.stack.interfaces import Lease
+from lproxy.protocols.kafka.live import Live
+from lproxy.protocols.kafka.protocol_errors import invalid
+from lproxy.protocols.kafka.talk.answers import Answers
+from lproxy.protocols.kafka.talk.conversation import Conversation
+from lproxy.protocols.kafka.talk.requests import Requests
+from lproxy.protocols.kafka.talk.rules import Rules
+from lproxy.protocols.runtime import Runtime
+from lproxy.stack.interfaces import Acquire, Lease
 from lproxy.target import Target, join_host_port
 from lproxy.transport.relay import Relay, State, relay
 from lproxy.transport.socket import Stream
 
-if TYPE_CHECKING:
-    from lproxy.protocols.kafka.factory import KafkaFactory
+#: the protocol's name
+NAME = "kafka"
 
 
 @implementer(IHalfCloseableProtocol)
@@ -41,9 +43,10 @@ class KafkaSession(protocol.Protocol):
 
     transport: Stream
 
-    def __init__(self, owner: KafkaFactory, rules: Rules, target: Target | None) -> None:
-        self._owner = owner
-        self._runtime = owner.runtime
+    def __init__(self, runtime: Runtime, acquire: Acquire, live: Live, rules: Rules, target: Target | None) -> None:
+        self._runtime = runtime
+        self._acquire = acquire
+        self._live = live
         self._rules = rules
         self._target = target
         self._prefix = b""
@@ -53,7 +56,7 @@ class KafkaSession(protocol.Protocol):
         self._upstream: Stream | None = None
         self._address: str | None = None
         self._relay: Relay | None = None
-        self._began = self._moved = self._runtime.reactor.seconds()
+        self._began = self._moved = runtime.reactor.seconds()
         self._seen = (-1, -1, -1, -1)
         #: since when each side has not moved, within a frame
         self._stuck: dict[str, float] = {}
@@ -74,12 +77,13 @@ class KafkaSession(protocol.Protocol):
         """Find out where it would go."""
         runtime, stream = self._runtime, self.transport
         runtime.sessions.add(self)
-        context = Context(runtime.listen.name, stream.peer_address[0], self._rules.node)
-        self._talk = Conversation(self._rules, self, runtime.reactor.seconds, stream.host_address[0], context)
+        client = stream.peer_address[0]
+        context = Context(runtime.listen.name, client, self._rules.node, local=stream.host_address[0])
+        self._talk = Conversation(self._rules, self, runtime.reactor.seconds, context)
         self._requests, self._answers = Requests(self._talk), Answers(self._talk)
-        refused = self._owner.begin(self, stream.peer_address[0])
-        if refused:
-            self._end("UO", f"{refused} are open")
+        reached = self._live.begin(self, client, self._rules.metrics)
+        if reached:
+            self._end("UO", f"kafka.{reached} are open")
             return
         if self._target is None:
             self._target = runtime.destination(stream)
@@ -97,11 +101,11 @@ class KafkaSession(protocol.Protocol):
             self.transport.loseConnection()
         elif self._prefix and not self._asked and self._target is not None:
             self._asked = True
-            lease = self._owner.acquire.try_acquire(self._target)
+            lease = self._acquire.try_acquire(self._target)
             if lease is not None:
                 self._acquired(lease)
             else:
-                self._pending = self._owner.acquire.acquire(self._target)
+                self._pending = self._acquire.acquire(self._target)
                 self._pending.addCallbacks(self._acquired, self._failed)
         if self._relay is None and len(self._prefix) >= self._runtime.limits.buffer:
             self.transport.pauseProducing()
@@ -152,14 +156,14 @@ class KafkaSession(protocol.Protocol):
 
     def names(self) -> tuple[str | None, str]:
         """What the client calls itself, and the broker's node id."""
-        return self._talk.client_id, self._rules.node
+        return self._talk.context.client_id, self._rules.node
 
     def _failed(self, failure: Failure) -> None:
         self._pending = None
         if failure.check(CancelledError):
             return
         waited = self._runtime.reactor.seconds() - self._began
-        self._flags = rescue(failure, self._runtime, self._owner.name, self._target, waited)
+        self._flags = rescue(failure, self._runtime, NAME, self._target, waited)
         self.transport.abortConnection()
 
     def _end(self, flags: str, why: str) -> None:
@@ -174,7 +178,7 @@ class KafkaSession(protocol.Protocol):
     def _ended(self) -> None:
         self._unhold()
         self._talk.ended()
-        self._owner.end(self, self.transport.peer_address[0])
+        self._live.end(self, self.transport.peer_address[0])
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.close()
@@ -183,18 +187,18 @@ class KafkaSession(protocol.Protocol):
         # last: who waits for us may close what was used here
         self._runtime.sessions.remove(self)
 
-    # the conversation's Watcher
+    # the conversation's Owner
 
     def invalid(self, side: str, reason: str, goes_on: bool) -> None:
         """It is no Kafka. Where it does not go on, its tap is over, and the relay closes what it has."""
         invalid(self._runtime, self.transport.peer_address[0], side, reason, goes_on)
         self._flags = self._flags or "PE"
 
-    def give_up(self) -> None:
+    def pass_unread(self) -> None:
         """Both directions go on unread."""
         self._requests.opaque = self._answers.opaque = True
         talk = self._talk
-        if not talk.ours:
+        if not talk.local:
             # whose answers may come, or not: nobody will know
             talk.queue.clear()
         self._runtime.reactor.callLater(0, self._pump)
@@ -215,9 +219,9 @@ class KafkaSession(protocol.Protocol):
         """Read from the client again, in a moment: who says so may be about to write what goes before."""
         self._runtime.reactor.callLater(0, self._go_on)
 
-    def answer(self) -> None:
-        """The client may have an answer of ours."""
-        self._answers.speaks = True
+    def interject(self) -> None:
+        """The client may have a response of ours."""
+        self._answers.interjects = True
         self._runtime.reactor.callLater(0, self._pump)
 
     def drained(self) -> None:
@@ -226,7 +230,7 @@ class KafkaSession(protocol.Protocol):
 
     def _again(self) -> None:
         self._timer = None
-        self._talk.waited()
+        self._talk.throttle_ended()
         self._go_on()
 
     def _go_on(self) -> None:
@@ -247,7 +251,7 @@ class KafkaSession(protocol.Protocol):
             self._timer = None
         reason, self._held = self._held, ""
         if reason:
-            paused = self._owner.account.paused
+            paused = self._rules.metrics.paused
             seconds = self._runtime.reactor.seconds() - self._held_since
             paused[reason] = paused.get(reason, 0.0) + max(seconds, 0.0)
 
@@ -272,7 +276,7 @@ class KafkaSession(protocol.Protocol):
         if self.transport.disconnected or self._requests.opaque:
             return
         stream, joined = self.transport, self._relay
-        if self._requests.ahead:
+        if self._requests.passing:
             return  # the broker has begun to read it
         if joined is not None:
             joined.forth.hold()
@@ -311,7 +315,7 @@ class KafkaSession(protocol.Protocol):
         for reason, still in stuck.items():
             since = self._stuck.setdefault(reason, now) if still else self._stuck.pop(reason, now)
             if still and now - since >= config.frame_progress:
-                self._talk.fault(reason)
+                self._talk.fail(reason)
                 self.abort()
                 return
 
@@ -340,12 +344,12 @@ class KafkaSession(protocol.Protocol):
             state = "opaque" if self._requests.opaque else "paused" if self._held else "talking"
         return {
             "listener": self._runtime.listen.name,
-            "protocol": self._owner.name,
+            "protocol": NAME,
             "client": join_host_port(*stream.peer_address),
             "target": str(self._target) if self._target is not None else None,
             "upstream": self._address,
             "state": state,
-            "client_id": self._talk.client_id,
+            "client_id": self._talk.context.client_id,
             "node": self._rules.node or None,
             "in_flight": len(self._talk.queue),
             "seconds": round(self._runtime.reactor.seconds() - self._began, 3),

@@ -15,7 +15,7 @@ from lproxy.config import KIB, MIB, NOTHING, setting
 from lproxy.configfile import Refused, Wrong, messages_of, read_own
 from lproxy.configfile.problem import did_you_mean, show
 from lproxy.configfile.table import Check
-from lproxy.protocols.kafka.apis import APIS, BY_NAME
+from lproxy.protocols.kafka.codec.apis import APIS, BY_NAME
 from lproxy.protocols.kafka.filter import Filter, Filters, make
 from lproxy.target import split_host_port
 
@@ -64,7 +64,9 @@ class KafkaConfig:
     allow: tuple[str, ...] = setting(
         (), "gateway: requests that pass although lproxy does not know whether their answers hold addresses"
     )
-    sasl_v0: Literal["pass", "reject"] = setting("pass", "logins of the old kind, with tokens outside of requests")
+    sasl_v0: Literal["pass", "reject"] = setting(
+        "pass", "SaslHandshake v0, after which raw SASL tokens follow outside of requests"
+    )
     topics: bool = setting(False, "whether bytes are counted by topic, which costs a look into every batch")
     topic_cap: int = setting(200, "distinct topics as labels; further ones count as other")
     extra_api_keys: tuple[int, ...] = setting((), "API keys beyond the known ones that detection takes for Kafka's")
@@ -226,10 +228,10 @@ def _check_brokers(config: KafkaConfig) -> None:
     """They have ports to be reached on, and clients can be told them."""
     if len(config.brokers) > config.max_brokers:
         raise ValueError(f"brokers: are {len(config.brokers)}; raise max_brokers")
-    for base in ("base_port", "advertised_base_port"):
+    for name, base in (("base_port", config.base_port), ("advertised_base_port", config.advertised_base_port)):
         for node in config.brokers:
-            if (on := (getattr(config, base) or 0) + node) > PORTS:
-                raise ValueError(f"brokers: {node} would be on port {on}; lower {base}")
+            if (on := (base or 0) + node) > PORTS:
+                raise ValueError(f"brokers: {node} would be on port {on}; lower {name}")
 
 
 def _version(name: str, version: Any) -> int:

@@ -21,7 +21,7 @@ from kafka.protocol.producer import ProduceRequest
 from kafka.protocol.sasl import SaslHandshakeRequest, SaslHandshakeResponse
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.kafka.apis import APIS
+from lproxy.protocols.kafka.codec.apis import APIS
 from lproxy.protocols.kafka.factory import KafkaFactory
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from lproxy.testing import Peer, ScriptedProxy
@@ -51,7 +51,7 @@ def raw_request(key: int, version: int, correlation: int = 1, body: bytes = b"",
 
 def answer(key: int, version: int, correlation: int, body: bytes) -> bytes:
     """The frame of an answer."""
-    return framed(correlation.to_bytes(4, "big") + b"\0" * APIS[key].has_tagged_answer(version) + body)
+    return framed(correlation.to_bytes(4, "big") + b"\0" * APIS[key].has_tagged_response(version) + body)
 
 
 def ask_metadata(correlation: int = 1, version: int = 12, client: str | None = NAME) -> bytes:
@@ -152,7 +152,7 @@ class KafkaTestCase(SynchronousTestCase):
         self.factory: KafkaFactory = self.proxy.factory
         self.factory.doStart()
         self.connector = self.proxy.connector
-        self.account = self.factory.account
+        self.metrics = self.factory.metrics
         self.clients.clear()
 
     def tearDown(self) -> None:
@@ -163,7 +163,7 @@ class KafkaTestCase(SynchronousTestCase):
         crashes, self.proxy.crashes[:] = list(self.proxy.crashes), []
         self.assertEqual([], self.proxy.left())
         self.assertEqual(self.crashed, len(crashes), [crash.getTraceback() for crash in crashes])
-        self.assertEqual((0, 0), (self.account.open(), self.account.in_flight()))
+        self.assertEqual((0, 0), (self.metrics.open(), self.metrics.in_flight()))
         self.assertEqual(len(self.clients), len(self.proxy.records))
 
     def settle(self, seconds: float = 0.0) -> None:
@@ -206,7 +206,7 @@ class KafkaTestCase(SynchronousTestCase):
     @property
     def incomplete(self) -> dict[str, int]:
         """Requests without an answer, by API."""
-        return {name: api.incomplete for name, api in self.account.apis.items() if api.incomplete}
+        return {name: api.incomplete for name, api in self.metrics.apis.items() if api.incomplete}
 
     def assert_over(self, client: Peer, ended: str = "closed", **record: Any) -> None:
         """Both connections have ended, and the access log's last line says so."""

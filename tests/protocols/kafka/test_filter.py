@@ -11,10 +11,12 @@ from kafka.protocol.consumer import HeartbeatResponse
 from kafka.protocol.metadata import MetadataResponse
 
 from lproxy.protocols.kafka import filter as module
-from lproxy.protocols.kafka.apis import METADATA
+from lproxy.protocols.kafka.codec.apis import METADATA
+from lproxy.protocols.kafka.codec.header import Malformed, RequestHead
 from lproxy.protocols.kafka.filter import CLOSE, FORWARD, Answer, Close, Context, Filter, Filters, Forward, decode, make
-from lproxy.protocols.kafka.header import Malformed, RequestHead
 from lproxy.testing import Peer
+from tests.protocols.kafka.gateway.test_policy import BROKERS, TOLD
+from tests.protocols.kafka.gateway.test_rewrite import metadata
 from tests.protocols.kafka.scene import (
     KafkaTestCase,
     answer,
@@ -28,8 +30,6 @@ from tests.protocols.kafka.scene import (
     raw_request,
     versions,
 )
-from tests.protocols.kafka.test_gateway import BROKERS, TOLD
-from tests.protocols.kafka.test_rewrite import metadata
 
 HERE = f"{__name__}:"
 #: what a filter here answers to a heartbeat, and how that is heard
@@ -137,7 +137,8 @@ class ObserveTests(FilterTestCase):
         """With the listener, the client's address and what it calls itself, the broker where it is known."""
         self.filters()
         client = self.client(heartbeat(1))
-        self.assertEqual(Context("scripted", "10.0.0.1", self.first.contexts[0].node, "shop"), self.first.contexts[0])
+        node = self.first.contexts[0].node
+        self.assertEqual(Context("scripted", "10.0.0.1", node, "shop", "10.0.0.2"), self.first.contexts[0])
         self.say(client, heartbeat(2, client=None))
         self.assertIsNone(self.first.contexts[1].client_id)
 
@@ -185,7 +186,7 @@ class ObserveTests(FilterTestCase):
             self.assertEqual(heartbeat(1), self.broker.heard)
             self.assert_over(client, flags="PE")
             self.warned("the client sends a request that kafka.deny or a filter forbids: closed")
-            self.assertEqual(({"Produce": 1}, {"denied": 1}), (self.account.denied, self.account.faults))
+            self.assertEqual(({"Produce": 1}, {"denied": 1}), (self.metrics.denied, self.metrics.protocol_errors))
             self.assertEqual([("request", 12, 1, "NoneType")], self.second.heard)
 
     def test_answer(self) -> None:
@@ -205,7 +206,7 @@ class ObserveTests(FilterTestCase):
             self.assertEqual(one + refused(2) + three + refused(4) + refused(5), client.heard)
             self.say(client, heartbeat(6))
             self.assertTrue(client.heard.endswith(refused(5) + refused(6)))
-            self.assertEqual(({"Heartbeat": 4}, {}), (self.account.denied, self.account.faults))
+            self.assertEqual(({"Heartbeat": 4}, {}), (self.metrics.denied, self.metrics.protocol_errors))
             self.assertEqual({}, self.incomplete)
 
     def test_answer_at_once(self) -> None:
@@ -304,7 +305,7 @@ class ObserveTests(FilterTestCase):
                     self.assertEqual("reset", client.ended)
                     self.assertEqual(1, len(self.proxy.crashes))
                     self.assertIn("Told", self.proxy.crashes[0].getErrorMessage())
-                    self.assertEqual({}, self.account.faults)
+                    self.assertEqual({}, self.metrics.protocol_errors)
                     self.proxy.crashes.clear()
                     self.tearDown()
         self.filters()
@@ -337,7 +338,7 @@ class ObserveTests(FilterTestCase):
         self.say(self.broker, answer(METADATA, 12, 1, b"\xff\xff"), beat(2))
         self.assertEqual(b"", client.heard)
         self.assert_over(client, flags="PE")
-        self.assertEqual({"undecodable": 1, "rewrite": 1}, self.account.faults)
+        self.assertEqual({"undecodable": 1, "rewrite": 1}, self.metrics.protocol_errors)
 
     def test_too_large(self) -> None:
         """What is to be read and is larger than kafka.buffered is refused by its head; what is not, is not."""
@@ -396,7 +397,7 @@ class ObserveTests(FilterTestCase):
         client = self.client(ask_versions(1, 4))
         said = versions(1, 0, [(18, 0, 3)], error=35)
         self.say(self.broker, said)
-        self.assertEqual((said, {}), (client.heard, self.account.faults))
+        self.assertEqual((said, {}), (client.heard, self.metrics.protocol_errors))
 
     def test_unknown_key(self) -> None:
         """A vendor's request is told by its head, whatever it holds."""

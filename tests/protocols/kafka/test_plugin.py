@@ -13,6 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.protocols.kafka.factory import KafkaFactory
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from lproxy.testing.plugins import PluginContract
+from tests.protocols.kafka.gateway.test_policy import BROKERS, TOLD
+from tests.protocols.kafka.gateway.test_rewrite import coordinators, metadata
 from tests.protocols.kafka.scene import (
     answer,
     ask_metadata,
@@ -26,8 +28,6 @@ from tests.protocols.kafka.scene import (
     produce,
     versions,
 )
-from tests.protocols.kafka.test_gateway import BROKERS, TOLD
-from tests.protocols.kafka.test_rewrite import coordinators, metadata
 
 
 class ObserveTests(PluginContract, SynchronousTestCase):

@@ -15,12 +15,12 @@ from kafka.protocol.producer import ProduceRequest
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.configfile import load, own_reference, refresh
-from lproxy.protocols.kafka.account import Account
-from lproxy.protocols.kafka.apis import FETCH, METADATA, PRODUCE
-from lproxy.protocols.kafka.filter import CLOSE, FORWARD, Answer, Context, answer, decode, make
-from lproxy.protocols.kafka.header import RequestHead
+from lproxy.protocols.kafka.codec.apis import FETCH, METADATA, PRODUCE
+from lproxy.protocols.kafka.codec.header import RequestHead
+from lproxy.protocols.kafka.filter import CLOSE, FORWARD, Answer, Context, decode, encode, make
+from lproxy.protocols.kafka.metrics import Metrics
 from lproxy.protocols.kafka.plugin import KafkaPlugin
-from lproxy.protocols.kafka.rescue import FAULTS
+from lproxy.protocols.kafka.protocol_errors import REASONS
 from lproxy.protocols.kafka.settings import KafkaConfig
 
 HERE = "tests.sample_filter.allow_list:TopicAllowList"
@@ -63,7 +63,7 @@ class AllowListTests(SynchronousTestCase):
             assert isinstance(decision, Answer)
             for version in range(4, 13):
                 tagged = version >= (9 if key == PRODUCE else 12)
-                frame = answer(decision, 7, version, tagged)
+                frame = encode(decision, 7, version, tagged)
                 told = decode("response", key, version, frame[8 + tagged :])
                 errors = [one.error_code for topic in told.responses for one in getattr(topic, field)]
                 self.assertEqual([29, 29], errors)
@@ -107,6 +107,6 @@ class PageTests(SynchronousTestCase):
 
     def test_metrics(self) -> None:
         """The page has every family there is, and every reason of a protocol error."""
-        account = Account("outbound", "kafka", lambda: 0, lambda: 0)
-        names = [*(family.name for family in account.families()), *FAULTS]
+        metrics = Metrics("outbound", "kafka", lambda: 0, lambda: 0)
+        names = [*(family.name for family in metrics.families()), *REASONS]
         self.assertEqual([], [name for name in names if f"``{name}``" not in self.page])

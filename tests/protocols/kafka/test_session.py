@@ -75,7 +75,7 @@ class ConversationTests(KafkaTestCase):
         )
         self.assertEqual((len(client.heard), len(self.broker.heard)), (row["bytes_out"], row["bytes_in"]))
         self.assertEqual(("shop", ""), self.session.names())
-        self.assertEqual((1, 2), (self.account.open(), self.account.in_flight()))
+        self.assertEqual((1, 2), (self.metrics.open(), self.metrics.in_flight()))
         self.assertIn("upstream.test:9000", repr(self.session))
 
     def test_states(self) -> None:
@@ -179,9 +179,9 @@ class InvalidTests(KafkaTestCase):
     def refused(self, said: bytes, reason: str, words: str) -> None:
         client = self.client(said)
         self.assert_over(client, flags="PE", upstream=None)
-        self.assertEqual({reason: 1}, self.account.faults)
+        self.assertEqual({reason: 1}, self.metrics.protocol_errors)
         self.warned(f"kafka connection from 10.0.0.1: the client {words}")
-        self.account.faults.clear()
+        self.metrics.protocol_errors.clear()
 
     def test_size(self) -> None:
         """Sizes that no broker would take are refused by their four bytes, in any mode, and nobody is dialled."""
@@ -243,7 +243,7 @@ class InvalidTests(KafkaTestCase):
         self.say(self.broker, beat(1)[6:], beat(2), b"what")
         self.assertEqual((heartbeat(1) + heartbeat(2) + HTTP), self.broker.heard)
         self.assertEqual(beat(1) + beat(2) + b"what", client.heard)
-        self.assertEqual(("opaque", 0), (self.state, self.account.in_flight()))
+        self.assertEqual(("opaque", 0), (self.state, self.metrics.in_flight()))
         self.broker.hang_up()
         self.settle()
         self.assert_over(client)
@@ -257,7 +257,7 @@ class InvalidTests(KafkaTestCase):
             if reason == "unexpected":
                 self.say(self.broker, beat(1))
             self.say(self.broker, beat(correlation))
-            self.assertEqual({reason: 1}, self.account.faults)
+            self.assertEqual({reason: 1}, self.metrics.protocol_errors)
             self.assertEqual(heartbeat(1) + produce(2)[:9], self.broker.heard)
             self.say(client, b"anything")
             self.assertEqual(heartbeat(1) + produce(2)[:9] + b"anything", self.broker.heard)
@@ -277,7 +277,7 @@ class InvalidTests(KafkaTestCase):
             self.say(self.broker, beat(1), wrong, beat(2))
             self.assertEqual(beat(1), client.heard)
             self.assert_over(client, flags="PE")
-            self.assertEqual(({reason: 1}, {"Heartbeat": 2}), (self.account.faults, self.incomplete))
+            self.assertEqual(({reason: 1}, {"Heartbeat": 2}), (self.metrics.protocol_errors, self.incomplete))
             self.assertEqual(1, len(self.proxy.warnings))
 
     def test_paused_and_opaque(self) -> None:
@@ -387,7 +387,7 @@ class EndTests(KafkaTestCase):
         client = self.client(heartbeat())
         self.assert_over(client, "reset", flags="NR", target=None)
         self.warned("target = 'authority' names no address for it. Set target")
-        self.assertEqual({}, self.account.apis)
+        self.assertEqual({}, self.metrics.apis)
 
     def test_redirected(self) -> None:
         """One that was redirected goes where it was going."""
@@ -456,14 +456,14 @@ class LoginTests(KafkaTestCase):
         self.say(self.broker, beat(2))
         self.assertEqual(handshake(1) + framed(b"\0shop\0secret") + heartbeat(2), self.broker.heard)
         self.assertEqual(handshaken(1) + framed(b"") + beat(2), client.heard)
-        self.assertEqual(({("PLAIN", "ok"): 1}, {}), (self.account.sasl, self.account.faults))
+        self.assertEqual(({("PLAIN", "ok"): 1}, {}), (self.metrics.sasl, self.metrics.protocol_errors))
 
     def test_rejected(self) -> None:
         """Or do not, where that is forbidden: the client is closed before anybody is asked."""
         self.start(sasl_v0="reject")
         client = self.client(handshake(1))
         self.assert_over(client, flags="PE", upstream=None)
-        self.assertEqual({"SaslHandshake": 1}, self.account.denied)
+        self.assertEqual({"SaslHandshake": 1}, self.metrics.denied)
 
     def test_closed_by_the_broker(self) -> None:
         """A broker that is not content hangs up: so do we."""

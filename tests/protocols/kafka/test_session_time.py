@@ -42,7 +42,7 @@ class StillTests(KafkaTestCase):
             self.assertEqual("", client.ended)
             self.wait(20)
             self.assert_over(client, "reset", flags="PE")
-            self.assertEqual({"stalled": 1}, self.account.faults)
+            self.assertEqual({"stalled": 1}, self.metrics.protocol_errors)
             self.warned("the client began a frame and does not go on with it (kafka.frame_progress): closed")
 
     def test_first_frame_stalls(self) -> None:
@@ -50,7 +50,7 @@ class StillTests(KafkaTestCase):
         client = self.client(heartbeat()[:9])
         self.wait(35)
         self.assert_over(client, "reset", flags="PE", upstream=None)
-        self.assertEqual({"stalled": 1}, self.account.faults)
+        self.assertEqual({"stalled": 1}, self.metrics.protocol_errors)
 
     def test_slow_client(self) -> None:
         """One that sends a byte now and then is slow, and goes on."""
@@ -58,7 +58,7 @@ class StillTests(KafkaTestCase):
         for byte in produce(1)[9:]:
             self.wait(12)
             self.say(client, bytes([byte]))
-        self.assertEqual((produce(1), {}), (self.broker.heard, self.account.faults))
+        self.assertEqual((produce(1), {}), (self.broker.heard, self.metrics.protocol_errors))
 
     def test_broker_stalls(self) -> None:
         """A broker that goes silent within an answer, too, whatever the client says meanwhile."""
@@ -69,7 +69,7 @@ class StillTests(KafkaTestCase):
             if not client.ended:
                 self.say(client, heartbeat(i + 2))
         self.assert_over(client, "reset", flags="PE")
-        self.assertEqual({"upstream_stalled": 1}, self.account.faults)
+        self.assertEqual({"upstream_stalled": 1}, self.metrics.protocol_errors)
 
     def test_slow_reader(self) -> None:
         """A client that does not take its answer stalls nobody: its broker waits for it."""
@@ -77,7 +77,7 @@ class StillTests(KafkaTestCase):
         client.room = 10
         self.say(self.broker, LARGE[:90_000])
         self.wait(60)
-        self.assertEqual(({}, ""), (self.account.faults, client.ended))
+        self.assertEqual(({}, ""), (self.metrics.protocol_errors, client.ended))
         client.room = None
         self.say(self.broker, LARGE[90_000:])
         self.assertEqual(LARGE, client.heard)
@@ -88,14 +88,14 @@ class StillTests(KafkaTestCase):
         self.broker.room = 10
         self.say(client, produce(2, size=300_000)[:250_000])
         self.wait(60)
-        self.assertEqual(({}, ""), (self.account.faults, client.ended))
+        self.assertEqual(({}, ""), (self.metrics.protocol_errors, client.ended))
 
     def test_quota(self) -> None:
         """Nor a client that is not read for its quota, though a frame of its has begun."""
         self.start(quotas={"shop": {"requests": 1}}, **self.table)
         client = self.client(*map(heartbeat, range(1, 62)), heartbeat(62)[:30])
         self.wait(40)
-        self.assertEqual({}, self.account.faults)
+        self.assertEqual({}, self.metrics.protocol_errors)
         self.assertEqual("", client.ended)
 
     def test_in_flight(self) -> None:
@@ -103,14 +103,14 @@ class StillTests(KafkaTestCase):
         self.start(max_in_flight=1, **self.table)
         client = self.client(heartbeat(1), heartbeat(2)[:30])
         self.wait(60)
-        self.assertEqual(({}, ""), (self.account.faults, client.ended))
+        self.assertEqual(({}, ""), (self.metrics.protocol_errors, client.ended))
 
     def test_slow_acquisition(self) -> None:
         """Nor one that waits for a broker."""
         self.connector.mode = "wait"
         client = self.client(heartbeat(1)[:30])
         self.wait(60)
-        self.assertEqual(({}, ""), (self.account.faults, client.ended))
+        self.assertEqual(({}, ""), (self.metrics.protocol_errors, client.ended))
 
     def test_long_wait(self) -> None:
         """A request may be unanswered for longer than that: groups are joined in minutes."""
@@ -128,7 +128,7 @@ class StillTests(KafkaTestCase):
             self.assertEqual("", client.ended)
             self.wait(15)
             self.assert_over(client, "reset", flags="IT")
-            self.assertEqual({}, self.account.faults)
+            self.assertEqual({}, self.metrics.protocol_errors)
 
     def test_not_idle(self) -> None:
         """Any byte will do, in either direction."""
@@ -160,7 +160,7 @@ class PausedTests(KafkaTestCase):
         answered = most = 0
         for _ in many:
             heard = len(self.broker.heard) // len(heartbeat())
-            most = max(most, self.account.in_flight())
+            most = max(most, self.metrics.in_flight())
             self.say(self.broker, *map(beat, range(answered, heard)))
             answered = heard
         self.assertEqual((b"".join(map(heartbeat, many)), 50), (self.broker.heard, most))
@@ -191,7 +191,7 @@ class PausedTests(KafkaTestCase):
         self.assertEqual(b"".join(map(heartbeat, range(6))), self.broker.heard)
         self.assertLessEqual(passed[0], 3)
         self.assertLessEqual(passed[9], 5)
-        self.assertGreater(self.account.paused["quota"], 1.0)
+        self.assertGreater(self.metrics.paused["quota"], 1.0)
         client.hang_up()
 
     def test_quota_before_the_broker(self) -> None:
@@ -218,7 +218,7 @@ class PausedTests(KafkaTestCase):
         client.reset()
         self.settle()
         self.assert_over(client)
-        self.assertGreaterEqual(self.account.paused["quota"], 2.0)
+        self.assertGreaterEqual(self.metrics.paused["quota"], 2.0)
 
     def test_eof_while_paused(self) -> None:
         """Who hangs up while it is paused has everything passed on, later."""
@@ -448,7 +448,7 @@ class MixtureTests(KafkaTestCase):
             if not said and (heard, client.heard) == wanted:
                 break
         self.assertEqual(wanted, (heard, client.heard))
-        self.assertEqual(({}, {}, 0), (self.account.faults, self.incomplete, self.account.in_flight()))
+        self.assertEqual(({}, {}, 0), (self.metrics.protocol_errors, self.incomplete, self.metrics.in_flight()))
 
     def reached(self, heard: bytes, wanted: bytes, replies: list[tuple[bytes, bytes | None]]) -> bool:
         """Whether the broker has heard the first of those that it has not answered."""

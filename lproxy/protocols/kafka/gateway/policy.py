@@ -1,0 +1,147 @@
+# -*- test-case-name: tests.protocols.kafka.gateway.test_policy -*-
+"""
+What a gateway makes of requests: no broker's own address leaves it, whatever is asked.
+
+Answers that hold addresses are rewritten. What else might hold some is not to be asked for: clients are not told that
+brokers could answer it (ApiVersions), and who asks nevertheless is let go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from lproxy.protocols.kafka.codec.apis import (
+    API_VERSIONS,
+    APIS,
+    DESCRIBE_CLUSTER,
+    FIND_COORDINATOR,
+    METADATA,
+    PRODUCE,
+)
+from lproxy.protocols.kafka.codec.header import SIZE, Malformed
+from lproxy.protocols.kafka.codec.versions import UNSUPPORTED_VERSION, narrow, unsupported
+from lproxy.protocols.kafka.filter import Context
+from lproxy.protocols.kafka.gateway import rewrite
+from lproxy.protocols.kafka.gateway.cluster import Cluster
+from lproxy.protocols.kafka.gateway.limits import HIDDEN, NEWEST_VERSIONS
+from lproxy.protocols.kafka.metrics import Metrics
+from lproxy.protocols.kafka.settings import KafkaConfig, allowed, denied
+from lproxy.protocols.kafka.talk.request import Pending, VersionedApi, body_of
+
+#: what makes a whole body of another: the answer's body, its version, and who knows where brokers are found
+Rewrite = Callable[[bytes, int, rewrite.Translate], bytes]
+
+Done = TypeVar("Done")
+
+#: how an answer begins that says: not in this version
+UNSUPPORTED = UNSUPPORTED_VERSION.to_bytes(2, "big")
+#: answers of which all has to be seen
+WHOLE: dict[int, Rewrite] = {
+    FIND_COORDINATOR: rewrite.find_coordinator,
+    DESCRIBE_CLUSTER: rewrite.describe_cluster,
+    PRODUCE: rewrite.produce,
+}
+
+
+class GatewayPolicy:
+    """
+    What a gateway makes of the requests to all its brokers.
+
+    @param cluster: who knows where brokers are found
+    """
+
+    def __init__(self, config: KafkaConfig, metrics: Metrics, cluster: Cluster) -> None:
+        self.config = config
+        self.metrics = metrics
+        self._cluster = cluster
+        self._allowed = allowed(config)
+        self.limits = dict(NEWEST_VERSIONS)
+        for key, version in config.max_versions.items():
+            self.limits[key] = min(version, self.limits.get(key, version))
+        self.hidden = (HIDDEN | denied(config)) - self._allowed
+
+    def decide(self, api: VersionedApi) -> None:
+        """Rewrite, pass or refuse."""
+        key = api.key
+        if key == API_VERSIONS:
+            # brokers answer those that they do not know as well, so that both sides can agree
+            api.edit = self._versions
+        elif self._leaks(key, api.version):
+            api.deny("unsupported")
+        elif key == METADATA:
+            api.edit = self._metadata
+        elif key in WHOLE and (key != PRODUCE or api.version >= rewrite.PRODUCE_NODES):
+            api.edit = partial(self._whole, WHOLE[key])
+
+    def _leaks(self, key: int, version: int) -> bool:
+        """Whether an answer to this may hold addresses that nobody rewrites."""
+        if key in self._allowed:
+            return False
+        return key not in APIS or key in self.hidden or version > self.limits.get(key, version)
+
+    # edits: see Frames.edit
+
+    def _metadata(self, context: Context, pending: Pending, frame: bytes, length: int) -> tuple[int, bytes] | None:
+        """Brokers stand first: the rest, of any size, goes on as it comes."""
+        begin = body_of(pending.api, frame, length)
+        done = None
+        if begin is not None:
+            body, size, version = frame[begin:], length - begin, pending.api.version
+            done = self._rewritten(context, pending, lambda translate: rewrite.metadata(body, version, size, translate))
+        if begin is None or done is None:
+            self._bounded(len(frame))
+            return None
+        took, instead = done
+        head = SIZE.pack(length - 4 + len(instead) - took) + frame[4:begin]
+        return begin + took, head + instead
+
+    def _whole(
+        self, change: Rewrite, context: Context, pending: Pending, frame: bytes, length: int
+    ) -> tuple[int, bytes] | None:
+        self._bounded(length)
+        if len(frame) < length:
+            return None
+        begin = body_of(pending.api, frame, length) or length
+        body = frame[begin:]
+        changed = self._rewritten(context, pending, lambda translate: change(body, pending.api.version, translate))
+        if changed is body:
+            return length, frame
+        return length, SIZE.pack(begin - 4 + len(changed)) + frame[4:begin] + changed
+
+    def _versions(self, context: Context, pending: Pending, frame: bytes, length: int) -> tuple[int, bytes] | None:
+        return self._whole(self._narrow, context, pending, frame, length)
+
+    def _narrow(self, body: bytes, version: int, translate: rewrite.Translate) -> bytes:
+        narrowed = self.metrics.clamped
+        try:
+            changed = narrow(body, version, self.limits, self.hidden, self._allowed)
+        except Malformed:
+            if body[:2] != UNSUPPORTED:
+                raise
+            # librdkafka's mock says so in a mixture of two versions. Clients then ask in the oldest: as after this
+            changed = unsupported(0)
+        if changed is not body:
+            narrowed["ApiVersions"] = narrowed.get("ApiVersions", 0) + 1
+        return changed
+
+    def _rewritten(self, context: Context, pending: Pending, change: Callable[[rewrite.Translate], Done]) -> Done:
+        """What C{change} makes of an answer. Nobody is given a listener unless all that it names can be."""
+        named: list[tuple[int, str, int]] = []
+
+        def note(node: int, host: str, port: int) -> tuple[str, int]:
+            named.append((node, host, port))
+            return host, port
+
+        unchanged = change(note)
+        if not named:
+            return unchanged
+        self._cluster.check(named, context.local)
+        rewritten, name = self.metrics.rewritten, pending.api.name
+        rewritten[name] = rewritten.get(name, 0) + len(named)
+        return change(lambda node, host, port: self._cluster.locate(node, host, port, context.local))
+
+    def _bounded(self, size: int) -> None:
+        if size > self.config.buffered:
+            raise ValueError(f"{size} bytes to be rewritten are more than kafka.buffered")

@@ -1,0 +1,179 @@
+# -*- test-case-name: tests.protocols.kafka.test_metrics -*-
+"""
+What is counted of Kafka's conversations: plain integers, resolved once per connection and kind of request.
+
+The metric families that these become stand below, so that this folder is all that there is of Kafka.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from lproxy.counters import Family, Histogram, Labels
+from lproxy.protocols.kafka.codec.apis import APIS, OTHER, label
+from lproxy.protocols.kafka.codec.topics import Topics
+from lproxy.protocols.kafka.talk.counters import ApiCounter, VersionCounter
+
+#: versions beyond those known here that still have a label of their own: brokers are ahead of proxies
+AHEAD = 4
+#: distinct topics as labels, where nothing is said
+TOPICS = 200
+
+
+def version_label(key: int, version: int) -> str:
+    """C{version} where it may be one: who makes them up must not make series."""
+    api = APIS.get(key)
+    return str(version) if api is not None and version <= api.newest + AHEAD else OTHER
+
+
+class Metrics:
+    """
+    One listener's conversations.
+
+    @ivar open: those that are live
+    @ivar in_flight: asks how many requests are unanswered
+    """
+
+    def __init__(
+        self,
+        direction: str,
+        listener: str,
+        in_flight: Callable[[], int],
+        open: Callable[[], int],
+        topic_cap: int = TOPICS,
+    ) -> None:
+        self.labels: Labels = (("direction", direction), ("listener", listener))
+        self.connections = 0
+        self.open = open
+        self.in_flight = in_flight
+        self.apis: dict[str, ApiCounter] = {}
+        self.versions: dict[tuple[str, str, str], VersionCounter] = {}
+        self.protocol_errors: dict[str, int] = {}
+        self.sasl: dict[tuple[str, str], int] = {}
+        self.paused: dict[str, float] = {}
+        self.refused: dict[str, int] = {}
+        self.denied: dict[str, int] = {}
+        self.rewritten: dict[str, int] = {}
+        self.clamped: dict[str, int] = {}
+        self.topics = Topics(topic_cap)
+        self.no_response = 0
+        self.unexpected = 0
+
+    def version(self, key: int, version: int, node: str) -> VersionCounter:
+        """Where requests of this kind to C{node} are counted."""
+        name = label(key)
+        at = (name, version_label(key, version), node)
+        counter = self.versions.get(at)
+        if counter is None:
+            counter = self.versions[at] = VersionCounter(self.api(key))
+        return counter
+
+    def api(self, key: int) -> ApiCounter:
+        """Where requests of C{key} are counted, in any version."""
+        name = label(key)
+        counter = self.apis.get(name)
+        if counter is None:
+            counter = self.apis[name] = ApiCounter()
+        return counter
+
+    def families(self) -> Iterator[Family]:
+        """What of this is shown."""
+        own = self.labels
+        apis, versions = list(self.apis.items()), list(self.versions.items())
+
+        def per_api(value: Callable[[ApiCounter], int | Histogram]) -> Iterator[tuple[Labels, int | Histogram]]:
+            return (((*own, ("api", name)), value(counter)) for name, counter in apis)
+
+        def per_version(value: Callable[[VersionCounter], int]) -> Iterator[tuple[Labels, int]]:
+            return (
+                ((*own, ("api", api), ("version", version), ("node", node)), value(counter))
+                for (api, version, node), counter in versions
+            )
+
+        def by(name: str, counts: dict[str, int] | dict[str, float]) -> Iterator[tuple[Labels, float]]:
+            return (((*own, (name, value)), n) for value, n in list(counts.items()))
+
+        yield Family("kafka_connections_total", "counter", "Kafka connections.", [(own, self.connections)])
+        yield Family("kafka_connections_open", "gauge", "Kafka connections open now.", [(own, self.open())])
+        yield Family(
+            "kafka_requests_total",
+            "counter",
+            "Requests. node is the broker's id where lproxy knows it (gateway), else empty.",
+            per_version(lambda c: c.requests),
+        )
+        yield Family(
+            "kafka_responses_total", "counter", "Answers, by their request.", per_version(lambda c: c.responses)
+        )
+        yield Family("kafka_request_bytes_total", "counter", "Bytes of requests.", per_api(lambda c: c.request_bytes))
+        yield Family("kafka_response_bytes_total", "counter", "Bytes of answers.", per_api(lambda c: c.response_bytes))
+        yield Family("kafka_request_size_bytes", "histogram", "Sizes of requests.", per_api(lambda c: c.sizes))
+        yield Family(
+            "kafka_response_latency_seconds",
+            "histogram",
+            "From a request's last byte to its answer's first. Fetch, JoinGroup, SyncGroup: intended waiting included.",
+            per_api(lambda c: c.latency),
+        )
+        yield Family("kafka_in_flight", "gauge", "Requests that await their answer.", [(own, self.in_flight())])
+        yield Family(
+            "kafka_no_response_total",
+            "counter",
+            "Produce requests with acks=0, which have no answer.",
+            [(own, self.no_response)],
+        )
+        yield Family(
+            "kafka_unexpected_response_total",
+            "counter",
+            "Answers to requests that have none (acks=0): passed on.",
+            [(own, self.unexpected)],
+        )
+        yield Family(
+            "kafka_incomplete_total",
+            "counter",
+            "Requests whose connection ended before their answer.",
+            per_api(lambda c: c.incomplete),
+        )
+        yield Family(
+            "kafka_protocol_errors_total",
+            "counter",
+            "Connections on which something was no Kafka: closed, or passed on unread. By reason.",
+            by("reason", self.protocol_errors),
+        )
+        yield Family(
+            "kafka_connections_refused_total",
+            "counter",
+            "Connections closed at once, by reason.",
+            by("reason", self.refused),
+        )
+        yield Family("kafka_denied_total", "counter", "Requests refused by rule or filter.", by("api", self.denied))
+        yield Family(
+            "kafka_rewritten_addresses_total",
+            "counter",
+            "Brokers' addresses replaced in answers.",
+            by("api", self.rewritten),
+        )
+        yield Family(
+            "kafka_versions_clamped_total",
+            "counter",
+            "ApiVersions answers in which an API's newest version was lowered, or the API removed.",
+            by("api", self.clamped),
+        )
+        yield Family(
+            "kafka_read_paused_seconds_total",
+            "counter",
+            "Seconds in which a client was not read: in_flight, too many unanswered requests; quota.",
+            by("reason", self.paused),
+        )
+        sasl = ((((*own, ("mechanism", m), ("result", r))), n) for (m, r), n in list(self.sasl.items()))
+        yield Family("kafka_sasl_total", "counter", "Logins: ok, failed, or a mechanism refused.", sasl)
+        yield Family(
+            "kafka_topic_produce_bytes_total",
+            "counter",
+            "Bytes of records produced, by topic.",
+            by("topic", self.topics.produced),
+        )
+        yield Family(
+            "kafka_topic_fetch_bytes_total",
+            "counter",
+            "Bytes of records fetched, by topic.",
+            by("topic", self.topics.fetched),
+        )

@@ -1,0 +1,76 @@
+# -*- test-case-name: tests.protocols.kafka.talk.test_quota -*-
+"""
+What one client id may ask for per second: whoever asks for more is read later, and never refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lproxy.protocols.kafka.settings import Quota
+
+#: the quota of client ids that have none of their own, each by itself
+ANYBODY = "*"
+#: such client ids that are told apart; further ones share
+CLIENTS = 1_000
+
+
+class Rate:
+    """
+    So much per second, from the first moment on, and a second's worth at once.
+
+    What is over is owed: who asks for much at once waits long after it.
+    """
+
+    __slots__ = ("_level", "_per_second", "_since")
+
+    def __init__(self, per_second: int, now: float) -> None:
+        self._per_second = per_second
+        self._level = float(per_second)
+        self._since = now
+
+    def take(self, amount: int, now: float) -> float:
+        """C{amount} is asked for; returns the seconds after which more may be."""
+        passed, self._since = max(now - self._since, 0.0), now
+        self._level = min(self._level + passed * self._per_second, self._per_second) - amount
+        return max(-self._level / self._per_second, 0.0)
+
+
+class Bucket:
+    """One client id's quota, over all its connections to a listener."""
+
+    __slots__ = ("_bytes", "_requests")
+
+    def __init__(self, quota: Quota, now: float) -> None:
+        self._bytes = Rate(quota.bytes, now) if quota.bytes is not None else None
+        self._requests = Rate(quota.requests, now) if quota.requests is not None else None
+
+    def take(self, size: int, now: float) -> float:
+        """A request of C{size} bytes; returns the seconds after which the next may be read."""
+        seconds = 0.0
+        if self._bytes is not None:
+            seconds = self._bytes.take(size, now)
+        if self._requests is not None:
+            seconds = max(seconds, self._requests.take(1, now))
+        return seconds
+
+
+class Quotas:
+    """All client ids of a listener."""
+
+    def __init__(self, quotas: Mapping[str, Quota]) -> None:
+        self._quotas = quotas
+        self._buckets: dict[str, Bucket] = {}
+
+    def of(self, client_id: str | None, now: float) -> Bucket | None:
+        """The quota of C{client_id}, C{None} where it has none."""
+        name = client_id or ""
+        quota = self._quotas.get(name) or self._quotas.get(ANYBODY)
+        if quota is None:
+            return None
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            if name not in self._quotas and len(self._buckets) >= CLIENTS + len(self._quotas):
+                name = ANYBODY
+            bucket = self._buckets.setdefault(name, Bucket(quota, now))
+        return bucket
