@@ -265,10 +265,10 @@ class HttpCase(TestCase):
             upstream.close()
         for proxy in self.proxies:
             for _ in range(200):
-                if not len(proxy._sessions):
+                if not proxy.connections():
                     break
                 await deferLater(reactor, 0.01)
-            left = proxy._sessions.describe()
+            left = proxy.connections()
             await proxy.stopService()
             self.assertEqual([], left)
             self.assertEqual(0, proxy.stacks.in_flight.count)
@@ -299,6 +299,16 @@ class HttpCase(TestCase):
         for piece in answer:
             up.send(piece)
         return client, up
+
+    def connections(self) -> list[dict[str, Any]]:
+        """What C{/connections} shows, asked from a test's thread."""
+        rows: list[dict[str, Any]] = blockingCallFromThread(reactor, self.proxy.connections)
+        return rows
+
+    def services(self) -> list[dict[str, Any]]:
+        """What C{/services} shows, asked from a test's thread."""
+        rows: list[dict[str, Any]] = blockingCallFromThread(reactor, self.proxy.services)
+        return rows
 
     @property
     def errors(self) -> dict[str, int]:

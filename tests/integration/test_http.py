@@ -135,7 +135,7 @@ class ConnectionTests(HttpCase):
             client.reset()
             self.assertEqual("reset", up.end())
             eventually(lambda: self.in_flight == 0)
-        self.assertEqual(0, len(self.proxy._sessions))
+        self.assertEqual([], self.connections())
 
     @threaded
     def test_early_answer(self) -> None:

@@ -121,8 +121,8 @@ class BadInputTests(HttpCase):
         """Nor does one that never reads or never stops keep its connection."""
         client = self.client(b"GET / HTTP/1.1\r\n\r\n")
         eventually(lambda: self.rejected == {"host": 1})
-        eventually(lambda: len(self.proxy._sessions) == 1)
-        eventually(lambda: not len(self.proxy._sessions), seconds=5)
+        eventually(lambda: len(self.connections()) == 1)
+        eventually(lambda: not self.connections(), seconds=5)
         client.close()
 
     @threaded

@@ -39,7 +39,7 @@ class TunnelCase(HttpCase):
         self.assertEqual(b"still here", a.exactly(10))
         b.fin()
         self.assertEqual("eof", a.end())
-        eventually(lambda: self.in_flight == 0 and not len(self.proxy._sessions))
+        eventually(lambda: self.in_flight == 0 and not self.connections())
 
 
 class UpgradeTests(TunnelCase):

@@ -139,7 +139,7 @@ class ProxyMixin(TestCase):
         for sock in self.raw:
             sock.close()
         if self.proxy is not None:
-            await self.until(lambda: not len(self.proxy._sessions))  # type: ignore[union-attr]
+            await self.until(lambda: not self.proxy.connections())  # type: ignore[union-attr]
             await self.until(lambda: not self.proxy._limit.open)  # type: ignore[union-attr]
             self.assertEqual(0, self.proxy.stacks.in_flight.count, "leases that have not ended")
             if self.proxy.running:
@@ -192,8 +192,7 @@ class ProxyMixin(TestCase):
     def detected(self) -> dict[str, int]:
         """What detection has found, and how often."""
         assert self.proxy is not None
-        results: dict[str, int] = self.proxy._edges[0]._counter.results
-        return results
+        return self.proxy.metrics.detect("web").results
 
     async def connect(self) -> Peer:
         """A client."""
@@ -469,7 +468,7 @@ class ManyTests(ProxyMixin):
             for good, outcome in outcomes:
                 self.assertTrue(good, outcome)
         proxy = self.proxy
-        await self.until(lambda: not len(proxy._sessions) and not proxy._limit.open)
+        await self.until(lambda: not proxy.connections() and not proxy._limit.open)
         await self.until(lambda: all(peer.lost for peer in self.upstream.peers))
         self.assertEqual(0, proxy.stacks.in_flight.count)
         self.assertEqual({}, {fd: d for fd, d in vars(proxy._hub)["_descriptors"].items() if "Listener" not in repr(d)})
