@@ -10,6 +10,7 @@ import sys
 
 import lproxy
 from lproxy.app.plugins import find, tried
+from lproxy.build import version
 from lproxy.tap import read, report
 
 
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="lproxy", description=lproxy.__doc__, epilog="The proxy itself: twistd -n lproxy [--config FILE]"
     )
-    parser.add_argument("--version", action="version", version=f"lproxy {lproxy.__version__}")
+    parser.add_argument("--version", action="version", version=f"lproxy {version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     command = commands.add_parser("check", help="check a configuration file: exit 0, 1 (warnings) or 2 (errors)")
     command.add_argument("file", metavar="FILE")

@@ -25,6 +25,7 @@ from twisted.internet.interfaces import IReactorTime
 
 import lproxy
 import twisted
+from lproxy.build import build
 from lproxy.config import Metrics as Config
 from lproxy.counters import (
     SECONDS,
@@ -272,7 +273,7 @@ class Metrics:
     def exposed(self) -> Iterator[Exposed]:
         """Name, type, help and samples of each family."""
         versions = {"version": lproxy.__version__, "python": platform.python_version(), "twisted": twisted.__version__}
-        info = written(tuple(versions.items()))
+        info = written((*versions.items(), ("build", build())))
         yield "proxy_build_info", "gauge", "Which lproxy this is.", iter((("", info, 1.0),))
         yield from self._transport_families()
         yield from self._other_families()

@@ -20,6 +20,7 @@ from twisted.python import usage
 from lproxy.app.log import log, set_level
 from lproxy.app.plugins import Found, configures, find, tried
 from lproxy.app.service import CannotStart, Proxy
+from lproxy.build import version
 from lproxy.config import Config
 from lproxy.configfile import Loaded, load, load_file
 
@@ -85,6 +86,11 @@ class Options(usage.Options):
 
     config: Config
     found: list[Found]
+
+    def opt_version(self) -> None:
+        """Show the version of lproxy, and of Twisted, and exit."""
+        print(f"lproxy {version()}")
+        super().opt_version()  # type: ignore[no-untyped-call]
 
     def postOptions(self) -> None:
         """Read the file now, before anything is started. What is wrong with it goes to standard error."""

@@ -16,6 +16,7 @@ import lproxy
 from lproxy import cli
 from lproxy.app import demo
 from lproxy.app.plugins import Found, find
+from lproxy.build import version
 from tests.test_tap import BAD, GOOD, WARNS
 
 
@@ -84,9 +85,9 @@ class CliTests(SynchronousTestCase):
         self.assertEqual([False, True], asked)
 
     def test_version(self) -> None:
-        """C{--version} says which."""
+        """C{--version} says which, and which build."""
         self.assertEqual(0, self.refused("--version"))
-        self.assertEqual(f"lproxy {lproxy.__version__}\n", self.out.getvalue())
+        self.assertEqual(f"lproxy {version()}\n", self.out.getvalue())
 
     def test_usage(self) -> None:
         """Without a command, or with one that there is not, it says what there is; help tells how to run the proxy."""

@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy import config, metrics
+from lproxy.build import build
 from lproxy.counters import LATENCY_MS, SECONDS
 from lproxy.metrics import DST_CAP, OTHER, SLICE, STATE, TRANSPORT_CAP, Metrics
 from tests.test_counters import Connection
@@ -43,7 +44,7 @@ FAMILIES: dict[str, tuple[str, set[str]]] = {
     "http_rejected_total": ("counter", {"reason"}),
     "reactor_lag_seconds": ("histogram", set()),
     "plugin_errors_total": ("counter", {"plugin"}),
-    "proxy_build_info": ("gauge", {"version", "python", "twisted"}),
+    "proxy_build_info": ("gauge", {"version", "python", "twisted", "build"}),
 }
 
 HOSTILE = '"\\\n\r\t},x="1" é中\u2028\x85\x00\udc80\\"'
@@ -201,7 +202,7 @@ class ExpositionTests(MetricsMixin, SynchronousTestCase):
             ("http_rejected_total", {"reason": "slow"}, [1]),
             ("plugin_errors_total", {"plugin": "memo"}, [1]),
             ("reactor_lag_seconds_count", {}, [1]),
-            ("proxy_build_info", {}, [1]),
+            ("proxy_build_info", {"build": build()}, [1]),
         ):
             self.assertEqual(expected, self.values(name, **labels), name)
         del held

@@ -21,6 +21,7 @@ import sysconfig
 import tarfile
 import tempfile
 import textwrap
+import tomllib
 import venv
 import zipfile
 from functools import cache
@@ -35,7 +36,10 @@ from tests.floors_source import ROOT, sources, under
 SAMPLE = ROOT / "tests" / "sample_plugin"
 
 #: what is copied and built, as a clone would have it
-TREE = (*("lproxy", "twisted", "tests", "docs", "benchmark", ".ci"), *(p.name for p in ROOT.iterdir() if p.is_file()))
+TREE = (
+    *("lproxy", "twisted", "tests", "docs", "backend", "benchmark", ".ci"),
+    *(p.name for p in ROOT.iterdir() if p.is_file()),
+)
 
 #: a program for every environment: what a drop-in drags in
 IMPORTS_OF_DROPIN = """
@@ -83,7 +87,7 @@ def run(*command: str | Path, cwd: Path, **env: str) -> str:
 
 def copy_tree(source: Path, names: tuple[str, ...], to: Path) -> Path:
     """A copy as of a clone, with a stale cache of Twisted's in it, as a checkout that was used has one."""
-    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "_trial_temp*", "build")
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.so", "_trial_temp*", "build")
     for name in names:
         if (source / name).is_dir():
             shutil.copytree(source / name, to / name, ignore=ignore)
@@ -95,11 +99,13 @@ def copy_tree(source: Path, names: tuple[str, ...], to: Path) -> Path:
     return to
 
 
-def build(tree: Path, kind: str, out: Path) -> Path:
+def build(tree: Path, kind: str, out: Path, **env: str) -> Path:
     """Build C{tree}'s C{wheel} or C{sdist}."""
-    program = f"import sys; from setuptools.build_meta import build_{kind} as b; print(b(sys.argv[1]))"
+    system = tomllib.loads((tree / "pyproject.toml").read_text())["build-system"]
+    program = f"import sys; from {system['build-backend']} import build_{kind} as b; print(b(sys.argv[1]))"
+    path = os.pathsep.join(str(tree / folder) for folder in system.get("backend-path", ()))
     out.mkdir(exist_ok=True)
-    return out / run(sys.executable, "-c", program, out, cwd=tree).splitlines()[-1]
+    return out / run(sys.executable, "-c", program, out, cwd=tree, PYTHONPATH=path, **env).splitlines()[-1]
 
 
 class Environment:
@@ -232,12 +238,21 @@ class ContentsTests(SynchronousTestCase):
         wanted = {str(path.relative_to(ROOT)) for path in (ROOT / "lproxy").rglob("*.py")}
         self.assertEqual(wanted | {"lproxy/py.typed", "twisted/plugins/lproxy_plugin.py"}, names)
 
+    def test_pure(self) -> None:
+        """It is for every machine, and building it leaves nothing that a later build would pack."""
+        self.assertRegex(workshop().wheel.name, r"-py3-none-any\.whl$")
+        self.assertFalse((workshop().tree / "build").exists())
+
     def test_sdist(self) -> None:
         """The whole project, so that whoever packages it can test it; and no caches."""
         with tarfile.open(workshop().sdist) as sdist:
             names = {name.partition("/")[2] for name in sdist.getnames()}
-        wanted = {str(p.relative_to(ROOT)) for d in ("lproxy", "tests", "benchmark") for p in (ROOT / d).rglob("*.py")}
-        wanted |= {"README.rst", "CHANGES.rst", "LICENSE", "setup.cfg", "pyproject.toml", ".ci/run"}
+        wanted = {
+            str(p.relative_to(ROOT))
+            for d in ("lproxy", "tests", "backend", "benchmark")
+            for p in (ROOT / d).rglob("*.py")
+        }
+        wanted |= {"README.rst", "CHANGES.rst", "LICENSE", "setup.cfg", "setup.py", "pyproject.toml", ".ci/run"}
         wanted |= {"twisted/plugins/lproxy_plugin.py", "tests/sample_plugin/setup.cfg"}
         self.assertEqual(set(), wanted - names)
         self.assertEqual([], [name for name in names if name.endswith((".cache", ".pyc"))])

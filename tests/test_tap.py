@@ -23,6 +23,7 @@ from lproxy import tap
 from lproxy.app import log as log_module
 from lproxy.app.plugins import Found, find
 from lproxy.app.service import CannotStart, Proxy
+from lproxy.build import version
 from lproxy.config import Config
 from tests.floors_source import ROOT
 
@@ -71,6 +72,13 @@ class OptionsTests(TapTestCase):
         self.assertEqual([one.address for one in want.listen], [one.address for one in options.config.listen])
         self.assertEqual({"http", "kafka", "tcp"}, {one.name for one in options.found})
         self.assertEqual(("", ""), (self.out.getvalue(), self.err.getvalue()))
+
+    def test_version(self) -> None:
+        """C{--version} says which lproxy it is, compiled or not, and which Twisted."""
+        self.assertIn(self.status("--version"), (None, 0))
+        ours, theirs = self.out.getvalue().splitlines()
+        self.assertEqual(f"lproxy {version()}", ours)
+        self.assertTrue(theirs.startswith("Twisted version: "), theirs)
 
     def test_file(self) -> None:
         """C{--config} and C{-c} name a file."""

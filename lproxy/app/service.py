@@ -18,7 +18,6 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-import lproxy
 from lproxy.app.access import AccessLog
 from lproxy.app.admin import admin_site
 from lproxy.app.edge import ListenerEdge
@@ -29,6 +28,7 @@ from lproxy.app.plugins import Found
 from lproxy.app.sessions import Sessions
 from lproxy.app.stacks import Stacks
 from lproxy.app.warn import Warn
+from lproxy.build import version
 from lproxy.config import DETECT, Config, Direction, Listen
 from lproxy.configfile import render
 from lproxy.discover.dns import Dns
@@ -67,7 +67,7 @@ class Proxy(service.Service):
     def __init__(self, config: Config, plugins: list[Found], reactor: Any) -> None:
         self.setName("lproxy")
         self.config = config
-        self.version = lproxy.__version__
+        self.version = version()
         self._reactor = reactor
         self._hub = hub(reactor)
         self._plugins = {found.name: found.plugin for found in plugins if found.plugin is not None}
