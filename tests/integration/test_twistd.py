@@ -498,18 +498,20 @@ class RefusalTests(ProcessTestCase):
             1: self.config('[services."idle.local:80"]\nendpoints = []\n'),
             2: self.config("[limits]\nin_flight = -1\n"),
         }
+        started: list[tuple[int, Path, Program]] = []
         for want, text in files.items():
             path = self.home / f"{want}.toml"
             path.write_text(text)
             commands = [(*TWISTD, "lproxy", "--check", "-c"), (*LPROXY, "check")]
             if want == 1:
                 commands.append((*TWIST, "lproxy", "--check", "-c"))
-            for program in [Program(self, self.home, *command, str(path)) for command in commands]:
-                self.assertEqual(want, program.status(), program.err)
-                if want:
-                    self.assertIn(f"{path}:", program.err)
-                else:
-                    self.assertEqual(("", f"{path}: no problem found\n"), (program.err, program.out))
+            started += [(want, path, Program(self, self.home, *command, str(path))) for command in commands]
+        for want, path, program in started:
+            self.assertEqual(want, program.status(), program.err)
+            if want:
+                self.assertIn(f"{path}:", program.err)
+            else:
+                self.assertEqual(("", f"{path}: no problem found\n"), (program.err, program.out))
         self.assertEqual([], list(self.home.glob("*.pid")))
 
 
