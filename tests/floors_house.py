@@ -25,7 +25,6 @@ KNOWN_LOOKUPS = frozenset(
     {
         ("lproxy.app.edge", "drain"),
         ("lproxy.app.service", "detector"),
-        ("lproxy.app.stacks", "idle"),
         ("lproxy.stack.compose", "inner"),
         ("lproxy.stack.failfast", "changed"),
         ("lproxy.transport.socket", "watch"),

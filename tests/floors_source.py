@@ -26,6 +26,11 @@ FLOORS = {
     "lproxy.api": (4, "api"),
     "lproxy.protocols": (5, "protocols"),
     "lproxy.metrics": (6, "metrics"),
+    # what is counted into, wherever that happens
+    "lproxy.metrics.counters": (0, "values"),
+    "lproxy.metrics.family": (0, "values"),
+    "lproxy.metrics.caps": (0, "values"),
+    "lproxy.metrics.series": (0, "values"),
     "lproxy.plugins": (6, "plugins"),
     "lproxy.testing": (6, "testing"),
     "lproxy.admin": (7, "admin"),

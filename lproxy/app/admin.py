@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from lproxy.app.log import log
 from lproxy.config import Admin
-from lproxy.metrics import Metrics
+from lproxy.metrics.registry import Metrics
 from lproxy.target import split_host_port
 
 #: seconds that a client may be idle

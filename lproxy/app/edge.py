@@ -13,8 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.python.failure import Failure
 
-from lproxy.counters import DetectCounter
 from lproxy.interfaces import Detector
+from lproxy.metrics.counters import DetectCounter
 from lproxy.protocols.runtime import Runtime
 from lproxy.transport.original_dst import original_dst
 from lproxy.transport.peek import TCP, Detected, Dialled, Peek, PeekConfig

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
-from lproxy.counters import Histogram
+from lproxy.metrics.counters import Histogram
 
 #: seconds between two looks
 INTERVAL = 0.1

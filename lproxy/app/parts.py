@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from twisted.internet.interfaces import IReactorTime
 
 from lproxy.config import Limits, Timeouts
-from lproxy.counters import AcquireCounter
+from lproxy.metrics.counters import AcquireCounter
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.interfaces import Discover

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from twisted.application import service
@@ -36,7 +37,7 @@ from lproxy.discover.literal import Literal
 from lproxy.discover.static import Static
 from lproxy.errors import explain
 from lproxy.interfaces import Detector
-from lproxy.metrics import Metrics
+from lproxy.metrics.registry import Metrics
 from lproxy.protocols.runtime import CannotExpose, Runtime
 from lproxy.protocols.tcp.client import TcpClient
 from lproxy.target import join_host_port
@@ -72,7 +73,7 @@ class Proxy(service.Service):
         self._hub = hub(reactor)
         self._plugins = {found.name: found.plugin for found in plugins if found.plugin is not None}
         self._found = plugins
-        self.metrics = Metrics(config.metrics, reactor)
+        self.metrics = Metrics(config.metrics, reactor, self._metrics_failed)
         self._warn = Warn(reactor, log)
         self._sessions = Sessions()
         self._limit = ConnectionLimit(config.limits.connections)
@@ -294,7 +295,7 @@ class Proxy(service.Service):
             reactor=self._hub,
             connector=self._connector(direction),
             acquire=lambda protocol, new_endpoint: self.stacks.acquire(direction, protocol, new_endpoint),
-            counters=self.metrics,
+            counters=self.metrics.plugin("tcp"),
             sessions=self._sessions,
             warn=self._warn,
             say=lambda text: log.info("{text}", text=text),
@@ -311,7 +312,7 @@ class Proxy(service.Service):
             try:
                 # a listener that no file made has no values yet
                 value = listen.plugins[name] if name in listen.plugins else plugin.configure({})
-                factories[name] = plugin.factory(runtime, value)
+                factories[name] = plugin.factory(replace(runtime, counters=self.metrics.plugin(name)), value)
             except (Exception, SystemExit) as e:
                 raise CannotStart(f"{listen.name}: protocol {name} cannot be set up: {type(e).__name__}: {e}") from e
             # a factory's own knows the listener's settings
@@ -367,6 +368,11 @@ class Proxy(service.Service):
         self.metrics.plugin_error(protocol)
         self._crashes[protocol] = explain(failure.value or RuntimeError())
         log.failure("unexpected error in protocol {protocol}; its connection is closed", failure, protocol=protocol)
+
+    def _metrics_failed(self, plugin: str, failure: Failure) -> None:
+        why = explain(failure.value or RuntimeError())
+        self._crashes[plugin] = why
+        self._warn(f"metrics-{plugin}", f"plugin {plugin}: some of its metrics are not shown: {why}")
 
     def _open_admin(self, bound: Bound) -> None:
         host, port = bound.sock.getsockname()[:2]

@@ -9,23 +9,21 @@ from collections import Counter
 from collections.abc import Iterator
 from random import Random
 from typing import Any
-from weakref import WeakSet
 
 from twisted.internet.interfaces import IReactorTime
 
 from lproxy.app import inbound, outbound
 from lproxy.app.parts import Parts
 from lproxy.config import Config, Direction
-from lproxy.counters import Labels
-from lproxy.metrics import Metrics
+from lproxy.metrics.family import Labels
+from lproxy.metrics.registry import Metrics
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.compose import find
 from lproxy.stack.failfast import FailFast
-from lproxy.stack.interfaces import Acquire, Discover, EndpointService, NewEndpoint
+from lproxy.stack.interfaces import Acquire, Discover, NewEndpoint
 from lproxy.stack.lock import Lock
 from lproxy.stack.router import CachedRouter
-from lproxy.target import Endpoint
 
 
 class Stacks:
@@ -44,8 +42,6 @@ class Stacks:
         self._random = Random()
         self.in_flight = InFlight(config.limits.in_flight)
         self.acquires: dict[tuple[Direction, str], Acquire] = {}
-        # asked for their connections at each scrape: to walk down to them through every service takes far longer
-        self._pools: WeakSet[Any] = WeakSet()
         metrics.watch(self.samples)
 
     def acquire(self, direction: Direction, protocol: str, new_endpoint: NewEndpoint) -> Acquire:
@@ -62,15 +58,8 @@ class Stacks:
                 self._discover,
                 Backoff(timeouts.backoff_min, timeouts.backoff_max, self._random),
             )
-
-            def pooled(endpoint: Endpoint) -> EndpointService:
-                service = new_endpoint(endpoint)
-                if hasattr(service, "idle"):
-                    self._pools.add(service)
-                return service
-
             build = inbound.acquire if direction == "inbound" else outbound.acquire
-            acquire = self.acquires[direction, protocol] = build(parts, pooled)
+            acquire = self.acquires[direction, protocol] = build(parts, new_endpoint)
         return acquire
 
     def close(self) -> None:
@@ -89,15 +78,13 @@ class Stacks:
         return rows
 
     def samples(self) -> Iterator[tuple[str, Labels, float]]:
-        """Of the families in L{lproxy.metrics.STATE}."""
+        """Of the families in L{lproxy.metrics.acquisition.STATE}."""
         yield "in_flight", (), self.in_flight.count
         yield "in_flight_refused_total", (), self.in_flight.refused
         caches = [find(acquire, CachedRouter).cache for acquire in self.acquires.values()]
         yield "lock_waiters", (), sum(find(acquire, Lock).waiting for acquire in self.acquires.values())
         yield "service_cache_size", (), sum(map(len, caches))
         yield "service_cache_evictions_total", (), sum(cache.evictions for cache in caches)
-        yield "http_upstream_connections", (("state", "active"),), sum(pool.load for pool in self._pools)
-        yield "http_upstream_connections", (("state", "idle"),), sum(len(pool.idle) for pool in self._pools)
         cap = self._metrics.cap_target()
         failing: Counter[str] = Counter()
         trips: Counter[str] = Counter()

@@ -8,18 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from twisted.python.failure import Failure
 
 from lproxy.config import Limits, Listen, Timeouts
-from lproxy.counters import Family, HttpCounter, HttpFaults, TransportCounter
+from lproxy.metrics.caps import Cap
+from lproxy.metrics.counters import TransportCounter
+from lproxy.metrics.family import Family
+from lproxy.metrics.series import Counted, Series
 from lproxy.stack.interfaces import Acquire, NewEndpoint
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target, join_host_port, split_host_port
 from lproxy.transport.connect import Connector
 from lproxy.transport.hub import Reactor
 from lproxy.transport.relay import Relay
 from lproxy.transport.socket import Stream
+
+C = TypeVar("C", bound=Counted)
 
 
 class CannotExpose(Exception):
@@ -50,19 +55,27 @@ class Session(Protocol):
 
 
 class Counters(Protocol):
-    """Where sessions and clients get what they count into; see L{lproxy.metrics}."""
+    """Where a plugin gets what it counts into; see L{lproxy.metrics.plugin}."""
 
     def transport(self, direction: str, peer: str, src_addr: str, dst_addr: str, protocol: str) -> TransportCounter:
         """Connections with these labels."""
 
-    def http(self, direction: str, authority: str) -> HttpCounter:
-        """Requests to C{authority}."""
+    def cap(self) -> Cap:
+        """A new bound for the values of a label of one's own, as wide as C{metrics.target_cap} says."""
 
-    def http_faults(self, direction: str) -> HttpFaults:
-        """What was answered by ourselves or refused."""
+    def series(self, make: Callable[[], C], *capped: str) -> Series[C]:
+        """
+        Counters of one's own by label set: each label in C{capped} is capped, and a series goes that is idle for long.
+
+        @param make: a new counter
+        """
 
     def families(self, source: Callable[[], Iterable[Family]]) -> None:
-        """Show, at each scrape, what C{source} has counted of its protocol's own."""
+        """
+        Have C{source} asked, at each scrape, for families of one's own. Listeners may show samples of the same ones.
+
+        What it raises, or gets wrong, costs its rows of that scrape and is logged with the plugin's name.
+        """
 
 
 @dataclass(frozen=True, slots=True)

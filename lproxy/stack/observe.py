@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from lproxy.counters import AcquireCounter
+from lproxy.metrics.counters import AcquireCounter
 from lproxy.stack.failfast import FailedFast
 from lproxy.stack.interfaces import Acquire, Layer, Lease
 from lproxy.stack.timeout import AcquireTimedOut

@@ -6,13 +6,16 @@ Everything that a protocol's factory has around it in a running proxy, in memory
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from lproxy.config import Limits, Listen, Timeouts
-from lproxy.counters import Family, HttpCounter, HttpFaults, TransportCounter
+from lproxy.config import Limits, Listen, Metrics, Timeouts
+from lproxy.metrics.caps import Cap
+from lproxy.metrics.counters import TransportCounter
+from lproxy.metrics.family import Family
+from lproxy.metrics.series import Counted, Series
 from lproxy.protocols.runtime import CannotExpose, Runtime, Session
 from lproxy.protocols.tcp.client import TcpClient
 from lproxy.stack.interfaces import EndpointService, Lease, NewEndpoint
@@ -25,6 +28,8 @@ from lproxy.transport.socket import Stream
 UPSTREAM = Endpoint("10.0.0.9", 9000)
 CLIENT = ("10.0.0.1", 40000)
 OURS = ("10.0.0.2", 4140)
+
+C = TypeVar("C", bound=Counted)
 
 
 class ScriptedConnector:
@@ -154,8 +159,6 @@ class ScriptedProxy:
         self.metrics: list[Callable[[], Iterable[Family]]] = []
         self._acquires: dict[str, OneEndpoint] = {}
         self._name = plugin.name
-        self._http: dict[str, HttpCounter] = {}
-        self._faults = HttpFaults()
         config = plugin.configure(table or {})
         connector: Any = self.connector
         self.runtime = Runtime(
@@ -229,13 +232,13 @@ class ScriptedProxy:
         """As L{lproxy.protocols.runtime.Counters.transport}."""
         return self.counted.setdefault((direction, peer, src_addr, dst_addr, protocol), TransportCounter())
 
-    def http(self, direction: str, authority: str) -> HttpCounter:
-        """As L{lproxy.protocols.runtime.Counters.http}."""
-        return self._http.setdefault(authority, HttpCounter())
+    def cap(self) -> Cap:
+        """As L{lproxy.protocols.runtime.Counters.cap}."""
+        return Cap(Metrics().target_cap)
 
-    def http_faults(self, direction: str) -> HttpFaults:
-        """As L{lproxy.protocols.runtime.Counters.http_faults}."""
-        return self._faults
+    def series(self, make: Callable[[], C], *capped: str) -> Series[C]:
+        """As L{lproxy.protocols.runtime.Counters.series}."""
+        return Series(make, self.reactor.seconds, Metrics().idle, {label: self.cap() for label in capped})
 
     def families(self, source: Callable[[], Iterable[Family]]) -> None:
         """As L{lproxy.protocols.runtime.Counters.families}."""

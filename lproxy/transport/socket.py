@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from lproxy.counters import TransportCounter
+from lproxy.metrics.counters import TransportCounter
 from lproxy.transport.hub import DONE, LOST, Reactor
 
 #: bytes asked of the kernel at once

@@ -21,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy import config
 from lproxy.app.admin import IDLE, admin_site
-from lproxy.metrics import Metrics
+from lproxy.metrics.registry import Metrics
 
 PATHS = ("/", "/metrics", "/ready", "/live", "/config", "/services", "/connections", "/plugins")
 COMMANDS = ("/shutdown", "/log-level")
@@ -174,12 +174,12 @@ class PageTests(AdminCase):
 
     def test_metrics(self) -> None:
         """Prometheus gets what it can read."""
-        self.metrics.http("outbound", "web.local:80").requests += 7
+        self.metrics.detect("out").results["http"] = 7
         answer = self.ask("GET /metrics")
         self.assertEqual((200, True), (answer.status, answer.whole))
         self.assertEqual("text/plain; version=0.0.4; charset=utf-8", answer.fields["content-type"])
         values = {s.name: s.value for f in text_string_to_metric_families(answer.text) for s in f.samples}
-        self.assertEqual(7.0, values["request_total"])
+        self.assertEqual(7.0, values["detect_total"])
 
     def test_index(self) -> None:
         """The first page leads to all others and loads nothing from anywhere."""

@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app import edge as module
 from lproxy.app.edge import ListenerEdge
-from lproxy.counters import DetectCounter
 from lproxy.interfaces import Match, NeedMore, NoMatch, Verdict
+from lproxy.metrics.counters import DetectCounter
 from lproxy.protocols.tcp.detect import detect
 from lproxy.protocols.tcp.plugin import TcpPlugin
 from lproxy.testing.proxy import CLIENT, OURS, ScriptedProxy

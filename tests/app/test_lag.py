@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.lag import INTERVAL, ReactorLag
-from lproxy.counters import Histogram
+from lproxy.metrics.counters import Histogram
 
 
 class ReactorLagTests(SynchronousTestCase):

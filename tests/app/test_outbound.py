@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.app import inbound, outbound
 from lproxy.app.parts import Parts
 from lproxy.config import INBOUND, Limits, Timeouts
-from lproxy.counters import AcquireCounter
+from lproxy.metrics.counters import AcquireCounter
 from lproxy.stack.admit import Admit, InFlight, TooManyInFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.balance import Balance

@@ -15,7 +15,7 @@ from benchmark import measure
 from benchmark.clients import common
 from benchmark.measure import ProcessStat
 from lproxy.config import Metrics as Config
-from lproxy.metrics import Metrics
+from lproxy.metrics.registry import Metrics
 
 
 def lag(*counts: int) -> str:

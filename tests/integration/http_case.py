@@ -10,10 +10,12 @@ import functools
 import socket
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
@@ -244,6 +246,7 @@ class HttpCase(TestCase):
 
     def start(self, **changes: Any) -> None:
         """Run a proxy; C{outbound} and C{limits} are changes to those tables."""
+        self._forgotten: dict[str, Counter[str]] = {}
         config = self.config()
         for name in ("outbound", "limits"):
             changes[name] = replace(getattr(config, name), **changes.get(name, {}))
@@ -313,12 +316,26 @@ class HttpCase(TestCase):
     @property
     def errors(self) -> dict[str, int]:
         """Answers of our own, by reason."""
-        return self.proxy.metrics.http_faults("outbound").errors
+        return self._reasons("http_errors_total")
 
     @property
     def rejected(self) -> dict[str, int]:
         """Input refused, by reason."""
-        return self.proxy.metrics.http_faults("outbound").rejected
+        return self._reasons("http_rejected_total")
+
+    def _reasons(self, family: str) -> dict[str, int]:
+        """A family's samples by reason since L{forget}, those of all listeners together."""
+        found: Counter[str] = Counter()
+        for one in text_string_to_metric_families(b"".join(self.proxy.metrics.text()).decode()):
+            for sample in one.samples:
+                if sample.name == family:
+                    found[sample.labels["reason"]] += int(sample.value)
+        return dict(found - self._forgotten.get(family, Counter()))
+
+    def forget(self) -> None:
+        """Begin L{errors} and L{rejected} anew."""
+        for family in ("http_errors_total", "http_rejected_total"):
+            self._forgotten[family] = self._forgotten.get(family, Counter()) + Counter(self._reasons(family))
 
     @property
     def in_flight(self) -> int:

@@ -180,7 +180,7 @@ class CauseTests(HttpCase):
         self.assertIn("l5d-proxy-error: ", text)
         self.assertEqual(not keep, "connection: close" in text)
         self.assertEqual({reason: 1}, self.errors)
-        self.errors.clear()
+        self.forget()
 
     @threaded
     def test_upstream(self) -> None:

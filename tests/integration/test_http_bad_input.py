@@ -29,7 +29,7 @@ class BadInputTests(HttpCase):
         self.assertIn(b"\r\nconnection: close", head, row)
         self.assertIn(b"\r\ncontent-length: %d\r\n" % len(body), head + b"\r\n", row)
         self.assertEqual({reason: 1}, self.rejected, row)
-        self.rejected.clear()
+        self.forget()
         client.close()
 
     def nothing_came(self) -> None:

@@ -20,7 +20,8 @@ from twisted.trial.unittest import TestCase
 from lproxy.app.plugins import find
 from lproxy.app.service import Proxy
 from lproxy.config import Admin, Config, Listen, Service, Timeouts
-from lproxy.metrics import DST_CAP, OTHER
+from lproxy.metrics.caps import OTHER
+from lproxy.metrics.transport import DST_CAP
 
 HTTP = b"GET /%d HTTP/1.1\r\nHost: %s\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -369,7 +370,7 @@ class MetricsTests(TestCase):
         self.assertEqual([1], scrape.values("failfast_state", target="hung.local:80"))
         self.assertEqual([1], scrape.values("failfast_total", target="hung.local:80"))
         self.assertEqual([0], scrape.values("in_flight"))
-        self.assertEqual([1], scrape.values("http_upstream_connections", state="idle"))
+        self.assertEqual([1], scrape.values("http_upstream_connections", direction="outbound", state="idle"))
 
     async def test_cancelled(self) -> None:
         """A client that does not wait for its service is counted so, and leaves nothing in flight."""
@@ -408,7 +409,8 @@ class MetricsTests(TestCase):
         self.assertEqual(10_000, scrape.sum("acquire_total", direction="outbound"))
         self.assertEqual([0], scrape.values("in_flight"))
         self.assertLess(len(scrape.samples), 201 * 60 + 1_000)
-        self.assertLess(len(self.proxy.metrics._dst.values), DST_CAP)
+        destinations = {s.labels["dst_addr"] for s in scrape.samples if s.name == "tcp_open_total"}
+        self.assertLess(len(destinations), DST_CAP)
 
     async def test_scrape_under_load(self) -> None:
         """A scrape in the middle of traffic is whole, what it counts only ever grows, and nobody is kept waiting."""

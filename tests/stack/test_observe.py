@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.counters import AcquireCounter
+from lproxy.metrics.counters import AcquireCounter
 from lproxy.stack import observe
 from lproxy.stack.failfast import FailedFast
 from lproxy.stack.timeout import AcquireTimedOut

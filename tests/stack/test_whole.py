@@ -17,8 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.app import outbound
 from lproxy.app.parts import Parts
 from lproxy.config import Limits, Timeouts
-from lproxy.counters import AcquireCounter
 from lproxy.errors import ProxyError, explain
+from lproxy.metrics.counters import AcquireCounter
 from lproxy.stack.admit import InFlight, TooManyInFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.compose import find

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from lproxy.counters import TransportCounter
+from lproxy.metrics.counters import TransportCounter
 from lproxy.testing.wire import Peer, ScriptedReactor
 from lproxy.transport.socket import Stream, clean_address, is_local
 

@@ -97,13 +97,8 @@ class Account(protocol.Protocol):
 
     def _count(self, status: int) -> None:
         self._since = now = self._factory.seconds()
-        route = self._route
-        if route is None or not status:
-            return
-        counter = route.counter
-        counter.responses[status] = counter.responses.get(status, 0) + 1
-        counter.latency.observe((now - self._began) * 1000.0)
-        counter.overhead.observe(self._overhead)
+        if self._route is not None:
+            self._route.counter.ended(status, (now - self._began) * 1000.0, self._overhead)
 
     def _log(self, status: int) -> None:
         access = self._factory.runtime.access

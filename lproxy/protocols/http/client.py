@@ -108,7 +108,7 @@ class HttpClient:
         self.endpoint = endpoint
         self.load = 0
         self.idle: dict[HttpConnection, None] = {}
-        self._closed = False
+        self.closed = False
         self._sweeper: Any = None
 
     def try_acquire(self) -> Lease | None:
@@ -136,7 +136,7 @@ class HttpClient:
 
     def close(self) -> None:
         """Close what is idle now, and the others as they come back."""
-        self._closed = True
+        self.closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -152,7 +152,7 @@ class HttpClient:
         self.load -= 1
         if not clean:
             return
-        if self._closed or len(self.idle) >= self._runtime.limits.pool:
+        if self.closed or len(self.idle) >= self._runtime.limits.pool:
             connection.transport.loseConnection()
         else:
             connection.rested = False

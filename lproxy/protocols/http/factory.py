@@ -10,15 +10,15 @@ from typing import Any
 from twisted.internet import protocol
 from twisted.internet.interfaces import IAddress
 
-from lproxy.counters import HttpCounter
 from lproxy.protocols.http.client import HttpClient
 from lproxy.protocols.http.detect import detect
 from lproxy.protocols.http.message import Rejected, Request
+from lproxy.protocols.http.metrics import HttpCounter, HttpMetrics
 from lproxy.protocols.http.recognise import recognise
 from lproxy.protocols.http.session import HttpSession
 from lproxy.protocols.runtime import Runtime
 from lproxy.stack.interfaces import Acquire
-from lproxy.target import Target
+from lproxy.target import Endpoint, Target
 from lproxy.transport.socket import Stream
 
 #: routes remembered per listener, before it begins to remember anew
@@ -56,11 +56,12 @@ class HttpFactory(protocol.Factory):
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.acquire: Acquire = runtime.acquire(self.name, lambda endpoint: HttpClient(runtime, endpoint, self.name))
+        self.metrics = HttpMetrics(runtime.counters, runtime.direction, runtime.listen.name)
+        self.faults = self.metrics.faults
+        self.acquire: Acquire = runtime.acquire(self.name, self._pool)
         self.tunnels = runtime.tunnels()
         self.try_acquire = self.acquire.try_acquire
         self.seconds = runtime.reactor.seconds
-        self.faults = runtime.counters.http_faults(runtime.direction)
         self.by_authority = runtime.listen.target == "authority"
         timeouts = runtime.timeouts
         self.has_clocks = timeouts.response_headers is not None or timeouts.stream is not None
@@ -109,17 +110,28 @@ class HttpFactory(protocol.Factory):
             except ValueError as e:
                 raise Rejected("", 400, "host", str(e)) from e
             authority = request.authority.decode("ascii").lower() or str(target)
-            route = Route(target, self.runtime.counters.http(self.runtime.direction, authority))
+            route = Route(target, self.metrics.route(authority))
             if len(self._routes) >= ROUTES:
-                self._routes.clear()
+                self._forget()
+            route.counter.hold()
             self._routes[key] = route
         return route
+
+    def _forget(self) -> None:
+        for route in self._routes.values():
+            route.counter.release()
+        self._routes.clear()
+
+    def _pool(self, endpoint: Endpoint) -> HttpClient:
+        pool = HttpClient(self.runtime, endpoint, self.name)
+        self.metrics.opened(pool)
+        return pool
 
     def _sweep(self) -> None:
         self.now = now = self.seconds()
         if now >= self._forget_at:
             # those in use are back with the next request; what nobody uses holds its metrics no longer
-            self._routes.clear()
+            self._forget()
             self._forget_at = now + FORGET
         for session in list(self.sessions):
             session.tick(now)

@@ -180,7 +180,7 @@ class HttpSession(Upload):
         self._flags = ""
         self._state = ACQUIRING
         route = self._route = factory.route(request, self.transport)
-        route.counter.requests += 1
+        route.counter.began()
         if not request.authority:
             # HTTP/1.1, which the upstream is spoken to in, cannot do without (RFC 9112, 3.2)
             request.headers = [field for field in request.headers if kinds[field[0]] != HOST_FIELD]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from lproxy.counters import Family, Histogram, Labels
+from lproxy.metrics.counters import Histogram
+from lproxy.metrics.family import Family, Labels
 from lproxy.protocols.kafka.codec.apis import APIS, OTHER, label
 from lproxy.protocols.kafka.codec.topics import Topics
 from lproxy.protocols.kafka.talk.counters import ApiCounter, VersionCounter

@@ -25,7 +25,7 @@ class AccountTests(HttpTestCase):
         self.up.hang_up()
         self.settle()
         self.say(client, GET)
-        counter = self.proxy.http("outbound", "web.test")
+        counter = self.factory.metrics.route("web.test")
         self.assertEqual((3, {200: 1, 404: 1, 502: 1}), (counter.requests, counter.responses))
         self.assertAlmostEqual(500.0, counter.latency.total)
         self.assertEqual((3, 3), (sum(counter.latency.counts), sum(counter.overhead.counts)))
@@ -34,7 +34,7 @@ class AccountTests(HttpTestCase):
         """A request that was never answered is a request, and no answer."""
         self.client(GET).reset()
         self.settle()
-        counter = self.proxy.http("outbound", "web.test")
+        counter = self.factory.metrics.route("web.test")
         self.assertEqual((1, {}), (counter.requests, counter.responses))
 
     def test_log(self) -> None:

@@ -43,7 +43,7 @@ class FactoryTests(HttpTestCase):
         self.assertIs(route, self.factory.route(self.request(), self.stream()))
         other = self.factory.route(self.request(b"web.test"), self.stream())
         self.assertEqual(Authority("web.test", 80), other.target)
-        self.assertIs(self.proxy.http("outbound", "web.test"), other.counter)
+        self.assertIs(self.factory.metrics.route("web.test"), other.counter)
 
     def test_nowhere(self) -> None:
         """A request that names nothing goes nowhere, unless its connection does."""
@@ -51,14 +51,14 @@ class FactoryTests(HttpTestCase):
         self.assertRaises(NoAuthority, self.factory.route, self.request(b""), self.stream())
         route = self.factory.route(self.request(b""), self.stream(("10.9.9.9", 99)))
         self.assertEqual(OriginalDst("10.9.9.9", 99), route.target)
-        self.assertIs(self.proxy.http("outbound", "10.9.9.9:99"), route.counter)
+        self.assertIs(self.factory.metrics.route("10.9.9.9:99"), route.counter)
 
     def test_fixed(self) -> None:
         """Where the listener has a target, all go there, counted by what they ask for."""
         self.start(listen={"target": "service:web"})
         route = self.factory.route(self.request(), self.stream())
         self.assertEqual(ServiceName("web"), route.target)
-        self.assertIs(self.proxy.http("outbound", "web.test:81"), route.counter)
+        self.assertIs(self.factory.metrics.route("web.test:81"), route.counter)
 
     def test_original(self) -> None:
         """Connections that were redirected go each to its own, whatever their requests have in common."""

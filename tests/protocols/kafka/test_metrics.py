@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.config import Metrics as Config
-from lproxy.metrics import Metrics as Exposition
+from lproxy.metrics.registry import Metrics as Exposition
 from lproxy.protocols.kafka.codec.apis import APIS
 from lproxy.protocols.kafka.metrics import AHEAD, Metrics, version_label
 from tests.protocols.kafka.talk.scripted import Talk, answer, ask, beat, handshake, heartbeat, produce
@@ -50,7 +50,7 @@ def exposed(*listeners: Metrics) -> tuple[dict[str, str], Samples]:
     """What a scrape has of them, as Prometheus reads it: families with their types, and samples."""
     exposition = Exposition(Config(), Clock())
     for listener in listeners:
-        exposition.families(listener.families)
+        exposition.plugin("kafka").families(listener.families)
     text = b"".join(exposition.text()).decode()
     families, samples = {}, {}
     for family in text_string_to_metric_families(text):
@@ -155,7 +155,7 @@ class ExpositionTests(SynchronousTestCase):
                 n = len(metrics.protocol_errors)
                 metrics.protocol_errors[f"r{n}"] = metrics.topics.produced[f"t{n}"] = 1
 
-        exposition.families(families)
+        exposition.plugin("kafka").families(families)
         text = b"".join(exposition.text()).decode()
         self.assertIn('version="0"', text)
         self.assertGreater(len(list(text_string_to_metric_families(text))), 20)

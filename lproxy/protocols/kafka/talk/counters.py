@@ -5,7 +5,7 @@ What is counted per frame: plain integers, resolved once per connection and kind
 
 from __future__ import annotations
 
-from lproxy.counters import SECONDS, Histogram
+from lproxy.metrics.counters import SECONDS, Histogram
 
 #: bytes of a request; from a heartbeat to the largest that a broker takes by default
 SIZES = tuple(float(1 << bits) for bits in (6, 7, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 27))

@@ -1,32 +1,14 @@
-# -*- test-case-name: tests.test_counters -*-
+# -*- test-case-name: tests.metrics.test_counters -*-
 """
-L{lproxy.counters}.
+L{lproxy.metrics.counters}.
 """
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.counters import (
-    LATENCY_MS,
-    OVERHEAD_SECONDS,
-    SECONDS,
-    AcquireCounter,
-    DetectCounter,
-    Histogram,
-    HttpCounter,
-    HttpFaults,
-    TransportCounter,
-)
-
-
-class Connection:
-    """What L{TransportCounter} needs of one."""
-
-    def __init__(self, bytes_in: int = 0, bytes_out: int = 0, errno: str = "") -> None:
-        self.bytes_in = bytes_in
-        self.bytes_out = bytes_out
-        self.errno = errno
+from lproxy.metrics.counters import SECONDS, AcquireCounter, DetectCounter, Histogram, TransportCounter
+from tests.metrics.case import Connection
 
 
 class HistogramTests(SynchronousTestCase):
@@ -49,11 +31,8 @@ class HistogramTests(SynchronousTestCase):
         self.assertEqual(0.5, histogram.total)
 
     def test_ascending(self) -> None:
-        """All bounds rise; latency has linkerd's, 1 ms to 50 s."""
-        for bounds in (SECONDS, OVERHEAD_SECONDS, LATENCY_MS):
-            self.assertEqual(sorted(set(bounds)), list(bounds))
-        self.assertEqual((1, 2, 3, 4, 5, 10, 20, 30, 40, 50, 100), LATENCY_MS[:11])
-        self.assertEqual(50_000, LATENCY_MS[-1])
+        """All bounds rise."""
+        self.assertEqual(sorted(set(SECONDS)), list(SECONDS))
 
 
 class TransportCounterTests(SynchronousTestCase):
@@ -85,6 +64,16 @@ class TransportCounterTests(SynchronousTestCase):
         self.assertEqual({"": 1}, self.counter.closed)
         self.assertEqual((5, 6), self.counter.totals())
         self.assertEqual((1, 2.0), (sum(self.counter.duration.counts), self.counter.duration.total))
+
+    def test_mark(self) -> None:
+        """It changes with every connection that opens or closes, and an open one holds the counter."""
+        seen = [self.counter.mark()]
+        connection = Connection()
+        for step in (self.counter.open, self.counter.close, self.counter.open, self.counter.close):
+            step(connection, 0.0)
+            seen.append(self.counter.mark())
+            self.assertEqual(step == self.counter.open, self.counter.held())
+        self.assertEqual(len(seen), len(set(seen)))
 
     def test_errno(self) -> None:
         """Closes are told apart by the symbol of their error, which is empty for a clean one."""
@@ -118,15 +107,6 @@ class OtherCounterTests(SynchronousTestCase):
             {outcome: (sum(h.counts), h.total) for outcome, h in counter.durations.items()},
         )
 
-    def test_http(self) -> None:
-        """A route begins with nothing, and every reason counts by itself."""
-        self.assertEqual((0, {}), (HttpCounter().requests, HttpCounter().responses))
-        faults = HttpFaults()
-        for reason in ("timeout", "timeout", "refused"):
-            faults.error(reason)
-        faults.reject("slow")
-        self.assertEqual(({"timeout": 2, "refused": 1}, {"slow": 1}), (faults.errors, faults.rejected))
-
     def test_slotted(self) -> None:
         """No counter has a dictionary for attributes: there are many."""
         for counter in (
@@ -134,7 +114,5 @@ class OtherCounterTests(SynchronousTestCase):
             TransportCounter(),
             DetectCounter(),
             AcquireCounter(),
-            HttpCounter(),
-            HttpFaults(),
         ):
             self.assertFalse(hasattr(counter, "__dict__"), counter)

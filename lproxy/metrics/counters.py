@@ -1,0 +1,128 @@
+# -*- test-case-name: tests.metrics.test_counters -*-
+"""
+What is counted while serving: plain integers in slotted objects, resolved once per connection or route.
+
+No names, labels or exposition format here: L{lproxy.metrics.registry} hands these out by label set and reads them when
+somebody scrapes. (A C{labels()} call with its lock costs as much as a C{recv}.)
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final, Protocol
+
+#: seconds; from a local answer to a long poll
+SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+
+
+class Histogram:
+    """Counts of values by bucket, not cumulated; a value equal to a bound belongs below it."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts: list[int] = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value, in the unit of the bounds."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        # negative is a time by a clock that was set back meanwhile: as good as none, and a sum never falls
+        if value > 0.0:
+            self.total += value
+
+
+class Metered(Protocol):
+    """A connection whose bytes are counted where they pass."""
+
+    bytes_in: int
+    bytes_out: int
+    errno: str
+
+
+class TransportCounter:
+    """
+    Connections of one label set. The bytes of live ones are kept by themselves and summed by whoever reads.
+
+    @ivar live: open connections, each with the time in seconds at which it was opened
+    """
+
+    __slots__ = ("closed", "duration", "live", "opened", "read_bytes", "write_bytes")
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.live: dict[Metered, float] = {}
+        self.read_bytes = 0
+        self.write_bytes = 0
+        self.closed: dict[str, int] = {}
+        self.duration = Histogram(SECONDS)
+
+    def open(self, stream: Metered, now: float) -> None:
+        """C{stream}, opened at C{now}, belongs here."""
+        self.opened += 1
+        self.live[stream] = now
+
+    def close(self, stream: Metered, now: float) -> None:
+        """It has ended; counted once."""
+        began = self.live.pop(stream, None)
+        if began is None:
+            return
+        self.read_bytes += stream.bytes_in
+        self.write_bytes += stream.bytes_out
+        self.closed[stream.errno] = self.closed.get(stream.errno, 0) + 1
+        self.duration.observe(now - began)
+
+    def mark(self) -> int:
+        """Connections opened, plus connections closed. Bytes move on live ones only."""
+        return 2 * self.opened - len(self.live)
+
+    def held(self) -> bool:
+        """Whether a connection that is open belongs here."""
+        return bool(self.live)
+
+    def totals(self) -> tuple[int, int]:
+        """Bytes read and written until now, live connections included."""
+        read, written = self.read_bytes, self.write_bytes
+        for stream in self.live:
+            read += stream.bytes_in
+            written += stream.bytes_out
+        return read, written
+
+
+class DetectCounter:
+    """One listener's detections: results by name (a protocol, C{tcp}, C{timeout}, C{eof}, C{server_first})."""
+
+    __slots__ = ("duration", "refused", "results")
+
+    def __init__(self) -> None:
+        self.results: dict[str, int] = {}
+        self.duration = Histogram(SECONDS)
+        #: connections closed at accept, by reason: C{limit}, C{EMFILE}
+        self.refused: dict[str, int] = {}
+
+    def done(self, result: str, seconds: float) -> None:
+        """Count one detection."""
+        self.results[result] = self.results.get(result, 0) + 1
+        self.duration.observe(seconds)
+
+
+class AcquireCounter:
+    """
+    One direction's acquisitions by outcome: C{ready}, C{waited}, C{timed_out}, C{failfast}, C{failed}, C{cancelled}.
+
+    @ivar ready: those that did not wait at all, and so have no duration
+    """
+
+    __slots__ = ("durations", "ready")
+
+    def __init__(self) -> None:
+        self.ready = 0
+        self.durations: dict[str, Histogram] = {}
+
+    def done(self, outcome: str, seconds: float) -> None:
+        """Count one that had to wait, or failed."""
+        histogram = self.durations.get(outcome)
+        if histogram is None:
+            histogram = self.durations[outcome] = Histogram(SECONDS)
+        histogram.observe(seconds)
