@@ -55,7 +55,7 @@ class DemoTests(ProcessTestCase):
         self.assertEqual(0, program.status(), program.out)
         self.assertNotIn(self.admin(program), PREFERRED)
         for port in PREFERRED:
-            self.assertNotIn(f":{port}", program.out)
+            self.assertNotRegex(program.out, rf":{port}\b")
 
     def test_running(self) -> None:
         """

@@ -37,5 +37,5 @@ class DetectionTests(MetricsCase):
     def test_bounds(self) -> None:
         """Bounds are written as numbers that Prometheus compares as text: always the same."""
         self.metrics.detect("a")
-        found = [s.labels["le"] for s in self.samples() if s.name == "detect_duration_seconds_bucket"]
+        found = [s.labels["le"] for s in self.samples("detect_duration_seconds_bucket")]
         self.assertEqual([f"{bound:g}" for bound in SECONDS] + ["+Inf"], found)

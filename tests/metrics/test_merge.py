@@ -162,4 +162,4 @@ class ContainedTests(MergeCase):
         for bounds in ((1.0,), (2.0,)):
             self.show(lambda b=bounds: [family("memo_seconds", "histogram", samples=[((), Histogram(b))])])  # type: ignore[misc]
         self.contained(1)
-        self.assertEqual(["1", "+Inf"], [s.labels["le"] for s in self.samples() if s.name == "memo_seconds_bucket"])
+        self.assertEqual(["1", "+Inf"], [s.labels["le"] for s in self.samples("memo_seconds_bucket")])

@@ -94,7 +94,7 @@ class ScrapeTests(MetricsCase):
             ("plugin_errors_total", "plugin"),
             ("failfast_total", "target"),
         ):
-            self.assertIn(expected, [s.labels[label] for s in self.samples() if s.name == name], name)
+            self.assertIn(expected, [s.labels[label] for s in self.samples(name)], name)
 
     def test_cap_target(self) -> None:
         """As wide as the configuration says."""

@@ -91,7 +91,7 @@ class BoundTests(MetricsCase):
                 address = f"10.9.{host % 100}.{(host // 100 + step) % 100}"
                 self.visit(src=address, dst=f"10.1.{host // 256}.{host % 256}:80")
                 self.visit(src=address, dst=f"10.1.{host // 256}.{host % 256}:80", direction="outbound")
-        opened = [s for s in self.samples() if s.name == "tcp_open_total"]
+        opened = self.samples("tcp_open_total")
         for direction in ("inbound", "outbound"):
             counted = sum(s.value for s in opened if s.labels["direction"] == direction)
             self.assertEqual(20_000, counted)
@@ -115,7 +115,7 @@ class BoundTests(MetricsCase):
                             direction, peer, f"10.0.{n // 256}.{n % 256}", f"10.1.{n // 256}.{n % 256}:80", protocol
                         )
                         counter.opened += 1
-        opened = [s for s in self.samples() if s.name == "tcp_open_total"]
+        opened = self.samples("tcp_open_total")
         self.assertEqual(4 * 1_500 * 4, sum(s.value for s in opened))
         # one series of others for each protocol, direction and side
         self.assertLessEqual(len(opened), 2 * TRANSPORT_CAP + 4 * 4)
