@@ -48,6 +48,7 @@ further commands, each with a --help of its own:
 examples:
   python -m benchmark                                  HTTP/1, TCP, connections, memory: under ten minutes
   python -m benchmark --only http --proxies lproxy,envoy --seconds 3 --rounds 1
+  python -m benchmark --only http --proxies envoy,haproxy,lproxy,lproxy-compiled   what compiling brings
   python -m benchmark --branch main~1 --branch main    two revisions, each in its own environment, and compared
   python -m benchmark --matrix                         fortio: bodies of 10, 200 and 10,000 bytes at 1000/s
   python -m benchmark --matrix rate=1000,max reactor=epoll,poll,select,asyncio,uvloop python=none,-O --proxies lproxy

@@ -28,6 +28,7 @@ from benchmark.summary import Row, Spread, WrongSummary
 COLOURS = {
     DIRECT: "#b8b8b8",
     "lproxy": "#e8743b",
+    "lproxy-compiled": "#b5431f",
     "nginx": "#4c9f70",
     "haproxy": "#3f7cac",
     "envoy": "#8e6bbf",

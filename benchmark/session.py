@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmark import fortio, kafka, leaks, peers, stock
+from benchmark import compiled, fortio, kafka, leaks, peers, stock
 from benchmark.measure import reactor_lag_ms
 from benchmark.metrics import OPTIONAL
 from benchmark.peers import DIRECT, Peer
@@ -32,7 +32,7 @@ BEHIND: dict[str, Callable[[Path, Settings, Sequence[str]], AbstractContextManag
 #: every scenario with a fixed name; the matrix makes more
 ALL_SCENARIOS: dict[str, Scenario] = SCENARIOS | kafka.SCENARIOS
 #: every proxy that needs no naming
-ALL_PEERS: dict[str, Peer] = peers.PEERS | {stock.NAME: stock.PEER}
+ALL_PEERS: dict[str, Peer] = peers.PEERS | {compiled.NAME: compiled.PEER, stock.NAME: stock.PEER}
 
 
 @dataclass(frozen=True)
