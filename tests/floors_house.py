@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.test_floors -*-
 """
-The rules that need all source files at once: import circles, and attributes of ours that are looked up by name.
+The rules that need all source files at once: import circles, attributes of ours that are looked up by name, and whether
+tests mirror the tree.
 
 What is still in the way stands in L{KNOWN_CIRCLES} and L{KNOWN_LOOKUPS}. The lists shrink: an entry that is no longer
 needed is a complaint as well.
@@ -9,6 +10,7 @@ needed is a complaint as well.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 from tests.floors_source import Source, under
@@ -30,6 +32,21 @@ KNOWN_LOOKUPS = frozenset(
         ("lproxy.transport.socket", "watch"),
     }
 )
+
+#: files that no test file has the name of, and why
+ELSEWHERE = {
+    "lproxy.app.demo": "a program, for tests.integration",
+    "lproxy.app.inbound": "nothing of its own yet",
+    "lproxy.app.parts": "a value without behaviour",
+    "lproxy.counters": "another name for what is in lproxy.metrics",
+    "lproxy.metrics.family": "a value without behaviour",
+    "lproxy.plugins.lproxy_http": "one line, which its protocol's test_plugin imports",
+    "lproxy.plugins.lproxy_kafka": "one line, which its protocol's test_plugin imports",
+    "lproxy.plugins.lproxy_tcp": "one line, which its protocol's test_plugin imports",
+    "lproxy.stack.interfaces": "shapes, which all the stack's tests hold it to",
+    "lproxy.transport.splice": "half of the relay, and tested with it",
+    "lproxy.transport.stream": "shapes, which the tests of each stream hold it to",
+}
 
 LOOKUPS = ("getattr", "hasattr", "setattr", "delattr")
 
@@ -133,3 +150,13 @@ def complaints_of_all(
                 yield f"{source.module}:{line}: looks up {name!r} by name; what somebody needs stands in an interface"
     for module, name in sorted(known_lookups - seen):
         yield f"{module} no longer looks up {name!r}, to be taken out of KNOWN_LOOKUPS"
+
+
+def without_tests(sources: Iterable[Source]) -> Iterator[str]:
+    """Files of which the first line does not name the tests of their own path and name: C{tests.x.test_y} of C{x.y}."""
+    for source in sources:
+        *folders, name = source.module.split(".")[1:] or [""]
+        own = ".".join(["tests", *folders, f"test_{name.strip('_')}"])
+        first = source.text.partition("\n")[0]
+        if not source.is_package and source.module not in ELSEWHERE and own not in re.findall(r"[\w.]+", first):
+            yield f"{source.module}: its tests are not {own}"

@@ -17,7 +17,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.floors_house import circles, complaints_of_all
+from tests.floors_house import circles, complaints_of_all, without_tests
 from tests.floors_rules import complaints
 from tests.floors_source import ROOT, Source, floor, sources
 
@@ -30,6 +30,10 @@ class HouseTests(SynchronousTestCase):
         found = [line for source in sources() for line in complaints(source)] + list(complaints_of_all(sources()))
         if found:
             self.fail("\n".join(["", *found]))
+
+    def test_mirrored(self) -> None:
+        """Tests mirror the tree: whoever looks for a file's tests finds them under its name."""
+        self.assertEqual([], list(without_tests(sources())))
 
     def test_all_seen(self) -> None:
         """The rules were held against every floor, not against an empty folder."""
@@ -310,3 +314,18 @@ class HouseRuleTests(SynchronousTestCase):
             ["lproxy.a no longer looks up 'f', to be taken out of KNOWN_LOOKUPS"],
             self.said("class A:\n  def f(self): pass", known_lookups=lookup),
         )
+
+    def test_without_tests(self) -> None:
+        """A file leads to the test file of its own name, and may lead to others besides."""
+
+        def said(module: str, names: str, is_package: bool = False) -> list[str]:
+            return list(without_tests([Source(module, f"# -*- test-case-name: {names} -*-\n", is_package)]))
+
+        self.assertEqual([], said("lproxy.stack.lock", "tests.stack.test_lock"))
+        self.assertEqual([], said("lproxy.stack.lock", "tests.stack.test_whole, tests.stack.test_lock"))
+        self.assertEqual([], said("lproxy.__main__", "tests.test_main"))
+        self.assertEqual([], said("lproxy.stack", "tests.stack", is_package=True))
+        for names in ("tests.stack", "tests.stack.test_locks", "tests.test_lock"):
+            self.assertEqual(
+                ["lproxy.stack.lock: its tests are not tests.stack.test_lock"], said("lproxy.stack.lock", names)
+            )

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.protocols.tcp.test_plugin -*-
+# -*- test-case-name: tests.protocols.tcp.test_detect -*-
 """
 TCP is what everything is: always last, always a match.
 """
