@@ -42,6 +42,7 @@ VARIABLE = "LPROXY_COMPILE"
 HOT = (
     "lproxy/target.py",
     "lproxy/stack",
+    "lproxy/metrics/counters.py",
     "lproxy/transport/original_dst.py",
     "lproxy/transport/splice.py",
     "lproxy/protocols/http/chunked.py",
@@ -49,6 +50,7 @@ HOT = (
     "lproxy/protocols/http/head.py",
     "lproxy/protocols/http/message.py",
     "lproxy/protocols/http/recognise.py",
+    "lproxy/protocols/http/metrics.py",
     "lproxy/protocols/http/refuse.py",
     "lproxy/protocols/kafka/detect.py",
     "lproxy/protocols/kafka/codec",

@@ -6,16 +6,16 @@ What is counted of HTTP, and the metric families that this becomes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sized
-from typing import Final, Protocol
+from typing import Protocol
 
-from lproxy.metrics.counters import Histogram
+from lproxy.metrics.counters import Bounds, Histogram
 from lproxy.metrics.family import Family, Labels
 from lproxy.protocols.runtime import Counters
 
 #: seconds; what one request may cost the proxy itself
-OVERHEAD_SECONDS: Final = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1.0)
+OVERHEAD_SECONDS: Bounds = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1)
 #: milliseconds; linkerd's
-LATENCY_MS: Final = tuple([float(x * decade) for decade in (1, 10, 100, 1_000, 10_000) for x in (1, 2, 3, 4, 5)])
+LATENCY_MS: Bounds = tuple([float(x * decade) for decade in (1, 10, 100, 1_000, 10_000) for x in (1, 2, 3, 4, 5)])
 
 
 class HttpCounter:
