@@ -19,10 +19,9 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
+from lproxy.admin.server import admin_site
 from lproxy.app.access import AccessLog
-from lproxy.app.admin import admin_site
 from lproxy.app.edge import ListenerEdge
-from lproxy.app.lag import ReactorLag
 from lproxy.app.log import log, set_level
 from lproxy.app.own import OwnAddresses
 from lproxy.app.plugins import Found
@@ -37,6 +36,7 @@ from lproxy.discover.literal import Literal
 from lproxy.discover.static import Static
 from lproxy.errors import explain
 from lproxy.interfaces import Detector
+from lproxy.metrics.lag import ReactorLag
 from lproxy.metrics.registry import Metrics
 from lproxy.protocols.runtime import CannotExpose, Runtime
 from lproxy.protocols.tcp.client import TcpClient

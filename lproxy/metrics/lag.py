@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_lag -*-
+# -*- test-case-name: tests.metrics.test_lag -*-
 """
 How late timers fire: what every connection waits while the process is busy with another.
 """

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.app.test_lag -*-
+# -*- test-case-name: tests.metrics.test_lag -*-
 """
-L{lproxy.app.lag}.
+L{lproxy.metrics.lag}.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.app.lag import INTERVAL, ReactorLag
 from lproxy.metrics.counters import Histogram
+from lproxy.metrics.lag import INTERVAL, ReactorLag
 
 
 class ReactorLagTests(SynchronousTestCase):

@@ -1,0 +1,94 @@
+# -*- test-case-name: tests.admin.test_server -*-
+"""
+The admin server: what the proxy is doing, for people and for Prometheus.
+
+It changes something by POST only, from this machine only, and only where the configuration allows it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Protocol
+
+from twisted.internet import task
+
+from lproxy.admin.index import index
+from lproxy.admin.pages import HTML, JSON, PLAIN, Command, Get, Status, as_json
+from lproxy.admin.site import Root, Site, names
+from lproxy.admin.stream import Stream, array
+from lproxy.config import Admin
+from lproxy.metrics.registry import Metrics
+
+PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class State(Protocol):
+    """What there is to show and to do."""
+
+    version: str
+
+    def ready(self) -> str | None:
+        """Why the proxy is not ready, if it is not."""
+
+    def describe_config(self) -> dict[str, Any]:
+        """The configuration in effect."""
+
+    def services(self) -> list[dict[str, Any]]:
+        """Cached services."""
+
+    def connections(self) -> list[dict[str, Any]]:
+        """Accepted connections."""
+
+    def plugins(self) -> list[dict[str, str]]:
+        """Protocols found."""
+
+    def shutdown(self) -> None:
+        """Drain and end."""
+
+    def set_log_level(self, name: str) -> None:
+        """Raises ValueError for a level that there is not."""
+
+
+def admin_site(state: State, metrics: Metrics, config: Admin, host: str, cooperate: Any = task.cooperate) -> Site:
+    """
+    The site to listen with.
+
+    @param host: the IP address that it listens on
+    @param cooperate: as L{task.cooperate}: runs the pieces of a long answer, with other work in between
+    """
+    root = Root(names(config.hosts, host))
+    root.add("", "this page", Get(HTML, lambda: index(state.version, state.ready(), root.pages)))
+    root.add("metrics", "counters and gauges, for Prometheus", Stream(PROMETHEUS, metrics.text, cooperate))
+    root.add("ready", "whether new connections are welcome", Status(lambda: _ready(state)))
+    root.add("live", "whether the process is alive", Get(PLAIN, lambda: b"live\n"))
+    root.add("config", "the configuration in effect", Get(JSON, lambda: as_json(state.describe_config())))
+    for name, title, rows in (
+        ("services", "every cached service: endpoints, waiters, last error", state.services),
+        ("connections", "every accepted connection", state.connections),
+        ("plugins", "the protocols that were found", state.plugins),
+    ):
+        root.add(name, title, Stream(JSON, lambda rows=rows: array(rows()), cooperate))  # type: ignore[misc]
+    root.putChild(b"shutdown", Command(config.shutdown, "admin.shutdown", partial(_shutdown, state)))
+    root.putChild(b"log-level", Command(config.log_level, "admin.log_level", partial(_level, state)))
+    return Site(root)
+
+
+def _ready(state: State) -> tuple[int, str]:
+    """200, or 503 and why not."""
+    reason = state.ready()
+    return (200, "ready") if reason is None else (503, reason)
+
+
+def _shutdown(state: State, request: Any) -> tuple[int, str]:
+    state.shutdown()
+    return 202, "draining"
+
+
+def _level(state: State, request: Any) -> tuple[int, str]:
+    # twisted.web has parsed query and form
+    level = (request.args.get(b"level") or [b""])[0].decode("ascii", "replace")
+    try:
+        state.set_log_level(level)
+    except ValueError as e:
+        return 400, str(e)
+    return 200, f"log level {level}"

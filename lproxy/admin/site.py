@@ -1,0 +1,116 @@
+# -*- test-case-name: tests.admin.test_site -*-
+"""
+A site that answers to names of its own only.
+
+So no web page can reach it by a name that it made up (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.web import resource, server
+
+from lproxy.admin.pages import BODY, Page, Refused
+from lproxy.target import split_host_port
+
+#: pages load nothing but their own style, and cannot be framed
+POLICY = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+
+def names(hosts: Iterable[str], address: str) -> Callable[[str], bool]:
+    """
+    Whether the name in a Host field is the site's own.
+
+    @param hosts: names besides those of this machine
+    @param address: the IP address that it listens on
+    """
+    own = {name.lower() for name in hosts} | {"localhost"}
+    here = ipaddress.ip_address(address)
+
+    def known(name: str) -> bool:
+        if name in own or name.endswith(".localhost"):
+            return True
+        try:
+            asked = ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        # no page can have an address for its own name; where we listen on one, it is only ever reached by that
+        return asked.is_loopback or here.is_unspecified or asked == here
+
+    return known
+
+
+class Root(resource.Resource):
+    """
+    Checks whom a request is for, and has the pages.
+
+    @ivar pages: what each is about, by its name
+    """
+
+    def __init__(self, known: Callable[[str], bool]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._known = known
+        self.pages: dict[str, str] = {}
+
+    def add(self, name: str, title: str, page: Page) -> None:
+        """A page, which is listed on the first."""
+        self.pages[name] = title
+        self.putChild(name.encode(), page)
+
+    def getChildWithDefault(self, path: bytes, request: Any) -> Any:
+        """The page of that name, to those who ask the right host."""
+        request.setHeader(b"cache-control", b"no-store")
+        request.setHeader(b"x-content-type-options", b"nosniff")
+        request.setHeader(b"content-security-policy", POLICY)
+        request.setHeader(b"server", b"lproxy")
+        if not self._is_asked(request):
+            return Refused(403, "this server does not answer to that Host; admin.hosts adds names")
+        page = self.children.get(path) if not request.postpath else None
+        return page or Refused(404, "no such page; / lists them")
+
+    def _is_asked(self, request: Any) -> bool:
+        hosts = request.requestHeaders.getRawHeaders(b"host", [])
+        if not hosts:
+            # no browser speaks HTTP/1.0, but health checks do
+            return bool(request.clientproto == b"HTTP/1.0")
+        try:
+            name = split_host_port(hosts[0].decode("ascii"), 80)[0].lower()
+        except ValueError:
+            return False
+        return len(hosts) == 1 and self._known(name)
+
+
+class Request(server.Request):
+    """
+    A request that keeps no more than L{BODY} of its body.
+
+    @ivar received: bytes of body that came
+    """
+
+    received = 0
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Called with each part of the body."""
+        self.received += len(data)
+        if self.received <= BODY:
+            super().handleContentChunk(data)  # type: ignore[no-untyped-call]
+
+
+class Site(server.Site):
+    """
+    Says nothing of itself: not to the log, nor in error pages.
+
+    @param timeout: seconds that a client may be idle
+    """
+
+    noisy = False
+    displayTracebacks = False
+
+    def __init__(self, root: Root, timeout: float = 60) -> None:
+        super().__init__(root, Request, timeout=timeout)  # type: ignore[no-untyped-call]
+
+    def log(self, request: Any) -> None:
+        """No line for each scrape."""

@@ -1,0 +1,116 @@
+# -*- test-case-name: tests.admin.test_server -*-
+"""
+L{lproxy.admin.server}: the pages of the admin server, and its commands.
+"""
+
+from __future__ import annotations
+
+import json
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from lproxy import config
+from tests.admin.case import COMMANDS, PATHS, AdminCase, Answer
+
+
+class PageTests(AdminCase):
+    """What there is to see."""
+
+    def test_ready(self) -> None:
+        """200, or 503 and the reason."""
+        answer = self.ask("GET /ready")
+        self.assertEqual((200, "ready\n"), (answer.status, answer.text))
+        for reason in ("starting", "draining"):
+            self.state.reason = reason
+            answer = self.ask("GET /ready")
+            self.assertEqual((503, f"{reason}\n"), (answer.status, answer.text))
+        self.assertEqual(200, self.ask("GET /live").status, "alive all the same")
+
+    def test_json(self) -> None:
+        """JSON to be read by people, in the order in which it was given."""
+        answer = self.ask("GET /config")
+        self.assertEqual((200, "application/json"), (answer.status, answer.fields["content-type"]))
+        self.assertEqual(["zebra", "apple"], list(json.loads(answer.text)))
+        self.assertIn('\n  "zebra": 1,\n', answer.text)
+
+    def test_metrics(self) -> None:
+        """Prometheus gets what it can read."""
+        self.metrics.detect("out").results["http"] = 7
+        answer = self.ask("GET /metrics")
+        self.assertEqual((200, True), (answer.status, answer.whole))
+        self.assertEqual("text/plain; version=0.0.4; charset=utf-8", answer.fields["content-type"])
+        values = {s.name: s.value for f in text_string_to_metric_families(answer.text) for s in f.samples}
+        self.assertEqual(7.0, values["detect_total"])
+
+    def test_fields(self) -> None:
+        """Every answer, a refusal too, is not to be kept, guessed at or framed, and does not boast."""
+        answers = [self.ask(f"GET {path}") for path in (*PATHS, *COMMANDS, "/nothing")]
+        answers += [self.ask("PUT /ready"), self.ask("GET /ready", host="evil.example")]
+        for answer in answers:
+            self.assertEqual("no-store", answer.fields["cache-control"])
+            self.assertEqual("nosniff", answer.fields["x-content-type-options"])
+            self.assertIn("frame-ancestors 'none'", answer.fields["content-security-policy"])
+            self.assertEqual("lproxy", answer.fields["server"])
+
+
+class CommandTests(AdminCase):
+    """What can be done, and by whom."""
+
+    def test_shutdown(self) -> None:
+        """POST begins the drain."""
+        self.assertEqual(202, self.ask("POST /shutdown").status)
+        self.assertEqual(["shutdown"], self.state.done)
+
+    def test_level(self) -> None:
+        """The level stands in the query or in a form."""
+        form = "Content-Type: application/x-www-form-urlencoded"
+        self.assertEqual(200, self.ask("POST /log-level?level=debug").status)
+        self.assertEqual(200, self.ask("POST /log-level", form, body="level=debug").status)
+        self.assertEqual(["debug", "debug"], self.state.done)
+
+    def test_bad_level(self) -> None:
+        """A level that there is not is 400 and told which there are."""
+        for query in ("", "?level=", "?level=%3Cb%3E%ff"):
+            answer = self.ask(f"POST /log-level{query}")
+            self.assertEqual((400, "text/plain; charset=utf-8"), (answer.status, answer.fields["content-type"]))
+            self.assertIn("there is debug", answer.text)
+        self.assertEqual([], self.state.done)
+
+    def test_off(self) -> None:
+        """What the configuration has not turned on is refused, and says how."""
+        self.site = self.make(config.Admin(), self.host)
+        for path, setting in (
+            ("/shutdown", "admin.shutdown = true"),
+            ("/log-level?level=debug", "admin.log_level = true"),
+        ):
+            answer = self.ask(f"POST {path}")
+            self.assertEqual(403, answer.status)
+            self.assertIn(setting, answer.text)
+        self.assertEqual([], self.state.done)
+
+    def test_from_elsewhere(self) -> None:
+        """Only this machine gives orders, whatever it claims in a header."""
+        for peer in ("10.0.0.1", "2001:db8::1", "::ffff:10.0.0.1"):
+            answer = self.ask("POST /shutdown", "X-Forwarded-For: 127.0.0.1", peer=peer)
+            self.assertEqual((403, "from this machine only\n"), (answer.status, answer.text))
+            self.assertEqual(200, self.ask("GET /ready", peer=peer).status)
+        self.assertEqual([], self.state.done)
+        for peer in ("127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1"):
+            self.assertEqual(202, self.ask("POST /shutdown", peer=peer).status, peer)
+
+    def test_web_page(self) -> None:
+        """No page that somebody looks at on this machine gives orders."""
+        for origin in ("http://evil.example", "null", "http://localhost:8000"):
+            self.assertEqual(403, self.ask("POST /shutdown", f"Origin: {origin}").status)
+        self.assertEqual([], self.state.done)
+
+    def test_long_body(self) -> None:
+        """A body without end is not kept, and no order."""
+        channel, transport = self.connect()
+        channel.dataReceived(b"POST /shutdown HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(64):
+            channel.dataReceived(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+        content = channel._channel.requests[0].content
+        self.assertLess(content.seek(0, 2), 100_000)
+        channel.dataReceived(b"0\r\n\r\n")
+        self.assertEqual((413, []), (Answer(transport.value()).status, self.state.done))
