@@ -13,7 +13,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from tests.floors_source import Source, under
+from tests.floors_source import Source, floor, room, under
 
 #: the modules of each circle
 KNOWN_CIRCLES = frozenset(
@@ -127,6 +127,22 @@ def lookups(source: Source, ours: set[str]) -> Iterator[tuple[int, str]]:
         for name in names:
             if isinstance(name, ast.Constant) and name.value in ours:
                 yield node.lineno, name.value
+
+
+def back_doors(sources: Iterable[Source]) -> Iterator[str]:
+    """
+    Imports by a protocol of what L{lproxy.api} shows, from where it really stands.
+
+    Values have no door: everybody imports them from their own modules, detectors and codecs above all.
+    """
+    sources = list(sources)
+    shown = {name for source in sources if source.module == "lproxy.api" for _, name in source.imports}
+    for source in sources:
+        if floor(source.module)[1] != "protocols" or source.is_sans_io:
+            continue
+        for line, name in source.imports:
+            if name in shown and floor(name)[0] > 0 and room(name) != source.room:
+                yield f"{source.module}:{line}: imports {name} by the back door; lproxy.api has it"
 
 
 def complaints_of_all(

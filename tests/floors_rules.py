@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.floors_source import FLOORS, ROOT, VALUES, Source, floor, under
+from tests.floors_source import FLOORS, ROOT, VALUES, Source, floor, room, under
 
 #: what touches sockets or OpenSSL
 SOCKETS = (
@@ -96,7 +96,7 @@ def sans_io(source: Source) -> Iterator[tuple[int, str]]:
 def own_room(source: Source) -> Iterator[tuple[int, str]]:
     """One protocol never imports another, so that deleting one breaks nothing."""
     for line, name in source.imports:
-        if source.room and floor(name)[1] == "protocols" and not under(name, f"lproxy.protocols.{source.room}"):
+        if source.room and room(name) not in ("", source.room):
             yield line, f"the protocol {source.room} imports {name}"
 
 

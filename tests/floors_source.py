@@ -23,21 +23,24 @@ FLOORS = {
     "lproxy.protocols.connection": (3, "common"),
     "lproxy.protocols.session": (3, "common"),
     "lproxy.protocols.plugin": (3, "common"),
-    "lproxy.api": (4, "api"),
-    "lproxy.protocols": (5, "protocols"),
-    "lproxy.metrics": (6, "metrics"),
+    # what every connection is, if nothing else: other protocols' authors build on its session
+    "lproxy.protocols.tcp": (4, "tcp"),
+    "lproxy.protocols.tcp.plugin": (6, "protocols"),
+    "lproxy.api": (5, "api"),
+    "lproxy.protocols": (6, "protocols"),
+    "lproxy.metrics": (7, "metrics"),
     # what is counted into, wherever that happens
     "lproxy.metrics.counters": (0, "values"),
     "lproxy.metrics.family": (0, "values"),
     "lproxy.metrics.caps": (0, "values"),
     "lproxy.metrics.series": (0, "values"),
-    "lproxy.plugins": (6, "plugins"),
-    "lproxy.testing": (6, "testing"),
-    "lproxy.admin": (7, "admin"),
-    "lproxy.app": (8, "app"),
-    "lproxy.tap": (9, "tap"),
-    "lproxy.cli": (9, "cli"),
-    "lproxy.__main__": (9, "cli"),
+    "lproxy.plugins": (7, "plugins"),
+    "lproxy.testing": (7, "testing"),
+    "lproxy.admin": (8, "admin"),
+    "lproxy.app": (9, "app"),
+    "lproxy.tap": (10, "tap"),
+    "lproxy.cli": (10, "cli"),
+    "lproxy.__main__": (10, "cli"),
 }
 
 #: the modules of lproxy that lie on the lowest floor; any other at the top level is on no floor
@@ -59,6 +62,12 @@ def under(name: str, *prefixes: str) -> bool:
 def floor(name: str) -> tuple[int, str]:
     """The floor of a module of lproxy, or of a name in one; what is not lproxy's is on none, below all."""
     return FLOORS[max((p for p in FLOORS if under(name, p)), key=len)] if under(name, "lproxy") else (-1, "")
+
+
+def room(name: str) -> str:
+    """The protocol in whose folder a module of lproxy, or a name in one, is; or nothing."""
+    parts = name.split(".")
+    return parts[2] if under(name, "lproxy.protocols") and len(parts) > 2 and floor(name)[1] != "common" else ""
 
 
 @dataclass
@@ -99,8 +108,7 @@ class Source:
     @property
     def room(self) -> str:
         """The protocol whose folder this is in, or nothing."""
-        parts = self.module.split(".")
-        return parts[2] if floor(self.module)[1] == "protocols" and len(parts) > 2 else ""
+        return room(self.module)
 
     @property
     def is_sans_io(self) -> bool:

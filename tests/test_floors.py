@@ -2,8 +2,8 @@
 """
 The rules of the house that can be read off the source: who may import whom, and what a file looks like.
 
-Floors, from below: values < stack < transport, discover < what protocols have in common < api < protocols < metrics,
-plugins, testing < admin < app < tap, cli. A floor imports lower ones and its own. The other rules stand in
+Floors, from below: values < stack < transport, discover < what protocols have in common < tcp < api < protocols <
+metrics, plugins, testing < admin < app < tap, cli. A floor imports lower ones and its own. The other rules stand in
 L{tests.floors_rules}, one function each, and in L{tests.floors_house}, those that need all files at once.
 
 A file over 300 lines says why in its docstring, in a sentence that begins "Over 300 lines:". One over 500 is split.
@@ -17,7 +17,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.floors_house import circles, complaints_of_all, without_tests
+from tests.floors_house import back_doors, circles, complaints_of_all, without_tests
 from tests.floors_rules import complaints
 from tests.floors_source import ROOT, Source, floor, sources
 
@@ -34,6 +34,10 @@ class HouseTests(SynchronousTestCase):
     def test_mirrored(self) -> None:
         """Tests mirror the tree: whoever looks for a file's tests finds them under its name."""
         self.assertEqual([], list(without_tests(sources())))
+
+    def test_front_door(self) -> None:
+        """Our protocols use what the authors of others are given, so that it is known to do."""
+        self.assertEqual([], list(back_doors(sources())))
 
     def test_all_seen(self) -> None:
         """The rules were held against every floor, not against an empty folder."""
@@ -178,10 +182,19 @@ class RuleTests(SynchronousTestCase):
         self.good("lproxy.api", "from lproxy.protocols.session import Session\nfrom lproxy.transport.stream import X\n")
         self.good("lproxy.protocols.kafka.session", "from lproxy.api import Session\n")
         self.good("lproxy.protocols.kafka.codec.wire", "from lproxy.verdict import Match\n")
+        self.good("lproxy.api", "from lproxy.protocols.tcp.session import TcpSession\n")
+        self.good(
+            "lproxy.protocols.tcp.plugin", "from lproxy.api import Runtime\nimport lproxy.protocols.tcp.session\n"
+        )
         self.bad(
             "lproxy.api",
-            "from lproxy.protocols.tcp.client import Client\n",
-            "api imports lproxy.protocols.tcp.client.Client, which is on the floor of protocols",
+            "from lproxy.protocols.http.client import Client\n",
+            "api imports lproxy.protocols.http.client.Client, which is on the floor of protocols",
+        )
+        self.bad(
+            "lproxy.protocols.tcp.session",
+            "from lproxy.api import Session\n",
+            "tcp imports lproxy.api.Session, which is on the floor of api",
         )
         self.bad(
             "lproxy.protocols.session",
@@ -314,6 +327,35 @@ class HouseRuleTests(SynchronousTestCase):
             ["lproxy.a no longer looks up 'f', to be taken out of KNOWN_LOOKUPS"],
             self.said("class A:\n  def f(self): pass", known_lookups=lookup),
         )
+
+    def test_back_doors(self) -> None:
+        """What the front door shows comes in by it, but for values, and for a protocol's own."""
+        api = (
+            "from lproxy.stack.lock import Lock\nfrom lproxy.target import Target\n"
+            "from lproxy.protocols.session import Session\nfrom lproxy.protocols.tcp.session import TcpSession\n"
+        )
+
+        def said(module: str, body: str) -> list[str]:
+            return list(back_doors([Source("lproxy.api", api), Source(module, body)]))
+
+        module = "lproxy.protocols.http.factory"
+        for name in (
+            "lproxy.stack.lock.Lock",
+            "lproxy.protocols.session.Session",
+            "lproxy.protocols.tcp.session.TcpSession",
+        ):
+            home, _, one = name.rpartition(".")
+            (line,) = said(module, f"import os\nfrom {home} import {one}\n")
+            self.assertEqual(f"{module}:2: imports {name} by the back door; lproxy.api has it", line)
+        for body in (
+            "from lproxy.api import Lock, Session",
+            "from lproxy.target import Target",
+            "import lproxy.stack.lock",
+        ):
+            self.assertEqual([], said(module, body))
+        self.assertEqual([], said("lproxy.protocols.http.head", "from lproxy.stack.lock import Lock"))
+        self.assertEqual([], said("lproxy.protocols.tcp.plugin", "from lproxy.protocols.tcp.session import TcpSession"))
+        self.assertEqual([], said("lproxy.protocols.runtime", "from lproxy.protocols.session import Session"))
 
     def test_without_tests(self) -> None:
         """A file leads to the test file of its own name, and may lead to others besides."""
