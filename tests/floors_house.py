@@ -33,6 +33,9 @@ KNOWN_LOOKUPS = frozenset(
     }
 )
 
+#: protocols that do not yet come in by lproxy.api
+STILL_BY_THE_BACK_DOOR = ("lproxy.protocols.http.", "lproxy.protocols.kafka.")
+
 #: files that no test file has the name of, and why
 ELSEWHERE = {
     "lproxy.app.demo": "a program, for tests.integration",
