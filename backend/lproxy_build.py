@@ -41,10 +41,8 @@ VARIABLE = "LPROXY_COMPILE"
 #: a piece of a stream passes through belongs here; what runs once a connection or less gains nothing
 HOT = (
     "lproxy/target.py",
-    "lproxy/stack",
     "lproxy/metrics/counters.py",
     "lproxy/transport/original_dst.py",
-    "lproxy/transport/splice.py",
     "lproxy/protocols/http/chunked.py",
     "lproxy/protocols/http/detect.py",
     "lproxy/protocols/http/head.py",
@@ -53,8 +51,8 @@ HOT = (
     "lproxy/protocols/http/metrics.py",
     "lproxy/protocols/http/refuse.py",
     "lproxy/protocols/kafka/detect.py",
-    "lproxy/protocols/kafka/codec",
-    "lproxy/protocols/kafka/talk",
+    "lproxy/protocols/kafka/codec/apis.py",
+    "lproxy/protocols/kafka/codec/wire.py",
 )
 
 #: the compiler's own packages. mypyc reads the types of what the modules import, with the settings of [tool.mypy]: so
