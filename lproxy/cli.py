@@ -34,7 +34,7 @@ def plugins(arguments: argparse.Namespace) -> int:
 
 def demo(arguments: argparse.Namespace) -> int:
     """Run the proxy between toy upstreams and a little traffic, until Ctrl-C."""
-    # the reactor belongs to whoever runs; the other commands do without
+    # imported only where it runs; the other commands do without
     from twisted.internet import reactor
 
     from lproxy.app.demo import run

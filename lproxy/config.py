@@ -1,8 +1,8 @@
 # -*- test-case-name: tests.test_config -*-
 """
-The configuration contract: every setting, its default and what it is for, each exactly once.
+Every setting, its default and what it is for, each exactly once.
 
-Values only: frozen, hashable where it matters, stdlib only. The reference in the docs is generated from here.
+Frozen values without imports beyond the standard library. The reference in the docs is generated from here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 Direction = Literal["inbound", "outbound"]
 
-#: what listeners look for that are not told; one that is not installed is left out
+#: the protocols that a listener detects by default; one that is not installed is left out
 DETECT = ("http", "kafka")
 
 #: an empty table
@@ -57,7 +57,7 @@ class Listen:
     )
     direction: Direction = setting("outbound", "which side of the application this is: outbound or inbound")
     target: str = setting("authority", "where connections go: authority, original-dst, host:port or service:NAME")
-    detect: tuple[str, ...] = setting(DETECT, "the protocols to look for, in this order; tcp always comes last")
+    detect: tuple[str, ...] = setting(DETECT, "the protocols to detect, in this order; tcp always comes last")
     protocol: str | None = setting(None, "the protocol, instead of detection: http, tcp or a plugin's name")
     #: what plugins made of this listener's own tables, by plugin name
     plugins: Mapping[str, Any] = field(default_factory=lambda: NOTHING, hash=False)
@@ -77,33 +77,35 @@ class Service:
 class Timeouts:
     """C{[timeouts]}; also C{[timeouts.inbound]} and C{[timeouts.outbound]} for one direction alone."""
 
-    detect: float = setting(10.0, "how long a connection may take to show its protocol", "duration")
+    detect: float = setting(10.0, "how long detection may take before the connection is forwarded as TCP", "duration")
     server_first: float = setting(
-        0.05, "how long a silent client is waited for before the upstream is asked to speak", "duration"
+        0.05,
+        "how long a client may be silent before lproxy connects upstream: the server may speak first",
+        "duration",
     )
     acquire: float = setting(
-        3.0, "the bound on all waiting in the proxy: queueing, resolving and connecting", "duration"
+        3.0, "the limit on all waiting in the proxy: queueing, resolving and connecting", "duration"
     )
     connect: float = setting(1.0, "one attempt to connect to one endpoint", "duration")
     failfast: float = setting(
-        2.0, "how long a service may stay not ready before callers are failed at once", "duration"
+        2.0, "how long a service may not be ready before it enters failfast and requests fail at once", "duration"
     )
     backoff_min: float = setting(0.1, "first delay between reconnects to an endpoint, jittered", "duration")
     backoff_max: float = setting(60.0, "longest delay between reconnects to an endpoint", "duration")
     header_read: float = setting(10.0, "from a request's first byte to the end of its headers", "duration")
-    client_idle: float = setting(60.0, "an idle keep-alive connection of a client", "duration")
-    upstream_idle: float = setting(3.0, "an idle pooled connection to an upstream", "duration")
-    service_idle: float = setting(5.0, "a cached service without a request", "duration")
-    body: float | None = setting(60.0, "a request's body without a byte of progress; none turns it off", "duration")
-    write: float | None = setting(60.0, "an HTTP client that takes none of its answer; none turns it off", "duration")
+    client_idle: float = setting(60.0, "how long a keep-alive connection of a client may be idle", "duration")
+    upstream_idle: float = setting(3.0, "how long a pooled connection to an upstream may be idle", "duration")
+    service_idle: float = setting(5.0, "how long a service without a request stays in the cache", "duration")
+    body: float | None = setting(60.0, "how long a request's body may make no progress; none turns it off", "duration")
+    write: float | None = setting(60.0, "how long an HTTP client may stop reading; none turns it off", "duration")
     response_headers: float | None = setting(
-        None, "from the request's end to the answer's headers; unset: none", "duration"
+        None, "from the end of a request to the headers of its response; unset: no limit", "duration"
     )
-    stream: float | None = setting(None, "a whole request and its answer; unset: none", "duration")
-    drain: float = setting(120.0, "how long a shutdown lets what is active finish", "duration")
+    stream: float | None = setting(None, "a whole request and its response; unset: no limit", "duration")
+    drain: float = setting(120.0, "how long a shutdown waits for requests and byte streams in flight", "duration")
 
 
-#: what differs on the inbound side, where the application is next door
+#: what differs on the inbound side, where the application is on the same machine
 INBOUND = {"acquire": 1.0, "connect": 0.3, "failfast": 0.7, "service_idle": 90.0}
 
 
@@ -111,17 +113,17 @@ INBOUND = {"acquire": 1.0, "connect": 0.3, "failfast": 0.7, "service_idle": 90.0
 class Limits:
     """C{[limits]}."""
 
-    in_flight: int = setting(10_000, "requests in flight in the whole proxy, waiting ones included")
+    in_flight: int = setting(10_000, "requests and byte streams in flight in the whole proxy, waiting ones included")
     connections: int = setting(10_000, "accepted connections in the whole proxy")
-    acquiring: int = setting(100, "acquisitions under way at once for one target; further ones wait in line")
+    acquiring: int = setting(100, "concurrent acquisitions for one target; further ones wait in a FIFO queue")
     services: int = setting(10_000, "cached services per listener direction and protocol")
-    detect: int = setting(2 * KIB, "how much of a connection detectors are shown", "size")
+    detect: int = setting(2 * KIB, "bytes at the beginning of a connection that detectors get to see", "size")
     request_line: int = setting(8 * KIB, "an HTTP/1 request line", "size")
     headers: int = setting(32 * KIB, "the header block of a message", "size")
     header_count: int = setting(100, "header lines of a message")
     chunk_line: int = setting(1 * KIB, "one chunk-size line with its extensions", "size")
     trailers: int = setting(8 * KIB, "the trailer block of a message", "size")
-    buffer: int = setting(64 * KIB, "what is buffered per direction before the producer is paused", "size")
+    buffer: int = setting(64 * KIB, "bytes buffered per direction before reading from the sender is paused", "size")
     pool: int = setting(1_000, "idle pooled connections kept per service")
 
 
@@ -129,10 +131,10 @@ class Limits:
 class Dns:
     """C{[dns]}."""
 
-    servers: tuple[str, ...] = setting((), "resolvers to ask, each IP:port; none: those of /etc/resolv.conf", "address")
-    ttl_min: float = setting(5.0, "an answer is kept at least this long, whatever its TTL", "duration")
+    servers: tuple[str, ...] = setting((), "resolvers, each IP:port; none: those of /etc/resolv.conf", "address")
+    ttl_min: float = setting(5.0, "an answer is cached at least this long, whatever its TTL", "duration")
     ttl_max: float = setting(300.0, "and at most this long", "duration")
-    timeout: float = setting(1.0, "one try at one resolver", "duration")
+    timeout: float = setting(1.0, "one query to one resolver", "duration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class Metrics:
     src_addr: bool = setting(True, "whether inbound transport metrics carry the client's address")
     src_addr_cap: int = setting(1_000, "distinct src_addr values; further ones count as other")
     target_cap: int = setting(200, "distinct targets and authorities as labels; further ones count as other")
-    idle: float = setting(600.0, "a series nothing live holds disappears after this long", "duration")
+    idle: float = setting(600.0, "how long a series stays that nothing live uses and that does not change", "duration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,5 +180,5 @@ class Config:
     access_log: AccessLog = AccessLog()
 
     def timeouts(self, direction: Direction) -> Timeouts:
-        """The clocks of one direction."""
+        """The timeouts of one direction."""
         return self.inbound if direction == "inbound" else self.outbound

@@ -68,7 +68,7 @@ def _port(text: str) -> int:
 
 
 class Options(usage.Options):
-    """What stands behind C{lproxy} on the command line."""
+    """The options of C{twistd lproxy}."""
 
     synopsis = "[options]"
     longdesc = "A service proxy. Without --config, built-in defaults run; docs/configuration.rst has every setting."
@@ -102,7 +102,7 @@ class Options(usage.Options):
                 print(f"{self['config'] or 'defaults'}: no problem found")
             sys.exit(status)
         if loaded.config is None:
-            # no UsageError: pages of options would follow, and the options are right
+            # not a UsageError, which would print the usage: the options are right
             print(f"lproxy: {self['config'] or 'defaults'}: not started", file=sys.stderr)
             sys.exit(status)
         self.config = loaded.config
@@ -125,7 +125,7 @@ class _Signals:
         self._reactor = reactor
 
     def install(self) -> None:
-        """Take the place of the reactor's own handlers, where it has any."""
+        """Replace the reactor's own handlers, where it has any."""
         if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, None):
             return  # embedded in something that handles signals itself, or not at all
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -135,17 +135,17 @@ class _Signals:
 
 
 def _ended() -> None:
-    """A signal while Python takes itself down, which forgets our handlers first, must not become the exit status."""
+    """A signal during Python's own shutdown, which resets our handlers first, must not change the exit status."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
 
 
-#: objects allocated before the collector looks at the youngest: what requests leave is freed by counting, not by it
+#: allocations between collections of the youngest generation: what requests leave is freed by reference counting
 GC_THRESHOLD = 20_000
 
 
 class _Service(Proxy):
-    """The proxy under twistd, with the process for itself: problems with the machine end it with a line."""
+    """The proxy as the only service of a process: what keeps it from starting is one line, not a traceback."""
 
     def privilegedStartService(self) -> None:
         with _one_line():
@@ -154,14 +154,14 @@ class _Service(Proxy):
     def startService(self) -> None:
         with _one_line():
             super().startService()
-        # what is there now stays: the collector need not look at it again
+        # what exists now stays: the collector need not traverse it again
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
 
 
 class _Profiled(MultiService):
-    """The proxy, and before it a port to profile it by: where that cannot be had, nothing is started."""
+    """The profile port and the proxy, in this order: if the port cannot be bound, nothing is started."""
 
     def startService(self) -> None:
         with _one_line():
@@ -188,7 +188,7 @@ def _cannot_start(kind: type[BaseException], error: BaseException, traceback: An
         sys.__excepthook__(kind, error, traceback)
         return
     if sys.stderr is not sys.__stderr__:
-        # it goes to the log by now, and a daemon has no other place
+        # redirected to the log by now, and a daemon has nothing else
         log.critical("{error}", error=str(error))
     print(f"lproxy: {error}", file=sys.__stderr__)
 

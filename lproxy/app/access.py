@@ -22,7 +22,7 @@ class AccessLog:
     """
     Appends to a file, C{-} being standard output.
 
-    Lines are buffered for up to a second. Whoever renames the file makes us C{reopen} it (SIGHUP). A disk that is full
+    Lines are buffered for up to a second. After the file was renamed, C{reopen} (SIGHUP) begins a new one. A full disk
     costs lines, never connections.
     """
 
@@ -37,11 +37,11 @@ class AccessLog:
         return f"<AccessLog {self._path}>"
 
     def __call__(self, row: dict[str, Any]) -> None:
-        """Write one line. Whatever peers put into C{row} stays inside its quotes."""
+        """Write one line. What peers put into C{row} is escaped."""
         at = datetime.fromtimestamp(self._clock.seconds(), UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": at, **row}) + "\n"
         if self._file.closed:
-            return  # the proxy is gone, but for somebody who does not know yet
+            return  # a session that ends after the proxy has closed
         try:
             self._file.write(line)
         except OSError as e:
@@ -50,7 +50,7 @@ class AccessLog:
             self._flusher = self._clock.callLater(FLUSH, self._flush)
 
     def reopen(self) -> None:
-        """Begin a new file under the same name, where the old one was moved away; go on with the old one if we must."""
+        """Open a new file under the same name; go on with the old one if that fails."""
         self._flush()
         if self._path == "-":
             return
@@ -91,12 +91,12 @@ class AccessLog:
             self._failed(e)
 
     def _failed(self, error: OSError) -> None:
-        # once, until it can be written to again
+        # logged once, until it can be written to again
         if not self._failing:
             self._failing = True
             log.error("access log {path}: lines are lost: {error}", path=self._path, error=str(error))
 
 
 def _stdout() -> IO[str]:
-    # twistd and twist have put the log in the place of sys.stdout
+    # twistd and twist replace sys.stdout by the log
     return sys.__stdout__ or sys.stdout

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.integration.test_demo -*-
 """
-C{lproxy demo}: something to play with. Toy upstreams, the real proxy in front of them, a little real traffic.
+C{lproxy demo}: toy upstreams, the real proxy in front of them, a little real traffic.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ HOST = "127.0.0.1"
 #: where the embedded defaults listen; other ports are used where these are taken
 PREFERRED = {"outbound": 4140, "inbound": 4143, "tcp": 4144, "admin": 4191}
 
-#: seconds that connections are given at the end
+#: seconds that open connections have at the end
 DRAIN = 1.0
 
 
 class Hello(Resource):
-    """Says who it is."""
+    """Answers with its name."""
 
     isLeaf = True
 
@@ -40,7 +40,7 @@ class Hello(Resource):
         self._name = name
 
     def render(self, request: Any) -> bytes:
-        """Whatever the method."""
+        """Called for every method."""
         request.setHeader(b"content-type", b"text/plain")
         body: bytes = b"hello from %b: %b %b\n" % (self._name.encode(), request.method, request.uri)
         return body
@@ -48,20 +48,20 @@ class Hello(Resource):
 
 @implementer(IHalfCloseableProtocol)
 class Echo(Protocol):
-    """Says what it hears, to the last byte: C{nc} ends its side before it has heard any of it."""
+    """Sends back what it receives, also after a half-close: C{nc} ends its side first."""
 
     def dataReceived(self, data: bytes) -> None:
-        """Say it."""
+        """Send it back."""
         assert self.transport is not None
         self.transport.write(data)
 
     def readConnectionLost(self) -> None:
-        """That was all."""
+        """The client has sent all."""
         assert self.transport is not None
         self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
-        """Nobody ends only this side."""
+        """Never called: only the client half-closes."""
 
 
 def run(reactor: Any, once: bool) -> int:
@@ -95,7 +95,7 @@ async def _demo(reactor: Any, once: bool) -> None:
             Listen(name="tcp", address=address["tcp"], direction="outbound", target=f"{HOST}:{echo}"),
         ),
         services={"web.local:80": Service("web.local:80", tuple(f"{HOST}:{port}" for port in web))},
-        # nobody waits for a demo
+        # a demo ends soon
         outbound=Timeouts(drain=DRAIN),
         inbound=Timeouts(**{**INBOUND, "drain": DRAIN}),
     )
@@ -149,7 +149,7 @@ async def _free(reactor: Any, preferred: int) -> int:
 
 
 class Said(Protocol):
-    """Says something, and hears what comes back of it until there is as much."""
+    """Sends something, and receives until as much has come back."""
 
     def __init__(self, words: bytes) -> None:
         self._words = words

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.app.test_own -*-
 """
-Which addresses are the proxy's own: those it must never connect to, or it would talk to itself for ever.
+The proxy's own addresses, which it must never connect to: that would be a loop.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class OwnAddresses:
     """
     The addresses that the proxy listens on, wildcards included.
 
-    @ivar _by_port: most destinations have another port, and that is all that is asked about them
+    @ivar _by_port: by port, since most destinations have another port and need no further check
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class OwnAddresses:
         return f"<OwnAddresses {self._by_port}>"
 
     def add(self, address: tuple[str, int]) -> None:
-        """One more, as IP and port. What has no IP (a UNIX socket) cannot be connected to by mistake."""
+        """Add an IP and port. What has no IP (a UNIX socket) cannot be the target of a connection."""
         host, port = address
         if host:
             self._by_port.setdefault(port, set()).add(_ip(host))
@@ -40,7 +40,7 @@ class OwnAddresses:
         # "this host", as a destination, is the loopback address (RFC 1122, 3.2.1.3)
         if ip in ours or ip.is_unspecified:
             return True
-        # asked anew each time: a machine's addresses change
+        # not cached: a machine's addresses change
         return any(own.is_unspecified for own in ours) and (ip.is_loopback or is_local(host))
 
 

@@ -1,9 +1,9 @@
 # -*- test-case-name: tests.app.test_plugins -*-
 """
-Find the protocols there are.
+Find the plugins.
 
-The places are those of Twisted's plugin system (C{lproxy/plugins/} of every distribution). Its cache is left alone:
-it would have to be written somewhere, and would hide why a plugin is missing.
+The places are those of Twisted's plugin system (C{lproxy/plugins/} of every distribution). Its cache is not
+used: it would have to be written somewhere, and would hide why a plugin is missing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lproxy.interfaces import IProtocolPlugin
 #: what a name must be, as it stands in configuration files and metric labels
 NAME = re.compile(r"[a-z0-9_-]{1,63}")
 
-#: what a plugin's code may raise: one that calls sys.exit() must not end those who only look at it
+#: what importing or inspecting a plugin may raise: one that calls sys.exit() must not end the process
 BROKEN = (Exception, SystemExit)
 
 
@@ -84,7 +84,7 @@ def _look(module: Any, path: str) -> Iterator[Found]:
             elif IProtocolPlugin.providedBy(value) and not any(value is one for one in seen):
                 seen.append(value)
         except BROKEN:
-            pass  # something else that does not even want to be asked
+            pass  # an object that is no plugin and raises when it is inspected
     for provider in seen:
         yield _judge(provider, path, short)
     if kinds and not seen:
@@ -92,7 +92,7 @@ def _look(module: Any, path: str) -> Iterator[Found]:
 
 
 def _judge(plugin: Any, path: str, short: str) -> Found:
-    """What the interface promises, held against what is there."""
+    """Check C{plugin} against the interface."""
     name, version = short, ""
     try:
         name = _name(plugin.name)
@@ -119,7 +119,7 @@ def _callable(what: str, value: Any) -> None:
 
 
 def _told(error: BaseException) -> str:
-    """The kind of C{error} and its text, on one line, even of one that cannot say what it is."""
+    """Class and text of C{error} on one line; the class alone if its str() raises."""
     try:
         return one_line(f"{type(error).__name__}: {error}")
     except Exception:
@@ -128,9 +128,9 @@ def _told(error: BaseException) -> str:
 
 def tried(found: list[Found]) -> list[Found]:
     """
-    C{found}, with those marked that fail when they are used in the simplest way: an empty table, not a byte yet.
+    C{found}, with an error for each plugin that fails on an empty table, or on no bytes.
 
-    Such a plugin would stop every configuration file from being read, its own users' or not.
+    Such a plugin would keep every configuration file from being read, also of those who do not use it.
     """
     return [one if one.plugin is None else _try(one) for one in found]
 
@@ -151,5 +151,5 @@ def _try(one: Found) -> Found:
 
 
 def configures(found: list[Found]) -> dict[str, Callable[[dict[str, Any]], object]]:
-    """What checks each protocol's tables, by name."""
+    """The C{configure} of each plugin, by name."""
     return {one.name: one.plugin.configure for one in found if one.plugin is not None}

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.app.test_warn -*-
 """
-Log lines that peers can provoke, so many of a kind and no more.
+A rate limit for log lines that peers can cause.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from lproxy.errors import one_line
 
 #: seconds between two lines of a kind
 INTERVAL = 10.0
-#: kinds remembered; they are words of our own, this is only in case
+#: kinds remembered; they are constants in the code, so this is never reached
 KINDS = 1_000
 
 
@@ -30,7 +30,7 @@ class Warn:
         held = 0
         if (known := self._kinds.get(kind)) is not None:
             last, held = known
-            # a clock that was set back keeps nobody silent
+            # after the clock was set back, lines are written at once
             if 0 <= now - last < INTERVAL:
                 self._kinds[kind] = (last, held + 1)
                 return

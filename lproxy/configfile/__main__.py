@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.configfile.test_main -*-
 """
-C{python -m lproxy.configfile}: print the reference of all settings, or renew it in a page.
+C{python -m lproxy.configfile}: print the reference of all settings, or update it in a page.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from . import own_reference, reference, refresh
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m lproxy.configfile", description="The reference of all settings.")
-    parser.add_argument("--write", metavar="FILE", type=Path, help="renew the generated part of FILE in place")
+    parser.add_argument("--write", metavar="FILE", type=Path, help="update the generated part of FILE in place")
     parser.add_argument("--of", metavar="MODULE:CLASS", help="a plugin's own settings instead of lproxy's")
     options = parser.parse_args(arguments)
     text = reference()

@@ -1,8 +1,8 @@
 # -*- test-case-name: tests.configfile.test_address -*-
 """
-Addresses to listen on and to connect to, and when two of them are the same place.
+Addresses to listen on and to connect to, and when two of them are the same.
 
-They are kept in one spelling (C{[::1]:80}, never C{[0:0::1]:080}), so that equal places are equal strings.
+They are kept in one spelling (C{[::1]:80}, never C{[0:0::1]:080}), so that equal addresses are equal strings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^\[\]:]*)):(?P<port>[
 HOST_NAME = re.compile(r"(?!.*\.[0-9]+$)(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 #: the start of a Twisted server endpoint string, with something after it
 ENDPOINT_STRING = re.compile(r"([A-Za-z][A-Za-z0-9_+-]*):(.+)")
-#: those that Twisted brings; others come from plugins
+#: those that Twisted has; others come from plugins
 ENDPOINT_TYPES = frozenset({"fd", "haproxy", "ssl", "stdio", "systemd", "tcp", "tcp6", "tls", "unix"})
 
 LISTEN_EXAMPLE = 'write IP:port such as "127.0.0.1:4140", or an endpoint string such as "tcp:4140"'
@@ -58,7 +58,7 @@ def endpoint_address(text: str) -> str:
     """
     C{text} as IP:port to connect to.
 
-    @raise Wrong: it is not, or no such place can be connected to
+    @raise Wrong: it is not, or it cannot be connected to
     """
     place = parse(text, 'write IP:port such as "10.0.0.7:8080"; a DNS name belongs in "target"')
     refuse_wildcard(place)
@@ -80,7 +80,7 @@ def target_address(text: str) -> str:
 
 
 def parse(text: str, example: str, lowest_port: int = 1) -> Socket:
-    """The place that C{text} spells, or L{Wrong}, with C{example} of what would be right."""
+    """The address that C{text} spells; raises L{Wrong}, with C{example} of what would be right."""
     match = HOST_PORT.fullmatch(text)
     if match is None:
         bare = as_ip(text.strip("[]"))
@@ -125,9 +125,9 @@ def spelled(place: Socket) -> str:
 
 def socket_of(address: str) -> Socket | None:
     """
-    The one place that a checked listen address binds, None where there is none to be told.
+    The address and port that a checked listen address binds; C{None} where they are not known before.
 
-    Port 0 is a fresh one each time: no place.
+    Port 0 is another port each time.
     """
     try:
         kind, _, rest = address.partition(":")

@@ -1,9 +1,9 @@
 # -*- test-case-name: tests.configfile.test_lines -*-
 """
-On which line does a key stand?
+The line number of each key.
 
-C{tomllib} does not say. This reads text that C{tomllib} has accepted, so it needs to tell tokens apart, not to judge
-them; where it loses its way it stops, and what follows has no line.
+C{tomllib} does not say. This reads text that C{tomllib} has accepted, so it tells tokens apart and checks
+nothing; at a token that it does not understand it stops, and what follows has no line number.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def locate(text: str) -> dict[Path, int]:
     try:
         scanner.document()
     except (ValueError, RecursionError):
-        pass  # what was found until here stays true
+        pass  # what was found so far is right
     return scanner.lines
 
 

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.configfile.test_listeners -*-
 """
-C{[[listen]]}: each listener alone, then all of them beside each other and the admin server.
+C{[[listen]]}: each listener by itself, then conflicts between listeners and with the admin server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BUILT_IN = frozenset({"http", "tcp"})
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Somewhere that the proxy listens."""
+    """An address that the proxy listens on."""
 
     path: Path
     address: str
@@ -108,7 +108,7 @@ def warn_unused(listener: Listen, table: Table, path: Path, report: Report, plug
 
 
 def spoken(listener: Listen) -> tuple[str, ...]:
-    """The protocols that C{listener} may find itself speaking."""
+    """The protocols that C{listener} may have to speak."""
     return (*listener.detect, "tcp") if listener.protocol is None else (listener.protocol,)
 
 
@@ -126,7 +126,7 @@ def check_addresses(admin: Admin, listeners: tuple[Listen, ...], report: Report)
 
     @return: where the proxy listens
     """
-    # in the order of the file's defaults: whoever adds a listener is told of the clash, not the admin server
+    # in the order of the file's defaults: the conflict is reported at the listener, not at the admin server
     places = [Bound(("admin", "address"), admin.address)]
     places += [Bound(("listen", index, "address"), listener.address) for index, listener in enumerate(listeners)]
     bound: list[Bound] = []
@@ -137,7 +137,7 @@ def check_addresses(admin: Admin, listeners: tuple[Listen, ...], report: Report)
         for other in bound:
             theirs = socket_of(other.address)
             who = f"{spell(other.path)} ({other.address})"
-            # equal endpoint strings clash as well, but tcp:0 is another port each time
+            # equal endpoint strings conflict as well, but tcp:0 is another port each time
             same_string = place.address == other.address and not is_fresh_port(place.address)
             if same_string or (mine is not None and mine == theirs):
                 report.error(place.path, f"{show(place.address)} is taken by {who}", "give each its own port")
@@ -153,7 +153,7 @@ def is_fresh_port(address: str) -> bool:
 
 
 def refuse_loop(destination: str, bound: list[Bound]) -> str:
-    """C{destination}, or L{Wrong} where the proxy itself listens there: it would connect to itself for ever."""
+    """C{destination}, or L{Wrong} where the proxy itself listens there: it would connect to itself in a loop."""
     for place in bound:
         socket = socket_of(place.address)
         if socket is not None and reaches(destination, socket):

@@ -31,13 +31,13 @@ MAX_FILE = 4 * 1024 * 1024
 
 SERVICE_HEADER = '[services."NAME"]'
 
-#: C{3s} without quotes, the commonest slip
+#: C{3s} without quotes, the most common mistake
 UNQUOTED = re.compile(r"=\s*([0-9.]+(?:ms|[smhB]|[KMG]iB|kB|MB))\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What became of a file."""
+    """The result of reading a file."""
 
     #: None where there is any error
     config: Config | None
@@ -137,7 +137,7 @@ def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Con
 
 
 def read_timeouts(top: Table, report: Report, elsewhere: Mapping[str, str]) -> dict[str, Timeouts]:
-    """Each direction's clocks: its own table, over the one for both, over its defaults."""
+    """Each direction's timeouts: its own table overrides the common one, which overrides its defaults."""
     directions: tuple[Direction, ...] = typing.get_args(Direction)
     table = as_table(top.get("timeouts", {}), ("timeouts",), report, "[timeouts]")
     both = read_table(Timeouts, table, ("timeouts",), report, directions, elsewhere=elsewhere)

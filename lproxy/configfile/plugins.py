@@ -62,7 +62,7 @@ class Plugins:
     def _call(self, name: str, table: Table, path: Path) -> object:
         value = None
         try:
-            # a copy: a plugin may take its table apart
+            # a copy: a plugin may change its table
             value = self.configure[name](copy.deepcopy(table))
         except ValueError as error:
             for message in messages_of(error):
@@ -76,7 +76,7 @@ class Plugins:
         return value
 
     def _refused(self, name: str, table: Table, path: Path, message: str) -> None:
-        # by custom the message starts with the key, and then the very line can be told
+        # the message is to start with the key; then its line can be found
         key, colon, rest = message.partition(":")
         element = re.fullmatch(r"(.+)\[([0-9]+)\]", key)
         if colon and key in table and rest.strip():
@@ -96,5 +96,5 @@ class Plugins:
 def show_error(error: Exception) -> str:
     try:
         return str(error)
-    except Exception:  # an error that cannot say what it is
+    except Exception:  # its str() raises
         return "?"

@@ -25,7 +25,7 @@ BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Wrong(ValueError):
-    """A value that will not do."""
+    """A value that is not accepted."""
 
     def __init__(self, wrong: str, right: str = "") -> None:
         super().__init__(wrong, right)

@@ -36,7 +36,7 @@ def own_reference(kind: type) -> str:
 
 def refresh(page: str, text: str) -> str:
     """
-    C{page} with its generated part renewed to be C{text}.
+    C{page} with C{text} as its generated part.
 
     @raise ValueError: it has no such part
     """

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.configfile.test_relations -*-
 """
-Settings that are right alone and wrong beside each other.
+Settings that contradict each other.
 
 Each relation names two settings of one table, the first not to exceed the second.
 """
@@ -31,14 +31,14 @@ class Relation:
 
 RELATIONS = (
     Relation("timeouts", "backoff_min", "backoff_max", "error", "the first delay would be past the longest"),
-    Relation("timeouts", "connect", "acquire", "warning", "attempts to connect are given up before their time"),
-    Relation("timeouts", "server_first", "detect", "warning", "no upstream is ever asked to speak first"),
-    Relation("timeouts", "upstream_idle", "service_idle", "warning", "connections end with their service, before it"),
+    Relation("timeouts", "connect", "acquire", "warning", "attempts to connect are cancelled before they time out"),
+    Relation("timeouts", "server_first", "detect", "warning", "no server gets to speak first"),
+    Relation("timeouts", "upstream_idle", "service_idle", "warning", "connections end with their service before"),
     Relation("timeouts", "response_headers", "stream", "warning", "the whole stream is ended before it"),
     Relation("dns", "ttl_min", "ttl_max", "error", "no answer could be kept"),
     Relation("limits", "request_line", "headers", "warning", "such a line would leave no room for headers"),
     Relation("limits", "headers", "buffer", "warning", "reading is paused before all headers have come"),
-    Relation("limits", "detect", "buffer", "warning", "reading is paused before detectors have seen so much"),
+    Relation("limits", "detect", "buffer", "warning", "reading is paused before detectors have seen that many bytes"),
 )
 
 

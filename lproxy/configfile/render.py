@@ -64,5 +64,5 @@ def render_value(value: Any, depth: int = 0) -> Any:
             return [render_value(element, depth + 1) for element in value]
     try:
         return one_line(repr(value), 200)
-    except Exception:  # a plugin's bug is no reason to show nothing of the rest
+    except Exception:  # a bug of a plugin must not hide the rest
         return type(value).__name__

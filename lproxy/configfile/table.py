@@ -33,7 +33,7 @@ def read_table(
     @param kind: the dataclass in L{lproxy.config} whose fields are the keys
     @param also: further keys, which the caller reads
     @param checks: for some keys, what else their value (or each element of it) must be
-    @param elsewhere: where keys of other tables belong, for who has put one here
+    @param elsewhere: the tables that keys of other tables belong in, to be suggested
     """
     known = settings(kind)
     values = {}

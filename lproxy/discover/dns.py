@@ -1,9 +1,9 @@
 # -*- test-case-name: tests.discover.test_dns -*-
 """
-Endpoints from DNS: the A and AAAA records of an authority's host, asked for again as they expire.
+Endpoints from DNS: the A and AAAA records of an authority's host, queried again when they expire.
 
-Innermost of discovery. While anybody watches a host there is one L{Host} for all of its watchers and ports together;
-nothing is kept after the last watch closes.
+The innermost discovery. All watchers of a host, whatever their ports, share one L{Host}, which is forgotten with the
+last watch.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Dns:
     A L{Discover<lproxy.stack.interfaces.Discover>} of authorities.
 
     @param clock: the reactor, where C{resolver} is not given
-    @param resolver: whom to ask instead of C{config.servers} or the machine's resolvers
-    @param system: the machine's files
+    @param resolver: used instead of C{config.servers} or the machine's resolvers
+    @param system: /etc/hosts and /etc/resolv.conf
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Dns:
         return f"<Dns {len(self._hosts)} hosts>"
 
     def watch(self, target: Target, watcher: Watcher) -> Watch:
-        """Tell C{watcher} what is known of C{target}, within this call, and all that will be."""
+        """Tell C{watcher} what is known of C{target} within this call, and every change after that."""
         if not isinstance(target, Authority):
             return Refused(watcher, target)
         try:

@@ -1,15 +1,16 @@
 # -*- test-case-name: tests.discover.test_host -*-
 """
-What is known of one host name in DNS, and when to ask again.
+The addresses of one host name in DNS, and when to query again.
 
-However many watch it, there is one look-up under way or one timer to the next.
+For all watchers together there is one look-up in progress, or one timer until the next.
 
-What is believed:
- - A good answer in one family is told at once. The other family joins it when it comes, and may fail as it likes.
- - Where nobody could say (SERVFAIL, silence) the latest good answer stands, however old: servers outlive resolvers.
- - Where those who know say that a name with addresses has none any more (NXDOMAIN, no data), they are asked once more
-   after the first backoff, since a resolver that restarts can say so wrongly and the price is an outage. Then it is
-   believed and the endpoints are gone: addresses are given to others, and to call a stranger is worse than a 404.
+Which answers count:
+ - A good answer for one family (A or AAAA) is published at once. The other family is added if it arrives.
+ - After a failure without an answer (SERVFAIL, timeout) the latest good answer stays, however old: servers outlive
+   resolvers.
+ - After an authoritative answer that a name with addresses has none any more (NXDOMAIN, no data), the query is repeated
+   once after the first backoff, since a resolver that restarts may answer so wrongly, which would be an outage. Then
+   the endpoints are removed: addresses get reassigned, and a request to somebody else's server is worse than a 404.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ from .system import System
 
 #: seconds before the first retry after a failure, and at most
 RETRY_MIN, RETRY_MAX = 0.5, 30.0
-#: a look-up that takes so many times the timeout of one try is ended: as three resolvers, each tried twice
+#: a look-up is ended after so many times the timeout of one query: three resolvers, each queried twice
 TRIES = 6
-#: seconds; not even a C{ttl_min} of nothing makes it spin
+#: seconds between two look-ups at least, whatever C{ttl_min} is
 SHORTEST = 0.5
 
 
 class ResolveFailed(ProxyError):
-    """Nobody could say where C{target} is."""
+    """The resolvers gave no answer about C{target}."""
 
     layer = "resolve"
     reason = "resolve"
@@ -58,7 +59,7 @@ class ResolveFailed(ProxyError):
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What all hosts share."""
+    """Dependencies that all hosts share."""
 
     config: Config
     clock: IReactorTime
@@ -68,9 +69,9 @@ class Means:
 
     def delay(self, ttl: float) -> float:
         """
-        Seconds to keep an answer: its TTL within the configured bounds, spread over a tenth of itself.
+        Seconds to keep an answer: its TTL within the configured limits, less a random tenth.
 
-        Names that were first asked for in one moment so do not come back in one, whichever bound they are at.
+        So names that were first looked up at the same time are not all looked up again at the same time.
         """
         shortest = max(self.config.ttl_min, SHORTEST)
         longest = max(self.config.ttl_max, shortest)
@@ -79,7 +80,7 @@ class Means:
 
 
 class Host:
-    """What is known of one host name."""
+    """One host name."""
 
     def __init__(self, means: Means, name: str, unwatched: Callable[[Host], None]) -> None:
         self._means = means
@@ -89,18 +90,18 @@ class Host:
         #: the latest good addresses by record type, and the candidate name in DNS that they are of
         self._families: dict[int, tuple[str, ...]] = {}
         self._candidate = ""
-        #: all of them, as watchers know them
+        #: the addresses that watchers were told last
         self._addresses: tuple[str, ...] = ()
         #: why there are none
         self._failure: Absent | Failed | None = None
         self._backoff = Backoff(RETRY_MIN, RETRY_MAX, means.random)
         #: failures in a row
         self._attempts = 0
-        #: the latest answer said that addresses are gone, and it is not believed yet
+        #: the latest answer was that there are no addresses any more, to be confirmed by the next
         self._doubted = False
         self._asking = False
         self._lookup: Deferred[Any] | None = None
-        #: the deadline of the look-up under way, or else the time of the next
+        #: the deadline of the look-up in progress, or the time of the next
         self._timer: Any = None
 
     def __repr__(self) -> str:
@@ -110,7 +111,7 @@ class Host:
     # watches
 
     def watch(self, target: Authority, watcher: Watcher) -> HostWatch:
-        """One more that wants to know."""
+        """Add a watcher."""
         watch = HostWatch(self, target, watcher)
         self._watches[watch] = None
         if self._addresses:
@@ -122,7 +123,7 @@ class Host:
         return watch
 
     def close(self, watch: HostWatch) -> None:
-        """One less; after the last, nothing goes on."""
+        """Remove a watcher; after the last, the look-up and the timer are cancelled."""
         if not self.has(watch):
             return
         del self._watches[watch]
@@ -134,7 +135,7 @@ class Host:
             self._lookup.cancel()
 
     def refresh(self) -> None:
-        """Try again now, if the latest try failed and none is under way."""
+        """Look up now, if the latest look-up failed and none is in progress."""
         if self._attempts and not self._asking and self._watches:
             self._ask()
 
@@ -158,7 +159,7 @@ class Host:
         self._lookup = lookup
         lookup.addCallbacks(self._ended, self._broken)
         if not self._watches:
-            lookup.cancel()  # the last one left when told
+            lookup.cancel()  # the last watcher was closed when it was told
 
     def _late(self) -> None:
         self._timer = None
@@ -166,7 +167,7 @@ class Host:
             self._lookup.cancel()
 
     def _found(self, name: str, kind: int, answer: Answer) -> None:
-        """One family, ahead of the other one."""
+        """Publish one family, before the other has its answer."""
         if name != self._candidate:
             self._candidate = name
             self._families.clear()
@@ -174,7 +175,7 @@ class Host:
         self._publish()
 
     def _broken(self, failure: Failure) -> None:
-        """A mistake of ours, or of a watcher's, is not to stop what keeps the host up to date."""
+        """A bug of ours, or of a watcher's, must not stop the updates."""
         failed = Failed(failure.value if isinstance(failure.value, Exception) else RuntimeError(repr(failure.value)))
         self._ended(Outcome(failed, failed))
 
@@ -186,7 +187,7 @@ class Host:
         if answers := outcome.answers:
             self._attempts = 0
             self._doubted = False
-            # before anybody is told, who might raise
+            # before watchers are told, who may raise
             self._start_timer(self._means.delay(min(answer.ttl for answer in answers)), self._ask)
             for kind, result in zip((dns.A, dns.AAAA), outcome, strict=True):
                 if isinstance(result, Answer):
@@ -215,13 +216,13 @@ class Host:
     def _publish(self) -> None:
         families = self._families
         addresses = tuple(dict.fromkeys((*families.get(dns.A, ()), *families.get(dns.AAAA, ()))))
-        # resolvers rotate their answers, which means nothing
+        # resolvers rotate their answers: the order means nothing
         news = set(addresses) != set(self._addresses)
         self._addresses = addresses
         self._failure = None
         if news:
             for watch in tuple(self._watches):
-                watch.tell(self._addresses)  # a watcher may have brought about newer ones
+                watch.tell(self._addresses)  # a watcher may have caused a newer answer
 
     def _failed(self, failure: Absent | Failed) -> None:
         gone = bool(self._addresses)
@@ -229,7 +230,7 @@ class Host:
         self._failure = failure
         for watch in tuple(self._watches):
             if self._failure is not failure:
-                return  # a watcher has brought about another answer, and all have been told
+                return  # a watcher has caused another answer, which all have been told
             if gone:
                 watch.tell(())
             watch.fail(failure)
@@ -273,13 +274,13 @@ class HostWatch:
         self._host.close(self)
 
     def refresh(self) -> None:
-        """Somebody waits."""
+        """A caller waits for endpoints."""
         if self._host.has(self):
             self._host.refresh()
 
 
 def _local(addresses: tuple[str, ...]) -> Outcome:
-    """What /etc/hosts says, for both families and for as short as may be: it may change at any time."""
+    """The addresses of /etc/hosts, both families, for the shortest time: the file may change at any time."""
     v4 = tuple(address for address in addresses if ":" not in address)
     v6 = tuple(address for address in addresses if ":" in address)
     none = Absent(LookupError("not in /etc/hosts"))

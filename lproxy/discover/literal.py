@@ -1,8 +1,8 @@
 # -*- test-case-name: tests.discover.test_literal -*-
 """
-Targets whose answer is in their name: addresses, C{localhost}, C{.invalid}.
+Targets that need no look-up: IP addresses, C{localhost}, C{.invalid}.
 
-Above DNS, which is never asked about them (RFC 6761). Below static discovery, since configuration beats convention.
+Above DNS, which must not be queried for them (RFC 6761). Below static discovery: configuration takes precedence.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LOCALHOST = "127.0.0.1"
 
 
 class NoRoute(ProxyError):
-    """Nobody goes by the name of C{target}, and whoever knew has said so."""
+    """There is no such target, by an authoritative answer."""
 
     layer = "resolve"
     reason = "no_route"
@@ -29,12 +29,12 @@ class NoRoute(ProxyError):
     status = 404
 
     def what(self) -> str:
-        """Where it would have to be known."""
+        """Where it would have to be defined."""
         return "is not in [services]" if isinstance(self.target, ServiceName) else "does not exist"
 
 
 class Known:
-    """A L{Watch} of an answer that never changes, told at once."""
+    """A L{Watch} of an answer that never changes, given at once."""
 
     __slots__ = ()
 
@@ -42,14 +42,14 @@ class Known:
         watcher.endpoints(endpoints)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to free."""
 
     def refresh(self) -> None:
-        """There is nothing newer."""
+        """The answer never changes."""
 
 
 class Refused:
-    """A L{Watch} of a target that can never be resolved. Whoever waits is told again."""
+    """A L{Watch} of a target that can never be resolved."""
 
     __slots__ = ("_cause", "_target", "_watcher")
 
@@ -64,10 +64,10 @@ class Refused:
         self._watcher = None
 
     def refresh(self) -> None:
-        """No try could end otherwise."""
+        """Fail again: the answer never changes."""
         if self._watcher is None:
             return
-        # a new one each time: an exception grows with every raise
+        # a new one each time: a traceback grows with every raise
         error = NoRoute(self._target)
         error.__cause__ = self._cause
         self._watcher.unresolved(error)
@@ -75,7 +75,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A L{Discover} of what needs no looking up; C{otherwise} finds the rest."""
+    """A L{Discover} of targets that need no look-up; C{otherwise} finds the rest."""
 
     otherwise: Discover
 

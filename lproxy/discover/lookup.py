@@ -1,8 +1,8 @@
 # -*- test-case-name: tests.discover.test_lookup -*-
 """
-One look-up of a host: both families at once, each CNAME followed, one candidate name after the other.
+One look-up of a host: both families in parallel, CNAMEs followed, one candidate name after the other.
 
-It ends well, always: what went wrong is part of the outcome. Cancelling makes it end now, with what there is.
+It never raises: errors are part of the outcome. Cancelling ends it at once, with the answers so far.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from twisted.names.error import AuthoritativeDomainError, DNSNameError, DomainEr
 from .names import checked
 from .records import Alias, Answer, read
 
-#: CNAMEs that lead out of an answer; those within one are followed as far as they go
+#: CNAMEs that need another query; those within one answer are followed without a limit
 MAX_ALIASES = 8
 
 
@@ -34,19 +34,19 @@ class Lookups(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Those who know say that there is no such record."""
+    """There is no such record, by an authoritative answer."""
 
     error: Exception
 
     @property
     def no_name(self) -> bool:
-        """Whether there is no such name either, hence no record of any other type."""
+        """Whether the name does not exist (NXDOMAIN), so that it has no records of any type."""
         return isinstance(self.error, DNSNameError)
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Nobody could say."""
+    """No answer: SERVFAIL, timeout or the like."""
 
     error: Exception
 
@@ -55,7 +55,7 @@ Result = Answer | Absent | Failed
 
 
 class Outcome(NamedTuple):
-    """What became of both families."""
+    """The results of both families."""
 
     a: Result
     aaaa: Result
@@ -67,7 +67,7 @@ class Outcome(NamedTuple):
 
     @property
     def absence(self) -> Absent | None:
-        """Whether it is certain that there is no address. (Some answer NXDOMAIN for AAAA where there is an A.)"""
+        """Set if it is certain that there is no address. (Some answer NXDOMAIN for AAAA where there is an A.)"""
         absent = [result for result in self if isinstance(result, Absent)]
         if self.answers or not (len(absent) == len(self) or any(result.no_name for result in absent)):
             return None
@@ -75,21 +75,21 @@ class Outcome(NamedTuple):
 
     @property
     def error(self) -> Exception:
-        """Why there is no answer and no certainty either."""
+        """Why neither is certain: addresses or their absence."""
         return next(result.error for result in self if isinstance(result, Failed))
 
 
-#: told of each good answer as it comes: the name it is about, the record type, the answer
+#: called with each good answer as it comes: the name it is about, the record type, the answer
 Found = Callable[[str, int, Answer], None]
 
 
 async def look_up(resolver: Lookups, names: Sequence[str], found: Found) -> Outcome:
     """
-    Ask for each of C{names} in turn while those before are known not to exist.
+    Query each of C{names} in turn, as long as those before do not exist.
 
-    A failure ends the search: a resolver's bad moment must not send traffic to a namesake in the next domain.
+    A failure ends the search: after a timeout, a name in the next search domain may be somebody else's.
 
-    @param found: told of a family as soon as it is known, so that nobody waits for the other one
+    @param found: called for each family as soon as it is known, without waiting for the other
     """
     outcome = None
     for name in names:
@@ -116,13 +116,13 @@ async def _family(resolver: Lookups, name: str, kind: int, found: Found) -> Resu
                     answer = Answer(answer.addresses, min(ttl, answer.ttl))
                     break
                 case Alias() as alias:
-                    # what cannot be asked for is not asked for
+                    # an invalid name is not queried
                     at, ttl = checked(alias.name), min(ttl, alias.ttl)
                 case None:
                     return Absent(DomainError(f"{at} has no {dns.QUERY_TYPES[kind]} record"))
         else:
             return Failed(ValueError(f"more than {MAX_ALIASES} CNAMEs"))
-    # a resolver may fail in any manner of its own, and cancellation is one of them
+    # resolvers raise errors of any class, and cancellation is one of them
     except Exception as e:
         return Absent(e) if _is_absence(e) else Failed(e)
     found(name, kind, answer)
@@ -130,5 +130,5 @@ async def _family(resolver: Lookups, name: str, kind: int, found: Found) -> Resu
 
 
 def _is_absence(error: Exception) -> bool:
-    # servers' own troubles are subclasses of DomainError
+    # errors of servers are subclasses of DomainError
     return isinstance(error, DNSNameError | AuthoritativeDomainError) or type(error) is DomainError

@@ -14,7 +14,7 @@ from lproxy.target import Endpoint, Target
 
 
 class Entry:
-    """What is known of a target, and who wants to know."""
+    """The latest answer about a target, and its watchers."""
 
     __slots__ = ("endpoints", "error", "watches")
 
@@ -26,7 +26,7 @@ class Entry:
 
 
 class Memory:
-    """A L{Discover<lproxy.stack.interfaces.Discover>} that knows what it has been told."""
+    """A L{Discover<lproxy.stack.interfaces.Discover>} of what was pushed into it."""
 
     def __init__(self) -> None:
         self._entries: dict[Target, Entry] = {}
@@ -43,7 +43,7 @@ class Memory:
             watch.tell()
 
     def fail(self, target: Target, error: Exception) -> None:
-        """C{target} could not be resolved: watchers are told where there has never been an answer, else it stands."""
+        """C{target} could not be resolved. An earlier answer stays; where there was none, watchers are told."""
         entry = self._entries.get(target)
         if entry is None or entry.endpoints is not None:
             return
@@ -52,7 +52,7 @@ class Memory:
             watch.tell()
 
     def forget(self, target: Target) -> None:
-        """Hold no answer for C{target} any more. Watchers keep what they were told last."""
+        """Forget the answer for C{target}. Watchers keep what they were told last."""
         entry = self._entries.get(target)
         if entry is not None:
             entry.endpoints = entry.error = None
@@ -96,7 +96,7 @@ class MemoryWatch:
         if self._entry.endpoints is not None:
             self._watcher.endpoints(self._entry.endpoints)
         elif self._entry.error is not None:
-            # an exception grows with every raise
+            # a new one each time: a traceback grows with every raise
             self._watcher.unresolved(self._entry.error.with_traceback(None))
 
     def close(self) -> None:
@@ -106,6 +106,6 @@ class MemoryWatch:
             self._memory.unwatched(self._target, self._entry)
 
     def refresh(self) -> None:
-        """Nobody can be asked; whoever waits is told the latest failure again."""
+        """There is nobody to query; the watcher is told the latest failure again."""
         if self._entry.endpoints is None:
             self.tell()

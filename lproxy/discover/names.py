@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.discover.test_names -*-
 """
-Which names DNS may be asked for.
+Which names can be looked up in DNS.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-#: letters, digits, hyphens, and underscores, which are no host names' but are used; IDNs arrive as xn--
+#: letters, digits, hyphens, and underscores, which host names may not have but do; IDNs arrive as xn--
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 #: a name on the wire takes at most 255 bytes, among them the first length and the last zero
 LONGEST = 253

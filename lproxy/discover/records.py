@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.discover.test_records -*-
 """
-What an answer from DNS says about a name: its addresses, another name to ask for, or nothing.
+Read a DNS answer about a name: its addresses, another name to query (CNAME), or nothing.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """The name is another one's, about which the answer says nothing."""
+    """A CNAME to a name that the answer has no records of."""
 
     name: str
     ttl: float
 
 
 class AliasLoop(ValueError):
-    """A chain of CNAMEs that comes back to where it was."""
+    """A loop of CNAMEs."""
 
 
 def read(records: Iterable[Any], name: str, kind: int) -> Answer | Alias | None:
     """
-    Follow C{name} through the answer section C{records}. What is there about unrelated names is not believed.
+    Follow C{name} through the answer section C{records}. Records of unrelated names are ignored.
 
     @param records: of L{dns.RRHeader}
     @param kind: C{dns.A} or C{dns.AAAA}
     @return: C{None} where there is nothing
-    @raise AliasLoop: the CNAMEs lead nowhere
+    @raise AliasLoop: the CNAMEs are a loop
     """
     of_kind: dict[str, list[Any]] = {}
     aliases: dict[str, Any] = {}

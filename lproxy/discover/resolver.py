@@ -1,10 +1,10 @@
 # -*- test-case-name: tests.discover.test_resolver -*-
 """
-Ask DNS servers, over UDP and, where an answer does not fit, over TCP.
+Query DNS servers over UDP and, where an answer does not fit, over TCP.
 
-twisted.names has the wire format and the errors; its own client cannot be cancelled (sockets and timers stay behind),
-waits out its timeout for a server that is not there, reads resolv.conf by a timer that never ends and leaves TCP
-connections open. A query here is one coroutine with all that it holds.
+twisted.names has the wire format and the errors; its own client cannot be cancelled (sockets and timers are leaked),
+waits out its timeout when a server refuses, reads resolv.conf by a timer that never ends and leaves TCP connections
+open. A query here is one coroutine that owns its socket and its timer.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from .system import System
 
 Server = tuple[str, int]
 
-#: what answer codes are called, and the errors of twisted.names that they are
+#: names of answer codes, and the errors of twisted.names for them
 CODES: dict[int, tuple[str, type[DomainError]]] = {
     dns.EFORMAT: ("FORMERR", DNSFormatError),
     dns.ESERVER: ("SERVFAIL", DNSServerError),
@@ -49,9 +49,9 @@ CODES: dict[int, tuple[str, type[DomainError]]] = {
     dns.EREFUSED: ("REFUSED", DNSQueryRefusedError),
 }
 
-#: how often each server is tried that does not answer
+#: how many times a server that does not answer is queried
 PASSES = 2
-#: queries under way at once, each with a socket; further ones wait in line
+#: concurrent queries, each with a socket; further ones wait in a FIFO queue
 MOST = 256
 
 
@@ -59,11 +59,11 @@ class Resolver:
     """
     As much of C{IResolver} as L{lproxy.discover.lookup} needs.
 
-    Servers are asked in their order. One that answers with an error of its own is not asked again for this query.
+    Servers are queried in their order. One that answers with an error is not queried again for the same question.
 
     @param reactor: UDP, TCP and time
-    @param servers: whom to ask; called for each query
-    @param timeout: seconds, for one try at one server
+    @param servers: the servers to query; called for each query
+    @param timeout: seconds, for one query to one server
     """
 
     def __init__(self, reactor: Any, servers: Callable[[], Sequence[Server]], timeout: float) -> None:
@@ -122,15 +122,15 @@ class Resolver:
 
 async def _udp(reactor: Any, question: dns.Message, server: Server) -> dns.Message:
     protocol = Datagram(question)
-    # a port of the kernel's choice, random, for each query: harder to answer in the server's stead
+    # a random port for each query, which makes answers harder to forge
     port = reactor.listenUDP(0, protocol, interface="::" if isIPv6Address(server[0]) else "")
     try:
-        # and the kernel lets nobody else answer, and tells if there is no server
+        # connected: the kernel drops answers of others, and reports that a port is closed
         port.connect(*server)
         port.write(question.toStr())
         return await protocol.answer
     finally:
-        protocol.answer.addErrback(lambda failure: None)  # that the port is stopped is no news now
+        protocol.answer.addErrback(lambda failure: None)  # nobody waits for stopListening
         port.stopListening()
 
 
@@ -152,7 +152,7 @@ def answer_in(data: bytes, question: dns.Message) -> dns.Message | None:
     message = dns.Message()
     try:
         message.fromStr(data)
-    # whatever a stranger's bytes do to the decoder
+    # bytes of a peer may raise anything in the decoder
     except Exception:
         return None
     if not (message.answer and message.id == question.id and len(message.queries) == 1):
@@ -163,7 +163,7 @@ def answer_in(data: bytes, question: dns.Message) -> dns.Message | None:
 
 
 class Datagram(DatagramProtocol):
-    """One question by UDP. What does not answer it is not heard."""
+    """One question by UDP. Datagrams that do not answer it are ignored."""
 
     noisy = False
 
@@ -172,18 +172,18 @@ class Datagram(DatagramProtocol):
         self.answer: Deferred[dns.Message] = Deferred()
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        """The answer, perhaps."""
+        """A datagram, perhaps the answer."""
         message = answer_in(datagram, self._question)
         if message is not None and not self.answer.called:
             self.answer.callback(message)
 
     def connectionRefused(self) -> None:
-        """Nobody there."""
+        """The port is closed."""
         if not self.answer.called:
             self.answer.errback(Failure(ConnectionRefusedError()))
 
     def stopProtocol(self) -> None:
-        """Nobody there, as epoll tells it: an error is the end of a socket."""
+        """The port is closed; with epoll an error stops the protocol instead."""
         self.connectionRefused()
 
 
@@ -195,11 +195,11 @@ class Segments(Int16StringReceiver):
         self.answer: Deferred[dns.Message] = Deferred()
 
     def connectionMade(self) -> None:
-        """Ask."""
+        """Send the question."""
         self.sendString(self._question.toStr())
 
     def stringReceived(self, string: bytes) -> None:
-        """The answer; a server that sends anything else is no use."""
+        """The answer; anything else is an error."""
         if self.answer.called:
             return
         message = answer_in(string, self._question)
@@ -209,6 +209,6 @@ class Segments(Int16StringReceiver):
             self.answer.callback(message)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Gone before it answered."""
+        """The server closed before it answered."""
         if not self.answer.called:
             self.answer.errback(Failure(ConnectionLost("closed without an answer")))

@@ -2,7 +2,7 @@
 """
 Services from the configuration: C{[services."web.local:80"]}.
 
-Outermost of discovery, since configuration always wins. A service named like an authority serves the requests for that
+The outermost discovery: configuration takes precedence. A service named like an authority serves the requests for that
 C{host:port}, the host in any case; any service serves C{target = "service:NAME"}.
 """
 
@@ -21,7 +21,7 @@ class Static:
     """
     A L{Discover} of C{services}, which never change; C{otherwise} finds the rest.
 
-    Both tables are made once: a watch costs one look-up.
+    Both tables are built once: a watch is one look-up in a dict.
     """
 
     def __init__(self, services: Mapping[str, Service], otherwise: Discover) -> None:
@@ -34,7 +34,7 @@ class Static:
             try:
                 host, port = split_host_port(name)
             except ValueError:
-                continue  # a word, for service:NAME alone
+                continue  # not an authority: for service:NAME alone
             self._by_authority[host.lower(), port] = endpoints
 
     def __repr__(self) -> str:

@@ -1,8 +1,8 @@
 # -*- test-case-name: tests.discover.test_system -*-
 """
-What the machine says about names: /etc/hosts and /etc/resolv.conf.
+The machine's own name service: /etc/hosts and /etc/resolv.conf.
 
-Both are read again when they have changed, without a timer: one C{stat} whenever somebody asks.
+Both are read again when they have changed, without a timer: each use costs one C{stat}.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from .names import candidates, checked
 
 T = TypeVar("T")
 
-#: where resolv.conf names none: a resolver on this machine
+#: used where resolv.conf names none: a resolver on this machine
 LOCAL = (("127.0.0.1", 53),)
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvConf:
-    """Whom to ask, and for what."""
+    """Servers, search domains and C{ndots}."""
 
     servers: tuple[tuple[str, int], ...] = LOCAL
     search: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class ResolvConf:
 
 
 class Watched(Generic[T]):
-    """The contents of a file that may change. One that cannot be read is an empty one."""
+    """The contents of a file that may change. One that cannot be read counts as empty."""
 
     def __init__(self, path: str, parse: Callable[[str], T]) -> None:
         self._path = path
@@ -61,7 +61,7 @@ class System:
         self._resolv_conf = Watched(resolv_conf, parse_resolv_conf)
 
     def addresses(self, host: str) -> tuple[str, ...]:
-        """What /etc/hosts has for C{host}, a checked name."""
+        """The addresses in /etc/hosts of C{host}, a checked name."""
         return self._hosts().get(host.removesuffix("."), ())
 
     def servers(self) -> tuple[tuple[str, int], ...]:
@@ -69,13 +69,13 @@ class System:
         return self._resolv_conf().servers
 
     def candidates(self, host: str) -> tuple[str, ...]:
-        """The names to ask for, most likely first."""
+        """The names to query, most likely first."""
         conf = self._resolv_conf()
         return candidates(host, conf.search, conf.ndots)
 
 
 def parse_hosts(text: str) -> Mapping[str, tuple[str, ...]]:
-    """Addresses by name in lower case; lines without an address are passed over, as libc does."""
+    """Addresses by name in lower case; lines without an address are skipped, as libc does."""
     found: dict[str, tuple[str, ...]] = {}
     for line in text.splitlines():
         words = line.partition("#")[0].split()
@@ -92,7 +92,7 @@ def parse_hosts(text: str) -> Mapping[str, tuple[str, ...]]:
 
 
 def parse_resolv_conf(text: str) -> ResolvConf:
-    """C{nameserver}, C{search} or C{domain} (the last one counts) and C{options ndots:N}; the rest is libc's own."""
+    """C{nameserver}, C{search} or C{domain} (the last one counts) and C{options ndots:N}; the rest is for libc."""
     servers: list[tuple[str, int]] = []
     search: tuple[str, ...] = ()
     ndots = 1
@@ -112,7 +112,7 @@ def parse_resolv_conf(text: str) -> ResolvConf:
                     value = option.removeprefix("ndots:")
                     if value != option and value.isdecimal():
                         ndots = min(int(value), 15)
-    # libc asks the first three and searches six domains or more
+    # libc queries the first three servers and searches six domains or more
     return ResolvConf(tuple(servers[:3]) or LOCAL, search[:32], ndots)
 
 

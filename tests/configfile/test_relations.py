@@ -18,7 +18,7 @@ class RelationTests(FileTestCase):
             '[dns]\nttl_max = "1s"': 'f:2: dns.ttl_max: ttl_min ("5s") is more than ttl_max ("1s"): no answer could be '
             f"kept; {end}",
             '[timeouts.outbound]\nacquire = "500ms"': "f:2: warning: timeouts.outbound.acquire: connect "
-            '("1s") is more than acquire ("500ms") outbound: attempts to connect are given up before their time; '
+            '("1s") is more than acquire ("500ms") outbound: attempts to connect are cancelled before they time out; '
             f"{end}",
             '[timeouts]\nresponse_headers = "3s"\nstream = "2s"': "f:2: warning: timeouts.response_headers: "
             'response_headers ("3s") is more than stream ("2s"): the whole stream is ended before it; ' + end,
