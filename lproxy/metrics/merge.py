@@ -8,26 +8,17 @@ that cannot be one, a family of somebody else's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, cast
+from typing import Any
 
 from twisted.python.failure import Failure
 
 from lproxy.metrics.counters import Histogram
-from lproxy.metrics.family import Family, Labels
-
-NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-KINDS = ("counter", "gauge", "histogram")
+from lproxy.metrics.family import BadFamily, Family, Labels, check_family, check_sample
 
 #: what a plugin has, asked at each scrape
 Source = Callable[[], Iterable[Family]]
 Rows = dict[Labels, float | Histogram]
-
-
-class BadFamily(ValueError):
-    """A plugin's family or sample cannot be shown."""
 
 
 def merged(
@@ -40,37 +31,27 @@ def merged(
     @param taken: families that are others'
     @param failed: told the plugin and what is wrong
     """
-    names = set(taken)
+    # the first who shows a family says of which kind it is
+    owners: dict[str, tuple[str, str]] = dict.fromkeys(taken, ("lproxy", ""))
     found: dict[str, list[tuple[str, Family]]] = {}
     for plugin, source in sources:
+        own: dict[str, tuple[str, str]] = {}
         try:
             families = list(source())
             for family in families:
-                _check(family, names, found.get(family.name))
+                check_family(family)
+                owner, kind = owners.get(family.name) or own.setdefault(family.name, (plugin, family.kind))
+                if kind != family.kind:
+                    raise BadFamily(f"{family.name} is a {family.kind} here, and {kind or 'a family'} of {owner}'s own")
         except BaseException:  # a plugin's sys.exit() ends nothing here
             failed(plugin, Failure())
             continue
+        owners.update(own)
         for family in families:
             found.setdefault(family.name, []).append((plugin, family))
     for name, parts in found.items():
         first = parts[0][1]
         yield Family(name, first.kind, first.help, _rows(parts, failed))
-
-
-def _check(family: Any, taken: set[str], same: list[tuple[str, Family]] | None) -> None:
-    if not isinstance(family, Family):
-        raise BadFamily(f"{family!r} is no Family")
-    name, kind, help, _ = cast("tuple[Any, ...]", family)
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise BadFamily(f"{name!r} cannot be the name of a family")
-    if name in taken:
-        raise BadFamily(f"{name} is a family of lproxy's own")
-    if kind not in KINDS:
-        raise BadFamily(f"{name}: {kind!r} is no kind; there are {', '.join(KINDS)}")
-    if not isinstance(help, str):
-        raise BadFamily(f"{name}: help {help!r} is no text")
-    if same and same[0][1].kind != kind:
-        raise BadFamily(f"{name} is a {kind} here and a {same[0][1].kind} of {same[0][0]}")
 
 
 def _rows(parts: list[tuple[str, Family]], failed: Callable[[str, Failure], None]) -> Iterator[tuple[Labels, Any]]:
@@ -80,7 +61,7 @@ def _rows(parts: list[tuple[str, Family]], failed: Callable[[str, Failure], None
             # all of a source's samples or none
             own: Rows = {}
             for labels, value in family.samples:
-                _check_sample(family, labels, value)
+                check_sample(family, labels, value)
                 own[labels] = value if labels not in own else _sum(own[labels], value)
             both = {labels: _sum(rows[labels], own[labels]) for labels in own.keys() & rows.keys()}
         except BaseException:
@@ -89,15 +70,6 @@ def _rows(parts: list[tuple[str, Family]], failed: Callable[[str, Failure], None
         rows.update(own)
         rows.update(both)
     yield from rows.items()
-
-
-def _check_sample(family: Family, labels: Any, value: Any) -> None:
-    for key, text in labels:
-        if not LABEL.fullmatch(key) or key == "le" or not isinstance(text, str):
-            raise BadFamily(f"{family.name}: {key!r}: {text!r} is no label with its value")
-    fits = isinstance(value, Histogram) if family.kind == "histogram" else isinstance(value, int | float)
-    if not fits:
-        raise BadFamily(f"{family.name}: {value!r} is no value of a {family.kind}")
 
 
 def _sum(a: Any, b: Any) -> Any:

@@ -7,7 +7,7 @@ All in memory: no reactor, no sockets. C{docs/plugins.rst} shows their use.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zope.interface.verify import verifyObject
 
@@ -16,16 +16,12 @@ from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority
 from lproxy.testing.detectors import LIMIT, ends
 from lproxy.testing.garbage import only_new, uncounted
+from lproxy.testing.metrics import MetricsContract
 from lproxy.testing.proxy import ScriptedProxy
 from lproxy.testing.wire import Peer
 
-if TYPE_CHECKING:
-    from unittest import TestCase as _TestCase
-else:
-    _TestCase = object
 
-
-class PluginContract(_TestCase):
+class PluginContract(MetricsContract):
     """
     What a plugin promises, its sessions included: they are run in a L{ScriptedProxy}, one upstream behind it.
 

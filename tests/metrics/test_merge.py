@@ -156,6 +156,11 @@ class ContainedTests(MergeCase):
         self.show(lambda: [family(kind="gauge")])
         self.contained(1)
 
+    def test_two_kinds(self) -> None:
+        """Not even in one source."""
+        self.show(lambda: [family(), family(kind="histogram", samples=[((), Histogram((1.0,)))])])
+        self.contained()
+
     def test_other_bounds(self) -> None:
         """Histograms with the same labels have the same bounds."""
         self.show(lambda: [family()])
