@@ -48,6 +48,8 @@ class ProxyError(Exception):
     flag: ClassVar[str] = "UF"
     #: the status of an HTTP answer
     status: ClassVar[int] = 502
+    #: whether the request was refused to spare somebody: it is never tried again
+    shed: ClassVar[bool] = False
     #: whether the client's connection can go on after it
     keep: ClassVar[bool] = True
 

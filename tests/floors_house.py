@@ -27,8 +27,6 @@ KNOWN_LOOKUPS = frozenset(
     {
         ("lproxy.app.edge", "drain"),
         ("lproxy.app.service", "detector"),
-        ("lproxy.stack.compose", "inner"),
-        ("lproxy.stack.failfast", "changed"),
         ("lproxy.transport.socket", "watch"),
     }
 )

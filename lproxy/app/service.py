@@ -288,19 +288,20 @@ class Proxy(service.Service):
         direction = listen.direction
         config = self.config
         timeouts = config.timeouts(direction)
+        acquire = self.stacks.of(direction)
         runtime = Runtime(
             listen=listen,
             timeouts=timeouts,
             limits=config.limits,
             reactor=self._hub,
             connector=self._connector(direction),
-            acquire=lambda protocol, new_endpoint: self.stacks.acquire(direction, protocol, new_endpoint),
+            acquire=acquire,
             counters=self.metrics.plugin("tcp"),
             sessions=self._sessions,
             warn=self._warn,
             say=lambda text: log.info("{text}", text=text),
             crashed=self._crashed,
-            tunnels=lambda: self.stacks.acquire(direction, "tcp", lambda endpoint: TcpClient(runtime, endpoint, "tcp")),
+            tunnels=lambda: acquire("tcp", lambda endpoint, _: TcpClient(runtime, endpoint, "tcp")),
             expose=lambda port, protocol, build: self._expose(listen, port, protocol, build),
             access=self._log_access if config.access_log.path else None,
         )

@@ -12,25 +12,24 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
-from lproxy.app import inbound, outbound
+from lproxy.app import outbound
 from lproxy.app.parts import Parts
 from lproxy.config import Config, Direction
 from lproxy.metrics.family import Labels
 from lproxy.metrics.registry import Metrics
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
-from lproxy.stack.compose import find
-from lproxy.stack.failfast import FailFast
-from lproxy.stack.interfaces import Acquire, Discover, NewEndpoint
-from lproxy.stack.lock import Lock
-from lproxy.stack.router import CachedRouter
+from lproxy.stack.interfaces import Discover, L, NewEndpoint, NewStack, Stack
+from lproxy.stack.report import Report
+
+#: families that are sums over all stacks
+TOTALS = ("lock_waiters", "service_cache_size", "service_cache_evictions_total")
 
 
 class Stacks:
     """
     One stack per protocol and direction, shared by the listeners.
 
-    @ivar acquires: those that were made, by direction and protocol
     @ivar in_flight: the limit that all of them share
     """
 
@@ -40,14 +39,15 @@ class Stacks:
         self._discover = discover
         self._metrics = metrics
         self._random = Random()
+        # each has leases of its own protocol's type
+        self._stacks: dict[tuple[Direction, str], Stack[Any]] = {}
         self.in_flight = InFlight(config.limits.in_flight)
-        self.acquires: dict[tuple[Direction, str], Acquire] = {}
         metrics.watch(self.samples)
 
-    def acquire(self, direction: Direction, protocol: str, new_endpoint: NewEndpoint) -> Acquire:
+    def acquire(self, direction: Direction, protocol: str, new_endpoint: NewEndpoint[L]) -> Stack[L]:
         """The stack of C{protocol} in C{direction}, on top of what C{new_endpoint} of the first who asked makes."""
-        acquire = self.acquires.get((direction, protocol))
-        if acquire is None:
+        stack = self._stacks.get((direction, protocol))
+        if stack is None:
             timeouts = self._config.timeouts(direction)
             parts = Parts(
                 self._clock,
@@ -58,42 +58,49 @@ class Stacks:
                 self._discover,
                 Backoff(timeouts.backoff_min, timeouts.backoff_max, self._random),
             )
-            build = inbound.acquire if direction == "inbound" else outbound.acquire
-            acquire = self.acquires[direction, protocol] = build(parts, new_endpoint)
+            stack = self._stacks[direction, protocol] = outbound.acquire(parts, new_endpoint)
+        return stack
+
+    def of(self, direction: Direction) -> NewStack:
+        """Those of one direction, as protocols get at them."""
+
+        def acquire(protocol: str, new_endpoint: NewEndpoint[L]) -> Stack[L]:
+            return self.acquire(direction, protocol, new_endpoint)
+
         return acquire
 
     def close(self) -> None:
         """Let go of every service."""
-        for acquire in self.acquires.values():
-            find(acquire, CachedRouter).cache.close()
+        for stack in self._stacks.values():
+            stack.close()
 
     def describe(self) -> list[dict[str, Any]]:
         """Rows of C{/services}: state, endpoints, who waits."""
         rows: list[dict[str, Any]] = []
-        for (direction, protocol), acquire in self.acquires.items():
-            lock = find(acquire, Lock)
-            for target, cached in find(acquire, CachedRouter).cache:
-                row = {"direction": direction, "protocol": protocol, "target": str(target)}
-                rows.append({**row, **cached.describe(), **lock.describe(target)})
+        for (direction, protocol), stack in self._stacks.items():
+            report = Report(rows=True)
+            stack.report(report)
+            rows += [{"direction": direction, "protocol": protocol, **part.row()} for part in report.parts("services")]
         return rows
 
     def samples(self) -> Iterator[tuple[str, Labels, float]]:
         """Of the families in L{lproxy.metrics.acquisition.STATE}."""
+        report = Report()
+        for stack in self._stacks.values():
+            stack.report(report)
         yield "in_flight", (), self.in_flight.count
         yield "in_flight_refused_total", (), self.in_flight.refused
-        caches = [find(acquire, CachedRouter).cache for acquire in self.acquires.values()]
-        yield "lock_waiters", (), sum(find(acquire, Lock).waiting for acquire in self.acquires.values())
-        yield "service_cache_size", (), sum(map(len, caches))
-        yield "service_cache_evictions_total", (), sum(cache.evictions for cache in caches)
+        for name in TOTALS:
+            yield name, (), report.total(name)
         cap = self._metrics.cap_target()
         failing: Counter[str] = Counter()
         trips: Counter[str] = Counter()
-        for cache in caches:
-            for target, cached in cache:
-                if isinstance(cached, FailFast) and cached.trips:
-                    label = cap(str(target))
-                    failing[label] = max(failing[label], int(cached.failing))
-                    trips[label] += cached.trips
+        for (name, of), n in report.counts.items():
+            if name == "failfast_state":
+                label = cap(str(of))
+                failing[label] = max(failing[label], n)
+            elif name == "failfast_total":
+                trips[cap(str(of))] += n
         for label, n in trips.items():
             yield "failfast_state", (("target", label),), failing[label]
             yield "failfast_total", (("target", label),), n

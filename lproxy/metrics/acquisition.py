@@ -50,6 +50,16 @@ class Acquisitions:
             "How long acquisitions took. outcome=ready took no time.",
             each,
         )
+        yield Family(
+            "acquire_retries_total",
+            "counter",
+            "Acquisitions for a retry of a request that had failed upstream, by outcome.",
+            (
+                ((("direction", name), ("outcome", outcome)), n)
+                for name, c in self._counters.items()
+                for outcome, n in list(c.retries.items())
+            ),
+        )
 
 
 def _outcomes(direction: str, counter: AcquireCounter) -> Iterator[tuple[Labels, Histogram]]:

@@ -115,13 +115,16 @@ class AcquireCounter:
     One direction's acquisitions by outcome: C{ready}, C{waited}, C{timed_out}, C{failfast}, C{failed}, C{cancelled}.
 
     @ivar ready: those that did not wait at all, and so have no duration
+    @ivar retries: those that were made once more for a request that had failed, by outcome: C{acquired}, C{refused}
+        (shed before, and so never tried again), or one of the above
     """
 
-    __slots__ = ("durations", "ready")
+    __slots__ = ("durations", "ready", "retries")
 
     def __init__(self) -> None:
         self.ready = 0
         self.durations: dict[str, Histogram] = {}
+        self.retries: dict[str, int] = {}
 
     def done(self, outcome: str, seconds: float) -> None:
         """Count one that had to wait, or failed."""
@@ -129,3 +132,7 @@ class AcquireCounter:
         if histogram is None:
             histogram = self.durations[outcome] = Histogram(SECONDS)
         histogram.observe(seconds)
+
+    def retried(self, outcome: str) -> None:
+        """Count one that was made once more."""
+        self.retries[outcome] = self.retries.get(outcome, 0) + 1

@@ -5,19 +5,20 @@ For protocols whose request is a whole connection: each lease is a connection to
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Generic
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from lproxy.errors import Bug, explain, judge
 from lproxy.protocols.runtime import Runtime
-from lproxy.stack.interfaces import Lease
+from lproxy.stack.interfaces import L
+from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Target
 from lproxy.transport.socket import Stream
 
 
-class ConnectionClient:
+class ConnectionClient(Generic[L]):
     """
     The service of one endpoint, at the bottom of a stack. Subclasses make the leases, which end by L{released}.
 
@@ -32,11 +33,11 @@ class ConnectionClient:
         self.load = 0
         self._near = False
 
-    def lease(self, stream: Stream) -> Lease:
+    def lease(self, stream: Stream) -> L:
         """The right to use C{stream}, which is open."""
         raise NotImplementedError
 
-    def try_acquire(self) -> Lease | None:
+    def try_acquire(self) -> L | None:
         """A new connection, where the last one stood at once; the Deferreds of all layers cost more than connecting."""
         if not self._near:
             return None
@@ -47,23 +48,19 @@ class ConnectionClient:
         self.load += 1
         return self._connected(stream)
 
-    def acquire(self) -> Deferred[Lease]:
+    def acquire(self) -> Deferred[L]:
         """Open a connection."""
         self.load += 1
         connecting = self._runtime.connector.connect(self.endpoint)
         self._near = connecting.called
         return connecting.addCallbacks(self._connected, self._failed)
 
-    def busy(self) -> bool:
-        """Whether there are connections."""
-        return self.load > 0
-
     def close(self) -> None:
         """Nothing is kept."""
 
-    def describe(self) -> dict[str, Any]:
+    def report(self, report: Report) -> None:
         """Connections that are open."""
-        return {"in_flight": self.load}
+        report.show(in_flight=self.load)
 
     def released(self, stream: Stream) -> None:
         """A lease has ended, and with it its connection, if it has not yet."""
@@ -71,7 +68,7 @@ class ConnectionClient:
         if not stream.disconnected:
             stream.abortConnection()
 
-    def _connected(self, stream: Stream) -> Lease:
+    def _connected(self, stream: Stream) -> L:
         self._runtime.opened(stream, self.endpoint, self._name)
         return self.lease(stream)
 

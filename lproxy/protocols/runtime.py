@@ -17,7 +17,7 @@ from lproxy.metrics.caps import Cap
 from lproxy.metrics.counters import TransportCounter
 from lproxy.metrics.family import Family
 from lproxy.metrics.series import Counted, Series
-from lproxy.stack.interfaces import Acquire, NewEndpoint
+from lproxy.stack.interfaces import NewStack, Stack
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target, join_host_port, split_host_port
 from lproxy.transport.connect import Connector
 from lproxy.transport.hub import Reactor
@@ -114,13 +114,13 @@ class Runtime:
     limits: Limits
     reactor: Reactor
     connector: Connector
-    acquire: Callable[[str, NewEndpoint], Acquire]
+    acquire: NewStack
     counters: Counters
     sessions: Sessions
     warn: Callable[[str, str], None]
     say: Callable[[str], None]
     crashed: Callable[[str, Failure], None]
-    tunnels: Callable[[], Acquire]
+    tunnels: Callable[[], Stack[Any]]
     expose: Callable[[int, str, Callable[[], Any]], tuple[str, int]]
     access: Callable[[dict[str, Any]], None] | None = None
     fixed: Target | None = field(init=False)

@@ -2,19 +2,21 @@
 """
 One limit on the requests in flight in the whole proxy, those that still wait included.
 
-Outermost, at the edge: over the limit a request is refused at once, before it costs anything.
+At the edge: over the limit a request is refused at once, before it costs anything. Above: only retries, each of which
+is admitted like any other request. Below: everything else.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Generic
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
-from lproxy.stack.interfaces import Acquire, Layer, Lease
+from lproxy.stack.interfaces import Bounded, BoundedLayer, L
+from lproxy.stack.lease import Hold
+from lproxy.stack.report import Report
 from lproxy.target import Target
 
 
@@ -25,6 +27,7 @@ class TooManyInFlight(ProxyError):
     reason = "in_flight"
     flag = "UO"
     status = 503
+    shed = True
 
     def __init__(self, target: Target, limit: int) -> None:
         super().__init__(target)
@@ -35,69 +38,72 @@ class TooManyInFlight(ProxyError):
         return f"refused: {self.limit} requests in flight (limits.in_flight)"
 
 
-class InFlight:
-    """How many there are, shared by every stack of the proxy."""
+class InFlight(Hold):
+    """
+    How many there are, shared by every stack of the proxy; what is held of it for a lease is one of them.
 
-    __slots__ = ("count", "limit", "refused")
+    @ivar refused: how many there would have been too many
+    """
 
     def __init__(self, limit: int) -> None:
+        super().__init__()
         self.limit = limit
-        self.count = 0
         self.refused = 0
 
-
-class _AdmittedLease:
-    """A lease that is counted until it ends."""
-
-    __slots__ = ("_in_flight", "_inner", "call")
-
-    def __init__(self, inner: Lease, in_flight: InFlight) -> None:
-        self._inner = inner
-        self._in_flight = in_flight
-        self.call = inner.call  # nothing to add: one call less for every request
-
-    def close(self) -> None:
-        self._in_flight.count -= 1
-        self._inner.close()
+    def __repr__(self) -> str:
+        return f"<InFlight {self.count} of {self.limit}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Admit:
+class Admit(Generic[L]):
     """An L{Acquire} with a limit."""
 
-    inner: Acquire
-    in_flight: InFlight
+    def __init__(self, inner: Bounded[L], in_flight: InFlight) -> None:
+        self.inner = inner
+        self.seconds = inner.seconds
+        self._in_flight = in_flight
+        self._try = inner.try_acquire
 
-    def try_acquire(self, target: Target) -> Lease | None:
+    def try_acquire(self, target: Target) -> L | None:
         """As below, if there is room; at the limit L{acquire} says so."""
-        in_flight = self.in_flight
+        in_flight = self._in_flight
         if in_flight.count >= in_flight.limit:
             return None
-        lease = self.inner.try_acquire(target)
-        if lease is None:
-            return None
-        in_flight.count += 1
-        return _AdmittedLease(lease, in_flight)
+        lease = self._try(target)
+        if lease is not None:
+            in_flight.count += 1
+            lease.hold = in_flight
+        return lease
 
-    def acquire(self, target: Target) -> Deferred[Lease]:
+    def acquire(self, target: Target) -> Deferred[L]:
         """Fails with L{TooManyInFlight} at the limit."""
-        in_flight = self.in_flight
+        in_flight = self._in_flight
         if in_flight.count >= in_flight.limit:
             in_flight.refused += 1
-            refused: Deferred[Lease] = Deferred()
-            refused.errback(Failure(TooManyInFlight(target, in_flight.limit)))
-            return refused
+            return fail(TooManyInFlight(target, in_flight.limit))
         in_flight.count += 1
+        return self.inner.acquire(target).addCallbacks(self._admitted, self._failed)
 
-        def ended(result: Any) -> Any:
-            if isinstance(result, Failure):
-                in_flight.count -= 1
-                return result
-            return _AdmittedLease(result, in_flight)
+    def report(self, report: Report) -> None:
+        """Nothing of its own: the limit is the whole proxy's."""
+        self.inner.report(report)
 
-        return self.inner.acquire(target).addBoth(ended)
+    def close(self) -> None:
+        """Nothing is held."""
+        self.inner.close()
+
+    def _admitted(self, lease: L) -> L:
+        lease.hold = self._in_flight
+        return lease
+
+    def _failed(self, failure: Failure) -> Failure:
+        self._in_flight.count -= 1
+        return failure
 
 
-def layer(in_flight: InFlight) -> Layer:
+def layer(in_flight: InFlight) -> BoundedLayer:
     """Share C{in_flight} with the other stacks."""
-    return lambda inner: Admit(inner, in_flight)
+
+    def wrap(inner: Bounded[L]) -> Bounded[L]:
+        return Admit(inner, in_flight)
+
+    return wrap

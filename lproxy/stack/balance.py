@@ -3,14 +3,14 @@
 One service of many endpoints: pick two at random, take the one with less to do.
 
 Inside a service, below failfast. Endpoints come and go with discovery, whether anybody sends requests or not. An
-endpoint that cannot be connected to is passed over for a while where there are others; where there are none it is
-tried for every request, since a stale refusal helps nobody.
+endpoint that fails is passed over for a while where there are others (L{lproxy.stack.health}); where there are none it
+is tried for every request, since a stale refusal helps nobody.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Generic
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -18,7 +18,9 @@ from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError, explain
 from lproxy.stack.backoff import Backoff
-from lproxy.stack.interfaces import Discover, EndpointService, Layer, Lease, NewEndpoint, NewService
+from lproxy.stack.health import HEALTHY, PROBING, EndpointHealth, Ward
+from lproxy.stack.interfaces import BalanceLayer, Discover, EndpointService, L, NewEndpoint, NewService
+from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Target
 
 
@@ -47,40 +49,38 @@ class GaveUp(CancelledError):
     """An acquisition was cancelled; the text says what it was waiting for."""
 
 
-class Member:
-    """An endpoint and how it has been doing."""
+class Member(Generic[L]):
+    """An endpoint of a service."""
 
-    __slots__ = ("endpoint", "failures", "last_error", "retry_at", "service")
-
-    def __init__(self, endpoint: Endpoint, service: EndpointService) -> None:
+    def __init__(self, endpoint: Endpoint, service: EndpointService[L], health: EndpointHealth) -> None:
         self.endpoint = endpoint
         self.service = service
-        self.failures = 0
-        self.retry_at = 0.0
-        self.last_error: BaseException | None = None
+        self.health = health
 
 
-class Balance:
+class Balance(Generic[L]):
     """
     A L{Service} that is also the L{Watcher} of its target's endpoints.
 
-    @ivar changed: called when there are new endpoints
+    @ivar on_ready: called when there are new endpoints
     """
 
     def __init__(
-        self, target: Target, discover: Discover, new_endpoint: NewEndpoint, clock: IReactorTime, backoff: Backoff
+        self, target: Target, discover: Discover, new_endpoint: NewEndpoint[L], clock: IReactorTime, backoff: Backoff
     ) -> None:
         self._target = target
         self._new_endpoint = new_endpoint
         self._clock = clock
-        self._backoff = backoff
+        self._ward = Ward(clock, backoff)
         self._random = backoff.random.random
-        self._members: dict[Endpoint, Member] = {}
-        self._list: list[Member] = []
-        self._gone: list[EndpointService] = []  # removed, with leases still out
-        self._waiting: list[Deferred[None]] = []
+        self._members: dict[Endpoint, Member[L]] = {}
+        self._list: list[Member[L]] = []
+        # the warm path of the only one: by far the most services have one endpoint
+        self._only: Callable[[], L | None] | None = None
+        self._gone: list[EndpointService[L]] = []  # removed, with leases still out
+        self._waiters: list[Deferred[None]] = []
         self._error: Exception | None = None
-        self.changed: Callable[[], None] | None = None
+        self.on_ready: Callable[[], None] | None = None
         self._watch = discover.watch(target, self)
 
     # the watcher
@@ -94,18 +94,21 @@ class Balance:
             if endpoint in before:
                 self._members[endpoint] = before.pop(endpoint)
             elif endpoint not in self._members:
-                self._members[endpoint] = Member(endpoint, self._new_endpoint(endpoint))
+                health = EndpointHealth(self._ward)
+                self._members[endpoint] = Member(endpoint, self._new_endpoint(endpoint, health), health)
                 more = True
-        self._list = list(self._members.values())
+        self._list = members = list(self._members.values())
+        self._only = members[0].service.try_acquire if len(members) == 1 else None
         self._gone = [service for service in self._gone if service.load]
         for member in before.values():
+            member.health.gone()
             member.service.close()
             if member.service.load:
                 self._gone.append(member.service)
         if self._list:
             self._wake(None)
-        if more and self.changed is not None:
-            self.changed()
+        if more and self.on_ready is not None:
+            self.on_ready()
 
     def unresolved(self, error: Exception) -> None:
         """Nobody knows who serves it: whoever waits is told so."""
@@ -113,8 +116,8 @@ class Balance:
         self._wake(error)
 
     def _wake(self, error: Exception | None) -> None:
-        waiting, self._waiting = self._waiting, []
-        for d in waiting:
+        waiters, self._waiters = self._waiters, []
+        for d in waiters:
             if d.called:
                 continue  # one that was told may cancel others
             if error is None:
@@ -125,16 +128,22 @@ class Balance:
 
     # the service
 
-    def try_acquire(self) -> Lease | None:
-        """What the better of two random endpoints has ready."""
+    def try_acquire(self) -> L | None:
+        """What the better of two random endpoints has ready, of those that do not fail."""
+        if self._only is not None:
+            return self._only()
         members = self._list
-        if len(members) == 1:
-            return members[0].service.try_acquire()
         if not members:
             return None
-        return self._pick(members).service.try_acquire()
+        if not self._ward.unhealthy:
+            return self._pick(members).service.try_acquire()
+        member = self._pick(self._candidates(members))
+        lease = member.service.try_acquire()
+        if lease is not None:
+            member.health.succeeded()
+        return lease
 
-    def acquire(self) -> Deferred[Lease]:
+    def acquire(self) -> Deferred[L]:
         """
         Wait for endpoints, then try each at most once until one is connected.
 
@@ -143,51 +152,57 @@ class Balance:
         members = self._list
         if len(members) != 1:
             return Deferred.fromCoroutine(self._acquire())
-        # by far the most services have one endpoint: no coroutine to choose it
+        # no coroutine to choose the only one
         member = members[0]
         return member.service.acquire().addCallbacks(
-            self._connected, self._only_failed, callbackArgs=(member,), errbackArgs=(member,)
+            self._connected, self._only_failed, callbackArgs=(member,), errbackArgs=(member, self._clock.seconds())
         )
 
     def busy(self) -> int:
         """How many leases are out on any endpoint, or waited for."""
-        return len(self._waiting) + sum(m.service.load for m in self._list) + sum(s.load for s in self._gone)
+        return len(self._waiters) + sum([m.service.load for m in self._list]) + sum([s.load for s in self._gone])
 
     def close(self) -> None:
         """End the watch and every endpoint's idle connections."""
+        self.on_ready = None
         self._watch.close()
         for member in self._list:
             member.service.close()
 
-    def describe(self) -> dict[str, Any]:
+    def report(self, report: Report) -> None:
         """Every endpoint and how it does."""
-        now = self._clock.seconds()
-        endpoints = []
+        now = self._clock.seconds() if report.rows else 0.0
         for member in self._list:
-            row: dict[str, Any] = {"address": str(member.endpoint), **member.service.describe()}
-            if member.last_error is not None:
-                row["last_error"] = explain(member.last_error)
-            if member.retry_at > now:
-                row["backoff_seconds"] = round(member.retry_at - now, 3)
-            endpoints.append(row)
-        out: dict[str, Any] = {"endpoints": endpoints, "in_flight": sum(m.service.load for m in self._list)}
-        if self._error is not None:
-            out["last_error"] = explain(self._error)
-        return out
+            part = report.part("endpoints", "address", member.endpoint)
+            member.service.report(part)
+            if report.rows:
+                health = member.health
+                if health.last_error is not None:
+                    part.show(last_error=explain(health.last_error))
+                if health.retry_at > now:
+                    part.show(backoff_seconds=round(health.retry_at - now, 3))
+        if report.rows:
+            report.show(in_flight=sum([m.service.load for m in self._list]))
+            if self._error is not None:
+                report.show(last_error=explain(self._error))
 
-    async def _acquire(self) -> Lease:
+    async def _acquire(self) -> L:
         await self._some_endpoints()
-        tried: set[Member] = set()
+        tried: set[Member[L]] = set()
         untried = self._list
         while True:
-            member = untried[0] if len(untried) == 1 else self._pick(self._rested(untried))
+            member = self._pick(self._candidates(untried) if self._ward.unhealthy else untried)
             tried.add(member)
+            health, began = member.health, self._clock.seconds()
+            if health.due(began):
+                health.probe()
             try:
                 lease = await member.service.acquire()
             except CancelledError:
+                health.not_probed()
                 raise self._gave_up_on(member) from None
             except ProxyError as e:
-                self._failed(member, e)
+                health.attempt_failed(e, began)
                 # of those that there are now: some may have gone or come meanwhile
                 untried = [member for member in self._list if member not in tried]
                 if not untried:
@@ -195,49 +210,53 @@ class Balance:
                         raise
                     raise NoEndpointReady(self._target, len(tried)) from e
             else:
-                return self._connected(lease, member)
+                health.succeeded()
+                return lease
 
-    def _connected(self, lease: Lease, member: Member) -> Lease:
-        member.failures = 0
-        member.retry_at = 0.0
+    def _connected(self, lease: L, member: Member[L]) -> L:
+        member.health.succeeded()
         return lease
 
-    def _only_failed(self, failure: Failure, member: Member) -> Failure:
+    def _only_failed(self, failure: Failure, member: Member[L], began: float) -> Failure:
         error = failure.value
         if isinstance(error, CancelledError):
             raise self._gave_up_on(member) from None
         if isinstance(error, ProxyError):
-            self._failed(member, error)
+            member.health.attempt_failed(error, began)
         return failure
 
-    def _gave_up_on(self, member: Member) -> GaveUp:
-        return GaveUp(f"while connecting to {member.endpoint}{_lately(member.last_error)}")
+    def _gave_up_on(self, member: Member[L]) -> GaveUp:
+        return GaveUp(f"while connecting to {member.endpoint}{_lately(member.health.last_error)}")
 
     async def _some_endpoints(self) -> None:
         while not self._list:
             d: Deferred[None] = Deferred(self._gave_up)
-            self._waiting.append(d)
+            self._waiters.append(d)
             if self._error is not None:
                 # known to have failed before: somebody waits now, so it is tried again at once
                 self._watch.refresh()
             await d
 
     def _gave_up(self, d: Deferred[None]) -> None:
-        if d in self._waiting:
-            self._waiting.remove(d)
+        if d in self._waiters:
+            self._waiters.remove(d)
         d.errback(GaveUp(f"waiting for endpoints{_lately(self._error)}"))
 
-    def _failed(self, member: Member, error: ProxyError) -> None:
-        member.failures += 1
-        member.last_error = error
-        member.retry_at = self._clock.seconds() + self._backoff.delay(member.failures)
-
-    def _rested(self, members: list[Member]) -> list[Member]:
-        """Those that did not just fail; where all did, the one whose turn comes first."""
+    def _candidates(self, members: list[Member[L]]) -> list[Member[L]]:
+        """
+        One that awaits its probe, if any. Else those that are healthy; where none is, the one whose backoff is over
+        first and that nobody probes: the last is never passed over.
+        """
         now = self._clock.seconds()
-        return [m for m in members if m.retry_at <= now] or [min(members, key=lambda m: m.retry_at)]
+        healthy = []
+        for member in members:
+            if member.health.state is HEALTHY:
+                healthy.append(member)
+            elif member.health.due(now):
+                return [member]
+        return healthy or [min(members, key=_soonest)]
 
-    def _pick(self, members: list[Member]) -> Member:
+    def _pick(self, members: list[Member[L]]) -> Member[L]:
         """The power of two choices."""
         n = len(members)
         if n == 1:
@@ -250,14 +269,18 @@ class Balance:
         return b if b.service.load < a.service.load else a
 
 
+def _soonest(member: Member[Any]) -> tuple[bool, float]:
+    return member.health.state is PROBING, member.health.retry_at
+
+
 def _lately(error: BaseException | None) -> str:
     return f"; lately: {explain(error)}" if error is not None else ""
 
 
-def layer(discover: Discover, clock: IReactorTime, backoff: Backoff) -> Layer:
+def layer(discover: Discover, clock: IReactorTime, backoff: Backoff) -> BalanceLayer:
     """Spread each target's requests over the endpoints that C{discover} knows."""
 
-    def wrap(new_endpoint: NewEndpoint) -> NewService:
+    def wrap(new_endpoint: NewEndpoint[L]) -> NewService[L]:
         return lambda target: Balance(target, discover, new_endpoint, clock, backoff)
 
     return wrap

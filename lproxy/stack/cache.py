@@ -9,13 +9,12 @@ only one that was idle for the whole period is evicted, so whoever asks in the t
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Any
+from typing import Generic
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from lproxy.errors import ProxyError
-from lproxy.stack.interfaces import NewService, Service
+from lproxy.stack.interfaces import L, NewService, Service
 from lproxy.target import Target
 
 
@@ -26,6 +25,7 @@ class CacheFull(ProxyError):
     reason = "cache_full"
     flag = "UO"
     status = 503
+    shed = True
 
     def __init__(self, target: Target, capacity: int) -> None:
         super().__init__(target)
@@ -36,18 +36,17 @@ class CacheFull(ProxyError):
         return f"refused: all {self.capacity} cached services are in use"
 
 
-class Entry:
+class Entry(Generic[L]):
     """A cached service. C{used} is set by every request, and taken back by a sweep that finds it idle."""
 
-    __slots__ = ("idle_since", "service", "used")
-
-    def __init__(self, service: Service, now: float) -> None:
+    def __init__(self, service: Service[L], now: float) -> None:
         self.service = service
+        self.try_acquire = service.try_acquire
         self.used = True
         self.idle_since = now
 
 
-class Cache:
+class Cache(Generic[L]):
     """
     Services by target, least recently used first (as of the latest sweep).
 
@@ -59,20 +58,14 @@ class Cache:
         self._capacity = capacity
         self._idle = idle
         self._clock = clock
-        self._sweeper: Any = None
-        self.entries: OrderedDict[Target, Entry] = OrderedDict()
+        self._sweeper: IDelayedCall | None = None
+        self.entries: OrderedDict[Target, Entry[L]] = OrderedDict()
         self.evictions = 0
 
     def __repr__(self) -> str:
         return f"<Cache {len(self.entries)} of {self._capacity}>"
 
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def __iter__(self) -> Iterator[tuple[Target, Service]]:
-        return ((target, entry.service) for target, entry in self.entries.items())
-
-    def add(self, target: Target, new_service: NewService) -> Entry:
+    def add(self, target: Target, new_service: NewService[L]) -> Entry[L]:
         """
         Make a service, and keep it.
 
@@ -91,7 +84,8 @@ class Cache:
             self._sweeper.cancel()
             self._sweeper = None
         while self.entries:
-            self.entries.popitem()[1].service.close()
+            _, entry = self.entries.popitem()
+            entry.service.close()
 
     def _make_room(self, target: Target) -> None:
         for candidate, entry in self.entries.items():

@@ -2,23 +2,25 @@
 """
 Fail at once what could only wait in vain.
 
-Inside a service, above its balancer. A service that keeps callers waiting for its period without becoming ready
-once fails all that wait and all that come, until a probe in the background, which needs no request to drive
-it, finds it ready again. Time counts only while somebody waits: an endpoint that refuses at once fails each
-caller by itself, with the better explanation.
+Inside a service, above its balancer. A service that keeps callers waiting for its period without becoming ready once
+fails all that wait and all that come, until a probe in the background, which needs no request to drive it, finds it
+ready again. Time counts only while somebody waits: what refuses at once fails each caller with its own explanation.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, Generic
 
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError, explain
 from lproxy.stack.backoff import Backoff
-from lproxy.stack.interfaces import Lease, NewService, Service
+from lproxy.stack.interfaces import L, NewService, Service, ServiceLayer
+from lproxy.stack.report import Report
 from lproxy.target import Target
 
 
@@ -29,6 +31,7 @@ class FailedFast(ProxyError):
     reason = "failfast"
     flag = "UH"
     status = 503
+    shed = True
 
     def __init__(self, target: Target, seconds: float) -> None:
         super().__init__(target)
@@ -39,82 +42,141 @@ class FailedFast(ProxyError):
         return f"not ready for {self.seconds:g} s, failing at once until it is"
 
 
-class FailFast:
+class State(Enum):
+    """What becomes of callers."""
+
+    #: nobody waits
+    OPEN = "ready"
+    #: somebody does, and the period runs
+    WAITING = "waiting"
+    #: everybody is failed, until the next probe
+    FAILING = "failfast"
+    #: everybody is failed, and a probe is under way
+    PROBING = "probing"
+
+
+class Event(Enum):
+    """What happens to a service."""
+
+    WAITED_FOR = "somebody waits"
+    LEFT = "the last one who waited was served, failed or gave up"
+    EXPIRED = "the period is over"
+    READY = "the probe was given a lease"
+    UNREADY = "the probe failed"
+    RETRY = "the probe's backoff is over, or there is a new reason to try"
+
+
+OPEN: Final = State.OPEN
+WAITING: Final = State.WAITING
+FAILING: Final = State.FAILING
+PROBING: Final = State.PROBING
+
+#: all that can happen in each state; whatever else does is a mistake
+TRANSITIONS: Final = {
+    (OPEN, Event.WAITED_FOR): WAITING,
+    (OPEN, Event.EXPIRED): PROBING,
+    (WAITING, Event.LEFT): OPEN,
+    (WAITING, Event.EXPIRED): PROBING,
+    (PROBING, Event.READY): OPEN,
+    (PROBING, Event.UNREADY): FAILING,
+    (FAILING, Event.RETRY): PROBING,
+}
+
+
+class FailFast(Generic[L]):
     """
     A L{Service} that does not let callers wait in vain.
 
-    C{inner.changed}, where there is such a thing, is set to be called when there is reason to try again.
-
-    @ivar failing: whether it fails everybody at the moment
-    @ivar trips: how many times it began to
+    @ivar state: moved by L{TRANSITIONS} alone
+    @ivar trips: how many times it began to fail
+    @ivar _left: seconds that callers may wait until it fails; the whole period, if it was ready since they did
+    @ivar _deadline: when nothing is left, while somebody waits
+    @ivar _timer: to the end of the period, or to the next probe
     """
 
-    def __init__(self, target: Target, inner: Service, period: float, clock: IReactorTime, backoff: Backoff) -> None:
+    def __init__(self, target: Target, inner: Service[L], period: float, clock: IReactorTime, backoff: Backoff) -> None:
         self._target = target
         self._inner = inner
         self._period = period
         self._clock = clock
         self._backoff = backoff
-        self._waiting: dict[Deferred[Lease], Deferred[Lease]] = {}
-        self._waited = 0.0  # seconds spent waiting since it was last ready, up to...
-        self._since = 0.0  # ...since when somebody waits
-        self._doubted = False  # whether either counts
-        self._timer: Any = None
-        self._timed = 0.0  # the C{_since} that the timer was set for
-        self._probe: Any = None  # the probe's Deferred, or the timer to the next one
+        self._waiters: dict[Deferred[L], Deferred[L]] = {}
+        self._left = period
+        self._deadline = 0.0
+        self._timer: IDelayedCall | None = None
+        self._probe: Deferred[L] | None = None
         self._attempts = 0
         self._last_error: BaseException | None = None
-        self.failing = False
+        self._try = inner.try_acquire
+        self.state = OPEN
         self.trips = 0
-        if hasattr(inner, "changed"):
-            inner.changed = self._changed
+        self.on_ready: Callable[[], None] | None = None
+        inner.on_ready = self._new_reason
 
-    def try_acquire(self) -> Lease | None:
+    def __repr__(self) -> str:
+        return f"<FailFast {self._target} {self.state.value} left={self._left:g}>"
+
+    @property
+    def failing(self) -> bool:
+        """Whether it fails everybody at the moment."""
+        return self.state is FAILING or self.state is PROBING
+
+    def try_acquire(self) -> L | None:
         """Whatever is ready, unless failing."""
-        if self.failing:
+        if self.state is not OPEN and self.state is not WAITING:
             return None
-        lease = self._inner.try_acquire()
-        if lease is not None and self._doubted:
+        lease = self._try()
+        if lease is not None and (self._left != self._period or self.state is WAITING):
             self._was_ready()
         return lease
 
-    def acquire(self) -> Deferred[Lease]:
+    def acquire(self) -> Deferred[L]:
         """Fails with L{FailedFast}, from the latest error, where waiting is in vain."""
-        caller: Deferred[Lease] = Deferred(self._cancelled)
         if self.failing:
-            caller.errback(self._failure())
-            return caller
+            return fail(self._error())
         inner = self._inner.acquire()
         if inner.called and not inner.paused:
             # nobody waited, so that there is nothing to time
             return inner.addCallbacks(self._at_once, self._not_at_once)
-        if not self._waiting:
-            self._doubted = True
-            self._since = self._timed = self._clock.seconds()
-            self._timer = self._clock.callLater(max(0.0, self._period - self._waited), self._expired)
-        self._waiting[caller] = inner
+        caller: Deferred[L] = Deferred(self._cancelled)
+        self._waiters[caller] = inner
+        if self.state is OPEN:
+            self._move(Event.WAITED_FOR)
+            self._deadline = self._clock.seconds() + self._left
+            self._timer = self._clock.callLater(max(0.0, self._left), self._expired)
         inner.addCallbacks(self._ready, self._unready, callbackArgs=(caller,), errbackArgs=(caller,))
         return caller
 
     def busy(self) -> int:
         """How many use it or wait. A probe, which may wait for ever, is nobody's."""
-        return self._inner.busy() - isinstance(self._probe, Deferred)
+        return self._inner.busy() - (1 if self._probe is not None else 0)
 
     def close(self) -> None:
         """Stop probing, let go of what is inside."""
-        self._stop_probe()
+        self._inner.on_ready = None  # no reason to try again; and nothing is left to the garbage collector
         self._stop_timer()
-        if hasattr(self._inner, "changed"):
-            self._inner.changed = None  # no reason to try again; and nothing is left to the garbage collector
+        probe, self._probe = self._probe, None
+        if probe is not None:
+            probe.cancel()
         self._inner.close()
 
-    def describe(self) -> dict[str, Any]:
-        """State and latest error."""
-        state = {"state": "failfast" if self.failing else "waiting" if self._waiting else "ready"}
-        error = {"last_error": explain(self._last_error)} if self._last_error is not None else {}
-        return {**state, **error, **self._inner.describe()}
+    def report(self, report: Report) -> None:
+        """State and latest error; how often it has failed, where it has."""
+        if self.trips:
+            report.count("failfast_state", 1 if self.failing else 0, self._target)
+            report.count("failfast_total", self.trips, self._target)
+        if report.rows:
+            report.show(state=FAILING.value if self.failing else self.state.value)
+            if self._last_error is not None:
+                report.show(last_error=explain(self._last_error))
+        self._inner.report(report)
 
-    def _at_once(self, lease: Lease) -> Lease:
+    def _move(self, event: Event) -> None:
+        self.state = TRANSITIONS[self.state, event]
+
+    # callers
+
+    def _at_once(self, lease: L) -> L:
         self._was_ready()
         return lease
 
@@ -122,114 +184,117 @@ class FailFast:
         self._last_error = failure.value
         return failure
 
-    def _ready(self, lease: Lease, caller: Deferred[Lease]) -> None:
-        if caller not in self._waiting:
+    def _ready(self, lease: L, caller: Deferred[L]) -> None:
+        if caller not in self._waiters:
             lease.close()  # it arrived while the trip cancelled it
             return
-        self._ended(caller)
+        self._leave(caller)
         self._was_ready()
         if caller.called:
             lease.close()  # cancelled, and what is inside had it all the same
         else:
             caller.callback(lease)
 
-    def _unready(self, failure: Failure, caller: Deferred[Lease]) -> None:
-        if caller not in self._waiting:
+    def _unready(self, failure: Failure, caller: Deferred[L]) -> None:
+        if caller not in self._waiters:
             return  # cancelled by the trip, and told already
         if not failure.check(CancelledError):
             self._last_error = failure.value
-        self._ended(caller)
+        self._leave(caller)
         if not caller.called:
             caller.errback(failure)
-        if self._waited >= self._period and not self.failing:
+        if self._left <= 0.0 and not self.failing:
             self._trip()
 
-    def _ended(self, caller: Deferred[Lease]) -> None:
-        del self._waiting[caller]
-        if not self._waiting:
-            self._waited += self._clock.seconds() - self._since
+    def _leave(self, caller: Deferred[L]) -> None:
+        del self._waiters[caller]
+        if not self._waiters:
+            self._move(Event.LEFT)
+            self._left = self._deadline - self._clock.seconds()
             self._stop_timer()
 
     def _was_ready(self) -> None:
         """Those who still wait begin anew."""
-        self._waited = 0.0
-        self._since = self._clock.seconds()
-        self._doubted = bool(self._waiting)
+        self._left = self._period
+        if self.state is WAITING:
+            self._deadline = self._clock.seconds() + self._period
 
-    def _cancelled(self, caller: Deferred[Lease]) -> None:
-        inner = self._waiting.get(caller)
-        if inner is not None:
+    def _cancelled(self, caller: Deferred[L]) -> None:
+        if (inner := self._waiters.get(caller)) is not None:
             inner.cancel()
 
-    def _failure(self) -> Failure:
+    def _error(self) -> FailedFast:
         error = FailedFast(self._target, self._period)
         error.__cause__ = self._last_error
-        return Failure(error)
+        return error
 
     # failing, and back
 
     def _expired(self) -> None:
-        if self._since == self._timed:
+        self._timer = None
+        left = self._deadline - self._clock.seconds()
+        if left > 0.0:
+            # it was ready in between, which is frequent: cheaper to look at that here than to set the timer each time
+            self._timer = self._clock.callLater(left, self._expired)
+        else:
             self._trip()
-            return
-        # it was ready in between, which is frequent: cheaper to look at that here than to set the timer each time
-        self._timed = self._since
-        left = self._since + self._period - self._clock.seconds()
-        self._timer = self._clock.callLater(max(0.0, left), self._expired)
 
     def _trip(self) -> None:
         self._stop_timer()
-        self.failing = True
+        self._move(Event.EXPIRED)
         self.trips += 1
         self._attempts = 0
-        waiting, self._waiting = self._waiting, {}
-        for caller, inner in waiting.items():
+        waiters, self._waiters = self._waiters, {}
+        for caller, inner in waiters.items():
             inner.cancel()
             if not caller.called:  # one that was told may cancel others
-                caller.errback(self._failure())
-        self._try_again()
+                caller.errback(self._error())
+        self._start_probe()
 
-    def _try_again(self) -> None:
+    def _start_probe(self) -> None:
         self._probe = probe = maybeDeferred(self._inner.acquire)
         probe.addCallbacks(self._recovered, self._still_failing)
 
-    def _changed(self) -> None:
-        if self._probe is not None and not isinstance(self._probe, Deferred):
-            # what failed before says nothing about what is new
-            self._stop_probe()
-            self._attempts = 0
-            self._try_again()
-
-    def _recovered(self, lease: Lease) -> None:
-        # unused: what was connected for it is there for the next request
-        lease.close()
-        self._probe = None
-        self._was_ready()
-        self.failing = False
+    def _recovered(self, lease: L) -> None:
+        if self._probe is not None:
+            self._probe = None
+            self._move(Event.READY)
+            self._was_ready()
+        lease.close()  # unused: what was connected for it is there for the next request
 
     def _still_failing(self, failure: Failure) -> None:
+        if self._probe is None:
+            return  # closed
         self._probe = None
-        if failure.check(CancelledError):
-            return
+        self._move(Event.UNREADY)
         self._last_error = failure.value
         self._attempts += 1
-        self._probe = self._clock.callLater(self._backoff.delay(self._attempts), self._try_again)
+        self._timer = self._clock.callLater(self._backoff.delay(self._attempts), self._retry)
 
-    def _stop_probe(self) -> None:
-        probe, self._probe = self._probe, None
-        if probe is not None:
-            probe.cancel()
+    def _retry(self) -> None:
+        self._timer = None
+        self._move(Event.RETRY)
+        self._start_probe()
+
+    def _new_reason(self) -> None:
+        if self.state is FAILING:
+            # what failed before says nothing about what is new
+            self._attempts = 0
+            self._stop_timer()
+            self._retry()
+        if self.on_ready is not None:
+            self.on_ready()
 
     def _stop_timer(self) -> None:
-        timer, self._timer = self._timer, None
-        if timer is not None and timer.active():
-            timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
-def layer(period: float, clock: IReactorTime, backoff: Backoff) -> Any:
+def layer(period: float, clock: IReactorTime, backoff: Backoff) -> ServiceLayer:
     """Give every service C{period} seconds to become ready; probe it with C{backoff} after that."""
 
-    def wrap(new_service: NewService) -> NewService:
+    def wrap(new_service: NewService[L]) -> NewService[L]:
         return lambda target: FailFast(target, new_service(target), period, clock, backoff)
 
     return wrap

@@ -2,84 +2,213 @@
 """
 The few shapes that the whole stack is made of.
 
-Acquiring is separate from calling: an L{Acquire} may wait, under one bounded clock, until a service is ready
-to take one request *now*; the L{Lease} that it gives is that right. What happens after C{Lease.call} is the
-application's time and none of the stack's business.
+Acquiring is separate from calling: an L{Acquire} may wait, under one bounded clock, until a service is ready to take
+one request *now*; the lease that it gives is that right. What happens after the lease's C{call} is the application's
+time and none of the stack's business.
 
-Every acquisition comes in two forms. C{try_acquire} answers in this very instant, without a Deferred, a timer
-or a closure: the warm path. C{acquire} may wait.
+Every acquisition comes in two forms. C{try_acquire} answers in this very instant, without a Deferred, a timer or a
+closure: the warm path. C{acquire} may wait.
+
+C{L} is a protocol's own type of lease. It passes through all layers as it is, so that what comes out on top is called
+as its protocol has it: an HTTP lease with a request's head and whom to tell the answer, a TCP lease with a connection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
+from lproxy.errors import ProxyError
+from lproxy.stack.lease import Hold
+from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Target
 
 
 class Lease(Protocol):
     """
-    The right to dispatch one request.
+    The right to dispatch one request, once. How that is called is the protocol's own affair.
 
-    Whoever receives a Lease ends it with C{close}, always and exactly once: unused, which gives the right
-    back, or when the exchange that C{call} began is over.
+    Whoever receives a Lease ends it with C{close}, always and exactly once: unused, which gives the right back, or when
+    the exchange that was begun with it is over. C{close} begins with L{lproxy.stack.lease.ended}.
+
+    @ivar hold: what the stack holds for it; L{lproxy.stack.lease.FREE} on a new one
     """
 
-    def call(self, request: Any) -> Any:
-        """
-        Dispatch C{request}, at most once. What a request is, and how its answer is told, is the protocol's own
-        affair: an HTTP exchange is told its answer piece by piece, a TCP call answers a Deferred of its end.
-        """
+    hold: Hold
 
     def close(self) -> None:
         """End the lease. An exchange that has not come to its end by itself is aborted."""
 
 
-class Acquire(Protocol):
+L = TypeVar("L", bound=Lease)
+
+
+class Acquire(Protocol[L]):
     """Gives leases on services, by target."""
 
-    def try_acquire(self, target: Target) -> Lease | None:
+    def try_acquire(self, target: Target, /) -> L | None:
         """A lease that is to be had this instant, or C{None} where L{acquire} has to be asked."""
 
-    def acquire(self, target: Target) -> Deferred[Lease]:
+    def acquire(self, target: Target, /) -> Deferred[L]:
         """A lease, as soon as there is one. Cancelling the Deferred stops the work; nothing leaks."""
 
+    def report(self, report: Report, /) -> None:
+        """Add what there is to show, and have what is below do so."""
 
-class Service(Protocol):
+    def close(self) -> None:
+        """Let go of everything that is held: services with their idle connections, watches, timers."""
+
+
+class Bounded(Acquire[L], Protocol):
+    """An L{Acquire} whose Deferreds fire in time."""
+
+    @property
+    def seconds(self) -> float:
+        """Within which they do."""
+
+
+class Stack(Acquire[L], Protocol):
+    """What a protocol gets: the whole acquisition, from the edge to the wire."""
+
+    def again(self, target: Target, error: ProxyError, /) -> Deferred[L]:
+        """
+        A new lease for a request whose call failed with C{error}, on another endpoint where there is one. Whether the
+        request may be sent once more, and how often, is for the protocol to know (see L{lproxy.stack.retry}).
+        """
+
+
+class Service(Protocol[L]):
     """
-    What serves one target. It is made without waiting and cannot fail to be made: whatever can wait or fail
-    lives in C{acquire}. (A reservation is the lease itself, so nothing is promised twice between readiness and call.)
+    What serves one target. It is made without waiting and cannot fail to be made: whatever can wait or fail lives in
+    C{acquire}. (A reservation is the lease itself, so nothing is promised twice between readiness and call.)
+
+    @ivar on_ready: called, once somebody has set it, whenever there is a new reason to try what failed before
     """
 
-    def try_acquire(self) -> Lease | None:
+    on_ready: Callable[[], None] | None
+
+    def try_acquire(self) -> L | None:
         """As L{Acquire.try_acquire}, for this service's target."""
 
-    def acquire(self) -> Deferred[Lease]:
+    def acquire(self) -> Deferred[L]:
         """As L{Acquire.acquire}, for this service's target."""
 
     def busy(self) -> int:
         """How many leases are out or waited for: while there are any, the service is not evicted."""
 
+    def report(self, report: Report, /) -> None:
+        """Add what there is to show of it."""
+
     def close(self) -> None:
         """Let go of everything that is held: idle connections, watches, timers. Leases that are out live on."""
 
-    def describe(self) -> dict[str, Any]:
-        """What C{/services} shows, as JSON values."""
 
+class EndpointService(Protocol[L]):
+    """
+    What serves at a single endpoint: the bottom of a stack, and the protocol's own.
 
-class EndpointService(Service, Protocol):
-    """A service of a single endpoint, with what a balancer chooses by."""
+    @ivar load: leases that are out, or being acquired, at this moment: what a balancer chooses by
+    """
 
-    #: leases that are out, or being acquired, at this moment
     load: int
 
+    def try_acquire(self) -> L | None:
+        """A lease that is to be had this instant, such as on an idle connection."""
 
-NewService = Callable[[Target], Service]
-NewEndpoint = Callable[[Endpoint], EndpointService]
-Layer = Callable[[Any], Any]
+    def acquire(self) -> Deferred[L]:
+        """A lease, as soon as it is connected. Cancelling the Deferred stops that."""
+
+    def report(self, report: Report, /) -> None:
+        """Add what there is to show of it."""
+
+    def close(self) -> None:
+        """Let go of idle connections. Leases that are out live on."""
+
+
+class Health(Protocol):
+    """Where an endpoint's service reports what its balancer does not see."""
+
+    def failed(self, error: ProxyError, /) -> None:
+        """
+        A connection in use has failed: the endpoint is passed over for a while, where there are others. (What fails in
+        C{acquire} is known, and many that fail together count as one.)
+        """
+
+
+NewService = Callable[[Target], Service[L]]
+NewEndpoint = Callable[[Endpoint, Health], EndpointService[L]]
+
+
+class NewStack(Protocol):
+    """Makes the stack of a protocol; once, then it is the same for all who ask."""
+
+    def __call__(self, protocol: str, new_endpoint: NewEndpoint[L], /) -> Stack[L]:
+        """On top of its endpoints."""
+
+
+# What a layer takes and gives, by kind. The type checker refuses a stack whose layers do not fit.
+
+Inner = TypeVar("Inner")
+Outer = TypeVar("Outer")
+Layer = Callable[[Inner], Outer]
+
+
+class StackLayer(Protocol):
+    """Stands above retries."""
+
+    def __call__(self, inner: Stack[L], /) -> Stack[L]:
+        """Wrap C{inner}."""
+
+
+class RetryLayer(Protocol):
+    """Makes a stack of what is bounded in time, as each try has to be."""
+
+    def __call__(self, inner: Bounded[L], /) -> Stack[L]:
+        """Wrap C{inner}."""
+
+
+class BoundedLayer(Protocol):
+    """Stands above the timeout, and never waits itself."""
+
+    def __call__(self, inner: Bounded[L], /) -> Bounded[L]:
+        """Wrap C{inner}."""
+
+
+class TimeoutLayer(Protocol):
+    """Bounds what may wait for however long."""
+
+    def __call__(self, inner: Acquire[L], /) -> Bounded[L]:
+        """Wrap C{inner}."""
+
+
+class AcquireLayer(Protocol):
+    """Stands below the timeout: it may wait."""
+
+    def __call__(self, inner: Acquire[L], /) -> Acquire[L]:
+        """Wrap C{inner}."""
+
+
+class RouterLayer(Protocol):
+    """From a target to its service."""
+
+    def __call__(self, new_service: NewService[L], /) -> Acquire[L]:
+        """Take services from C{new_service}."""
+
+
+class ServiceLayer(Protocol):
+    """Inside a service, above its endpoints."""
+
+    def __call__(self, new_service: NewService[L], /) -> NewService[L]:
+        """Wrap what C{new_service} makes."""
+
+
+class BalanceLayer(Protocol):
+    """From a target to its endpoints."""
+
+    def __call__(self, new_endpoint: NewEndpoint[L], /) -> NewService[L]:
+        """Make endpoints by C{new_endpoint}."""
 
 
 class Watcher(Protocol):

@@ -1,189 +1,170 @@
 # -*- test-case-name: tests.stack.test_lock -*-
 """
-Take turns at acquiring a target's service, in order of arrival.
+Acquire a target's service in order of arrival, so many callers at once.
 
-Above: the timeout, so that waiting in line spends the same budget. Below: the cached router. A turn lasts until the
-request is dispatched, not until its answer comes. So many turns are had at once per target as C{concurrency} says
-(never one line for all targets): with one, connections to a distant upstream would be opened one round trip after
-the other. A warm service is not locked at all while nobody stands in line for it.
+Above: the timeout, so that waiting for a permit spends the same budget. Below: the cached router. A caller holds its
+permit until it has dispatched its request, which it does as soon as it is handed the lease, and not until the answer
+comes. There are C{concurrency} permits for each target (never one queue for all targets): with one, connections to a
+distant upstream would be opened one round trip after the other. A warm service is not locked at all while nobody waits.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from functools import partial
+from typing import Generic
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from lproxy.stack.interfaces import Acquire, Layer, Lease
+from lproxy.stack.interfaces import Acquire, AcquireLayer, L
+from lproxy.stack.report import Report
 from lproxy.target import Target
 
 
-class WaitedInLine(CancelledError):
-    """A waiter's time ran out, or its client went away, before its turn."""
+class NoPermit(CancelledError):
+    """A waiter's time ran out, or its client went away, before it had a permit; the text says what it waited for."""
 
 
-class _Turn:
-    """A holder of a target's lock: while it acquires, and then until its request is dispatched."""
+class _Holder(Generic[L]):
+    """Who has a permit, since when, and what it waits for below."""
 
-    __slots__ = ("caller", "inner", "since")
-
-    def __init__(self, caller: Deferred[Lease], since: float) -> None:
+    def __init__(self, caller: Deferred[L], since: float) -> None:
         self.caller = caller
         self.since = since
-        self.inner: Deferred[Lease] | None = None
+        self.inner: Deferred[L] | None = None
 
 
-class _Line:
-    """A target's holders and those behind them, oldest first. It exists while there is a holder."""
+class _Queue(Generic[L]):
+    """A target's holders and waiters, oldest first. It exists while there is a holder."""
 
-    __slots__ = ("advancing", "turns", "waiting")
-
-    def __init__(self) -> None:
-        self.turns: dict[Deferred[Lease], _Turn] = {}
-        self.waiting: OrderedDict[Deferred[Lease], None] = OrderedDict()
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.holders: dict[Deferred[L], _Holder[L]] = {}
+        self.waiters: OrderedDict[Deferred[L], None] = OrderedDict()
         self.advancing = False
 
 
-class _HeldLease:
-    """A lease whose dispatch, or end, lets the next in line."""
-
-    __slots__ = ("_inner", "_line", "_lock", "_target", "_turn")
-
-    def __init__(self, inner: Lease, lock: Lock, target: Target, line: _Line, turn: _Turn) -> None:
-        self._inner = inner
-        self._lock = lock
-        self._target = target
-        self._line = line
-        self._turn = turn
-
-    def call(self, request: Any) -> Any:
-        try:
-            return self._inner.call(request)
-        finally:
-            self._lock._release(self._target, self._line, self._turn)
-
-    def close(self) -> None:
-        try:
-            self._inner.close()
-        finally:
-            self._lock._release(self._target, self._line, self._turn)
-
-
-class Lock:
+class Lock(Generic[L]):
     """An L{Acquire} that lets C{concurrency} callers per target through to C{inner}."""
 
-    def __init__(self, inner: Acquire, clock: IReactorTime, concurrency: int) -> None:
+    def __init__(self, inner: Acquire[L], clock: IReactorTime, concurrency: int) -> None:
         self.inner = inner
         self._clock = clock
         self._concurrency = concurrency
-        self._lines: dict[Target, _Line] = {}
+        self._queues: dict[Target, _Queue[L]] = {}
+        self._try = inner.try_acquire
 
     def __repr__(self) -> str:
-        return f"<Lock {len(self._lines)} held, {self.waiting} waiting>"
+        return f"<Lock {len(self._queues)} held, {self.waiting} waiting>"
 
     @property
     def waiting(self) -> int:
-        """How many callers stand in line, for all targets."""
-        return sum(len(line.waiting) for line in self._lines.values())
+        """How many callers wait for a permit, for all targets."""
+        return sum([len(queue.waiters) for queue in self._queues.values()])
 
-    def describe(self, target: Target) -> dict[str, Any]:
-        """Who waits for C{target}, and how long its oldest holder has held the lock, in seconds."""
-        line = self._lines.get(target)
-        if line is None or not line.turns:
-            return {"waiters": 0, "lock": "free"}
-        oldest = next(iter(line.turns.values()))
-        doing = "acquiring" if oldest.inner is not None else "dispatching"
-        held = round(self._clock.seconds() - oldest.since, 3)
-        return {
-            "waiters": len(line.waiting),
-            "lock": {"holders": len(line.turns), "oldest": doing, "held_seconds": held},
-        }
-
-    def try_acquire(self, target: Target) -> Lease | None:
-        """Straight through, unless somebody waits in line for the same."""
-        if self._lines:
-            line = self._lines.get(target)
-            if line is not None and line.waiting:
+    def try_acquire(self, target: Target) -> L | None:
+        """Straight through, unless somebody waits for the same."""
+        if self._queues:
+            queue = self._queues.get(target)
+            if queue is not None and queue.waiters:
                 return None
-        return self.inner.try_acquire(target)
+        return self._try(target)
 
-    def acquire(self, target: Target) -> Deferred[Lease]:
+    def acquire(self, target: Target) -> Deferred[L]:
         """
-        A lease in one's turn. A failure to acquire is everybody's who was waiting for the same; a cancellation is
-        only the canceller's.
+        A lease, in order of arrival. A failure to acquire is everybody's who was waiting for the same; a cancellation
+        is only the canceller's.
         """
-        caller: Deferred[Lease] = Deferred(lambda d: self._cancelled(target, d))
-        line = self._lines.get(target)
-        if line is None:
-            line = self._lines[target] = _Line()
-        line.waiting[caller] = None
-        self._advance(target, line)
+        queue = self._queues.get(target)
+        if queue is None:
+            queue = self._queues[target] = _Queue(target)
+        caller: Deferred[L] = Deferred(partial(self._cancelled, queue))
+        queue.waiters[caller] = None
+        self._advance(queue)
         return caller
 
-    def _cancelled(self, target: Target, caller: Deferred[Lease]) -> None:
-        line = self._lines.get(target)
-        if line is None:
-            return
-        if caller in line.waiting:
-            ahead = len(line.turns) + next(i for i, waiter in enumerate(line.waiting) if waiter is caller)
+    def report(self, report: Report) -> None:
+        """How many wait; and of each target in the rows, who does and how long its oldest holder has had its permit."""
+        report.count("lock_waiters", self.waiting)
+        self.inner.report(report)
+        for row in report.parts("services"):
+            queue = self._queues.get(row.about)  # type: ignore[call-overload]
+            if queue is None or not queue.holders:
+                row.show(waiters=0, lock="free")
+                continue
+            oldest = next(iter(queue.holders.values()))
+            held = round(self._clock.seconds() - oldest.since, 3)
+            row.show(waiters=len(queue.waiters), lock={"holders": len(queue.holders), "held_seconds": held})
+
+    def close(self) -> None:
+        """Waiters are told by what is below."""
+        self.inner.close()
+
+    def _cancelled(self, queue: _Queue[L], caller: Deferred[L]) -> None:
+        if caller in queue.waiters:
+            ahead = len(queue.holders)
+            for waiter in queue.waiters:
+                if waiter is caller:
+                    break
+                ahead += 1
             # unlinked before it fires, so that it can never be granted
-            del line.waiting[caller]
-            caller.errback(WaitedInLine(f"waiting in line behind {ahead} others"))
-        elif (turn := line.turns.get(caller)) is not None and turn.inner is not None:
-            turn.inner.cancel()
-
-    def _release(self, target: Target, line: _Line, turn: _Turn) -> None:
-        if line.turns.pop(turn.caller, None) is not None:
-            self._advance(target, line)
-
-    def _advance(self, target: Target, line: _Line) -> None:
-        """
-        Let in the next, as long as there is one and a turn to be had.
-
-        A loop, not a recursion: those let in may be done before this returns, thousands of them in a row.
-        """
-        if line.advancing:
+            del queue.waiters[caller]
+            caller.errback(NoPermit(f"queued behind {ahead} others"))
             return
-        line.advancing = True
-        while line.waiting and len(line.turns) < self._concurrency:
-            caller, _ = line.waiting.popitem(last=False)
-            turn = line.turns[caller] = _Turn(caller, self._clock.seconds())
+        holder = queue.holders.get(caller)
+        if holder is not None and holder.inner is not None:
+            holder.inner.cancel()
+
+    def _advance(self, queue: _Queue[L]) -> None:
+        """
+        Give permits to waiters, as long as there are both.
+
+        A loop, not a recursion: those who are granted one may be done before this returns, thousands of them in a row.
+        """
+        if queue.advancing:
+            return
+        queue.advancing = True
+        while queue.waiters and len(queue.holders) < self._concurrency:
+            caller, _ = queue.waiters.popitem(last=False)
+            holder = queue.holders[caller] = _Holder(caller, self._clock.seconds())
             try:
-                turn.inner = inner = self.inner.acquire(target)
+                inner = holder.inner = self.inner.acquire(queue.target)
             except Exception:
                 # a layer below that raises where it should fail: the same to those who wait
-                self._failed(Failure(), target, line, turn)
+                self._failed(Failure(), queue, holder)
                 continue
-            inner.addCallbacks(
-                self._granted, self._failed, callbackArgs=(target, line, turn), errbackArgs=(target, line, turn)
-            )
-        line.advancing = False
-        if not line.turns and not line.waiting and self._lines.get(target) is line:
-            del self._lines[target]
+            inner.addCallbacks(self._granted, self._failed, callbackArgs=(queue, holder), errbackArgs=(queue, holder))
+        queue.advancing = False
+        if not queue.holders and not queue.waiters and self._queues.get(queue.target) is queue:
+            del self._queues[queue.target]
 
-    def _granted(self, lease: Lease, target: Target, line: _Line, turn: _Turn) -> None:
-        turn.inner = None
-        held = _HeldLease(lease, self, target, line, turn)
-        if turn.caller.called:
-            held.close()  # cancelled, and what is below had it all the same
+    def _granted(self, lease: L, queue: _Queue[L], holder: _Holder[L]) -> None:
+        holder.inner = None
+        if holder.caller.called:
+            lease.close()  # cancelled, and what is below had it all the same
         else:
-            turn.caller.callback(held)
+            holder.caller.callback(lease)  # and within this the request is dispatched
+        del queue.holders[holder.caller]
+        self._advance(queue)
 
-    def _failed(self, failure: Failure, target: Target, line: _Line, turn: _Turn) -> None:
-        del line.turns[turn.caller]
-        concerned = [turn.caller]
+    def _failed(self, failure: Failure, queue: _Queue[L], holder: _Holder[L]) -> None:
+        del queue.holders[holder.caller]
+        concerned = [holder.caller]
         if not failure.check(CancelledError):
-            concerned.extend(line.waiting)
-            line.waiting.clear()
+            concerned.extend(queue.waiters)
+            queue.waiters.clear()
         for caller in concerned:
             if not caller.called:  # one that was told may cancel others
                 caller.errback(failure)
-        self._advance(target, line)
+        self._advance(queue)
 
 
-def layer(clock: IReactorTime, concurrency: int = 1) -> Layer:
-    """A line for each target, and C{concurrency} turns."""
-    return lambda inner: Lock(inner, clock, concurrency)
+def layer(clock: IReactorTime, concurrency: int = 1) -> AcquireLayer:
+    """A queue for each target, and C{concurrency} permits."""
+
+    def wrap(inner: Acquire[L]) -> Acquire[L]:
+        return Lock(inner, clock, concurrency)
+
+    return wrap

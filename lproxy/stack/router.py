@@ -7,34 +7,34 @@ Above: the lock, so that a target's service is made once. Below: new_service, wh
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Generic
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
-from twisted.python.failure import Failure
 
 from lproxy.stack.cache import Cache, CacheFull
-from lproxy.stack.interfaces import Layer, Lease, NewService
+from lproxy.stack.interfaces import Acquire, L, NewService, RouterLayer
+from lproxy.stack.report import Report
 from lproxy.target import Target
 
 
-class CachedRouter:
+class CachedRouter(Generic[L]):
     """The L{Acquire} at the bottom of the stack."""
 
-    def __init__(self, new_service: NewService, cache: Cache) -> None:
+    def __init__(self, new_service: NewService[L], cache: Cache[L]) -> None:
         self._new_service = new_service
-        self.cache = cache
+        self._cache = cache
         self._entries = cache.entries
 
-    def try_acquire(self, target: Target) -> Lease | None:
+    def try_acquire(self, target: Target) -> L | None:
         """What a cached service has ready."""
         entry = self._entries.get(target)
         if entry is None:
             return None
         entry.used = True
-        return entry.service.try_acquire()
+        return entry.try_acquire()
 
-    def acquire(self, target: Target) -> Deferred[Lease]:
+    def acquire(self, target: Target) -> Deferred[L]:
         """
         A lease of the target's service. The service is kept even if this fails, with what it has learnt; the failure
         is not: the next to ask makes it try again.
@@ -42,21 +42,30 @@ class CachedRouter:
         entry = self._entries.get(target)
         if entry is None:
             try:
-                entry = self.cache.add(target, self._new_service)
-            except CacheFull:
-                failed: Deferred[Lease] = Deferred()
-                failed.errback(Failure())
-                return failed
+                entry = self._cache.add(target, self._new_service)
+            except CacheFull as error:
+                return fail(error)
         entry.used = True
         return entry.service.acquire()
 
-    def describe(self) -> list[dict[str, Any]]:
-        """Every cached service, for C{/services}."""
-        return [{"target": str(target), **service.describe()} for target, service in self.cache]
+    def report(self, report: Report) -> None:
+        """The cache's size, and each service."""
+        report.count("service_cache_size", len(self._entries))
+        report.count("service_cache_evictions_total", self._cache.evictions)
+        for target, entry in self._entries.items():
+            entry.service.report(report.part("services", "target", target))
+
+    def close(self) -> None:
+        """Let go of every service."""
+        self._cache.close()
 
 
-def cached(capacity: int, idle: float, clock: IReactorTime) -> Layer:
+def cached(capacity: int, idle: float, clock: IReactorTime) -> RouterLayer:
     """
     Keep at most C{capacity} services, each for C{idle} seconds after its last use.
     """
-    return lambda new_service: CachedRouter(new_service, Cache(capacity, idle, clock))
+
+    def wrap(new_service: NewService[L]) -> Acquire[L]:
+        return CachedRouter(new_service, Cache(capacity, idle, clock))
+
+    return wrap

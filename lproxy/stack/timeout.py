@@ -8,14 +8,15 @@ it is counted. The call itself is never on this clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
+from typing import Generic
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
-from lproxy.stack.interfaces import Acquire, Layer, Lease
+from lproxy.stack.interfaces import Acquire, Bounded, L, TimeoutLayer
 from lproxy.target import Target
 
 
@@ -26,6 +27,7 @@ class AcquireTimedOut(ProxyError):
     reason = "acquire_timeout"
     flag = "UT"
     status = 503
+    shed = True
 
     def __init__(self, target: Target, seconds: float) -> None:
         super().__init__(target)
@@ -36,35 +38,38 @@ class AcquireTimedOut(ProxyError):
         return f"not ready within {self.seconds:g} s"
 
 
-@dataclass(frozen=True, slots=True)
-class Timeout:
+class Timeout(Generic[L]):
     """An L{Acquire} whose Deferreds fire within C{seconds}, well or badly."""
 
-    inner: Acquire
-    seconds: float
-    clock: IReactorTime
+    def __init__(self, inner: Acquire[L], seconds: float, clock: IReactorTime) -> None:
+        self.inner = inner
+        self.seconds = seconds
+        self._clock = clock
+        # straight through: what is ready now takes no time
+        self.try_acquire = inner.try_acquire
+        self.report = inner.report
+        self.close = inner.close
 
-    def try_acquire(self, target: Target) -> Lease | None:
-        """Ready now: no time passes."""
-        return self.inner.try_acquire(target)
-
-    def acquire(self, target: Target) -> Deferred[Lease]:
+    def acquire(self, target: Target) -> Deferred[L]:
         """Fails with L{AcquireTimedOut}, from what it was waiting for, once the budget is spent."""
-
-        def expired(result: Lease | Failure, seconds: float) -> Lease:
-            if not isinstance(result, Failure):
-                return result  # it arrived while being cancelled: the caller's now
-            result.trap(CancelledError)
-            # a bare cancellation tells nothing
-            cause = result.value if str(result.value) else None
-            raise AcquireTimedOut(target, seconds) from cause
-
         acquired = self.inner.acquire(target)
         if acquired.called and not acquired.paused:
             return acquired  # no time passed
-        return acquired.addTimeout(self.seconds, self.clock, expired)
+        return acquired.addTimeout(self.seconds, self._clock, partial(self._expired, target))
+
+    def _expired(self, target: Target, result: L | Failure, seconds: float) -> L:
+        if not isinstance(result, Failure):
+            return result  # it arrived while being cancelled: the caller's now
+        result.trap(CancelledError)
+        # a bare cancellation tells nothing
+        cause = result.value if str(result.value) else None
+        raise AcquireTimedOut(target, seconds) from cause
 
 
-def layer(seconds: float, clock: IReactorTime) -> Layer:
+def layer(seconds: float, clock: IReactorTime) -> TimeoutLayer:
     """Give every acquisition C{seconds}."""
-    return lambda inner: Timeout(inner, seconds, clock)
+
+    def wrap(inner: Acquire[L]) -> Bounded[L]:
+        return Timeout(inner, seconds, clock)
+
+    return wrap

@@ -8,6 +8,7 @@ from lproxy.testing.garbage import uncounted
 from lproxy.testing.plugins import PluginContract
 from lproxy.testing.proxy import ScriptedProxy
 from lproxy.testing.scripted import ScriptedAcquire, ScriptedDiscover, ScriptedLease, ScriptedService
+from lproxy.testing.shown import reported, shown
 from lproxy.testing.wire import Peer, ScriptedReactor
 
 __all__ = [
@@ -21,5 +22,7 @@ __all__ = [
     "ScriptedReactor",
     "ScriptedService",
     "feed_three_ways",
+    "reported",
+    "shown",
     "uncounted",
 ]

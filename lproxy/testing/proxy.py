@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from lproxy.config import Limits, Listen, Metrics, Timeouts
+from lproxy.errors import ProxyError
 from lproxy.metrics.caps import Cap
 from lproxy.metrics.counters import TransportCounter
 from lproxy.metrics.family import Family
 from lproxy.metrics.series import Counted, Series
 from lproxy.protocols.runtime import CannotExpose, Runtime, Session
 from lproxy.protocols.tcp.client import TcpClient
-from lproxy.stack.interfaces import EndpointService, Lease, NewEndpoint
+from lproxy.stack.interfaces import EndpointService, NewEndpoint
+from lproxy.stack.lease import FREE, Hold
+from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Target
 from lproxy.testing.wire import Peer, ScriptedReactor
 from lproxy.transport.connect import ConnectFailed
@@ -86,9 +89,10 @@ class ScriptedConnector:
 class CountedLease:
     """A lease that knows whether it has ended, once."""
 
-    def __init__(self, inner: Lease) -> None:
+    def __init__(self, inner: Any) -> None:
         self.inner = inner
         self.call = inner.call
+        self.hold: Hold = FREE
         self.closed = 0
 
     def close(self) -> None:
@@ -99,30 +103,49 @@ class CountedLease:
 
 class OneEndpoint:
     """
-    An L{Acquire<lproxy.stack.interfaces.Acquire>} that knows one endpoint, and counts.
+    A L{Stack<lproxy.stack.interfaces.Stack>} that knows one endpoint, and counts.
 
     @ivar error: what acquisitions fail with, if anything
+    @ivar retried: the errors for which another lease was asked
+    @ivar failures: what the endpoint has reported to its balancer
     """
 
-    def __init__(self, service: EndpointService, leases: list[CountedLease]) -> None:
-        self.service = service
+    def __init__(self, new_endpoint: NewEndpoint[Any], leases: list[CountedLease]) -> None:
         self.error: Exception | None = None
+        self.retried: list[ProxyError] = []
+        self.failures: list[ProxyError] = []
+        self.service: EndpointService[Any] = new_endpoint(UPSTREAM, self)
         self._leases = leases
 
-    def try_acquire(self, target: Target) -> Lease | None:
+    def try_acquire(self, target: Target) -> CountedLease | None:
         """What the endpoint has ready."""
         lease = self.service.try_acquire() if self.error is None else None
         return self._counted(lease) if lease is not None else None
 
-    def acquire(self, target: Target) -> Deferred[Lease]:
+    def acquire(self, target: Target) -> Deferred[CountedLease]:
         """As of the endpoint."""
         if self.error is not None:
-            d: Deferred[Lease] = Deferred()
-            d.errback(Failure(self.error))
-            return d
+            return fail(self.error)
         return self.service.acquire().addCallback(self._counted)
 
-    def _counted(self, lease: Lease) -> Lease:
+    def again(self, target: Target, error: ProxyError) -> Deferred[CountedLease]:
+        """Another."""
+        self.retried.append(error)
+        return self.acquire(target)
+
+    def failed(self, error: ProxyError) -> None:
+        """As L{Health.failed<lproxy.stack.interfaces.Health.failed>}."""
+        self.failures.append(error)
+
+    def report(self, report: Report) -> None:
+        """Of the endpoint."""
+        self.service.report(report)
+
+    def close(self) -> None:
+        """Let go of what the endpoint keeps."""
+        self.service.close()
+
+    def _counted(self, lease: Any) -> CountedLease:
         counted = CountedLease(lease)
         self._leases.append(counted)
         return counted
@@ -173,7 +196,7 @@ class ScriptedProxy:
             warn=lambda kind, text: self.warnings.append(text),
             say=self.said.append,
             crashed=lambda protocol, failure: self.crashes.append(failure),
-            tunnels=lambda: self._acquire("tcp", lambda endpoint: TcpClient(self.runtime, endpoint, "tcp")),
+            tunnels=lambda: self._acquire("tcp", lambda endpoint, _: TcpClient(self.runtime, endpoint, "tcp")),
             expose=self._expose,
             access=self.records.append,
         )
@@ -215,7 +238,7 @@ class ScriptedProxy:
         What is left over once every connection has ended, in words; closes what is kept for later requests first.
         """
         for acquire in self._acquires.values():
-            acquire.service.close()
+            acquire.close()
         self.settle()
         left = [f"lease {lease.inner!r} closed {lease.closed} times" for lease in self.leases if lease.closed != 1]
         left += [f"load {a.service.load} of {name}" for name, a in self._acquires.items() if a.service.load]
@@ -250,10 +273,10 @@ class ScriptedProxy:
         self.exposed[port] = build
         return OURS[0], port
 
-    def _acquire(self, protocol: str, new_endpoint: NewEndpoint) -> OneEndpoint:
+    def _acquire(self, protocol: str, new_endpoint: NewEndpoint[Any]) -> Any:
         acquire = self._acquires.get(protocol)
         if acquire is None:
-            acquire = self._acquires[protocol] = OneEndpoint(new_endpoint(UPSTREAM), self.leases)
+            acquire = self._acquires[protocol] = OneEndpoint(new_endpoint, self.leases)
         return acquire
 
 

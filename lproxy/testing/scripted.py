@@ -6,16 +6,20 @@ Doubles of the stack's shapes: they record what is asked of them and answer on c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from lproxy.stack.interfaces import Lease, Watcher
+from lproxy.errors import ProxyError
+from lproxy.stack.interfaces import Health, Watcher
+from lproxy.stack.lease import FREE, Hold, ended
+from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Target
 
-#: what an acquisition is answered with at once; None has it wait
-AtOnce = Callable[[], Lease | Exception | None]
+#: what answers an acquisition at once; None has it wait
+AtOnce = Callable[[], "ScriptedLease | Exception | None"]
 
 
 class ScriptedLease:
@@ -27,11 +31,12 @@ class ScriptedLease:
     @ivar answer: what C{call} returns
     """
 
-    def __init__(self, answer: Any = None, ended: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, answer: Any = None, on_end: Callable[[], None] = lambda: None) -> None:
+        self.hold: Hold = FREE
         self.requests: list[Any] = []
         self.closed = 0
         self.answer = answer
-        self._ended = ended
+        self._on_end = on_end
 
     def __repr__(self) -> str:
         return f"<ScriptedLease calls={len(self.requests)} closed={self.closed}>"
@@ -48,7 +53,8 @@ class ScriptedLease:
         self.closed += 1
         if self.closed > 1:
             raise AssertionError(f"{self!r} was closed twice")
-        self._ended()
+        ended(self)
+        self._on_end()
 
 
 class _Script:
@@ -63,13 +69,13 @@ class _Script:
     """
 
     def __init__(self) -> None:
-        self.warm: list[Lease] = []
+        self.warm: list[ScriptedLease] = []
         self.at_once: AtOnce | None = None
         self.stubborn = False
         self.leases: list[ScriptedLease] = []
         self.failed = 0
         self.load = 0
-        self._waiting: dict[Deferred[Lease], Any] = {}
+        self._waiting: dict[Deferred[ScriptedLease], Any] = {}
 
     @property
     def waiting(self) -> int:
@@ -90,8 +96,7 @@ class _Script:
 
     def answer(self) -> ScriptedLease:
         """Grant the one that has waited longest."""
-        d = self._next()
-        lease = self.lease()
+        d, lease = self._next(), self.lease()
         d.callback(lease)
         return lease
 
@@ -100,7 +105,7 @@ class _Script:
         self.failed += 1
         self._next().errback(Failure(error))
 
-    def _next(self) -> Deferred[Lease]:
+    def _next(self) -> Deferred[ScriptedLease]:
         if not self._waiting:
             raise AssertionError("nobody waits")
         d = next(iter(self._waiting))
@@ -111,11 +116,11 @@ class _Script:
     def _ended(self) -> None:
         self.load -= 1
 
-    def _try(self) -> Lease | None:
+    def _try(self) -> ScriptedLease | None:
         return self.warm.pop(0) if self.warm else None
 
-    def _acquire(self, what: Any, cancelled: list[Any]) -> Deferred[Lease]:
-        d: Deferred[Lease] = Deferred(lambda d: self._cancel(d, cancelled))
+    def _acquire(self, what: Any, cancelled: list[Any]) -> Deferred[ScriptedLease]:
+        d: Deferred[ScriptedLease] = Deferred(lambda d: self._cancel(d, cancelled))
         result = self.at_once() if self.at_once is not None else None
         if isinstance(result, Exception):
             d.errback(Failure(result))
@@ -126,7 +131,7 @@ class _Script:
             self.load += 1
         return d
 
-    def _cancel(self, d: Deferred[Lease], cancelled: list[Any]) -> None:
+    def _cancel(self, d: Deferred[ScriptedLease], cancelled: list[Any]) -> None:
         cancelled.append(self._waiting.pop(d))
         self.load -= 1
         if self.stubborn:
@@ -135,28 +140,46 @@ class _Script:
 
 class ScriptedAcquire(_Script):
     """
-    An L{Acquire<lproxy.stack.interfaces.Acquire>}.
+    A L{Stack<lproxy.stack.interfaces.Stack>}, or any L{Acquire<lproxy.stack.interfaces.Acquire>} within one.
 
     @ivar tried: targets of C{try_acquire}
-    @ivar calls: targets of C{acquire}
+    @ivar calls: targets of C{acquire} and C{again}
     @ivar cancelled: targets of those that were cancelled
+    @ivar retried: errors of C{again}
+    @ivar closed: how often it was closed
     """
+
+    seconds = inf
 
     def __init__(self) -> None:
         super().__init__()
         self.tried: list[Target] = []
         self.calls: list[Target] = []
         self.cancelled: list[Target] = []
+        self.retried: list[ProxyError] = []
+        self.closed = 0
 
-    def try_acquire(self, target: Target) -> Lease | None:
+    def try_acquire(self, target: Target) -> ScriptedLease | None:
         """The first of C{warm}."""
         self.tried.append(target)
         return self._try()
 
-    def acquire(self, target: Target) -> Deferred[Lease]:
+    def acquire(self, target: Target) -> Deferred[ScriptedLease]:
         """Waits for L{answer}, L{fail} or its cancellation, unless C{at_once} has an answer."""
         self.calls.append(target)
         return self._acquire(target, self.cancelled)
+
+    def again(self, target: Target, error: ProxyError) -> Deferred[ScriptedLease]:
+        """As C{acquire}; remembers C{error}."""
+        self.retried.append(error)
+        return self.acquire(target)
+
+    def report(self, report: Report) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Count that."""
+        self.closed += 1
 
 
 class ScriptedService(_Script):
@@ -168,11 +191,15 @@ class ScriptedService(_Script):
     @ivar calls: how often C{acquire} was called
     @ivar cancelled: one C{key} for each that was cancelled
     @ivar closed: how often it was closed
+    @ivar on_ready: as of L{Service<lproxy.stack.interfaces.Service>}
+    @ivar health: where it may report failures, as an endpoint
     """
 
-    def __init__(self, key: Target) -> None:
+    def __init__(self, key: Target, health: Health | None = None) -> None:
         super().__init__()
         self.key = key
+        self.health = health
+        self.on_ready: Callable[[], None] | None = None
         self.tried = 0
         self.calls = 0
         self.cancelled: list[Target] = []
@@ -181,12 +208,12 @@ class ScriptedService(_Script):
     def __repr__(self) -> str:
         return f"<ScriptedService {self.key} load={self.load} closed={self.closed}>"
 
-    def try_acquire(self) -> Lease | None:
+    def try_acquire(self) -> ScriptedLease | None:
         """The first of C{warm}."""
         self.tried += 1
         return self._try()
 
-    def acquire(self) -> Deferred[Lease]:
+    def acquire(self) -> Deferred[ScriptedLease]:
         """Waits for L{answer}, L{fail} or its cancellation, unless C{at_once} has an answer."""
         self.calls += 1
         return self._acquire(self.key, self.cancelled)
@@ -199,9 +226,9 @@ class ScriptedService(_Script):
         """Count that."""
         self.closed += 1
 
-    def describe(self) -> dict[str, Any]:
+    def report(self, report: Report) -> None:
         """Its load."""
-        return {"in_flight": self.load}
+        report.show(in_flight=self.load)
 
 
 class ScriptedWatch:

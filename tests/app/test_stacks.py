@@ -12,8 +12,6 @@ from lproxy.app.stacks import Stacks
 from lproxy.config import Config
 from lproxy.discover.memory import Memory
 from lproxy.metrics.registry import Metrics
-from lproxy.stack.compose import find
-from lproxy.stack.router import CachedRouter
 from lproxy.target import Authority, Endpoint
 from lproxy.testing import ScriptedService
 
@@ -66,6 +64,6 @@ class StacksTests(SynchronousTestCase):
         waiting = acquire.acquire(WEB)
         waiting.addErrback(lambda _: None)
         self.stacks.close()
-        self.assertEqual(0, len(find(acquire, CachedRouter).cache))
+        self.assertEqual({(): 0}, self.samples("service_cache_size"))
         waiting.cancel()
         self.assertEqual([], self.clock.getDelayedCalls())

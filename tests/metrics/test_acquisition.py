@@ -17,12 +17,16 @@ class AcquisitionTests(MetricsCase):
         self.assertIs(acquire, self.metrics.acquire("inbound"))
         acquire.ready = 7
         acquire.done("waited", 0.25)
+        acquire.retried("acquired")
+        acquire.retried("acquired")
         for name, outcome, expected in (
             ("acquire_total", "ready", [7]),
             ("acquire_total", "waited", [1]),
             ("acquire_duration_seconds_count", "ready", [7]),
             ("acquire_duration_seconds_sum", "ready", [0]),
             ("acquire_duration_seconds_sum", "waited", [0.25]),
+            ("acquire_retries_total", "acquired", [2]),
+            ("acquire_retries_total", "waited", []),
         ):
             self.assertEqual(expected, self.values(name, direction="inbound", outcome=outcome), name)
 

@@ -28,6 +28,7 @@ FAMILIES: dict[str, tuple[str, set[str]]] = {
     "accept_refused_total": ("counter", {"listener", "reason"}),
     "acquire_total": ("counter", ACQUIRED),
     "acquire_duration_seconds": ("histogram", ACQUIRED),
+    "acquire_retries_total": ("counter", ACQUIRED),
     "reactor_lag_seconds": ("histogram", set()),
     "plugin_errors_total": ("counter", {"plugin"}),
     "proxy_build_info": ("gauge", {"version", "python", "twisted", "build"}),
@@ -45,6 +46,7 @@ class ScrapeTests(MetricsCase):
         m.detect("in").done("http", 0.5)
         m.detect("in").refused["limit"] = 1
         m.acquire("inbound").done("waited", 0.25)
+        m.acquire("inbound").retried("acquired")
         m.plugin_error("memo")
         m.lag.observe(0.01)
 

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from lproxy.stack import lock
-from lproxy.stack.interfaces import Lease
+from lproxy.stack.lease import FREE, Hold, ended
 from lproxy.target import Authority, Target
 
 TARGETS = (Authority("a.local", 80), Authority("b.local", 80))
@@ -27,21 +27,23 @@ class Boom(Exception):
 class Caller:
     """One request, and what must become of it next."""
 
-    __slots__ = ("d", "number", "state", "target")
+    __slots__ = ("d", "free", "number", "state", "target")
 
     def __init__(self, number: int, target: Target) -> None:
         self.number = number
         self.target = target
         self.state = "waiting"
-        self.d: Deferred[Lease] | None = None
+        self.free = False
+        self.d: Deferred[Any] | None = None
 
 
 class FuzzLease:
     """A lease that knows for whom it was acquired, and ends once."""
 
-    __slots__ = ("caller", "closed")
+    __slots__ = ("caller", "closed", "hold")
 
     def __init__(self, caller: Caller | None) -> None:
+        self.hold: Hold = FREE
         self.caller = caller
         self.closed = False
 
@@ -50,12 +52,12 @@ class FuzzLease:
 
     def close(self) -> None:
         assert not self.closed
-        self.closed = True
+        self.closed = ended(self)
 
 
 class LockFuzz:
     """
-    The lock's inner, its callers, and the model: for each target a queue in order of arrival, and turns.
+    The lock's inner, its callers, and the model: for each target a queue in order of arrival, and permits.
 
     @ivar outcomes: how often what has happened
     """
@@ -65,9 +67,9 @@ class LockFuzz:
         self.concurrency = concurrency
         self.lock: lock.Lock = lock.layer(Clock(), concurrency)(self)
         self.queue: dict[Target, dict[Caller, None]] = {target: {} for target in TARGETS}
-        self.turns = dict.fromkeys(TARGETS, 0)
-        self.acquiring: list[tuple[Deferred[Lease], Caller]] = []
-        self.held: list[tuple[Any, Caller]] = []
+        self.permits = dict.fromkeys(TARGETS, 0)
+        self.acquiring: list[tuple[Deferred[FuzzLease], Caller]] = []
+        self.held: list[Any] = []
         self.dispatched: list[Any] = []
         self.outcomes: Counter[str] = Counter()
         self.number = 0
@@ -75,21 +77,25 @@ class LockFuzz:
 
     # the lock's inner
 
-    def try_acquire(self, target: Target) -> Lease | None:
-        assert not self.queue[target], "somebody stands in line"
+    def try_acquire(self, target: Target) -> FuzzLease | None:
+        assert not self.queue[target], "somebody waits"
         return FuzzLease(None) if self.random.random() < 0.5 else None
 
-    def acquire(self, target: Target) -> Deferred[Lease]:
-        """Whose turn it is is known by the model."""
+    def acquire(self, target: Target) -> Deferred[FuzzLease]:
+        """Who is next is known by the model."""
         caller = next(iter(self.queue[target]))
         del self.queue[target][caller]
         assert caller.state == "waiting"
         caller.state = "acquiring"
-        self.turns[target] += 1
-        assert self.turns[target] <= self.concurrency
-        d: Deferred[Lease] = Deferred(lambda d: self.cancelled(d, caller))
+        self.permits[target] += 1
+        assert self.permits[target] <= self.concurrency
+        d: Deferred[FuzzLease] = Deferred(lambda d: self.cancelled(d, caller))
         chance = self.random.random()
         if chance < 0.2:
+            if caller.d is None:
+                # answered before it could say what to do then: its permit is free by the time that it is told
+                caller.free = True
+                self.permits[target] -= 1
             d.callback(FuzzLease(caller))
         elif chance < 0.21:
             self.fails(caller)
@@ -100,18 +106,18 @@ class LockFuzz:
             self.acquiring.append((d, caller))
         return d
 
-    def cancelled(self, d: Deferred[Lease], caller: Caller) -> None:
+    def cancelled(self, d: Deferred[FuzzLease], caller: Caller) -> None:
         self.acquiring.remove((d, caller))
         if self.random.random() < 0.3:
             caller.state = "acquiring"
             self.outcomes["late"] += 1
             d.callback(FuzzLease(caller))
         else:
-            self.turns[caller.target] -= 1
+            self.permits[caller.target] -= 1
 
     def fails(self, caller: Caller) -> None:
         """It and everybody behind it are to be told."""
-        self.turns[caller.target] -= 1
+        self.permits[caller.target] -= 1
         caller.state = "failing"
         for waiter in self.queue[caller.target]:
             waiter.state = "failing"
@@ -128,14 +134,17 @@ class LockFuzz:
 
     def served(self, lease: Any, caller: Caller) -> None:
         assert caller.state == "acquiring", caller.state
-        assert lease._inner.caller is caller, "somebody else's"
+        assert lease.caller is caller, "somebody else's"
         caller.state = "served"
         self.outcomes["served"] += 1
-        self.held.append((lease, caller))
+        self.held.append(lease)
         chance = self.random.random()
         if chance < 0.3:
             self.release(len(self.held) - 1)
         self.meddle(chance)
+        if not caller.free:
+            # given back as soon as this returns, dispatched or not
+            self.permits[caller.target] -= 1
 
     def not_served(self, failure: Failure, caller: Caller) -> None:
         if failure.check(CancelledError):
@@ -157,8 +166,7 @@ class LockFuzz:
 
     def release(self, i: int) -> None:
         self.held[i], self.held[-1] = self.held[-1], self.held[i]
-        lease, caller = self.held.pop()
-        self.turns[caller.target] -= 1
+        lease = self.held.pop()
         if self.random.random() < 0.7:
             lease.call("request")
             self.dispatched.append(lease)
@@ -210,7 +218,7 @@ class LockFuzz:
             self.dispatched.pop(random.randrange(len(self.dispatched))).close()
 
     def leave(self, target: Target) -> None:
-        """Somebody goes away, in line or while acquiring."""
+        """Somebody goes away, while waiting or while acquiring."""
         waiting = self.queue[target]
         if waiting and self.random.random() < 0.5:
             self.cancel(self.random.choice(list(waiting)))
@@ -220,15 +228,15 @@ class LockFuzz:
     def step(self) -> None:
         """Do something, then hold the lock against the model."""
         self.act()
-        lines = self.lock._lines
+        queues = self.lock._queues
         for target in TARGETS:
-            waiting, turns = self.queue[target], self.turns[target]
-            assert not waiting or turns == self.concurrency, "there was a turn to be had"
-            line = lines.get(target)
-            if line is None:
-                assert not turns and not waiting
+            waiting, permits = self.queue[target], self.permits[target]
+            assert not waiting or permits == self.concurrency, "there was a permit"
+            queue = queues.get(target)
+            if queue is None:
+                assert not permits and not waiting
             else:
-                assert (len(line.waiting), len(line.turns)) == (len(waiting), turns) != (0, 0)
+                assert (len(queue.waiters), len(queue.holders)) == (len(waiting), permits) != (0, 0)
 
     def finish(self) -> None:
         """Serve everybody who is left."""
@@ -239,7 +247,7 @@ class LockFuzz:
                 self.release(0)
         while self.dispatched:
             self.dispatched.pop().close()
-        assert not self.lock._lines
+        assert not self.lock._queues
         assert not self.lock.waiting
         told = self.outcomes["served"] + self.outcomes["failed"] + self.outcomes["cancelled"]
         assert told == self.number, f"{self.number} arrived and {told} were told"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -18,30 +17,26 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.errors import ProxyError, explain
 from lproxy.stack import balance
 from lproxy.stack.backoff import Backoff
-from lproxy.stack.interfaces import Lease
+from lproxy.stack.interfaces import Health, Lease
 from lproxy.target import Authority, Endpoint
-from lproxy.testing import ScriptedDiscover, ScriptedService
+from lproxy.testing import ScriptedDiscover, ScriptedService, shown
 
 TARGET = Authority("web.local", 80)
 ENDPOINTS = [Endpoint(f"10.0.0.{n}", 80) for n in range(10)]
 
 
-@dataclass(eq=False)
 class Refused(ProxyError):
     """An endpoint refuses."""
 
-    target: Endpoint
     layer = "connect"
 
     def what(self) -> str:
         return "refused"
 
 
-@dataclass(eq=False)
 class Unknown(ProxyError):
     """Discovery fails."""
 
-    target: Authority
     layer = "resolve"
 
     def what(self) -> str:
@@ -65,8 +60,8 @@ class BalanceMixin:
         self.assertEqual((0, []), (self.discover.open, self.clock.getDelayedCalls()))
         self.assertEqual({1}, {service.closed for service in self.all} | {1}, "each is closed once")
 
-    def new_endpoint(self, endpoint: Endpoint) -> ScriptedService:
-        service = self.made[endpoint] = ScriptedService(endpoint)
+    def new_endpoint(self, endpoint: Endpoint, health: Health) -> ScriptedService:
+        service = self.made[endpoint] = ScriptedService(endpoint, health)
         self.all.append(service)
         return service
 
@@ -84,7 +79,7 @@ class BalanceMixin:
             self.made[endpoint].at_once = lambda endpoint=endpoint: Refused(endpoint)
 
     def ends(self, service: Any) -> list[Any]:
-        return [row["address"] for row in service.describe()["endpoints"]]
+        return [row["address"] for row in shown(service)["endpoints"]]
 
 
 class OneTests(BalanceMixin, SynchronousTestCase):
@@ -253,12 +248,14 @@ class SeveralTests(BalanceMixin, SynchronousTestCase):
         self.refuse(worse)
         for _ in range(5):
             self.failureResultOf(self.service.acquire(), Refused)
+            self.clock.advance(60.0)
+        self.failureResultOf(self.service.acquire(), Refused)
         self.set(worse, better)
         self.refuse(better)
         self.failureResultOf(self.service.acquire(), balance.NoEndpointReady)
         self.serve(worse, better)
         self.successResultOf(self.service.acquire())
-        self.assertEqual([6, 2], [self.made[endpoint].calls for endpoint in (worse, better)])
+        self.assertEqual([7, 2], [self.made[endpoint].calls for endpoint in (worse, better)])
 
     def test_slow_then_refused(self) -> None:
         """A request that waited for one goes on to the next; cancelled, it says for whom it waits now."""
@@ -299,8 +296,8 @@ class DiscoveryTests(BalanceMixin, SynchronousTestCase):
             self.successResultOf(d).close()
         self.assertEqual(0, self.service.busy())
 
-    def ready(self, endpoint: Endpoint) -> ScriptedService:
-        service = self.made[endpoint] = ScriptedService(endpoint)
+    def ready(self, endpoint: Endpoint, health: Health) -> ScriptedService:
+        service = self.made[endpoint] = ScriptedService(endpoint, health)
         service.at_once = service.lease
         self.all.append(service)
         return service
@@ -325,7 +322,7 @@ class DiscoveryTests(BalanceMixin, SynchronousTestCase):
         late.cancel()
         wanted = "waiting for endpoints; lately: resolve: web.local:80 does not exist"
         self.assertEqual(wanted, explain(self.failureResultOf(late).value))
-        self.assertEqual("resolve: web.local:80 does not exist", self.service.describe()["last_error"])
+        self.assertEqual("resolve: web.local:80 does not exist", shown(self.service)["last_error"])
 
     def test_refresh_answers(self) -> None:
         """An answer within that very call will do, good or bad."""
@@ -336,7 +333,7 @@ class DiscoveryTests(BalanceMixin, SynchronousTestCase):
         d = self.service.acquire()
         self.made[ENDPOINTS[0]].answer()
         self.successResultOf(d)
-        self.assertNotIn("last_error", self.service.describe())
+        self.assertNotIn("last_error", shown(self.service))
 
     def test_told_cancels_others(self) -> None:
         """One that is told may cancel others that are about to be told: everybody is told once."""
@@ -457,12 +454,12 @@ class DiscoveryTests(BalanceMixin, SynchronousTestCase):
         self.serve(ENDPOINTS[1])
         self.made[ENDPOINTS[1]].load = 1
         lease: Lease = self.successResultOf(self.service.acquire())
-        shown = self.service.describe()
-        self.assertEqual(2, shown["in_flight"])
-        bad, good = shown["endpoints"]
+        row = shown(self.service)
+        self.assertEqual(2, row["in_flight"])
+        bad, good = row["endpoints"]
         self.assertEqual({"address": "10.0.0.1:80", "in_flight": 2}, good)
         self.assertEqual("connect: 10.0.0.0:80 refused", bad["last_error"])
         self.assertGreaterEqual(bad["backoff_seconds"], 0.5)
         lease.close()
         self.clock.advance(1.0)
-        self.assertNotIn("backoff_seconds", self.service.describe()["endpoints"][0])
+        self.assertNotIn("backoff_seconds", shown(self.service)["endpoints"][0])

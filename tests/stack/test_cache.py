@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.stack import router
 from lproxy.stack.cache import Cache, CacheFull
 from lproxy.target import Authority, Target
-from lproxy.testing import ScriptedService
+from lproxy.testing import ScriptedLease, ScriptedService
 
 TARGET = Authority("web.local", 80)
 OTHER = Authority("other.local", 80)
@@ -26,8 +26,8 @@ class CacheTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.made: list[ScriptedService] = []
-        self.router = router.cached(3, IDLE, self.clock)(self.make)
-        self.cache: Cache = self.router.cache
+        self.cache: Cache[ScriptedLease] = Cache(3, IDLE, self.clock)
+        self.router = router.CachedRouter(self.make, self.cache)
 
     def make(self, target: Target) -> ScriptedService:
         service = ScriptedService(target)
@@ -40,15 +40,15 @@ class CacheTests(SynchronousTestCase):
         self.successResultOf(self.router.acquire(target)).close()
 
     def targets(self) -> list[Target]:
-        return [target for target, _ in self.cache]
+        return list(self.cache.entries)
 
     def test_evicted(self) -> None:
         """What was idle for the whole period is closed, once; then nothing is left, no timer either."""
         self.use()
         self.clock.pump([IDLE / 10] * 9)
-        self.assertEqual((1, 0), (len(self.cache), self.made[0].closed))
+        self.assertEqual((1, 0), (len(self.cache.entries), self.made[0].closed))
         self.clock.pump([IDLE / 10] * 7)
-        self.assertEqual((0, 1, 1), (len(self.cache), self.made[0].closed, self.cache.evictions))
+        self.assertEqual((0, 1, 1), (len(self.cache.entries), self.made[0].closed, self.cache.evictions))
         self.assertEqual([], self.clock.getDelayedCalls())
 
     def test_period(self) -> None:
@@ -94,7 +94,7 @@ class CacheTests(SynchronousTestCase):
         self.clock.pump([IDLE / 10] * 9)
         self.assertEqual(0, self.made[0].closed, "the period begins with the end of the lease")
         self.clock.pump([IDLE / 2] * 3)
-        self.assertEqual((1, 0, []), (self.made[0].closed, len(self.cache), self.clock.getDelayedCalls()))
+        self.assertEqual((1, 0, []), (self.made[0].closed, len(self.cache.entries), self.clock.getDelayedCalls()))
 
     def test_waited_for(self) -> None:
         """Nor is one that somebody waits for."""
@@ -119,13 +119,13 @@ class CacheTests(SynchronousTestCase):
         leased = self.successResultOf(self.router.acquire(TARGET))
         for i in range(1000):
             self.use(Authority(f"host{i}.local", 80))
-            self.assertLessEqual(len(self.cache), 3)
-        self.assertEqual([0, 0, 0], [service.closed for _, service in self.cache])
+            self.assertLessEqual(len(self.cache.entries), 3)
+        self.assertEqual([0, 0, 0], [entry.service.closed for entry in self.cache.entries.values()])
         self.assertEqual(998, sum(service.closed for service in self.made))
         self.assertIn(TARGET, self.targets())
         leased.close()
         self.clock.pump([IDLE / 2] * 4)
-        self.assertEqual((0, 1001), (len(self.cache), sum(service.closed for service in self.made)))
+        self.assertEqual((0, 1001), (len(self.cache.entries), sum(service.closed for service in self.made)))
 
     def test_longest_idle(self) -> None:
         """The one that was not used since the last sweep goes before one that was."""
@@ -140,12 +140,12 @@ class CacheTests(SynchronousTestCase):
 
     def test_full(self) -> None:
         """With everything leased, there is no room, and nothing was evicted for nothing."""
-        cache = Cache(1, IDLE, self.clock)
+        cache: Cache[ScriptedLease] = Cache(1, IDLE, self.clock)
         service = self.make(TARGET)
         cache.add(TARGET, lambda target: service)
         service.load = 1
         self.assertRaises(CacheFull, cache.add, OTHER, self.make)
-        self.assertEqual((1, 0, 0), (len(cache), service.closed, cache.evictions))
+        self.assertEqual((1, 0, 0), (len(cache.entries), service.closed, cache.evictions))
         cache.close()
 
     def test_bad_service(self) -> None:
@@ -155,7 +155,7 @@ class CacheTests(SynchronousTestCase):
             raise ValueError("a plugin's mistake")
 
         self.assertRaises(ValueError, self.cache.add, TARGET, broken)
-        self.assertEqual((0, []), (len(self.cache), self.clock.getDelayedCalls()))
+        self.assertEqual((0, []), (len(self.cache.entries), self.clock.getDelayedCalls()))
 
     def test_close(self) -> None:
         """Everything is let go of."""
@@ -163,5 +163,5 @@ class CacheTests(SynchronousTestCase):
         self.use(OTHER)
         self.cache.close()
         self.assertEqual([1, 1], [service.closed for service in self.made])
-        self.assertEqual((0, []), (len(self.cache), self.clock.getDelayedCalls()))
+        self.assertEqual((0, []), (len(self.cache.entries), self.clock.getDelayedCalls()))
         self.assertEqual("<Cache 0 of 3>", repr(self.cache))

@@ -17,9 +17,9 @@ from lproxy.discover.literal import Literal
 from lproxy.errors import explain
 from lproxy.stack import balance, failfast
 from lproxy.stack.backoff import Backoff
-from lproxy.stack.interfaces import Lease
+from lproxy.stack.interfaces import Health, Lease
 from lproxy.target import Authority, Endpoint
-from lproxy.testing import ScriptedDiscover, ScriptedService, uncounted
+from lproxy.testing import ScriptedDiscover, ScriptedService, shown, uncounted
 
 TARGET = Authority("web.local", 80)
 PERIOD = 2.0
@@ -310,15 +310,15 @@ class FailingTests(FailFastMixin, SynchronousTestCase):
 
     def test_describe(self) -> None:
         """Its state can be seen, with the latest error."""
-        self.assertEqual({"state": "ready", "in_flight": 0}, self.service.describe())
+        self.assertEqual({"state": "ready", "in_flight": 0}, shown(self.service))
         d = self.trip()
         self.failureResultOf(d)
         self.inner.fail(ValueError("refused"))
-        self.assertEqual({"state": "failfast", "last_error": "refused", "in_flight": 0}, self.service.describe())
+        self.assertEqual({"state": "failfast", "last_error": "refused", "in_flight": 0}, shown(self.service))
         self.clock.advance(1.0)
         self.inner.answer()
         self.service.acquire().addErrback(lambda failure: None)
-        self.assertEqual("waiting", self.service.describe()["state"])
+        self.assertEqual("waiting", shown(self.service)["state"])
         self.inner.answer().close()
 
     def test_flat(self) -> None:
@@ -351,8 +351,8 @@ class EmptyPoolTests(SynchronousTestCase):
         self.service: failfast.FailFast = new_service(TARGET)
         self.addCleanup(self.service.close)
 
-    def new_endpoint(self, endpoint: Endpoint) -> ScriptedService:
-        service = ScriptedService(endpoint)
+    def new_endpoint(self, endpoint: Endpoint, health: Health) -> ScriptedService:
+        service = ScriptedService(endpoint, health)
         service.at_once = service.lease
         self.services.append(service)
         return service
@@ -403,7 +403,10 @@ class EmptyPoolTests(SynchronousTestCase):
             service = new_service(Endpoint("10.0.0.1", 80))
             self.successResultOf(service.acquire()).close()
             service.close()
-            self.services.clear()
+            endpoint = self.services.pop()
+            endpoint.at_once = None  # its own
+            endpoint.leases.clear()
+            del endpoint
             del service
         self.assertEqual([], left)
 

@@ -14,8 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.errors import explain
 from lproxy.stack import lock, timeout
 from lproxy.stack.interfaces import Lease
+from lproxy.stack.report import Report
 from lproxy.target import Authority
-from lproxy.testing import ScriptedAcquire
+from lproxy.testing import ScriptedAcquire, ScriptedLease, reported
 from tests.stack.fuzz import LockFuzz
 
 TARGET = Authority("web.local", 80)
@@ -23,7 +24,7 @@ OTHER = Authority("other.local", 80)
 
 
 class LockTests(SynchronousTestCase):
-    """One turn at a time."""
+    """One permit."""
 
     concurrency = 1
 
@@ -32,7 +33,7 @@ class LockTests(SynchronousTestCase):
         self.lock: lock.Lock = lock.layer(self.clock, self.concurrency)(self.inner)
 
     def tearDown(self) -> None:
-        """Whatever happened, once all is over nothing is left of any line."""
+        """Whatever happened, once all is over nothing is left of any queue."""
         while self.inner.waiting:
             self.inner.answer()
         for lease in self.inner.leases:
@@ -43,7 +44,7 @@ class LockTests(SynchronousTestCase):
     def ask(self, n: int = 1) -> list[Deferred[Lease]]:
         return [self.lock.acquire(TARGET) for _ in range(n)]
 
-    def test_turns(self) -> None:
+    def test_order(self) -> None:
         """The next is let in when the one before is done, in order of arrival."""
         callers = self.ask(3)
         for i, d in enumerate(callers):
@@ -54,18 +55,41 @@ class LockTests(SynchronousTestCase):
         self.assertEqual("<Lock 0 held, 0 waiting>", repr(self.lock))
 
     def test_dispatch_releases(self) -> None:
-        """A turn ends when the request is dispatched, not when its answer comes or its lease ends."""
+        """A permit is held until the request is dispatched, not until its answer comes or its lease ends."""
         first, second = self.ask(2)
+        calls = []
+
+        def dispatch(lease: ScriptedLease) -> ScriptedLease:
+            calls.append(len(self.inner.calls))
+            lease.call("request")
+            calls.append(len(self.inner.calls))
+            return lease
+
+        first.addCallback(dispatch)
         inner = self.inner.answer()
-        lease = self.successResultOf(first)
-        self.assertEqual(1, len(self.inner.calls))
-        inner.answer = "answer"
-        self.assertEqual("answer", lease.call("request"))
+        self.assertEqual([1, 1], calls)
         self.assertEqual((["request"], 2, 0), (inner.requests, len(self.inner.calls), inner.closed))
+        self.assertIs(inner, self.successResultOf(first), "itself: nothing is wrapped around it")
         self.inner.answer()
         self.successResultOf(second)
-        lease.close()
-        self.assertEqual(1, inner.closed)
+
+    def test_never_dispatched(self) -> None:
+        """Whoever is given a lease and does nothing with it keeps nobody waiting."""
+        first, second = self.ask(2)
+        self.inner.answer()
+        self.assertEqual(2, len(self.inner.calls))
+        self.inner.answer()
+        for d in (first, second):
+            self.successResultOf(d).close()
+
+    def test_dispatch_fails(self) -> None:
+        """Nor does one whose dispatch raises."""
+        first, second = self.ask(2)
+        first.addCallback(lambda lease: 1 // 0)
+        self.inner.answer()
+        self.failureResultOf(first, ZeroDivisionError)
+        self.inner.answer()
+        self.successResultOf(second)
 
     def test_by_target(self) -> None:
         """Targets do not wait for each other."""
@@ -95,19 +119,19 @@ class LockTests(SynchronousTestCase):
         self.successResultOf(callers[2]).call("request")
         self.assertEqual(0, self.lock.waiting)
 
-    def test_cancelled_in_line(self) -> None:
-        """One that goes away in line is never granted, is told how many were before it, and nobody else notices."""
+    def test_cancelled_waiting(self) -> None:
+        """One that goes away is never granted, is told how many were before it, and nobody else notices."""
         callers = self.ask(4)
         callers[2].cancel()
         error = self.failureResultOf(callers[2], CancelledError).value
-        self.assertEqual("waiting in line behind 2 others", str(error))
+        self.assertEqual("queued behind 2 others", str(error))
         self.assertEqual(([], 2), (self.inner.cancelled, self.lock.waiting))
         for d in (callers[0], callers[1], callers[3]):
             self.inner.answer()
             self.successResultOf(d).close()
         self.assertEqual(3, len(self.inner.calls))
 
-    def test_cancelled_in_turn(self) -> None:
+    def test_cancelled_acquiring(self) -> None:
         """One that goes away while it acquires stops the work; that is only its own affair, and the next is let in."""
         first, second = self.ask(2)
         first.cancel()
@@ -159,7 +183,7 @@ class LockTests(SynchronousTestCase):
         self.successResultOf(late)
 
     def test_raising(self) -> None:
-        """A layer below that raises instead of failing does no harm to the line."""
+        """A layer below that raises instead of failing does no harm to the queue."""
 
         def broken() -> Any:
             raise ValueError("a mistake")
@@ -183,7 +207,7 @@ class LockTests(SynchronousTestCase):
         self.assertEqual(0, self.lock.waiting)
 
     def test_reentrant(self) -> None:
-        """A holder that acquires the same again, in its turn, waits its turn and deadlocks nobody."""
+        """A holder that acquires the same again while it has its permit waits like others, and deadlocks nobody."""
         inside: list[Deferred[Lease]] = []
         first, second = self.ask(2)
         first.addCallback(lambda lease: (inside.extend(self.ask()), lease.call("request")))
@@ -229,7 +253,7 @@ class LockTests(SynchronousTestCase):
             self.successResultOf(d).close()
 
     def test_warm(self) -> None:
-        """What is ready goes straight through, even while somebody acquires; but not past those in line."""
+        """What is ready goes straight through, even while somebody acquires; but not past those who wait."""
         lease = self.inner.lease()
         self.inner.warm.append(lease)
         self.assertIs(lease, self.lock.try_acquire(TARGET), "itself: nothing is wrapped around it")
@@ -245,34 +269,39 @@ class LockTests(SynchronousTestCase):
             self.successResultOf(d).call("request")
 
     def test_deadline(self) -> None:
-        """Waiting in line spends the same budget as all other waiting, and says so."""
+        """Waiting for a permit spends the same budget as all other waiting, and says so."""
         acquire = timeout.layer(2.0, self.clock)(self.lock).acquire
         self.ask(3)
         d = acquire(TARGET)
         self.clock.advance(2.0)
         error = self.failureResultOf(d, timeout.AcquireTimedOut).value
-        wanted = "acquire: web.local:80 not ready within 2 s: waiting in line behind 3 others"
+        wanted = "acquire: web.local:80 not ready within 2 s: queued behind 3 others"
         self.assertEqual(wanted, explain(error))
         self.assertEqual(2, self.lock.waiting)
 
     def test_describe(self) -> None:
         """It can be seen who waits, and for whom, and how long already."""
-        self.assertEqual({"waiters": 0, "lock": "free"}, self.lock.describe(TARGET))
-        first, _, _ = self.ask(3)
+
+        def row() -> dict[str, Any]:
+            report = Report(rows=True)
+            service = report.part("services", "target", TARGET)
+            self.lock.report(report)
+            return service.row()
+
+        self.assertEqual({"target": str(TARGET), "waiters": 0, "lock": "free"}, row())
+        self.ask(3)
         self.clock.advance(1.5)
-        holder = {"holders": 1, "oldest": "acquiring", "held_seconds": 1.5}
-        self.assertEqual({"waiters": 2, "lock": holder}, self.lock.describe(TARGET))
+        self.assertEqual((2, {"holders": 1, "held_seconds": 1.5}), (row()["waiters"], row()["lock"]))
         self.inner.answer()
-        self.assertEqual({**holder, "oldest": "dispatching"}, self.lock.describe(TARGET)["lock"])
-        self.successResultOf(first).close()
-        self.assertEqual(1, self.lock.describe(TARGET)["waiters"])
+        self.assertEqual((1, {"holders": 1, "held_seconds": 0.0}), (row()["waiters"], row()["lock"]))
+        self.assertEqual(1, reported(self.lock).total("lock_waiters"))
 
 
 class ConcurrencyTests(SynchronousTestCase):
-    """Several turns at a time."""
+    """Several permits."""
 
     def test_so_many(self) -> None:
-        """As many acquire at once as there are turns, and no more."""
+        """As many acquire at once as there are permits, and no more."""
         inner = ScriptedAcquire()
         layer = lock.layer(Clock(), 3)(inner)
         callers = [layer.acquire(TARGET) for _ in range(7)]
@@ -285,7 +314,7 @@ class ConcurrencyTests(SynchronousTestCase):
         self.assertEqual((5, 2), (len(inner.calls), layer.waiting))
 
     def test_failure(self) -> None:
-        """A failure is told to those in line; those who acquire by themselves have their own answer to come."""
+        """A failure is told to those who wait; those who acquire by themselves have their own answer to come."""
         inner = ScriptedAcquire()
         layer = lock.layer(Clock(), 2)(inner)
         callers = [layer.acquire(TARGET) for _ in range(4)]
@@ -312,7 +341,7 @@ class FuzzTests(SynchronousTestCase):
             self.assertGreater(fuzz.outcomes[outcome], 100, outcome)
 
     def test_one(self) -> None:
-        """With one turn."""
+        """With one permit."""
         self.run_fuzz(1)
 
     def test_three(self) -> None:

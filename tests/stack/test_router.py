@@ -13,7 +13,7 @@ from lproxy.errors import explain
 from lproxy.stack import router
 from lproxy.stack.cache import CacheFull
 from lproxy.target import Authority, OriginalDst, Target
-from lproxy.testing import ScriptedService
+from lproxy.testing import ScriptedService, shown
 
 TARGET = Authority("web.local", 80)
 OTHER = Authority("other.local", 80)
@@ -28,7 +28,7 @@ class RouterTests(SynchronousTestCase):
         self.router = router.cached(2, 5.0, self.clock)(self.make)
 
     def tearDown(self) -> None:
-        self.router.cache.close()
+        self.router.close()
         self.assertEqual([], self.clock.getDelayedCalls())
 
     def make(self, target: Target) -> ScriptedService:
@@ -92,4 +92,4 @@ class RouterTests(SynchronousTestCase):
     def test_describe(self) -> None:
         """Every service is shown with its target."""
         self.router.acquire(TARGET)
-        self.assertEqual([{"target": "web.local:80", "in_flight": 1}], self.router.describe())
+        self.assertEqual([{"target": "web.local:80", "in_flight": 1}], shown(self.router)["services"])

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.stack.interfaces import Acquire, Discover, EndpointService, Lease
 from lproxy.target import Authority, Endpoint
-from lproxy.testing import ScriptedAcquire, ScriptedDiscover, ScriptedLease, ScriptedService
+from lproxy.testing import ScriptedAcquire, ScriptedDiscover, ScriptedLease, ScriptedService, shown
 
 TARGET = Authority("web.local", 80)
 ENDPOINT = Endpoint("10.0.0.1", 80)
@@ -93,7 +93,7 @@ class ServiceTests(SynchronousTestCase):
         service = ScriptedService(ENDPOINT)
         d = service.acquire()
         service.acquire().addErrback(lambda failure: None)
-        self.assertEqual((2, 2, {"in_flight": 2}), (service.load, service.busy(), service.describe()))
+        self.assertEqual((2, 2, {"in_flight": 2}), (service.load, service.busy(), shown(service)))
         service.answer()
         service.fail(ValueError("no"))
         self.assertEqual(1, service.load)

@@ -21,7 +21,9 @@ from lproxy.errors import ProxyError
 from lproxy.protocols.http.http1 import ResponseReader, encode_request
 from lproxy.protocols.http.message import ENCODING, IDEMPOTENT, LENGTH, Headers, Rejected, Request, Response, kinds
 from lproxy.protocols.runtime import Runtime
-from lproxy.stack.interfaces import Lease
+from lproxy.stack.interfaces import Health
+from lproxy.stack.lease import FREE, Hold, ended
+from lproxy.stack.report import Report
 from lproxy.target import Endpoint
 from lproxy.transport.socket import Stream
 
@@ -102,23 +104,26 @@ class Exchange(Protocol):
 class HttpClient:
     """The service of one endpoint: its idle connections, and the way to new ones."""
 
-    def __init__(self, runtime: Runtime, endpoint: Endpoint, name: str) -> None:
+    def __init__(self, runtime: Runtime, endpoint: Endpoint, name: str, health: Health) -> None:
         self._runtime = runtime
         self._name = name
+        self._health = health
         self.endpoint = endpoint
         self.load = 0
         self.idle: dict[HttpConnection, None] = {}
         self.closed = False
         self._sweeper: Any = None
 
-    def try_acquire(self) -> Lease | None:
+    def try_acquire(self) -> HttpConnection | None:
         """The connection that was used last, if one is idle."""
         if not self.idle:
             return None
         self.load += 1
-        return self.idle.popitem()[0]
+        connection, _ = self.idle.popitem()
+        connection.hold = FREE
+        return connection
 
-    def acquire(self) -> Deferred[Lease]:
+    def acquire(self) -> Deferred[HttpConnection]:
         """An idle connection or a new one."""
         lease = self.try_acquire()
         if lease is not None:
@@ -130,10 +135,6 @@ class HttpClient:
         """A new connection, whoever it is for."""
         return self._runtime.connector.connect(self.endpoint).addCallback(self._connected)
 
-    def busy(self) -> bool:
-        """Whether a connection is leased."""
-        return self.load > 0
-
     def close(self) -> None:
         """Close what is idle now, and the others as they come back."""
         self.closed = True
@@ -143,9 +144,15 @@ class HttpClient:
         while self.idle:
             self.idle.popitem()[0].transport.loseConnection()
 
-    def describe(self) -> dict[str, Any]:
+    def report(self, report: Report) -> None:
         """Connections, by what they do."""
-        return {"in_flight": self.load, "idle": len(self.idle)}
+        report.show(in_flight=self.load, idle=len(self.idle))
+
+    def lost(self, errno: str, when: str) -> Failure:
+        """A connection that was in use is gone, and nobody wanted that."""
+        error = UpstreamLost(self.endpoint, errno, when)
+        self._health.failed(error)
+        return Failure(error)
 
     def released(self, connection: HttpConnection, clean: bool) -> None:
         """A lease has ended. C{clean}: its connection can be used again; otherwise it is closed already."""
@@ -209,6 +216,7 @@ class HttpConnection(protocol.Protocol):
         self._successor: HttpConnection | None = None
         self._retrying: Deferred[Any] | None = None
         self.rested = False
+        self.hold: Hold = FREE
 
     def __repr__(self) -> str:
         return f"<HttpConnection to {self._client.endpoint} {self._exchange and self._exchange.request!r}>"
@@ -243,6 +251,8 @@ class HttpConnection(protocol.Protocol):
 
     def close(self) -> None:
         """The exchange is over, or never was."""
+        if not ended(self):
+            return
         if self._successor is not None:
             self._successor.close()
             return
@@ -321,13 +331,13 @@ class HttpConnection(protocol.Protocol):
             if not errno and self._reader.eof():
                 exchange.more(b"", True, [])
             else:
-                exchange.failed(Failure(UpstreamLost(self._client.endpoint, errno, "in the middle of its answer")))
+                exchange.failed(self._client.lost(errno, "in the middle of its answer"))
         elif self._reader.buffered or self._informed:
-            exchange.failed(Failure(UpstreamLost(self._client.endpoint, errno, "in the middle of its answer's head")))
+            exchange.failed(self._client.lost(errno, "in the middle of its answer's head"))
         elif self._used and self._may_retry(exchange):
             self._retry(exchange)
         else:
-            exchange.failed(Failure(UpstreamLost(self._client.endpoint, errno, "without an answer")))
+            exchange.failed(self._client.lost(errno, "without an answer"))
 
     def _head(self, exchange: Exchange) -> None:
         reader = self._reader

@@ -17,7 +17,7 @@ from lproxy.protocols.http.metrics import HttpCounter, HttpMetrics
 from lproxy.protocols.http.recognise import recognise
 from lproxy.protocols.http.session import HttpSession
 from lproxy.protocols.runtime import Runtime
-from lproxy.stack.interfaces import Acquire
+from lproxy.stack.interfaces import Health
 from lproxy.target import Endpoint, Target
 from lproxy.transport.socket import Stream
 
@@ -58,7 +58,7 @@ class HttpFactory(protocol.Factory):
         self.runtime = runtime
         self.metrics = HttpMetrics(runtime.counters, runtime.direction, runtime.listen.name)
         self.faults = self.metrics.faults
-        self.acquire: Acquire = runtime.acquire(self.name, self._pool)
+        self.acquire = runtime.acquire(self.name, self._pool)
         self.tunnels = runtime.tunnels()
         self.try_acquire = self.acquire.try_acquire
         self.seconds = runtime.reactor.seconds
@@ -122,8 +122,8 @@ class HttpFactory(protocol.Factory):
             route.counter.release()
         self._routes.clear()
 
-    def _pool(self, endpoint: Endpoint) -> HttpClient:
-        pool = HttpClient(self.runtime, endpoint, self.name)
+    def _pool(self, endpoint: Endpoint, health: Health) -> HttpClient:
+        pool = HttpClient(self.runtime, endpoint, self.name, health)
         self.metrics.opened(pool)
         return pool
 

@@ -37,7 +37,6 @@ from lproxy.protocols.http.patience import LINGER, PARTING
 from lproxy.protocols.http.rescue import answer, refusal
 from lproxy.protocols.http.upload import Upload
 from lproxy.protocols.runtime import Call
-from lproxy.stack.interfaces import Lease
 from lproxy.transport.relay import Relay, relay
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class HttpSession(Upload):
     def __init__(self, factory: HttpFactory) -> None:
         super().__init__(factory)
         self._advancing = False
-        self._lease: Lease | None = None
+        self._lease: Any = None
         self._pending: Deferred[Any] | None = None
         self._relay: Relay | None = None
         self._chunked_out = False
@@ -194,8 +193,8 @@ class HttpSession(Upload):
         else:
             self._wait(factory.acquire.acquire(route.target), self._dispatch)
 
-    def _wait(self, acquired: Deferred[Any], then: Callable[[Lease], None]) -> None:
-        def got(lease: Lease) -> None:
+    def _wait(self, acquired: Deferred[Any], then: Callable[[Any], None]) -> None:
+        def got(lease: Any) -> None:
             self._pending = None
             if self._state is ACQUIRING:
                 then(lease)
@@ -213,7 +212,7 @@ class HttpSession(Upload):
         else:
             self._failed(failure)
 
-    def _dispatch(self, lease: Lease) -> None:
+    def _dispatch(self, lease: Any) -> None:
         self._lease = lease
         reader = self._reader
         if reader.done:
@@ -316,7 +315,7 @@ class HttpSession(Upload):
 
     # tunnels
 
-    def _tunnel_acquired(self, lease: Lease) -> None:
+    def _tunnel_acquired(self, lease: Any) -> None:
         self._lease = lease
         self.transport.write(ESTABLISHED)
         self._become_tunnel(200)

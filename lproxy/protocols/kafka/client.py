@@ -7,11 +7,12 @@ Kafka's logins, quotas and transactions belong to connections, so none is ever s
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from lproxy.protocols.connection import ConnectionClient
 from lproxy.protocols.runtime import Runtime
-from lproxy.stack.interfaces import Lease
+from lproxy.stack.lease import FREE, Hold, ended
+from lproxy.stack.report import Report
 from lproxy.target import Endpoint
 from lproxy.transport.socket import Stream
 
@@ -33,34 +34,37 @@ class Conversing(Protocol):
 SHOWN = 20
 
 
-class KafkaClient(ConnectionClient):
+class KafkaClient(ConnectionClient["KafkaLease"]):
     """The service of one broker."""
 
     def __init__(self, runtime: Runtime, endpoint: Endpoint, name: str) -> None:
         super().__init__(runtime, endpoint, name)
         self.talks: dict[Conversing, None] = {}
 
-    def lease(self, stream: Stream) -> Lease:
+    def lease(self, stream: Stream) -> KafkaLease:
         """For one client's connection."""
         return KafkaLease(self, stream)
 
-    def describe(self) -> dict[str, Any]:
+    def report(self, report: Report) -> None:
         """Connections that are open, and who has them."""
+        if not report.rows:
+            return
         names = [talk.names() for talk in self.talks]
-        return {
-            "connections": self.load,
-            "in_flight": sum(talk.in_flight() for talk in self.talks),
-            "node": next((node for _, node in names if node), None),
-            "client_ids": sorted({client for client, _ in names if client is not None})[:SHOWN],
-        }
+        report.show(
+            connections=self.load,
+            in_flight=sum(talk.in_flight() for talk in self.talks),
+            node=next((node for _, node in names if node), None),
+            client_ids=sorted({client for client, _ in names if client is not None})[:SHOWN],
+        )
 
 
 class KafkaLease:
     """An open connection to a broker, for one client's."""
 
-    __slots__ = ("_client", "_stream", "_talk")
+    __slots__ = ("_client", "_stream", "_talk", "hold")
 
     def __init__(self, client: KafkaClient, stream: Stream) -> None:
+        self.hold: Hold = FREE
         self._client = client
         self._stream = stream
         self._talk: Conversing | None = None
@@ -73,6 +77,8 @@ class KafkaLease:
 
     def close(self) -> None:
         """The connection is not needed any more."""
+        if not ended(self):
+            return
         if self._talk is not None:
             self._client.talks.pop(self._talk, None)
         self._client.released(self._stream)

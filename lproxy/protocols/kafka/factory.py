@@ -35,7 +35,7 @@ class KafkaFactory(protocol.Factory):
         self.runtime = runtime
         self.config = config
         self.detector: Detector = detector(config.extra_api_keys)
-        self.acquire = runtime.acquire(self.name, lambda endpoint: KafkaClient(runtime, endpoint, self.name))
+        self.acquire = runtime.acquire(self.name, lambda endpoint, _: KafkaClient(runtime, endpoint, self.name))
         self.live = Live(config, runtime.reactor)
         self.metrics = Metrics(
             runtime.direction, runtime.listen.name, self.live.in_flight, self.live.__len__, config.topic_cap

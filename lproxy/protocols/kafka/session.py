@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lproxy.protocols.connection import rescue
+from lproxy.protocols.kafka.client import KafkaLease
 from lproxy.protocols.kafka.filter import Context
 from lproxy.protocols.kafka.live import Live
 from lproxy.protocols.kafka.protocol_errors import invalid
@@ -24,7 +25,7 @@ from lproxy.protocols.kafka.talk.conversation import Conversation
 from lproxy.protocols.kafka.talk.requests import Requests
 from lproxy.protocols.kafka.talk.rules import Rules
 from lproxy.protocols.runtime import Runtime
-from lproxy.stack.interfaces import Acquire, Lease
+from lproxy.stack.interfaces import Acquire
 from lproxy.target import Target, join_host_port
 from lproxy.transport.relay import Relay, State, relay
 from lproxy.transport.socket import Stream
@@ -43,7 +44,9 @@ class KafkaSession(protocol.Protocol):
 
     transport: Stream
 
-    def __init__(self, runtime: Runtime, acquire: Acquire, live: Live, rules: Rules, target: Target | None) -> None:
+    def __init__(
+        self, runtime: Runtime, acquire: Acquire[KafkaLease], live: Live, rules: Rules, target: Target | None
+    ) -> None:
         self._runtime = runtime
         self._acquire = acquire
         self._live = live
@@ -52,7 +55,7 @@ class KafkaSession(protocol.Protocol):
         self._prefix = b""
         self._asked = False
         self._pending: Deferred[Any] | None = None
-        self._lease: Lease | None = None
+        self._lease: KafkaLease | None = None
         self._upstream: Stream | None = None
         self._address: str | None = None
         self._relay: Relay | None = None
@@ -129,7 +132,7 @@ class KafkaSession(protocol.Protocol):
 
     # the session's life
 
-    def _acquired(self, lease: Lease) -> None:
+    def _acquired(self, lease: KafkaLease) -> None:
         self._pending = None
         if self.transport.disconnected:
             lease.close()

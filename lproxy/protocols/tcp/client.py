@@ -14,15 +14,15 @@ from zope.interface import implementer
 
 from lproxy.protocols.connection import ConnectionClient
 from lproxy.protocols.runtime import Call
-from lproxy.stack.interfaces import Lease
+from lproxy.stack.lease import FREE, Hold, ended
 from lproxy.transport.relay import relay
 from lproxy.transport.socket import Stream
 
 
-class TcpClient(ConnectionClient):
+class TcpClient(ConnectionClient["TcpLease"]):
     """The service of one endpoint."""
 
-    def lease(self, stream: Stream) -> Lease:
+    def lease(self, stream: Stream) -> TcpLease:
         """To be joined with a client's connection."""
         return TcpLease(self, stream)
 
@@ -30,9 +30,10 @@ class TcpClient(ConnectionClient):
 class TcpLease:
     """An open connection to the upstream, for one call."""
 
-    __slots__ = ("_client", "_stream")
+    __slots__ = ("_client", "_stream", "hold")
 
     def __init__(self, client: TcpClient, stream: Stream) -> None:
+        self.hold: Hold = FREE
         self._client = client
         self._stream = stream
 
@@ -40,7 +41,7 @@ class TcpLease:
         """
         Join C{request} with the connection until both directions have ended; for C{None}, only listen to it first.
 
-        @return: the connection; layers wrap leases, so this is how callers get to it
+        @return: the connection
         """
         upstream = Upstream(str(self._client.endpoint), self._stream)
         if request is not None:
@@ -49,7 +50,8 @@ class TcpLease:
 
     def close(self) -> None:
         """The connection is not needed any more. One whose relay has ended is closed already."""
-        self._client.released(self._stream)
+        if ended(self):
+            self._client.released(self._stream)
 
 
 class Upstream:

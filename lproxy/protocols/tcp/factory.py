@@ -14,10 +14,9 @@ from twisted.internet.interfaces import IAddress
 
 from lproxy.interfaces import Detector
 from lproxy.protocols.runtime import Runtime
-from lproxy.protocols.tcp.client import TcpClient, Upstream
+from lproxy.protocols.tcp.client import TcpClient, TcpLease, Upstream
 from lproxy.protocols.tcp.detect import detect
 from lproxy.protocols.tcp.session import TcpSession
-from lproxy.stack.interfaces import Lease
 from lproxy.transport.socket import Stream
 
 
@@ -34,7 +33,7 @@ class TcpFactory(protocol.Factory):
         self.name = name
         self.detector = detector
         self.runtime = runtime
-        self.acquire = runtime.acquire(name, lambda endpoint: TcpClient(runtime, endpoint, name))
+        self.acquire = runtime.acquire(name, lambda endpoint, _: TcpClient(runtime, endpoint, name))
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A session for one connection."""
@@ -57,7 +56,7 @@ class Dialled:
 
     __slots__ = ("lease", "upstream")
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, lease: TcpLease) -> None:
         self.lease = lease
         self.upstream: Upstream = lease.call(None)
 

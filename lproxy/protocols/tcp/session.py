@@ -15,8 +15,8 @@ from zope.interface import implementer
 
 from lproxy.protocols.connection import rescue
 from lproxy.protocols.runtime import Call, Runtime
-from lproxy.protocols.tcp.client import Upstream
-from lproxy.stack.interfaces import Acquire, Lease
+from lproxy.protocols.tcp.client import TcpLease, Upstream
+from lproxy.stack.interfaces import Acquire
 from lproxy.target import Target, join_host_port
 from lproxy.transport.relay import Relay
 from lproxy.transport.socket import Stream
@@ -32,13 +32,13 @@ class TcpSession(protocol.Protocol):
 
     transport: Stream
 
-    def __init__(self, runtime: Runtime, acquire: Acquire, name: str) -> None:
+    def __init__(self, runtime: Runtime, acquire: Acquire[TcpLease], name: str) -> None:
         self._runtime = runtime
         self._acquire = acquire
         self._name = name
         self._prefix = b""
         self._pending: Deferred[Any] | None = None
-        self._lease: Lease | None = None
+        self._lease: TcpLease | None = None
         self._upstream: Upstream | None = None
         self._relay: Relay | None = None
         self._target: Target | None = None
@@ -96,7 +96,7 @@ class TcpSession(protocol.Protocol):
 
     # the session's life
 
-    def _acquired(self, lease: Lease) -> None:
+    def _acquired(self, lease: TcpLease) -> None:
         self._pending = None
         if self.transport.disconnected:
             lease.close()

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.config import Limits, Timeouts
 from lproxy.protocols.http.factory import HttpFactory
 from lproxy.protocols.http.plugin import HttpPlugin
-from lproxy.testing import Peer, ScriptedProxy
+from lproxy.testing import Peer, ScriptedProxy, shown
 
 HOST = "web.test"
 GET = b"GET / HTTP/1.1\r\nHost: web.test\r\n\r\n"
@@ -131,7 +131,7 @@ class HttpTestCase(SynchronousTestCase):
     @property
     def idle(self) -> int:
         """Connections that are kept for later requests."""
-        return int(self.proxy._acquires["http"].service.describe()["idle"])
+        return int(shown(self.proxy._acquires["http"].service)["idle"])
 
     @property
     def rows(self) -> list[tuple[Any, ...]]:

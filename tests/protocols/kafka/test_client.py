@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.protocols.kafka.client import SHOWN, KafkaClient
 from lproxy.protocols.kafka.plugin import KafkaPlugin
+from lproxy.testing import shown
 from lproxy.testing.proxy import UPSTREAM, ScriptedProxy
 from lproxy.transport.connect import ConnectFailed
 
@@ -49,13 +50,13 @@ class ClientTests(SynchronousTestCase):
         """Connections count from the attempt to the end of the lease, and are not evicted meanwhile."""
         self.proxy.connector.mode = "wait"
         d = self.client.acquire()
-        self.assertEqual((1, True), (self.client.load, self.client.busy()))
+        self.assertEqual(1, self.client.load)
         self.proxy.connector.accept()
         lease = self.successResultOf(d)
         self.client.close()
         self.assertEqual("", self.proxy.connector.upstreams[0].ended)
         lease.close()
-        self.assertEqual((0, False), (self.client.load, self.client.busy()))
+        self.assertEqual(0, self.client.load)
         self.proxy.settle()
         self.assertEqual("reset", self.proxy.connector.upstreams[0].ended)
 
@@ -76,22 +77,20 @@ class ClientTests(SynchronousTestCase):
         talk = Talk("shop", "2", 3)
         lease.call(talk)
         self.assertEqual("10.0.0.9:9000", talk.joined[0][1])
-        self.assertEqual(
-            {"connections": 1, "in_flight": 3, "node": "2", "client_ids": ["shop"]}, self.client.describe()
-        )
+        self.assertEqual({"connections": 1, "in_flight": 3, "node": "2", "client_ids": ["shop"]}, shown(self.client))
         talk.joined[0][0].loseConnection()
         self.proxy.settle()
         lease.close()
-        self.assertEqual({"connections": 0, "in_flight": 0, "node": None, "client_ids": []}, self.client.describe())
+        self.assertEqual({"connections": 0, "in_flight": 0, "node": None, "client_ids": []}, shown(self.client))
         self.assertEqual("closed", self.proxy.connector.upstreams[0].ended)
 
     def test_shown(self) -> None:
         """Client ids are shown once each, in order, and not without end; who has none is not named."""
         for talk in (Talk("b"), Talk(None), Talk("a"), Talk("b", "", 1), *(Talk(f"c{n:02}") for n in range(30))):
             self.successResultOf(self.client.acquire()).call(talk)
-        shown = self.client.describe()
-        self.assertEqual(["a", "b", *(f"c{n:02}" for n in range(SHOWN - 2))], shown["client_ids"])
-        self.assertEqual((34, 1, None), (shown["connections"], shown["in_flight"], shown["node"]))
+        row = shown(self.client)
+        self.assertEqual(["a", "b", *(f"c{n:02}" for n in range(SHOWN - 2))], row["client_ids"])
+        self.assertEqual((34, 1, None), (row["connections"], row["in_flight"], row["node"]))
 
     def test_counted(self) -> None:
         """Its connections are counted as outgoing ones of the protocol, and what breaks in them as its crash."""

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.protocols.runtime import Call
 from lproxy.protocols.tcp.client import TcpClient
 from lproxy.protocols.tcp.plugin import TcpPlugin
+from lproxy.testing import shown
 from lproxy.testing.proxy import CLIENT, OURS, UPSTREAM, ScriptedProxy
 from lproxy.testing.wire import Peer
 from lproxy.transport.connect import ConnectFailed
@@ -77,14 +78,14 @@ class ClientTests(SynchronousTestCase):
         """Connections count from the attempt to the end of the lease, and are not evicted meanwhile."""
         self.proxy.connector.mode = "wait"
         d = self.client.acquire()
-        self.assertEqual((1, True), (self.client.load, self.client.busy()))
+        self.assertEqual(1, self.client.load)
         self.proxy.connector.accept()
         lease = self.successResultOf(d)
-        self.assertEqual({"in_flight": 1}, self.client.describe())
+        self.assertEqual({"in_flight": 1}, shown(self.client))
         self.client.close()
         self.assertEqual("", self.upstream.ended)
         lease.close()
-        self.assertEqual((0, False), (self.client.load, self.client.busy()))
+        self.assertEqual(0, self.client.load)
         self.proxy.settle()
         self.assertEqual("reset", self.upstream.ended)
 

@@ -26,7 +26,7 @@ from lproxy.protocols.kafka.codec.wire import encode_uvarint
 from lproxy.protocols.kafka.gateway import rewrite
 from lproxy.protocols.kafka.gateway.cluster import Unmapped
 from lproxy.protocols.kafka.gateway.limits import HIDDEN
-from lproxy.testing import Peer
+from lproxy.testing import Peer, shown
 from tests.protocols.kafka.gateway.test_rewrite import Node, cluster, coordinators, metadata, produced
 from tests.protocols.kafka.scene import (
     KafkaTestCase,
@@ -399,7 +399,7 @@ class ClusterTests(GatewayTestCase):
         self.client(heartbeat(1, client="x"), heartbeat(2, client="x"), port=9101)
         service: Any = self.proxy._acquires["kafka"].service
         self.assertEqual(
-            {"connections": 2, "in_flight": 2, "node": "bootstrap", "client_ids": ["shop", "x"]}, service.describe()
+            {"connections": 2, "in_flight": 2, "node": "bootstrap", "client_ids": ["shop", "x"]}, shown(service)
         )
 
 

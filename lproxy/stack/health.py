@@ -1,0 +1,108 @@
+# -*- test-case-name: tests.stack.test_health -*-
+"""
+How the endpoints of a service have been doing, as far as can be told in passing.
+
+An endpoint that fails is passed over until its backoff is over. Then one request tries it, the probe, while all others
+keep to the healthy ones until it is connected. Failures that belong together count as one: what began before the
+backoff was over says nothing new, be it one attempt or hundreds. So the backoff grows with time in which an endpoint
+cannot be reached, never with the number of requests that find out.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+
+from lproxy.errors import ProxyError
+from lproxy.stack.backoff import Backoff
+
+
+class State(Enum):
+    """Of an endpoint."""
+
+    #: as far as is known
+    HEALTHY = "healthy"
+    #: it has failed, and is passed over until C{retry_at}; from then on it awaits its probe
+    BACKOFF = "backoff"
+    #: the one request that tries it is under way
+    PROBING = "probing"
+
+
+HEALTHY: Final = State.HEALTHY
+BACKOFF: Final = State.BACKOFF
+PROBING: Final = State.PROBING
+
+
+class Ward:
+    """
+    What the endpoints of one service share.
+
+    @ivar unhealthy: how many of them are not healthy; nobody looks at the clock while there are none
+    """
+
+    def __init__(self, clock: IReactorTime, backoff: Backoff) -> None:
+        self.clock = clock
+        self.backoff = backoff
+        self.unhealthy = 0
+
+
+class EndpointHealth:
+    """
+    One endpoint's L{Health<lproxy.stack.interfaces.Health>}.
+
+    @ivar failures: in a row, those that were concurrent counted once
+    @ivar retry_at: when its backoff is over, in the clock's seconds
+    @ivar last_error: what it failed with last
+    """
+
+    def __init__(self, ward: Ward) -> None:
+        self._ward = ward
+        self.state = HEALTHY
+        self.failures = 0
+        self.retry_at = 0.0
+        self.last_error: ProxyError | None = None
+
+    def __repr__(self) -> str:
+        return f"<EndpointHealth {self.state.value} failures={self.failures} retry_at={self.retry_at:g}>"
+
+    def failed(self, error: ProxyError) -> None:
+        """A connection in use has failed."""
+        self.attempt_failed(error, self._ward.clock.seconds())
+
+    def attempt_failed(self, error: ProxyError, began: float) -> None:
+        """An attempt to acquire, which began at C{began}, has failed."""
+        self.last_error = error
+        if began < self.retry_at:
+            return  # one of several, or made although it was not time yet
+        if self.state is HEALTHY:
+            self._ward.unhealthy += 1
+        self.state = BACKOFF
+        self.failures += 1
+        self.retry_at = self._ward.clock.seconds() + self._ward.backoff.delay(self.failures)
+
+    def succeeded(self) -> None:
+        """It has given a lease."""
+        if self.state is not HEALTHY:
+            self._ward.unhealthy -= 1
+            self.state = HEALTHY
+            self.failures = 0
+            self.retry_at = 0.0
+
+    def due(self, now: float) -> bool:
+        """Is it time for a probe, and nobody's yet?"""
+        return self.state is BACKOFF and self.retry_at <= now
+
+    def probe(self) -> None:
+        """Somebody tries it."""
+        self.state = PROBING
+
+    def not_probed(self) -> None:
+        """Whoever did has given up, and knows nothing."""
+        if self.state is PROBING:
+            self.state = BACKOFF
+
+    def gone(self) -> None:
+        """It is no endpoint of the service any more."""
+        self.succeeded()
