@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.metrics.test_lag -*-
 """
-How late timers fire: what every connection waits while the process is busy with another.
+How late timers fire: the delay that a busy process adds to every connection.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from twisted.internet.interfaces import IReactorTime
 
 from lproxy.metrics.counters import Histogram
 
-#: seconds between two looks
+#: seconds between two measurements
 INTERVAL = 0.1
 
 
 class ReactorLag:
-    """Sets a timer again and again and notes by how much it was missed."""
+    """Sets one timer after the other, and measures how late each fires."""
 
     def __init__(self, clock: IReactorTime, histogram: Histogram) -> None:
         self._clock = clock
@@ -25,7 +25,7 @@ class ReactorLag:
         self._due = 0.0
 
     def start(self) -> None:
-        """Begin, unless it has begun."""
+        """Begin; harmless if it has begun."""
         if self._timer is None:
             self._look_later()
 

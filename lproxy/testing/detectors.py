@@ -55,7 +55,7 @@ class DetectorContract(_TestCase):
     foreign: Sequence[bytes] = FOREIGN
 
     def samples(self) -> Iterator[bytes]:
-        """The openings, damaged copies of them, every single byte, and chance."""
+        """The openings, damaged copies of them, every single byte, and random bytes."""
         random = Random(7)
         known = [*self.matches, *self.others, *self.foreign]
         yield b""
@@ -72,7 +72,7 @@ class DetectorContract(_TestCase):
             yield random.randbytes(random.randrange(1, 48))
 
     def judge(self, prefix: bytes) -> Match | NoMatch | NeedMore:
-        """What the detector says."""
+        """The detector's answer."""
         return type(self).detector(prefix)
 
     def test_total(self) -> None:
@@ -83,7 +83,7 @@ class DetectorContract(_TestCase):
             self.assertEqual(verdict, self.judge(sample), sample)
 
     def test_final(self) -> None:
-        """An answer holds, whatever follows."""
+        """An answer holds for every longer prefix."""
         for sample in self.samples():
             answer: Match | NoMatch | NeedMore = NeedMore()
             for end in ends(sample):
@@ -110,13 +110,13 @@ class DetectorContract(_TestCase):
             self.assertIsInstance(self.judge(opening[:LIMIT]), Match, repr(opening))
 
     def test_others(self) -> None:
-        """It takes no other for its own."""
+        """It matches no other protocol."""
         for opening in (*self.others, *self.foreign):
             for end in ends(opening):
                 self.assertFalse(isinstance(self.judge(opening[:end]), Match), opening[:end])
 
     def test_fast(self) -> None:
-        """It takes few steps for as much as it is ever shown: it does not look at each byte by itself."""
+        """It takes few steps for the longest prefix: it does not loop over single bytes in Python."""
         longest = [(opening * (LIMIT // len(opening) + 1))[:LIMIT] for opening in (*self.matches, *self.foreign)]
         longest += [(opening + b"A" * LIMIT)[:LIMIT] for opening in self.matches]
         for opening in longest:
@@ -124,7 +124,7 @@ class DetectorContract(_TestCase):
 
 
 def steps(function: Callable[[bytes], object], argument: bytes) -> int:
-    """How many lines of Python C{function} runs: a measure of its time that no busy machine changes."""
+    """How many lines of Python C{function} runs: a measure of its time that does not depend on the machine."""
     count = 0
 
     def trace(frame: Any, event: str, arg: Any) -> Any:
@@ -142,7 +142,7 @@ def steps(function: Callable[[bytes], object], argument: bytes) -> int:
 
 
 def ends(data: bytes) -> list[int]:
-    """Where to cut C{data}: everywhere if it is short, else near its ends and here and there between."""
+    """Offsets to cut C{data} at: all if it is short, else those near its ends and some in between."""
     if len(data) <= 96:
         return list(range(len(data) + 1))
     return sorted({*range(48), *range(48, len(data), max(1, len(data) // 32)), *range(len(data) - 8, len(data) + 1)})

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.testing.test_feed -*-
 """
-Feed a codec as networks do: all at once, byte by byte, and with more behind it than it wants.
+Feed a codec as networks do: all at once, byte by byte, and with trailing bytes.
 """
 
 from __future__ import annotations

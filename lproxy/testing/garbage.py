@@ -2,8 +2,7 @@
 """
 What is left to the garbage collector: objects in a cycle, which counting references does not free.
 
-A proxy that leaves such with each connection has the collector stop everybody every few thousand connections, for
-milliseconds.
+If each connection leaves such, the collector stops the process for milliseconds every few thousand connections.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ def uncounted(package: str = "lproxy") -> Iterator[list[str]]:
     """
     Yields a list that, after the block, has the type of each object which it left to the collector, by full name.
 
-    @param package: whose types count; what a test itself leaves behind mostly does not
+    @param package: whose types count; what tests themselves leave mostly does not
     """
     found: list[str] = []
     enabled = gc.isenabled()
@@ -42,7 +41,7 @@ def uncounted(package: str = "lproxy") -> Iterator[list[str]]:
 
 @contextmanager
 def only_new() -> Iterator[None]:
-    """In the block the collector looks at what was made there, and no more: it has to look at little."""
+    """In the block, the collector traverses only objects that were made there, which is fast."""
     gc.freeze()
     try:
         yield
