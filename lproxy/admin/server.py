@@ -67,7 +67,7 @@ def admin_site(state: State, metrics: Metrics, config: Admin, host: str, coopera
         ("connections", "every accepted connection", state.connections),
         ("plugins", "the protocols that were found", state.plugins),
     ):
-        root.add(name, title, Stream(JSON, lambda rows=rows: array(rows()), cooperate))  # type: ignore[misc]
+        root.add(name, title, Stream(JSON, lambda rows=rows: array(rows(), metrics.failed), cooperate))  # type: ignore[misc]
     root.putChild(b"shutdown", Command(config.shutdown, "admin.shutdown", partial(_shutdown, state)))
     root.putChild(b"log-level", Command(config.log_level, "admin.log_level", partial(_level, state)))
     return Site(root)

@@ -15,21 +15,35 @@ from twisted.python.failure import Failure
 from twisted.web import server
 from zope.interface import implementer
 
-from lproxy.admin.pages import Page, failed
+from lproxy.admin.pages import Page
+from lproxy.admin.pages import failed as log_failed
 
 #: rows encoded before others get a turn: about a millisecond
 ROWS = 20
 
 
-def array(rows: Iterable[Any]) -> Iterator[bytes]:
-    """C{rows} as JSON, in pieces."""
+def array(rows: Iterable[dict[str, Any]], failed: Callable[[str, Failure], None]) -> Iterator[bytes]:
+    """
+    C{rows} as JSON, in pieces. In the place of one that is no JSON there is an error.
+
+    @param failed: told of that, and the row's C{protocol}
+    """
     text = "["
     for n, row in enumerate(rows):
-        text += f"{',' if n else ''}\n{json.dumps(row, indent=2)}"
+        text += f"{',' if n else ''}\n{_encoded(row, failed)}"
         if n % ROWS == ROWS - 1:
             yield text.encode()
             text = ""
     yield f"{text}\n]\n".encode()
+
+
+def _encoded(row: dict[str, Any], failed: Callable[[str, Failure], None]) -> str:
+    try:
+        return json.dumps(row, indent=2)
+    except Exception as e:
+        protocol = str(row.get("protocol", "lproxy"))
+        failed(protocol, Failure())
+        return json.dumps({"protocol": protocol, "error": f"no JSON: {type(e).__name__}"}, indent=2)
 
 
 class Stream(Page):
@@ -96,6 +110,6 @@ class _Writing:
 
     def _broken(self, failure: Failure) -> None:
         if not failure.check(task.TaskStopped):
-            failed(self._request, failure)
+            log_failed(self._request, failure)
             # never a clean end for half an answer
             self._request.channel.transport.abortConnection()

@@ -73,7 +73,7 @@ class Proxy(service.Service):
         self._hub = hub(reactor)
         self._plugins = {found.name: found.plugin for found in plugins if found.plugin is not None}
         self._found = plugins
-        self.metrics = Metrics(config.metrics, reactor, self._metrics_failed)
+        self.metrics = Metrics(config.metrics, reactor, self._not_shown)
         self._warn = Warn(reactor, log)
         self._sessions = Sessions()
         self._limit = ConnectionLimit(config.limits.connections)
@@ -370,10 +370,10 @@ class Proxy(service.Service):
         self._crashes[protocol] = explain(failure.value or RuntimeError())
         log.failure("unexpected error in protocol {protocol}; its connection is closed", failure, protocol=protocol)
 
-    def _metrics_failed(self, plugin: str, failure: Failure) -> None:
+    def _not_shown(self, plugin: str, failure: Failure) -> None:
         why = explain(failure.value or RuntimeError())
         self._crashes[plugin] = why
-        self._warn(f"metrics-{plugin}", f"plugin {plugin}: some of its metrics are not shown: {why}")
+        self._warn(f"not-shown-{plugin}", f"plugin {plugin}: not all of it is shown on the admin server: {why}")
 
     def _open_admin(self, bound: Bound) -> None:
         host, port = bound.sock.getsockname()[:2]

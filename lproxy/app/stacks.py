@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 from lproxy.app import outbound
 from lproxy.app.parts import Parts
@@ -20,7 +21,7 @@ from lproxy.metrics.registry import Metrics
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.interfaces import Discover, L, NewEndpoint, NewStack, Stack
-from lproxy.stack.report import Report
+from lproxy.stack.report import Key, Report
 
 #: families that are sums over all stacks
 TOTALS = ("lock_waiters", "service_cache_size", "service_cache_evictions_total")
@@ -42,7 +43,7 @@ class Stacks:
         # each has leases of its own protocol's type
         self._stacks: dict[tuple[Direction, str], Stack[Any]] = {}
         self.in_flight = InFlight(config.limits.in_flight)
-        metrics.watch(self.samples)
+        self._unwatch = metrics.watch(self.samples)
 
     def acquire(self, direction: Direction, protocol: str, new_endpoint: NewEndpoint[L]) -> Stack[L]:
         """The stack of C{protocol} in C{direction}, on top of what C{new_endpoint} of the first who asked makes."""
@@ -73,29 +74,28 @@ class Stacks:
         """Let go of every service."""
         for stack in self._stacks.values():
             stack.close()
+        self._unwatch()
 
     def describe(self) -> list[dict[str, Any]]:
         """Rows of C{/services}: state, endpoints, who waits."""
         rows: list[dict[str, Any]] = []
-        for (direction, protocol), stack in self._stacks.items():
-            report = Report(rows=True)
-            stack.report(report)
+        for direction, protocol, report in self._reports(rows=True):
             rows += [{"direction": direction, "protocol": protocol, **part.row()} for part in report.parts("services")]
         return rows
 
     def samples(self) -> Iterator[tuple[str, Labels, float]]:
         """Of the families in L{lproxy.metrics.acquisition.STATE}."""
-        report = Report()
-        for stack in self._stacks.values():
-            stack.report(report)
+        counts: Counter[Key] = Counter()
+        for _, _, report in self._reports():
+            counts.update(report.counts)
         yield "in_flight", (), self.in_flight.count
         yield "in_flight_refused_total", (), self.in_flight.refused
         for name in TOTALS:
-            yield name, (), report.total(name)
+            yield name, (), counts[name, None]
         cap = self._metrics.cap_target()
         failing: Counter[str] = Counter()
         trips: Counter[str] = Counter()
-        for (name, of), n in report.counts.items():
+        for (name, of), n in counts.items():
             if name == "failfast_state":
                 label = cap(str(of))
                 failing[label] = max(failing[label], n)
@@ -104,3 +104,14 @@ class Stacks:
         for label, n in trips.items():
             yield "failfast_state", (("target", label),), failing[label]
             yield "failfast_total", (("target", label),), n
+
+    def _reports(self, rows: bool = False) -> Iterator[tuple[Direction, str, Report]]:
+        """Of each stack by itself: endpoints are a protocol's, and what they raise costs that protocol's rows."""
+        for (direction, protocol), stack in self._stacks.items():
+            report = Report(rows)
+            try:
+                stack.report(report)
+            except BaseException:
+                self._metrics.failed(protocol, Failure())
+            else:
+                yield direction, protocol, report

@@ -44,7 +44,7 @@ class Metrics:
         self, config: Config, clock: IReactorTime, failed: Callable[[str, Failure], None] | None = None
     ) -> None:
         """
-        @param failed: told, at each scrape, the name of a plugin whose metrics cannot be read, and why
+        @param failed: told the name of a plugin when something of it cannot be shown, and why
         """
         self._config = config
         self._seconds = clock.seconds
@@ -80,7 +80,11 @@ class Metrics:
     def watch(self, source: Callable[[], Iterable[State]]) -> Callable[[], None]:
         """Have C{source} asked, at each scrape, for values of the families in L{STATE}. What is returned ends that."""
         self._states.append(source)
-        return partial(self._states.remove, source)
+        return partial(self._unwatch, source)
+
+    def _unwatch(self, source: Callable[[], Iterable[State]]) -> None:
+        if source in self._states:
+            self._states.remove(source)
 
     def cap_target(self) -> Cap:
         """A cap for targets as labels, to be used for one scrape."""
@@ -102,12 +106,13 @@ class Metrics:
         yield from own
         # endpoints are a plugin's, so that their state may be a plugin's mistake
         states = [(OWN, partial(_state, source)) for source in (_nothing, *self._states)]
-        yield from merged(states, taken, self._failed)
+        yield from merged(states, taken, self.failed)
         sources = [(plugin.plugin, source) for plugin in self._plugins for source in plugin.sources]
-        yield from merged(sources, taken | STATE.keys(), self._failed)
+        yield from merged(sources, taken | STATE.keys(), self.failed)
         yield from process
 
-    def _failed(self, plugin: str, failure: Failure) -> None:
+    def failed(self, plugin: str, failure: Failure) -> None:
+        """What C{plugin} has to show, here or on another page, cannot be shown: count that, and tell."""
         self.plugin_error(plugin)
         if self._told is not None:
             self._told(plugin, failure)

@@ -82,3 +82,12 @@ class StreamTests(AdminCase):
         for _ in range(50):
             self.clock.advance(0.001)
         self.assertEqual(self.state.rows, json.loads(Answer(transport.value()).text))
+
+    def test_no_json(self) -> None:
+        """A row that is no JSON costs itself alone; its protocol is named and counted."""
+        self.state.rows = [{"protocol": "a"}, {"protocol": "memo", "client": b"bytes"}, {"n": {1, 2}}]
+        rows = json.loads(self.ask("GET /connections").text)
+        error = "no JSON: TypeError"
+        expected = [{"protocol": "a"}, {"protocol": "memo", "error": error}, {"protocol": "lproxy", "error": error}]
+        self.assertEqual(expected, rows)
+        self.assertIn('plugin_errors_total{plugin="memo"} 1', self.ask("GET /metrics").text)

@@ -12,6 +12,7 @@ from lproxy.app.stacks import Stacks
 from lproxy.config import Config
 from lproxy.discover.memory import Memory
 from lproxy.metrics.registry import Metrics
+from lproxy.stack.report import Report
 from lproxy.target import Authority, Endpoint
 from lproxy.testing import ScriptedService
 
@@ -57,6 +58,29 @@ class StacksTests(SynchronousTestCase):
         self.failureResultOf(waiting)
         target = (("target", "web.local:80"),)
         self.assertEqual([{target: 1}, {target: 1}], [self.samples("failfast_state"), self.samples("failfast_total")])
+
+    def test_broken(self) -> None:
+        """An endpoint that cannot report costs the rows of its protocol, which is named and counted."""
+
+        class Broken(ScriptedService):
+            def report(self, report: Report) -> None:
+                raise SystemExit
+
+        for protocol, kind in (("http", ScriptedService), ("memo", Broken)):
+            waiting = self.stacks.acquire("outbound", protocol, kind).acquire(WEB)
+            self.addCleanup(lambda d: (d.addErrback(lambda _: None), d.cancel()), waiting)
+        self.discover.set(WEB, [Endpoint("10.0.0.1", 80)])
+        self.assertEqual(["http"], [row["protocol"] for row in self.stacks.describe()])
+        self.assertEqual({(): 1}, self.samples("service_cache_size"))
+        self.assertIn('plugin_errors_total{plugin="memo"} ', b"".join(self.metrics.text()).decode())
+
+    def test_unwatched(self) -> None:
+        """Once closed, they are not shown any more."""
+        self.assertIn("\nin_flight 0\n", b"".join(self.metrics.text()).decode())
+        Stacks(Config(), self.clock, self.discover, self.metrics).close()
+        self.assertIn("\nin_flight 0\n", b"".join(self.metrics.text()).decode())
+        self.stacks.close()
+        self.assertNotIn("\nin_flight 0\n", b"".join(self.metrics.text()).decode())
 
     def test_close(self) -> None:
         """Closing lets go of every service, and leaves no timer."""
