@@ -42,6 +42,7 @@ VARIABLE = "LPROXY_COMPILE"
 HOT = (
     "lproxy/target.py",
     "lproxy/metrics/counters.py",
+    "lproxy/stack",
     "lproxy/transport/original_dst.py",
     "lproxy/protocols/http/chunked.py",
     "lproxy/protocols/http/detect.py",

@@ -2,9 +2,9 @@
 """
 What every failure of the proxy says: which layer, which target, which cause, and what a client is told of it.
 
-The concrete types stand in the files that raise them. They are raised C{from} their cause, and the whole chain is told
-to whoever asks (the body of an answer, the access log, C{/services}). What they carry is the one table from causes to
-answers, for all protocols; docs/operations.rst shows it.
+The concrete types stand in the files that raise them. They know their cause, and the whole chain is told to whoever
+asks (the body of an answer, the access log, C{/services}). What they carry is the one table from causes to answers, for
+all protocols; docs/operations.rst shows it.
 
 This module is not compiled: errors of compiled and of interpreted modules share its base.
 """
@@ -12,7 +12,7 @@ This module is not compiled: errors of compiled and of interpreted modules share
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 #: from an HTTP status that we answer ourselves to gRPC's, by number; whatever is not here is UNKNOWN (2)
 GRPC: Final = {
@@ -60,6 +60,11 @@ class ProxyError(Exception):
     def what(self) -> str:
         """What went wrong, in a few words that continue "TARGET ..."."""
         return "failed"
+
+    def because(self, cause: BaseException | None) -> Self:
+        """This error, with its cause. What C{raise ... from cause} says, which is lost in compiled modules."""
+        self.__cause__ = cause
+        return self
 
     def essential(self) -> BaseException:
         """The error that decides what a client is told: this one, unless it only reports what others said."""

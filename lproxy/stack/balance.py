@@ -208,7 +208,7 @@ class Balance(Generic[L]):
                 if not untried:
                     if len(tried) == 1:
                         raise
-                    raise NoEndpointReady(self._target, len(tried)) from e
+                    raise NoEndpointReady(self._target, len(tried)).because(e) from e
             else:
                 health.succeeded()
                 return lease

@@ -224,9 +224,7 @@ class FailFast(Generic[L]):
             inner.cancel()
 
     def _error(self) -> FailedFast:
-        error = FailedFast(self._target, self._period)
-        error.__cause__ = self._last_error
-        return error
+        return FailedFast(self._target, self._period).because(self._last_error)
 
     # failing, and back
 

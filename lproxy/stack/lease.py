@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from twisted.logger import Logger
 
-log = Logger()
+log = Logger("lproxy.stack.lease")
 
 
 class Hold:

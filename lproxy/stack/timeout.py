@@ -63,7 +63,7 @@ class Timeout(Generic[L]):
         result.trap(CancelledError)
         # a bare cancellation tells nothing
         cause = result.value if str(result.value) else None
-        raise AcquireTimedOut(target, seconds) from cause
+        raise AcquireTimedOut(target, seconds).because(cause)
 
 
 def layer(seconds: float, clock: IReactorTime) -> TimeoutLayer:
