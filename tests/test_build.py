@@ -215,9 +215,12 @@ class HotTests(BackendTestCase):
             ("@dataclass(frozen=True)\nclass A(ProxyError): pass", "a dataclass that is an exception"),
             ("class A(protocol.Protocol): pass", "a base class named through its module"),
             ("class A:\n  def f(self): del self.x", "del of an attribute"),
+            ("raise A(1) from e", "raise from: see ProxyError.because"),
+            ("log = Logger()", "a Logger that finds its name in its caller's frame: Logger(__name__)"),
         ):
             self.assertEqual([what], [what for _, what in traps(ast.parse(text))], text)
-        self.assertEqual([], list(traps(ast.parse("@dataclass(frozen=True)\nclass A(Base):\n  x: int\n  del y[1]"))))
+        fine = "@dataclass(frozen=True)\nclass A(Base):\n  x: int\n  del y[1]\nraise A from None\nraise A().because(e) from e"
+        self.assertEqual([], list(traps(ast.parse(fine))))
 
 
 def traps(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -225,6 +228,15 @@ def traps(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Delete) and any(isinstance(one, ast.Attribute) for one in node.targets):
             yield node.lineno, "del of an attribute"
+        if (
+            isinstance(node, ast.Raise)
+            and node.cause is not None
+            and ast.unparse(node.cause) != "None"
+            and ".because(" not in ast.unparse(node.exc)
+        ):
+            yield node.lineno, "raise from: see ProxyError.because"
+        if isinstance(node, ast.Call) and ast.unparse(node) == "Logger()":
+            yield node.lineno, "a Logger that finds its name in its caller's frame: Logger(__name__)"
         if not isinstance(node, ast.ClassDef):
             continue
         decorators = [ast.unparse(one) for one in node.decorator_list]

@@ -99,7 +99,7 @@ def string(data: bytes, at: int, compact: bool) -> tuple[str | None, int]:
     try:
         return data[at : at + size].decode(), at + size
     except UnicodeDecodeError as e:
-        raise Malformed(f"a string is no UTF-8: {e}") from e
+        raise Malformed(f"a string is no UTF-8: {e}") from None
 
 
 def skip_string(data: bytes, at: int, compact: bool) -> int:
