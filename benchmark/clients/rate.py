@@ -12,6 +12,7 @@ import select
 import socket
 import time
 from collections import deque
+from contextlib import ExitStack
 
 from benchmark.clients.common import (
     HOST,
@@ -32,11 +33,17 @@ def generate(port: int, rate: float, seconds: float, connections: int) -> dict[s
     """Put the load on; the result's C{requests} are those answered, C{errors} those due but not answered."""
     requests = Requests(port)
     free: deque[socket.socket] = deque()
-    for _ in range(connections):
-        connection = connect(port)
-        exchange(connection, requests.next())  # the proxy's upstream connection exists from now on
-        connection.setblocking(False)
-        free.append(connection)
+    with ExitStack() as closing:
+        for _ in range(connections):
+            connection = closing.enter_context(connect(port))
+            exchange(connection, requests.next())  # the proxy's upstream connection exists from now on
+            connection.setblocking(False)
+            free.append(connection)
+        return offer(requests, free, rate, seconds)
+
+
+def offer(requests: Requests, free: deque[socket.socket], rate: float, seconds: float) -> dict[str, float]:
+    """Send C{requests} on connections that are C{free}."""
     by_descriptor = {connection.fileno(): connection for connection in free}
     descriptors = list(by_descriptor)
     waiting: dict[int, float] = {}  # descriptor -> when its request was due

@@ -1,5 +1,5 @@
 """
-L{benchmark.measure}, and the arithmetic of C{benchmark.clients}.
+L{benchmark.measure}: what a process takes, and what the machine has to give.
 """
 
 import os
@@ -12,7 +12,6 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import measure
-from benchmark.clients import common
 from benchmark.measure import ProcessStat
 from lproxy.config import Metrics as Config
 from lproxy.metrics.registry import Metrics
@@ -150,30 +149,3 @@ class WindowTests(SynchronousTestCase):
     def test_memory(self) -> None:
         """We take up more than a mebibyte, and less than all there is."""
         self.assertGreater(measure.resident_kib(os.getpid()), 1024)
-
-
-class ClientTests(SynchronousTestCase):
-    def test_percentiles(self) -> None:
-        """Nearest rank of sorted seconds, in microseconds; zero of none."""
-        found = common.percentiles([at / 1000 for at in range(1000)])
-        self.assertEqual([500_000, 900_000, 990_000, 999_000], [round(value) for value in found.values()])
-        self.assertEqual({0.0}, set(common.percentiles([]).values()))
-        self.assertEqual([7e6] * 4, list(common.percentiles([7.0]).values()))
-
-    def test_percentile(self) -> None:
-        """The ends are the least and the greatest, not what lies beyond."""
-        self.assertEqual([1, 2, 3, 3], [common.percentile([1, 2, 3], percent) for percent in (0, 50, 99.9, 100)])
-
-    def test_requests(self) -> None:
-        """No two requests are alike: nothing can be remembered from one to the next."""
-        requests = common.Requests(80)
-        self.assertEqual(1000, len({requests.next() for _ in range(1000)}))
-
-    def test_answers(self) -> None:
-        """An answer's length is known once its head is whole; anything but a 200 is the proxy's fault."""
-        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
-        self.assertIsNone(common.answer_length(answer[:20]))
-        self.assertEqual(len(answer), common.answer_length(answer))
-        self.assertRaises(ValueError, common.answer_length, b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
-        self.assertRaises(ValueError, common.answer_length, b"HTTP/1.1 200 OK\r\nX-Content-Length: 3\r\n\r\n")
-        self.assertEqual(41, common.answer_length(b"http/1.1 200 ok\r\ncontent-LENGTH:3 \r\n\r\n"))
