@@ -2,7 +2,7 @@
 """
 Once more: a new acquisition for a request whose call failed.
 
-A retry is an acquisition like any other: under the acquire clock, in its turn, through the balancer and, since the
+A retry is an acquisition like any other: under the acquire clock, queued, through the balancer and, since the
 endpoint's service has reported what failed, away from that endpoint. Above is only what counts retries. Below stands
 admit, so that each try is admitted by itself: at the limit on requests in flight nothing is tried again, which would be
 load on top of overload, and one request never counts twice, since its failed lease is closed before.

@@ -225,7 +225,7 @@ class SeveralTests(BalanceMixin, SynchronousTestCase):
             self.clock.advance(1.0)
             calls = bad.calls
             self.successResultOf(self.service.acquire())
-            self.assertEqual(calls + 1, bad.calls, "rested for one backoff of the shortest kind")
+            self.assertEqual(calls + 1, bad.calls, "passed over for one backoff of the shortest kind")
 
     def test_no_grudge(self) -> None:
         """One that was connected to again before its time has come is as good as any other from then on."""
@@ -277,6 +277,148 @@ class SeveralTests(BalanceMixin, SynchronousTestCase):
             service.at_once = lambda: ValueError("a mistake")
         self.failureResultOf(self.service.acquire(), ValueError)
         self.assertEqual(0, self.service.busy())
+
+
+class HealthTests(BalanceMixin, SynchronousTestCase):
+    """Two endpoints, one of which fails: what becomes of the requests to the other, and how it comes back."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.set(*ENDPOINTS[:2])
+        self.bad, self.good = (self.made[endpoint] for endpoint in ENDPOINTS[:2])
+        self.serve(ENDPOINTS[1])
+
+    def warm(self, *services: ScriptedService) -> None:
+        """Each has many idle connections; none is in use."""
+        for service in services:
+            service.warm[:] = [service.lease() for _ in range(1000)]
+            service.load = 0
+
+    def take(self, n: int) -> Counter[Any]:
+        """Who served C{n} warm requests; C{None} for those that had to wait."""
+        served: Counter[Any] = Counter()
+        for _ in range(n):
+            lease = self.service.try_acquire()
+            served[lease and (self.bad if lease in self.bad.leases else self.good).key] += 1
+        return served
+
+    def lost(self, endpoint: Endpoint) -> None:
+        """A connection in use to it is lost."""
+        health = self.made[endpoint].health
+        assert health is not None
+        health.failed(Refused(endpoint))
+
+    def test_warm_path_stays(self) -> None:
+        """With one endpoint down, those who go to the other are served at once, all of them, for as long as it is."""
+        self.refuse(ENDPOINTS[0])
+        self.bad.load = -1  # the better one, if it were not for its health
+        self.successResultOf(self.service.acquire()).close()
+        self.warm(self.good)
+        self.assertEqual({ENDPOINTS[1]: 500}, self.take(500))
+        self.assertEqual((1, 0), (self.bad.calls, self.bad.tried))
+
+    def test_in_use(self) -> None:
+        """A connection in use that is lost says as much: requests leave the endpoint alone, a retry included."""
+        self.warm(self.bad, self.good)
+        self.assertGreater(self.take(100)[ENDPOINTS[0]], 20)
+        self.lost(ENDPOINTS[0])
+        self.assertEqual({ENDPOINTS[1]: 100}, self.take(100))
+        calls = self.good.calls
+        self.successResultOf(self.service.acquire()).close()
+        self.assertEqual((calls + 1, 0), (self.good.calls, self.bad.calls))
+
+    def test_many_lost(self) -> None:
+        """A hundred connections that are lost together are one failure: it is back after one short backoff."""
+        for _ in range(100):
+            self.lost(ENDPOINTS[0])
+        (row, _) = shown(self.service)["endpoints"]
+        self.assertLessEqual(row["backoff_seconds"], 1.0)
+        self.clock.advance(1.0)
+        self.warm(self.bad, self.good)
+        self.assertGreater(self.take(100)[ENDPOINTS[0]], 20)
+
+    def test_many_refused(self) -> None:
+        """The same of a hundred that are connecting, and each of them is served by the other."""
+        waiting = [self.service.acquire() for _ in range(200)]
+        connecting = self.bad.waiting
+        self.assertGreater(connecting, 50)
+        for _ in range(connecting):
+            self.bad.fail(Refused(ENDPOINTS[0]))
+        for d in waiting:
+            self.successResultOf(d)
+        (row, _) = shown(self.service)["endpoints"]
+        self.assertLessEqual(row["backoff_seconds"], 1.0)
+
+    def test_one_probe(self) -> None:
+        """
+        When its backoff is over one request tries it. As long as that is not connected, others keep to the healthy one,
+        warm and cold; then both are used again.
+        """
+        self.lost(ENDPOINTS[0])
+        self.clock.advance(1.0)
+        self.warm(self.good)
+        self.assertEqual({None: 1}, self.take(1), "it is to be connected to, and that takes its time")
+        probe = self.service.acquire()
+        self.assertEqual((1, 0), (self.bad.waiting, self.good.calls))
+        self.assertEqual({ENDPOINTS[1]: 100}, self.take(100))
+        for _ in range(20):
+            self.successResultOf(self.service.acquire()).close()
+        self.assertEqual((1, 20), (self.bad.calls, self.good.calls))
+        self.bad.answer()
+        self.successResultOf(probe).close()
+        self.warm(self.bad, self.good)
+        self.assertGreater(min(self.take(100)[endpoint] for endpoint in ENDPOINTS[:2]), 20)
+
+    def test_probe_fails(self) -> None:
+        """A probe that fails is served by the other one, and the endpoint is passed over for longer."""
+        self.refuse(ENDPOINTS[0])
+        self.lost(ENDPOINTS[0])
+        for n in range(1, 6):
+            self.clock.advance(60.0)
+            self.successResultOf(self.service.acquire()).close()
+            (row, _) = shown(self.service)["endpoints"]
+            self.assertGreaterEqual(row["backoff_seconds"], 2.0**n / 2)
+            for _ in range(20):
+                self.successResultOf(self.service.acquire()).close()
+            self.assertEqual(n, self.bad.calls)
+
+    def test_probe_given_up(self) -> None:
+        """Where the request that probes goes away, the next one does it."""
+        self.lost(ENDPOINTS[0])
+        self.clock.advance(1.0)
+        d = self.service.acquire()
+        d.cancel()
+        self.failureResultOf(d, CancelledError)
+        self.serve(ENDPOINTS[0])
+        self.successResultOf(self.service.acquire()).close()
+        self.assertEqual((2, 0), (self.bad.calls, self.good.calls))
+
+    def test_warm_probe(self) -> None:
+        """An idle connection will do for a probe."""
+        self.lost(ENDPOINTS[0])
+        self.clock.advance(1.0)
+        self.warm(self.bad, self.good)
+        self.assertEqual({ENDPOINTS[0]: 1}, self.take(1))
+        self.assertGreater(min(self.take(100)[endpoint] for endpoint in ENDPOINTS[:2]), 20)
+
+    def test_never_the_last(self) -> None:
+        """Where all fail, they are used nevertheless, the one whose backoff is over first; and so is an only one."""
+        self.warm(self.bad, self.good)
+        for endpoint in ENDPOINTS[:2]:
+            self.lost(endpoint)
+        self.assertNotIn(None, self.take(10))
+        self.set(ENDPOINTS[0])
+        self.lost(ENDPOINTS[0])
+        self.warm(self.bad)
+        self.assertEqual({ENDPOINTS[0]: 10}, self.take(10))
+
+    def test_replaced(self) -> None:
+        """One that fails and goes away leaves the others as healthy as they are; back again, it starts anew."""
+        self.lost(ENDPOINTS[0])
+        self.set(*ENDPOINTS[1:3])
+        self.patch(self.clock, "seconds", None)  # nobody looks at the clock on the warm path of the healthy
+        self.warm(self.good, self.made[ENDPOINTS[2]])
+        self.assertNotIn(None, self.take(100))
 
 
 class DiscoveryTests(BalanceMixin, SynchronousTestCase):

@@ -6,6 +6,7 @@ Tests for L{lproxy.stack.failfast}.
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -338,6 +339,64 @@ class FailingTests(FailFastMixin, SynchronousTestCase):
         self.assertLess(some() - first, 100)
 
 
+class TransitionTests(FailFastMixin, SynchronousTestCase):
+    """The machine has four states, and does what its table says."""
+
+    def test_walk(self) -> None:
+        """Through all of them, by everything that can happen."""
+        walked = [self.service.state]
+
+        def step(what: Callable[..., Any], *args: Any) -> Any:
+            result = what(*args)
+            walked.append(self.service.state)
+            return result
+
+        d = step(self.service.acquire)
+        lease = step(self.inner.answer)
+        step(lease.close)
+        self.successResultOf(d)
+        d = step(self.service.acquire)
+        step(self.clock.advance, PERIOD)
+        self.failureResultOf(d, failfast.FailedFast)
+        step(self.inner.fail, ValueError("refused"))
+        step(self.clock.advance, 0.1)
+        step(self.inner.fail, ValueError("refused"))
+        assert self.inner.on_ready is not None
+        step(self.inner.on_ready)
+        step(self.inner.answer)
+        o, w, f, p = failfast.OPEN, failfast.WAITING, failfast.FAILING, failfast.PROBING
+        self.assertEqual([o, w, o, o, w, p, f, p, f, p, o], walked)
+
+    def test_mistake(self) -> None:
+        """What the table does not have for a state cannot happen, or is found out."""
+        self.assertRaises(KeyError, self.service._move, failfast.Event.READY)
+        self.assertIs(failfast.OPEN, self.service.state)
+
+    def test_passed_on(self) -> None:
+        """A new reason to try is one for whoever stands above, too, once there is somebody."""
+        told: list[str] = []
+        assert self.inner.on_ready is not None
+        self.inner.on_ready()
+        self.service.on_ready = lambda: told.append("ready")
+        self.inner.on_ready()
+        self.assertEqual(["ready"], told)
+
+    def test_table(self) -> None:
+        """From each state there is a way to each other, and none to itself."""
+        for state in failfast.State:
+            reached = {state}
+            for _ in failfast.State:
+                reached |= {to for (at, _), to in failfast.TRANSITIONS.items() if at in reached}
+            self.assertEqual(set(failfast.State), reached)
+        self.assertNotIn(True, [at is to for (at, _), to in failfast.TRANSITIONS.items()])
+
+    def test_shown(self) -> None:
+        """Its state can be seen at any time."""
+        self.assertEqual("<FailFast web.local:80 ready left=2>", repr(self.service))
+        self.failureResultOf(self.trip())
+        self.assertEqual("<FailFast web.local:80 probing left=2>", repr(self.service))
+
+
 class EmptyPoolTests(SynchronousTestCase):
     """On top of a balancer, as in a proxy."""
 
@@ -373,7 +432,7 @@ class EmptyPoolTests(SynchronousTestCase):
     def test_new_endpoint(self) -> None:
         """
         Endpoints that do not answer are replaced by one that does: that is tried at once, however long the backoff had
-        become. Being told the same again is no reason to hurry.
+        become. Being told the same again is no new reason.
         """
         bad, good = Endpoint("10.0.0.1", 80), Endpoint("10.0.0.2", 80)
         self.discover.set(TARGET, [bad])

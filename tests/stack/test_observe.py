@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.errors import ProxyError
 from lproxy.metrics.counters import AcquireCounter
 from lproxy.stack import observe
 from lproxy.stack.failfast import FailedFast
@@ -60,6 +61,27 @@ class ObserveTests(SynchronousTestCase):
             self.inner.fail(error)
             self.assertIs(error, self.failureResultOf(d).value)
             self.assertEqual(1, self.counts()[word])
+
+    def test_retries(self) -> None:
+        """Retries are counted by what came of them; whatever else passes through, and is not counted here."""
+        stack = observe.retries(self.counter)(self.inner)
+        self.assertEqual((self.inner.acquire, self.inner.try_acquire), (stack.acquire, stack.try_acquire))
+        lost = ProxyError("10.0.0.1:80")
+        d = stack.again(TARGET, lost)
+        lease = self.inner.answer()
+        self.assertIs(lease, self.successResultOf(d))
+        for error, word in (
+            (lost, "refused"),
+            (AcquireTimedOut(TARGET, 3.0), "timed_out"),
+            (FailedFast(TARGET, 2.0), "failfast"),
+            (ValueError("other"), "failed"),
+        ):
+            d = stack.again(TARGET, lost)
+            self.inner.fail(error)
+            self.assertIs(error, self.failureResultOf(d).value)
+            self.assertEqual(1, self.counter.retries[word])
+        self.assertEqual((1, [lost] * 5), (self.counter.retries["acquired"], self.inner.retried))
+        self.assertEqual({"ready": 0}, self.counts())
 
     def test_cancelled(self) -> None:
         """A caller that goes away stops the work, and is counted."""
