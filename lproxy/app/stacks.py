@@ -98,7 +98,7 @@ class Stacks:
         for (name, of), n in counts.items():
             if name == "failfast_state":
                 label = cap(str(of))
-                failing[label] = max(failing[label], n)
+                failing[label] = max(failing[label], min(n, 1))
             elif name == "failfast_total":
                 trips[cap(str(of))] += n
         for label, n in trips.items():

@@ -171,20 +171,22 @@ class Balance(Generic[L]):
 
     def report(self, report: Report) -> None:
         """Every endpoint and how it does."""
-        now = self._clock.seconds() if report.rows else 0.0
+        if not report.rows:
+            for member in self._list:
+                member.service.report(report)
+            return
+        now = self._clock.seconds()
         for member in self._list:
             part = report.part("endpoints", "address", member.endpoint)
             member.service.report(part)
-            if report.rows:
-                health = member.health
-                if health.last_error is not None:
-                    part.show(last_error=explain(health.last_error))
-                if health.retry_at > now:
-                    part.show(backoff_seconds=round(health.retry_at - now, 3))
-        if report.rows:
-            report.show(in_flight=sum([m.service.load for m in self._list]))
-            if self._error is not None:
-                report.show(last_error=explain(self._error))
+            health = member.health
+            if health.last_error is not None:
+                part.show(last_error=explain(health.last_error))
+            if health.retry_at > now:
+                part.show(backoff_seconds=round(health.retry_at - now, 3))
+        report.show(in_flight=sum([m.service.load for m in self._list]))
+        if self._error is not None:
+            report.show(last_error=explain(self._error))
 
     async def _acquire(self) -> L:
         await self._some_endpoints()

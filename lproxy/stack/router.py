@@ -52,8 +52,13 @@ class CachedRouter(Generic[L]):
         """The cache's size, and each service."""
         report.count("service_cache_size", len(self._entries))
         report.count("service_cache_evictions_total", self._cache.evictions)
-        for target, entry in self._entries.items():
-            entry.service.report(report.part("services", "target", target))
+        if report.rows:
+            for target, entry in self._entries.items():
+                entry.service.report(report.part("services", "target", target))
+        else:
+            # there may be ten thousand, and a scrape holds up everybody else
+            for entry in self._entries.values():
+                entry.service.report(report)
 
     def close(self) -> None:
         """Let go of every service."""

@@ -58,6 +58,10 @@ class StacksTests(SynchronousTestCase):
         self.failureResultOf(waiting)
         target = (("target", "web.local:80"),)
         self.assertEqual([{target: 1}, {target: 1}], [self.samples("failfast_state"), self.samples("failfast_total")])
+        other = self.stacks.acquire("outbound", "tcp", ScriptedService).acquire(WEB)
+        self.clock.advance(Config().outbound.failfast)
+        self.failureResultOf(other)
+        self.assertEqual([{target: 1}, {target: 2}], [self.samples("failfast_state"), self.samples("failfast_total")])
 
     def test_broken(self) -> None:
         """An endpoint that cannot report costs the rows of its protocol, which is named and counted."""
