@@ -196,12 +196,12 @@ class Balance(Generic[L]):
             member = self._pick(self._candidates(untried) if self._ward.unhealthy else untried)
             tried.add(member)
             health, began = member.health, self._clock.seconds()
-            if health.due(began):
+            probing = health.due(began)
+            if probing:
                 health.probe()
             try:
                 lease = await member.service.acquire()
             except CancelledError:
-                health.not_probed()
                 raise self._gave_up_on(member) from None
             except ProxyError as e:
                 health.attempt_failed(e, began)
@@ -214,6 +214,9 @@ class Balance(Generic[L]):
             else:
                 health.succeeded()
                 return lease
+            finally:
+                if probing:
+                    health.probe_ended()
 
     def _connected(self, lease: L, member: Member[L]) -> L:
         member.health.succeeded()

@@ -98,8 +98,8 @@ class EndpointHealth:
         """Somebody tries it."""
         self.state = PROBING
 
-    def not_probed(self) -> None:
-        """Whoever did has given up, and knows nothing."""
+    def probe_ended(self) -> None:
+        """Whatever came of that. If nothing did, as nobody waited for it any more, another is due."""
         if self.state is PROBING:
             self.state = BACKOFF
 

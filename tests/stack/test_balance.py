@@ -393,6 +393,16 @@ class HealthTests(BalanceMixin, SynchronousTestCase):
         self.successResultOf(self.service.acquire()).close()
         self.assertEqual((2, 0), (self.bad.calls, self.good.calls))
 
+    def test_probe_breaks(self) -> None:
+        """So it is where a probe comes upon a plugin's mistake."""
+        self.lost(ENDPOINTS[0])
+        self.clock.advance(1.0)
+        self.bad.at_once = lambda: ZeroDivisionError("a mistake")
+        self.failureResultOf(self.service.acquire(), ZeroDivisionError)
+        self.serve(ENDPOINTS[0])
+        self.successResultOf(self.service.acquire()).close()
+        self.assertEqual((2, 0), (self.bad.calls, self.good.calls))
+
     def test_warm_probe(self) -> None:
         """An idle connection will do for a probe."""
         self.lost(ENDPOINTS[0])

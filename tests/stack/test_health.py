@@ -94,10 +94,10 @@ class HealthTests(SynchronousTestCase):
         self.health.attempt_failed(ERROR, self.attempt())
         self.clock.advance(self.backoff())
         self.health.probe()
-        self.health.not_probed()
+        self.health.probe_ended()
         self.assertTrue(self.health.due(self.clock.seconds()))
         self.health.succeeded()
-        self.health.not_probed()
+        self.health.probe_ended()
         self.assertIs(HEALTHY, self.health.state)
 
     def test_stale(self) -> None:
