@@ -5,7 +5,9 @@ The families of acquisition: how callers got a service, and the state of the sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+from twisted.python.failure import Failure
 
 from lproxy.metrics.counters import SECONDS, AcquireCounter, Histogram
 from lproxy.metrics.family import Family, Kind, Labels
@@ -20,6 +22,8 @@ STATE: dict[str, tuple[Kind, str]] = {
     "in_flight": ("gauge", "Requests and byte streams in flight, those still waiting for a service included."),
     "in_flight_refused_total": ("counter", "Requests and byte streams refused because limits.in_flight was reached."),
 }
+#: family name (one of L{STATE}), labels, value
+StateSource = Callable[[], Iterable[tuple[str, Labels, float]]]
 
 
 class Acquisitions:
@@ -67,3 +71,23 @@ def _outcomes(direction: str, counter: AcquireCounter) -> Iterator[tuple[Labels,
     ready.counts[0] = counter.ready
     for outcome, histogram in [("ready", ready), *counter.durations.items()]:
         yield (("direction", direction), ("outcome", outcome)), histogram
+
+
+def state_families(sources: Iterable[StateSource], failed: Callable[[Failure], None]) -> Iterator[Family]:
+    """
+    The families in L{STATE}, over all C{sources}: sums, but for a state, of which the largest counts.
+
+    @param failed: told what a source raised, which costs its own values
+    """
+    values: dict[str, dict[Labels, float]] = {name: {} for name in STATE}
+    for source in sources:
+        try:
+            found = [(values[name], name, labels, value) for name, labels, value in source()]
+        except BaseException:
+            failed(Failure())
+            continue
+        for samples, name, labels, value in found:
+            before = samples.get(labels, 0)
+            samples[labels] = max(before, value) if name == "failfast_state" else before + value
+    for name, (kind, help) in STATE.items():
+        yield Family(name, kind, help, values[name].items())

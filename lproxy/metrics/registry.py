@@ -5,7 +5,7 @@ All metrics of a proxy: who counts gets a counter here, and a scrape reads them 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
@@ -14,10 +14,10 @@ from twisted.python.failure import Failure
 
 from lproxy.config import Metrics as Config
 from lproxy.metrics import exposition
-from lproxy.metrics.acquisition import STATE, Acquisitions
+from lproxy.metrics.acquisition import STATE, Acquisitions, StateSource, state_families
 from lproxy.metrics.caps import Cap
 from lproxy.metrics.detection import Detections
-from lproxy.metrics.family import Family, Labels
+from lproxy.metrics.family import Family
 from lproxy.metrics.merge import merged
 from lproxy.metrics.plugin import PluginCounters
 from lproxy.metrics.process import Process
@@ -25,8 +25,6 @@ from lproxy.metrics.transport import TransportSeries
 
 #: named where what cannot be read is no plugin's
 OWN = "lproxy"
-#: family name (one of L{STATE}), labels, value
-State = tuple[str, Labels, float]
 
 
 class Metrics:
@@ -53,7 +51,7 @@ class Metrics:
         self._transport = TransportSeries(config, clock.seconds)
         self._detections = Detections()
         self._acquisitions = Acquisitions()
-        self._states: list[Callable[[], Iterable[State]]] = []
+        self._states: list[StateSource] = []
         self._plugins: list[PluginCounters] = []
         self.lag = self._process.lag
         self.plugin_error = self._process.plugin_error
@@ -77,12 +75,12 @@ class Metrics:
         """Show no more of C{counters}: what counted into them is gone."""
         self._plugins.remove(counters)
 
-    def watch(self, source: Callable[[], Iterable[State]]) -> Callable[[], None]:
+    def watch(self, source: StateSource) -> Callable[[], None]:
         """Have C{source} asked, at each scrape, for values of the families in L{STATE}. What is returned ends that."""
         self._states.append(source)
         return partial(self._unwatch, source)
 
-    def _unwatch(self, source: Callable[[], Iterable[State]]) -> None:
+    def _unwatch(self, source: StateSource) -> None:
         if source in self._states:
             self._states.remove(source)
 
@@ -104,9 +102,7 @@ class Metrics:
         process = list(self._process.families())
         taken = {family.name for family in (*own, *process)} | self._standard_names
         yield from own
-        # endpoints are a plugin's, so that their state may be a plugin's mistake
-        states = [(OWN, partial(_state, source)) for source in (_nothing, *self._states)]
-        yield from merged(states, taken, self.failed)
+        yield from state_families(self._states, partial(self.failed, OWN))
         sources = [(plugin.plugin, source) for plugin in self._plugins for source in plugin.sources]
         yield from merged(sources, taken | STATE.keys(), self.failed)
         yield from process
@@ -116,15 +112,3 @@ class Metrics:
         self.plugin_error(plugin)
         if self._told is not None:
             self._told(plugin, failure)
-
-
-def _nothing() -> Iterable[State]:
-    return ()
-
-
-def _state(source: Callable[[], Iterable[State]]) -> Iterator[Family]:
-    values: dict[str, list[tuple[Labels, float]]] = {name: [] for name in STATE}
-    for name, labels, value in source():
-        values[name].append((labels, value))
-    for name, (kind, help) in STATE.items():
-        yield Family(name, kind, help, values[name])

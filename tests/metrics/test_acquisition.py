@@ -61,6 +61,12 @@ class StateTests(MetricsCase):
         end()
         self.assertEqual(([3], [1]), (self.values("in_flight"), self.values("failfast_total")))
 
+    def test_state(self) -> None:
+        """A state stays 0 or 1, however many report it."""
+        for value in (1, 1, 0):
+            self.metrics.watch(lambda value=value: [("failfast_state", (("target", "a"),), value)])  # type: ignore[misc]
+        self.assertEqual([1], self.values("failfast_state"))
+
     def test_broken(self) -> None:
         """One that raises is named, and costs its own rows alone."""
         self.metrics.watch(lambda: [("in_flight", (), 2)])
