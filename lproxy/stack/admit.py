@@ -70,8 +70,8 @@ class Admit(Generic[L]):
             return None
         lease = self._try(target)
         if lease is not None:
-            in_flight.count += 1
             lease.hold = in_flight
+            in_flight.count += 1
         return lease
 
     def acquire(self, target: Target) -> Deferred[L]:
@@ -92,7 +92,10 @@ class Admit(Generic[L]):
         self.inner.close()
 
     def _admitted(self, lease: L) -> L:
+        # a lease that cannot be held for, by a plugin's mistake, is not counted for ever
+        self._in_flight.count -= 1
         lease.hold = self._in_flight
+        self._in_flight.count += 1
         return lease
 
     def _failed(self, failure: Failure) -> Failure:

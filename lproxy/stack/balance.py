@@ -175,15 +175,10 @@ class Balance(Generic[L]):
             for member in self._list:
                 member.service.report(report)
             return
-        now = self._clock.seconds()
         for member in self._list:
             part = report.part("endpoints", "address", member.endpoint)
+            member.health.report(part)
             member.service.report(part)
-            health = member.health
-            if health.last_error is not None:
-                part.show(last_error=explain(health.last_error))
-            if health.retry_at > now:
-                part.show(backoff_seconds=round(health.retry_at - now, 3))
         report.show(in_flight=sum([m.service.load for m in self._list]))
         if self._error is not None:
             report.show(last_error=explain(self._error))

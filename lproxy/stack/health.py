@@ -15,8 +15,9 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from lproxy.errors import ProxyError
+from lproxy.errors import ProxyError, explain
 from lproxy.stack.backoff import Backoff
+from lproxy.stack.report import Report
 
 
 class State(Enum):
@@ -63,9 +64,19 @@ class EndpointHealth:
         self.failures = 0
         self.retry_at = 0.0
         self.last_error: ProxyError | None = None
+        self._failed_at = 0.0
 
     def __repr__(self) -> str:
         return f"<EndpointHealth {self.state.value} failures={self.failures} retry_at={self.retry_at:g}>"
+
+    def report(self, report: Report) -> None:
+        """How it does, what was wrong with it last and how long ago, and for how long it is passed over."""
+        now = self._ward.clock.seconds()
+        report.show(state=self.state.value)
+        if self.last_error is not None:
+            report.show(last_error=explain(self.last_error), last_error_seconds=round(now - self._failed_at, 3))
+        if self.retry_at > now:
+            report.show(backoff_seconds=round(self.retry_at - now, 3))
 
     def failed(self, error: ProxyError) -> None:
         """A connection in use has failed."""
@@ -74,6 +85,7 @@ class EndpointHealth:
     def attempt_failed(self, error: ProxyError, began: float) -> None:
         """An attempt to acquire, which began at C{began}, has failed."""
         self.last_error = error
+        self._failed_at = self._ward.clock.seconds()
         if began < self.retry_at:
             return  # one of several, or made although it was not time yet
         if self.state is HEALTHY:

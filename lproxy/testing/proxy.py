@@ -20,7 +20,7 @@ from lproxy.metrics.series import Counted, Series
 from lproxy.protocols.runtime import CannotExpose, Runtime, Session
 from lproxy.protocols.tcp.client import TcpClient
 from lproxy.stack.interfaces import EndpointService, NewEndpoint
-from lproxy.stack.lease import FREE, Hold
+from lproxy.stack.lease import ENDED, FREE, Hold
 from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Target
 from lproxy.testing.wire import Peer, ScriptedReactor
@@ -99,6 +99,11 @@ class CountedLease:
         """End it."""
         self.closed += 1
         self.inner.close()
+
+
+def over(lease: CountedLease) -> bool:
+    """Whether the stack knows that C{lease} has ended, or it has not."""
+    return not lease.closed or lease.inner.hold is ENDED
 
 
 class OneEndpoint:
@@ -241,6 +246,7 @@ class ScriptedProxy:
             acquire.close()
         self.settle()
         left = [f"lease {lease.inner!r} closed {lease.closed} times" for lease in self.leases if lease.closed != 1]
+        left += [f"lease {one.inner!r} did not begin its close() with ended()" for one in self.leases if not over(one)]
         left += [f"load {a.service.load} of {name}" for name, a in self._acquires.items() if a.service.load]
         left += [f"session {session!r}" for session in self.sessions]
         left += [f"timer {call}" for call in self.reactor.getDelayedCalls()]

@@ -5,6 +5,8 @@ Tests for L{lproxy.stack.admit}.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -44,6 +46,19 @@ class AdmitTests(SynchronousTestCase):
         self.assertEqual(0, self.in_flight.count)
         self.assertEqual([["request"], ["request"]], [lease.requests for lease in self.inner.leases])
         self.assertEqual(0, self.inner.open)
+
+    def test_not_held_for(self) -> None:
+        """A lease that has no room for a hold, which is a plugin's mistake, costs its request and is not counted."""
+
+        class Wrong:
+            __slots__ = ()
+
+        wrong: Any = Wrong()
+        self.inner.warm.append(wrong)
+        self.assertRaises(AttributeError, self.layer.try_acquire, TARGET)
+        self.inner.at_once = lambda: wrong
+        self.failureResultOf(self.layer.acquire(TARGET), AttributeError)
+        self.assertEqual(0, self.in_flight.count)
 
     def test_none_ready(self) -> None:
         """Asking in vain counts as nothing."""

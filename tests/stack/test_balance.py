@@ -609,9 +609,10 @@ class DiscoveryTests(BalanceMixin, SynchronousTestCase):
         row = shown(self.service)
         self.assertEqual(2, row["in_flight"])
         bad, good = row["endpoints"]
-        self.assertEqual({"address": "10.0.0.1:80", "in_flight": 2}, good)
-        self.assertEqual("connect: 10.0.0.0:80 refused", bad["last_error"])
+        self.assertEqual({"address": "10.0.0.1:80", "state": "healthy", "in_flight": 2}, good)
+        self.assertEqual(("backoff", "connect: 10.0.0.0:80 refused"), (bad["state"], bad["last_error"]))
         self.assertGreaterEqual(bad["backoff_seconds"], 0.5)
         lease.close()
         self.clock.advance(1.0)
-        self.assertNotIn("backoff_seconds", shown(self.service)["endpoints"][0])
+        bad = shown(self.service)["endpoints"][0]
+        self.assertEqual(("backoff", 1.0, False), (bad["state"], bad["last_error_seconds"], "backoff_seconds" in bad))

@@ -9,6 +9,9 @@ from twisted.internet import protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.protocols.tcp.plugin import TcpPlugin
+from lproxy.stack.interfaces import Health
+from lproxy.stack.lease import FREE, Hold
+from lproxy.target import Authority, Endpoint
 from lproxy.testing import ScriptedProxy
 
 
@@ -17,6 +20,27 @@ class Broken(protocol.Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         raise ValueError("a mistake")
+
+
+class Forgetful:
+    """An endpoint, and its lease, as a plugin may have it wrong."""
+
+    load = 0
+
+    def __init__(self, endpoint: Endpoint, health: Health) -> None:
+        self.hold: Hold = FREE
+
+    def __repr__(self) -> str:
+        return "<forgetful>"
+
+    def try_acquire(self) -> Forgetful:
+        return self
+
+    def call(self) -> None:
+        """Nothing comes of it."""
+
+    def close(self) -> None:
+        """Does not say so."""
 
 
 class ProxyTests(SynchronousTestCase):
@@ -59,6 +83,13 @@ class ProxyTests(SynchronousTestCase):
             "counted",
         ):
             self.assertIn(word, left)
+
+    def test_not_given_back(self) -> None:
+        """A lease whose close() does not tell the stack is left over for the stack, which counts it for ever."""
+        lease = self.proxy.runtime.acquire("forgetful", Forgetful).try_acquire(Authority("web", 80))
+        assert lease is not None
+        lease.close()
+        self.assertIn("lease <forgetful> did not begin its close() with ended()", self.proxy.left())
 
     def test_modes(self) -> None:
         """Upstreams accept, refuse or keep one waiting."""
