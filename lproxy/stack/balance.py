@@ -170,7 +170,7 @@ class Balance(Generic[L]):
             member.service.close()
 
     def report(self, report: Report) -> None:
-        """Every endpoint and how it does."""
+        """Every endpoint and how it does; and if they all fail, that the service cannot be reached."""
         if not report.rows:
             for member in self._list:
                 member.service.report(report)
@@ -180,6 +180,8 @@ class Balance(Generic[L]):
             member.health.report(part)
             member.service.report(part)
         report.show(in_flight=sum([m.service.load for m in self._list]))
+        if self._ward.unhealthy == len(self._list) and (self._list or self._error is not None):
+            report.show(state="unreachable")
         if self._error is not None:
             report.show(last_error=explain(self._error))
 

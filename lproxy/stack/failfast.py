@@ -5,6 +5,8 @@ Fail at once what could only wait in vain.
 Inside a service, above its balancer. A service that keeps callers waiting for its period without becoming ready once
 fails all that wait and all that come, until a probe in the background, which needs no request to drive it, finds it
 ready again. Time counts only while somebody waits: what refuses at once fails each caller with its own explanation.
+
+Over 300 lines: a state machine is read as one, and its table beside what moves it.
 """
 
 from __future__ import annotations
@@ -166,10 +168,13 @@ class FailFast(Generic[L]):
             report.count("failfast_state", 1 if self.failing else 0, self._target)
             report.count("failfast_total", self.trips, self._target)
         if report.rows:
-            report.show(state=FAILING.value if self.failing else self.state.value)
+            report.show(state=OPEN.value)
             if self._last_error is not None:
                 report.show(last_error=explain(self._last_error))
         self._inner.report(report)
+        if report.rows and self.state is not OPEN:
+            # what callers see goes before what the endpoints are like
+            report.show(state=FAILING.value if self.failing else self.state.value)
 
     def _move(self, event: Event) -> None:
         self.state = TRANSITIONS[self.state, event]

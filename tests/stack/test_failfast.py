@@ -429,6 +429,31 @@ class EmptyPoolTests(SynchronousTestCase):
         self.assertFalse(self.service.failing)
         self.successResultOf(self.service.acquire()).close()
 
+    def test_unreachable(self) -> None:
+        """A service whose endpoints have all failed is not shown as ready, until one of them has not."""
+        self.assertEqual("ready", shown(self.service)["state"])
+        self.discover.set(TARGET, [Endpoint("10.0.0.1", 80), Endpoint("10.0.0.2", 80)])
+        for service in self.services:
+            service.at_once = lambda: failfast.FailedFast(TARGET, 1.0)
+        self.failureResultOf(self.service.acquire(), balance.NoEndpointReady)
+        self.assertEqual("unreachable", shown(self.service)["state"])
+        for service in self.services:
+            service.at_once = service.lease
+        self.successResultOf(self.service.acquire()).close()
+        self.assertEqual("ready", shown(self.service)["state"])
+        self.discover.fail(TARGET, ValueError("no answer any more"))
+        self.assertEqual("ready", shown(self.service)["state"], "the latest endpoints are as good as ever")
+
+    def test_unreachable_and_waited_for(self) -> None:
+        """What becomes of callers goes before that."""
+        self.discover.fail(TARGET, ValueError("no such name"))
+        self.assertEqual("unreachable", shown(self.service)["state"])
+        d = self.service.acquire()
+        self.assertEqual("waiting", shown(self.service)["state"])
+        self.clock.advance(PERIOD)
+        self.failureResultOf(d, failfast.FailedFast)
+        self.assertEqual("failfast", shown(self.service)["state"])
+
     def test_new_endpoint(self) -> None:
         """
         Endpoints that do not answer are replaced by one that does: that is tried at once, however long the backoff had
