@@ -39,7 +39,6 @@ ELSEWHERE = {
     "lproxy.app.demo": "a program, for tests.integration",
     "lproxy.app.inbound": "nothing of its own yet",
     "lproxy.app.parts": "a value without behaviour",
-    "lproxy.counters": "another name for what is in lproxy.metrics",
     "lproxy.plugins.lproxy_http": "one line, which its protocol's test_plugin imports",
     "lproxy.plugins.lproxy_kafka": "one line, which its protocol's test_plugin imports",
     "lproxy.plugins.lproxy_tcp": "one line, which its protocol's test_plugin imports",

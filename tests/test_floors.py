@@ -220,10 +220,10 @@ class RuleTests(SynchronousTestCase):
         """Sockets, OpenSSL, Prometheus and llhttp each have one place."""
         for name in ("socket", "OpenSSL.SSL", "select", "twisted.internet.tcp", "ssl"):
             self.bad(
-                "lproxy.app.admin", f"import {name}\n", f"imports {name}; only transport touches sockets and OpenSSL"
+                "lproxy.admin.pages", f"import {name}\n", f"imports {name}; only transport touches sockets and OpenSSL"
             )
             self.good("lproxy.transport.listen", f"import {name}\n")
-        self.bad("lproxy.app.admin", "import prometheus_client\n", "imports prometheus_client; only metrics does")
+        self.bad("lproxy.admin.pages", "import prometheus_client\n", "imports prometheus_client; only metrics does")
         self.bad("lproxy.protocols.tcp.x", "import httptools\n", "imports httptools; only the HTTP room does")
 
     def test_outsiders(self) -> None:
