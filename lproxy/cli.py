@@ -37,8 +37,10 @@ def demo(arguments: argparse.Namespace) -> int:
     # imported only where it runs; the other commands do without
     from twisted.internet import reactor
 
+    from lproxy.app.clock import monotonic
     from lproxy.app.demo import run
 
+    monotonic(reactor)
     return run(reactor, once=arguments.once)
 
 

@@ -102,6 +102,12 @@ class Timeouts:
         None, "from the end of a request to the headers of its response; unset: no limit", "duration"
     )
     stream: float | None = setting(None, "a whole request and its response; unset: no limit", "duration")
+    keepalive: float | None = setting(
+        60.0, "silence after which a TCP peer is asked whether it is still there; none turns it off", "duration"
+    )
+    keepalive_interval: float = setting(
+        10.0, "between two such probes; six unanswered ones end the connection", "duration"
+    )
     drain: float = setting(120.0, "how long a shutdown waits for requests and byte streams in flight", "duration")
 
 

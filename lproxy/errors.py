@@ -52,6 +52,8 @@ class ProxyError(Exception):
     shed: ClassVar[bool] = False
     #: whether the client's connection can go on after it
     keep: ClassVar[bool] = True
+    #: whether it speaks against the endpoint that it happened with, which is then passed over for a while
+    blames: ClassVar[bool] = True
 
     def __init__(self, target: object) -> None:
         super().__init__(target)

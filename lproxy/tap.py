@@ -17,9 +17,11 @@ from typing import Any
 from twisted.application.service import IService, MultiService
 from twisted.python import usage
 
+from lproxy.app.assembly import CannotStart
+from lproxy.app.clock import monotonic
 from lproxy.app.log import log, set_level
 from lproxy.app.plugins import Found, configures, find, tried
-from lproxy.app.service import CannotStart, Proxy
+from lproxy.app.service import Proxy
 from lproxy.build import version
 from lproxy.config import Config
 from lproxy.configfile import Loaded, load, load_file
@@ -197,6 +199,7 @@ def makeService(options: Options) -> IService:
     """Called by twistd and twist."""
     from twisted.internet import reactor
 
+    monotonic(reactor)
     proxy: Any = _Service(options.config, options.found, reactor)
     signals = _Signals(proxy, reactor)
     reactor.callWhenRunning(signals.install)

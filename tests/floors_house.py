@@ -16,23 +16,10 @@ from collections.abc import Iterable, Iterator
 from tests.floors_source import Source, floor, room, under
 
 #: the modules of each circle
-KNOWN_CIRCLES = frozenset(
-    {
-        frozenset(f"lproxy.protocols.http.{name}" for name in ("account", "factory", "patience", "session", "upload")),
-    }
-)
+KNOWN_CIRCLES: frozenset[frozenset[str]] = frozenset()
 
 #: module and attribute
-KNOWN_LOOKUPS = frozenset(
-    {
-        ("lproxy.app.edge", "drain"),
-        ("lproxy.app.service", "detector"),
-        ("lproxy.transport.socket", "watch"),
-    }
-)
-
-#: protocols that do not yet come in by lproxy.api
-STILL_BY_THE_BACK_DOOR = ("lproxy.protocols.http.", "lproxy.protocols.kafka.")
+KNOWN_LOOKUPS: frozenset[tuple[str, str]] = frozenset()
 
 #: files that no test file has the name of, and why
 ELSEWHERE = {

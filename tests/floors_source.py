@@ -49,7 +49,7 @@ VALUES = ("build", "errors", "target", "verdict", "config", "configfile", "inter
 #: sans-I/O files of a protocol's room, beside all that is in its C{codec} folder
 SANS_IO = (
     "detect",
-    *("message", "head", "refuse", "chunked", "read", "frames", "hpack", "flow"),
+    *("message", "head", "refuse", "chunked", "read", "encode", "frames", "hpack", "flow"),
     *("http1", "http2", "frame", "header"),
 )
 

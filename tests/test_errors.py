@@ -121,7 +121,7 @@ class LegendTests(SynchronousTestCase):
         told = re.findall(r"^``([A-Z]{2,3})`` +\S", self.text, re.MULTILINE)
         rooms = Path(next(iter(lproxy.protocols.__path__)))
         source = "".join(path.read_text("utf-8") for path in sorted(rooms.rglob("*.py")))
-        own = set(re.findall(r"""_flags = (?:self\._flags or )?"([A-Z]+)\"""", source))
+        own = set(re.findall(r"""\b_?flags = (?:self\._?flags or )?"([A-Z]+)\"""", source))
         self.assertTrue(own)
         self.assertEqual(sorted({kind.flag for kind in self.kinds} | own), sorted(told))
 

@@ -54,7 +54,7 @@ USE_MEMO = """
 from twisted.plugin import getPlugins
 from zope.interface.verify import verifyObject
 import lproxy.plugins
-from lproxy.interfaces import IProtocolPlugin, Match, NeedMore, NoMatch
+from lproxy.api import IProtocolPlugin, Match, NeedMore, NoMatch
 
 memo = {plugin.name: plugin for plugin in getPlugins(IProtocolPlugin, lproxy.plugins)}["memo"]
 verifyObject(IProtocolPlugin, memo)

@@ -230,7 +230,7 @@ class MakeServiceTests(TapTestCase):
         self.assertTrue(IService.providedBy(service))
         self.assertEqual(("lproxy", 2.0), (service.name, service.config.outbound.acquire))
         self.assertEqual("starting", service.ready())
-        self.assertEqual([], service._listeners)
+        self.assertEqual({}, service.addresses())
         self.assertEqual(1, len(waiting), "signals are for when it runs")
 
     def test_profiled(self) -> None:

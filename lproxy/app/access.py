@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -18,17 +19,26 @@ from lproxy.app.log import log
 FLUSH = 1.0
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class AccessLog:
     """
     Appends to a file, C{-} being standard output.
 
-    Lines are buffered for up to a second. After the file was renamed, C{reopen} (SIGHUP) begins a new one. A full disk
+    Lines are buffered for up to a second. Whoever renames the file makes us C{reopen} it (SIGHUP). A disk that is full
     costs lines, never connections.
     """
 
-    def __init__(self, path: str, clock: IReactorTime) -> None:
+    def __init__(self, path: str, clock: IReactorTime, now: Callable[[], datetime] = _now) -> None:
+        """
+        @param clock: for timers; what it reads need not be the time of day
+        @param now: the time of day
+        """
         self._path = path
         self._clock = clock
+        self._now = now
         self._file = self._open()
         self._flusher: Any = None
         self._failing = False
@@ -38,7 +48,7 @@ class AccessLog:
 
     def __call__(self, row: dict[str, Any]) -> None:
         """Write one line. What peers put into C{row} is escaped."""
-        at = datetime.fromtimestamp(self._clock.seconds(), UTC).isoformat(timespec="milliseconds")
+        at = self._now().isoformat(timespec="milliseconds")
         line = json.dumps({"time": at, **row}) + "\n"
         if self._file.closed:
             return  # a session that ends after the proxy has closed
@@ -50,7 +60,7 @@ class AccessLog:
             self._flusher = self._clock.callLater(FLUSH, self._flush)
 
     def reopen(self) -> None:
-        """Open a new file under the same name; go on with the old one if that fails."""
+        """Begin a new file under the same name, where the old one was moved away; go on with the old one if we must."""
         self._flush()
         if self._path == "-":
             return
@@ -91,12 +101,12 @@ class AccessLog:
             self._failed(e)
 
     def _failed(self, error: OSError) -> None:
-        # logged once, until it can be written to again
+        # once, until it can be written to again
         if not self._failing:
             self._failing = True
             log.error("access log {path}: lines are lost: {error}", path=self._path, error=str(error))
 
 
 def _stdout() -> IO[str]:
-    # twistd and twist replace sys.stdout by the log
+    # twistd and twist have put the log in the place of sys.stdout
     return sys.__stdout__ or sys.stdout

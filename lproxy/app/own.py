@@ -31,6 +31,15 @@ class OwnAddresses:
         if host:
             self._by_port.setdefault(port, set()).add(_ip(host))
 
+    def remove(self, address: tuple[str, int]) -> None:
+        """Nobody listens there any more."""
+        host, port = address
+        if host:
+            ours = self._by_port.get(port, set())
+            ours.discard(_ip(host))
+            if not ours:
+                self._by_port.pop(port, None)
+
     def contains(self, host: str, port: int) -> bool:
         """Whether a connection to that address would come back to us."""
         ours = self._by_port.get(port)

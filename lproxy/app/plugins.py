@@ -17,7 +17,7 @@ from twisted.python.modules import getModule
 
 import lproxy.plugins  # loaded, it has the places of every distribution
 from lproxy.errors import one_line
-from lproxy.interfaces import IProtocolPlugin
+from lproxy.protocols.plugin import IProtocolPlugin
 
 #: what a name must be, as it stands in configuration files and metric labels
 NAME = re.compile(r"[a-z0-9_-]{1,63}")

@@ -15,8 +15,8 @@ from twisted.internet.error import CannotListenError
 
 from lproxy.admin.profile import HOST, profile_site
 from lproxy.admin.sampler import Sampler
+from lproxy.app.assembly import CannotStart
 from lproxy.app.log import log
-from lproxy.app.service import CannotStart
 
 
 class ProfilePort(Service):

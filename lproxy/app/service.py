@@ -1,96 +1,90 @@
-# -*- test-case-name: tests.app.test_service -*-
+# -*- test-case-name: tests.app.test_service, tests.app.test_swap -*-
 """
-The proxy as an application service: everything assembled, started and stopped in order.
-
-Over 300 lines: the one place that knows all parts, and what is shown of them.
+The proxy as an application service: sockets, the assembly that serves them, and those that are being retired.
 """
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from twisted.application import service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.error import ReactorNotRunning
-from twisted.internet.interfaces import IProtocolFactory
-from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from lproxy.admin.server import admin_site
-from lproxy.app.access import AccessLog
-from lproxy.app.edge import ListenerEdge
+from lproxy.app.assembly import Assembly, CannotStart
+from lproxy.app.crashes import Crashes
+from lproxy.app.descriptors import allowed
 from lproxy.app.log import log, set_level
+from lproxy.app.openings import wanted
 from lproxy.app.own import OwnAddresses
 from lproxy.app.plugins import Found
-from lproxy.app.sessions import Sessions
-from lproxy.app.stacks import Stacks
+from lproxy.app.sockets import CannotListen, Sockets, bind_now, place_of
+from lproxy.app.surroundings import Surroundings
 from lproxy.app.warn import Warn
 from lproxy.build import version
-from lproxy.config import DETECT, Config, Direction, Listen
+from lproxy.config import Config
 from lproxy.configfile import render
-from lproxy.discover.dns import Dns
-from lproxy.discover.literal import Literal
-from lproxy.discover.static import Static
-from lproxy.errors import explain
-from lproxy.interfaces import Detector
 from lproxy.metrics.lag import ReactorLag
 from lproxy.metrics.registry import Metrics
-from lproxy.protocols.runtime import CannotExpose, Runtime
-from lproxy.protocols.tcp.client import TcpClient
 from lproxy.target import join_host_port
-from lproxy.transport.connect import Connector
 from lproxy.transport.hub import hub
-from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
+from lproxy.transport.listen import Bound, ConnectionLimit
+from lproxy.transport.stream import Address
 
 #: what Python imports at first use, which may be too late: in a chroot, say, or for a user who cannot read it
 CODECS = ("ascii", "idna", "latin-1")
-#: seconds between two looks at who is left
-POLL = 0.02
-#: seconds for what was aborted to be gone; whatever does not notice must not keep the process
-LAST = 1.0
-
-
-class CannotStart(Exception):
-    """An address cannot be listened on, or a protocol is broken. Nothing was started."""
 
 
 class Proxy(service.Service):
     """
-    All listeners, their stacks and the admin server.
+    All listeners, what serves them, and the admin server.
 
     Binds in C{privilegedStartService}, before privileges are shed; the first problem there undoes what was bound.
-    C{stopService} drains.
+    C{stopService} drains. In between, L{swap} puts another configuration in the place of the present one.
     """
 
     def __init__(self, config: Config, plugins: list[Found], reactor: Any) -> None:
         self.setName("lproxy")
-        self.config = config
         self.version = version()
+        self.metrics = Metrics(
+            config.metrics,
+            reactor,
+            lambda name, failure: self._crashes.not_shown(name, failure),  # noqa: PLW0108 - as it is then
+        )
         self._reactor = reactor
-        self._hub = hub(reactor)
-        self._plugins = {found.name: found.plugin for found in plugins if found.plugin is not None}
+        self._config = config
         self._found = plugins
-        self.metrics = Metrics(config.metrics, reactor, self._not_shown)
-        self._warn = Warn(reactor, log)
-        self._sessions = Sessions()
-        self._limit = ConnectionLimit(config.limits.connections)
+        warn = Warn(reactor, log)
+        self._crashes = Crashes(warn, self.metrics.plugin_error)
         self._own = OwnAddresses()
-        self.stacks = Stacks(config, reactor, Static(config.services, Literal(Dns(config.dns, reactor))), self.metrics)
-        self._connectors: dict[str, Connector] = {}
-        self._listeners: list[Listener] = []
-        #: what protocols have asked for
-        self._further: list[Listener] = []
-        self._edges: list[ListenerEdge] = []
+        self._hub = hub(reactor)
+        self._sockets = Sockets(reactor, self._hub, ConnectionLimit(config.limits.connections), self._own)
+        self._around = Surroundings(
+            reactor,
+            self._hub,
+            plugins,
+            self.metrics,
+            self._sockets,
+            self._own,
+            warn,
+            self._crashes.crashed,
+        )
+        self._assembly: Assembly | None = None
+        self._retiring: dict[Assembly, Deferred[None]] = {}
         self._admin: Any = None
+        self._admin_bound: Bound | None = None
+        self._admin_address: Address | None = None
         self._lag = ReactorLag(reactor, self.metrics.lag)
-        self._access: AccessLog | None = None
-        self._crashes: dict[str, str] = {}
-        self._ending = False
-        self._hurried = False
+        self._ending = self._hurried = False
         self._not_ready: str | None = "starting"
+
+    @property
+    def config(self) -> Config:
+        """The configuration in effect."""
+        return self._config
 
     # application service
 
@@ -99,34 +93,28 @@ class Proxy(service.Service):
         super().privilegedStartService()  # type: ignore[no-untyped-call]
         for name in CODECS:
             codecs.lookup(name)
-        self._open()
+        self._prepare()
 
-    def _open(self) -> None:
-        bound: dict[Listen, Bound] = {}
-        edges = {listen: self._edge(listen) for listen in self.config.listen}
+    def _prepare(self) -> None:
+        self._sockets.limit.limit = allowed(self._config.limits.connections)
+        assembly = self._assembly = Assembly(self._config, self._around)
         try:
-            for listen in self.config.listen:
-                bound[listen] = _bound(listen.name, listen.address, self._reactor)
-            admin = _bound("admin", self.config.admin.address, self._reactor) if self.config.admin.address else None
-        except CannotStart:
-            for socket in bound.values():
-                socket.release()
-            raise
-        for listen, socket in bound.items():
-            edge = edges[listen]
-            listener = Listener(socket, self._hub, self._limit, edge.accepted, edge.refused)
-            self._own.add(listener.address)
-            self._edges.append(edge)
-            self._listeners.append(listener)
-        if admin is not None:
-            self._open_admin(admin)
+            assembly.bind()
+            if self._config.admin.address:
+                self._admin_bound = bind_now("admin", self._config.admin.address, self._reactor)
+        except (CannotStart, CannotListen) as e:
+            self._abandon()
+            raise CannotStart(str(e)) from e
 
     def startService(self) -> None:
         """Accept; raises L{CannotStart}."""
-        if not self._listeners:
-            self._open()  # twist calls no privilegedStartService
+        if self._assembly is None:
+            self._prepare()  # twist calls no privilegedStartService
+        assembly = self._assembly
+        assert assembly is not None
+        self._open_admin()
         try:
-            self._begin()
+            assembly.start()
         except CannotStart:
             self._abandon()
             raise
@@ -136,44 +124,83 @@ class Proxy(service.Service):
                 log.warn(
                     "plugin {name} is broken: {error} ({file})", name=found.name, error=found.error, file=found.file
                 )
-        for listener, listen in zip(self._listeners, self.config.listen, strict=True):
-            listener.startListening()
+        self._tell(assembly)
+        self._lag.start()
+        self._not_ready = None
+
+    def _abandon(self) -> None:
+        """It cannot be started: let go of whatever was opened."""
+        assembly, self._assembly = self._assembly, None
+        if assembly is not None:
+            assembly.close()
+        self._sockets.stop_all()
+        self._close_admin()
+
+    def _tell(self, assembly: Assembly) -> None:
+        addresses = self.addresses()
+        for listen in assembly.edges:
             log.info(
                 "{name}: {direction} on {address}, target {target}",
                 name=listen.name,
                 direction=listen.direction,
-                address=join_host_port(*listener.address),
+                address=join_host_port(*addresses[listen.name]),
                 target=listen.target,
             )
-        self._lag.start()
-        self._not_ready = None
 
-    def _begin(self) -> None:
-        """What can fail once privileges are shed, by the user who opens the access log again on SIGHUP."""
-        if path := self.config.access_log.path:
-            try:
-                self._access = AccessLog(path, self._reactor)
-            except OSError as e:
-                raise CannotStart(f"access_log.path: cannot write to {path}: {e.strerror}") from e
-        for listen, edge in zip(self.config.listen, self._edges, strict=True):
-            for name, factory in edge.factories.items():
-                try:
-                    factory.doStart()
-                except Exception as e:
-                    raise CannotStart(f"{listen.name}: protocol {name} cannot start: {type(e).__name__}: {e}") from e
+    def swap(self, config: Config) -> None:
+        """
+        Serve by C{config} from now on.
 
-    def _abandon(self) -> None:
-        """Let go of whatever was opened."""
-        for listener in (*self._listeners, *self._further):
-            listener.stopListening()
-        if self._admin is not None:
-            self._admin.stopListening()
-        self._close()
+        Sockets whose address both have go on without a gap; sessions finish by what they began with. The admin server
+        and the bounds of metrics stay as they are.
+
+        @raise CannotStart: nothing has changed
+        """
+        before = self._assembly
+        if before is None or not self.running:
+            raise CannotStart("lproxy is not running")
+        assembly = Assembly(config, self._around)
+        try:
+            assembly.bind()
+            assembly.start()
+        except CannotStart:
+            assembly.close()
+            self._stop_accepting(assembly, before)
+            raise
+        self._config, self._assembly = config, assembly
+        self._sockets.limit.limit = allowed(config.limits.connections)
+        self._stop_accepting(before, assembly)
+        self._tell(assembly)
+        self._retire(before)
+
+    def _stop_accepting(self, gone: Assembly, stays: Assembly) -> None:
+        for place in gone.openings.places() - stays.openings.places():
+            self._sockets.stop(place)
+
+    def _retire(self, assembly: Assembly) -> None:
+        retired = self._retiring[assembly] = assembly.retire(0.0 if self._hurried else assembly.drain_seconds())
+        retired.addBoth(self._retired, assembly)
+
+    def _retired(self, result: object, assembly: Assembly) -> None:
+        self._retiring.pop(assembly, None)
+        if isinstance(result, Failure):
+            log.failure("unexpected error while retiring {assembly!r}", result, assembly=assembly)
 
     def stopService(self) -> Deferred[None]:
         """Stop accepting, let what is active finish for so long, then end it."""
         super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._not_ready = "draining"
+        self._ending = True
+        self._sockets.stop_all()
+        assembly, self._assembly = self._assembly, None
+        if assembly is not None:
+            self._retire(assembly)
+        await DeferredList(list(self._retiring.values()))
+        self._lag.stop()
+        await self._close_admin()
 
     def end(self) -> None:
         """As SIGTERM or SIGINT: drain and end. Told again, end at once."""
@@ -182,7 +209,10 @@ class Proxy(service.Service):
             # not here: whoever asked may still be answering
             self._reactor.callLater(0, self._stop_reactor)
         else:
+            # also those whose turn to retire is still to come
             self._hurried = True
+            for assembly in list(self._retiring):
+                assembly.hurry()
 
     def _stop_reactor(self) -> None:
         try:
@@ -190,81 +220,47 @@ class Proxy(service.Service):
         except ReactorNotRunning:
             pass  # somebody else stopped it
 
-    async def _stop(self) -> None:
-        self._not_ready = "draining"
-        self._ending = True
-        for listener in (*self._listeners, *self._further):
-            listener.stopListening()
-        for edge in self._edges:
-            self._guarded(edge.drain)
-        self._guarded(self._sessions.drain)
-        await self._drain()
-        self._close()
-        if self._admin is not None:
-            await self._admin.stopListening()
-
-    async def _drain(self) -> None:
-        """Until nobody is left, or it takes too long, or somebody is in a hurry."""
-        seconds = max((self.config.timeouts(listen.direction).drain for listen in self.config.listen), default=0.0)
-        if len(self._sessions):
-            log.info("draining {n} connections, {s:g} s at most", n=len(self._sessions), s=seconds)
-        waited = 0.0
-        # looked at instead of listened to: one whose protocol is found is nobody's for an instant
-        while len(self._sessions) and waited < seconds and not self._hurried:
-            waited += await self._pause()
-        if not len(self._sessions):
-            return
-        log.info("{n} connections are cut off", n=len(self._sessions))
-        self._guarded(self._sessions.abort)
-        waited = 0.0
-        while len(self._sessions) and waited < LAST:
-            waited += await self._pause()
-
-    async def _pause(self) -> float:
-        began = self._reactor.seconds()
-        await deferLater(self._reactor, POLL)
-        waited: float = self._reactor.seconds() - began
-        return waited
-
-    def _close(self) -> None:
-        for edge in self._edges:
-            for factory in edge.factories.values():
-                self._guarded(factory.doStop)
-        self.stacks.close()
-        self._lag.stop()
-        if self._access is not None:
-            self._access.close()
-            self._access = None
-
-    def _guarded(self, step: Callable[[], object]) -> None:
-        """Take a step of the shutdown: an exception of a plugin's must not keep the others from theirs."""
-        try:
-            step()
-        except Exception:
-            log.failure("unexpected error while shutting down")
-
     # what the admin server shows and does
 
     def ready(self) -> str | None:
         """Why the proxy is not ready, if it is not."""
         return self._not_ready
 
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        """Where each listener that is open accepts, by its name: IP and port."""
+        places = {listen.name: place_of(wanted(listen)) for listen in self._config.listen}
+        known = {name: self._sockets.address(place) for name, place in places.items()}
+        return {name: address for name, address in known.items() if address is not None}
+
+    def admin_address(self) -> Address | None:
+        """Where the admin server listens: IP and port; C{None} where there is none."""
+        return self._admin_address
+
+    def clients(self) -> int:
+        """How many accepted connections are open, whoever has them: what limits.connections bounds."""
+        return self._sockets.limit.open
+
     def describe_config(self) -> dict[str, Any]:
         """The configuration in effect."""
-        return render(self.config)
+        return render(self._config)
+
+    def _assemblies(self) -> list[Assembly]:
+        current = [self._assembly] if self._assembly is not None else []
+        return [*self._retiring, *current]
 
     def services(self) -> list[dict[str, Any]]:
         """Every cached service: state, endpoints, who waits."""
-        return self.stacks.describe()
+        return [row for assembly in self._assemblies() for row in assembly.stacks.describe()]
 
     def connections(self) -> list[dict[str, Any]]:
         """Every accepted connection."""
-        return self._sessions.describe()
+        return [row for assembly in self._assemblies() for row in assembly.sessions.describe()]
 
     def plugins(self) -> list[dict[str, str]]:
         """Every protocol found, what is broken, and what went wrong lately."""
+        last = self._crashes.last
         return [
-            {**found.describe(), **({"last_error": self._crashes[found.name]} if found.name in self._crashes else {})}
+            {**found.describe(), **({"last_error": last[found.name]} if found.name in last else {})}
             for found in self._found
         ]
 
@@ -279,125 +275,26 @@ class Proxy(service.Service):
 
     def reopen(self) -> None:
         """As SIGHUP: the access log's file was moved away."""
-        if self._access is not None:
-            self._access.reopen()
+        for assembly in self._assemblies():
+            assembly.reopen()
 
-    # assembly
-
-    def _edge(self, listen: Listen) -> ListenerEdge:
-        direction = listen.direction
-        config = self.config
-        timeouts = config.timeouts(direction)
-        acquire = self.stacks.of(direction)
-        runtime = Runtime(
-            listen=listen,
-            timeouts=timeouts,
-            limits=config.limits,
-            reactor=self._hub,
-            connector=self._connector(direction),
-            acquire=acquire,
-            counters=self.metrics.plugin("tcp"),
-            sessions=self._sessions,
-            warn=self._warn,
-            say=lambda text: log.info("{text}", text=text),
-            crashed=self._crashed,
-            tunnels=lambda: acquire("tcp", lambda endpoint, _: TcpClient(runtime, endpoint, "tcp")),
-            expose=lambda port, protocol, build: self._expose(listen, port, protocol, build),
-            access=self._log_access if config.access_log.path else None,
-        )
-        names = [*self._detected(listen), "tcp"] if listen.protocol is None else [listen.protocol]
-        factories: dict[str, IProtocolFactory] = {}
-        detectors: dict[str, Detector] = {}
-        for name in names:
-            plugin = self._plugin(name, listen)
-            try:
-                # a listener that no file made has no values yet
-                value = listen.plugins[name] if name in listen.plugins else plugin.configure({})
-                factories[name] = plugin.factory(replace(runtime, counters=self.metrics.plugin(name)), value)
-            except (Exception, SystemExit) as e:
-                raise CannotStart(f"{listen.name}: protocol {name} cannot be set up: {type(e).__name__}: {e}") from e
-            # a factory's own knows the listener's settings
-            detect = getattr(factories[name], "detector", None) or plugin.detector
-            if detect is not None:
-                detectors[name] = detect
-            elif listen.protocol is None:
-                raise CannotStart(f"{listen.name}: protocol {name} cannot be detected; set protocol = {name!r}")
-        return ListenerEdge(runtime, factories, detectors, self.metrics.detect(listen.name))
-
-    def _detected(self, listen: Listen) -> tuple[str, ...]:
-        if listen.detect == DETECT:
-            return tuple(name for name in DETECT if name in self._plugins)
-        return listen.detect
-
-    def _expose(self, listen: Listen, port: int, protocol: str, build: Callable[[], Any]) -> tuple[str, int]:
-        if self._ending:
-            raise CannotExpose(f"cannot listen on {port}: lproxy ends")
-        at = self.config.listen.index(listen)
-        host = self._listeners[at].address[0]
-        edge = self._edges[at]
-        try:
-            bound = _bound(f"{listen.name}: {protocol}", join_host_port(host, port), self._reactor)
-        except CannotStart as e:
-            raise CannotExpose(str(e)) from e
-        listener = Listener(
-            bound, self._hub, self._limit, lambda stream: edge.exposed(stream, protocol, build), edge.refused
-        )
-        self._own.add(listener.address)
-        self._further.append(listener)
-        listener.startListening()
-        return listener.address
-
-    def _plugin(self, name: str, listen: Listen) -> Any:
-        if name not in self._plugins:
-            broken = "; ".join(f"{found.file}: {found.error}" for found in self._found if found.error)
-            raise CannotStart(f"{listen.name}: there is no protocol {name}{broken and '; broken plugins: '}{broken}")
-        return self._plugins[name]
-
-    def _connector(self, direction: Direction) -> Connector:
-        connector = self._connectors.get(direction)
-        if connector is None:
-            connector = Connector(self._hub, self.config.timeouts(direction).connect, self._own.contains)
-            self._connectors[direction] = connector
-        return connector
-
-    def _log_access(self, row: dict[str, Any]) -> None:
-        # opened only when listening begins; closed before the last connection where somebody was in a hurry
-        if self._access is not None:
-            self._access(row)
-
-    def _crashed(self, protocol: str, failure: Failure) -> None:
-        self.metrics.plugin_error(protocol)
-        self._crashes[protocol] = explain(failure.value or RuntimeError())
-        log.failure("unexpected error in protocol {protocol}; its connection is closed", failure, protocol=protocol)
-
-    def _not_shown(self, plugin: str, failure: Failure) -> None:
-        why = explain(failure.value or RuntimeError())
-        self._crashes[plugin] = why
-        self._warn(f"not-shown-{plugin}", f"plugin {plugin}: not all of it is shown on the admin server: {why}")
-
-    def _open_admin(self, bound: Bound) -> None:
-        host, port = bound.sock.getsockname()[:2]
-        self._own.add((host, port))
-        site = admin_site(self, self.metrics, self.config.admin, host)
+    def _open_admin(self) -> None:
+        bound, self._admin_bound = self._admin_bound, None
+        if bound is None:
+            return
+        address = self._admin_address = bound.sock.getsockname()[:2]
+        self._own.add(address)
+        site = admin_site(self, self.metrics, self._config.admin, address[0])
         self._admin = self._reactor.adoptStreamPort(bound.sock.fileno(), bound.sock.family, site)
         bound.release()
-        log.info("admin server on http://{address}/", address=join_host_port(host, port))
+        log.info("admin server on http://{address}/", address=join_host_port(*address))
 
-
-def _bound(name: str, address: str, reactor: Any) -> Bound:
-    """Bind now: every endpoint of a plain stream socket can."""
-    out: list[Any] = []
-    binding = bind(address, reactor)
-    binding.addBoth(out.append)
-    if out and isinstance(out[0], Bound):
-        return out[0]
-    binding.cancel()
-    raise CannotStart(f"{name}: cannot listen on {address}: {_why(out[0].value)}")
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, CancelledError):
-        return "it is not an endpoint of a plain stream socket"
-    # Twisted's own has the socket's error inside
-    error = getattr(error, "socketError", error)
-    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    def _close_admin(self) -> Deferred[None]:
+        bound, self._admin_bound = self._admin_bound, None
+        if bound is not None:
+            bound.release()
+        admin, self._admin = self._admin, None
+        if self._admin_address is not None:
+            self._own.remove(self._admin_address)
+            self._admin_address = None
+        return maybeDeferred(admin.stopListening) if admin is not None else succeed(None)

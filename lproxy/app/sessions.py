@@ -1,33 +1,71 @@
 # -*- test-case-name: tests.app.test_sessions -*-
 """
-The proxy's live sessions: what is shown, and what a shutdown waits for.
+An assembly's live sessions: who begins, what is shown, and what its retirement waits for.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
 
-from lproxy.protocols.runtime import Session
+from lproxy.protocols.session import Session
+from lproxy.transport.stream import Stream
+
+
+class _Place(NamedTuple):
+    """Who is to blame for what a session raises, and what it costs."""
+
+    protocol: str
+    stream: Stream
 
 
 class Sessions:
-    """A set that can be waited upon to become empty."""
+    """
+    A set that can be waited upon to become empty.
 
-    def __init__(self) -> None:
-        self._live: dict[Session, None] = {}
+    A connection changes hands in one step, so that the set never seems empty while one does. Whatever a session raises
+    is told by its protocol's name and costs its connection; in C{describe}, its row.
+    """
+
+    def __init__(self, crashed: Callable[[str, Failure], None]) -> None:
+        """
+        @param crashed: told of what a protocol's session raised
+        """
+        self._crashed = crashed
+        self._live: dict[Session, _Place] = {}
         self._waiting: list[Deferred[None]] = []
         self.draining = False
 
     def __len__(self) -> int:
         return len(self._live)
 
-    def add(self, session: Session) -> None:
-        """It has begun."""
-        self._live[session] = None
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._live))
+
+    def begin(self, session: Session, protocol: str, stream: Stream, instead: Session | None = None) -> None:
+        """
+        Enter C{session} and start it. It may be over when this returns.
+
+        @param protocol: its protocol's name
+        @param stream: its connection
+        @param instead: whose place it takes
+        """
+        self._live[session] = _Place(protocol, stream)
+        if instead is not None:
+            self._live.pop(instead, None)
+        stream.on_crash = partial(self._broken, session, protocol)
+        self._call(session, session.start)
+        # not before it is started, which no session expects
         if self.draining:
-            session.drain()
+            self._call(session, session.drain)
+
+    def replace(self, old: Session, new: Session) -> None:
+        """C{old} hands its connection over to C{new}, which is started; raises KeyError where C{old} is over."""
+        self.begin(new, *self._live[old], instead=old)
 
     def remove(self, session: Session) -> None:
         """It is over; harmless to be told twice."""
@@ -37,27 +75,50 @@ class Sessions:
             for d in waiting:
                 d.callback(None)
 
-    def drain(self) -> Deferred[None]:
-        """Ask all to finish; fires when none is left."""
+    def drain(self) -> None:
+        """Ask all, and those that come, to finish."""
         self.draining = True
-        for session in list(self._live):
-            session.drain()
-        if not self._live:
-            return succeed(None)
-        d: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(d)
-        return d
+        for session in self:
+            self._call(session, session.drain)
 
     def abort(self) -> None:
         """End all, now."""
-        for session in list(self._live):
-            session.abort()
+        for session in self:
+            self._call(session, session.abort)
+
+    def empty(self) -> Deferred[None]:
+        """Fires when none is left; may be cancelled."""
+        if not self._live:
+            return succeed(None)
+        d: Deferred[None] = Deferred(self._forget)
+        self._waiting.append(d)
+        return d
 
     def describe(self, limit: int = 1_000) -> list[dict[str, Any]]:
         """Rows of C{/connections}: the oldest C{limit}."""
         rows: list[dict[str, Any]] = []
-        for session in self._live:
-            if len(rows) >= limit:
-                break
-            rows.append(session.describe())
+        for session, place in list(self._live.items())[:limit]:
+            try:
+                rows.append(session.describe())
+            except BaseException:
+                self._crashed(place.protocol, Failure())
         return rows
+
+    def _forget(self, d: Deferred[None]) -> None:
+        if d in self._waiting:
+            self._waiting.remove(d)
+
+    def _call(self, session: Session, step: Callable[[], None]) -> None:
+        place = self._live.get(session)
+        if place is None:
+            return  # over meanwhile
+        try:
+            step()
+        except BaseException:
+            self._broken(session, place.protocol, Failure())
+            place.stream.abort()
+
+    def _broken(self, session: Session, protocol: str, failure: Failure) -> None:
+        """It raised, here or as its stream's reader: it may never say by itself that it is over."""
+        self._crashed(protocol, failure)
+        self.remove(session)

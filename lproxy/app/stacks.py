@@ -71,7 +71,7 @@ class Stacks:
         return acquire
 
     def close(self) -> None:
-        """Let go of every service."""
+        """Let go of every service; once."""
         for stack in self._stacks.values():
             stack.close()
         self._unwatch()

@@ -26,6 +26,12 @@ class Warn:
 
     def __call__(self, kind: str, text: str) -> None:
         """Log C{text}, unless one of its C{kind} was written less than L{INTERVAL} ago."""
+        more = self.due(kind)
+        if more is not None:
+            self._log.warn("{text}", text=one_line(text) + more, kind=kind)
+
+    def due(self, kind: str) -> str | None:
+        """What to add to a line of C{kind} that is written now; C{None} where none is to be."""
         now = self._clock.seconds()
         held = 0
         if (known := self._kinds.get(kind)) is not None:
@@ -33,9 +39,8 @@ class Warn:
             # after the clock was set back, lines are written at once
             if 0 <= now - last < INTERVAL:
                 self._kinds[kind] = (last, held + 1)
-                return
+                return None
         if len(self._kinds) >= KINDS:
             self._kinds.clear()
         self._kinds[kind] = (now, 0)
-        more = f" (and {held} more like this)" if held else ""
-        self._log.warn("{text}", text=one_line(text) + more, kind=kind)
+        return f" (and {held} more like this)" if held else ""

@@ -1,5 +1,5 @@
 """
-Where protocols are found: one provider of L{lproxy.interfaces.IProtocolPlugin} in each module.
+Where protocols are found: one provider of L{lproxy.api.IProtocolPlugin} in each module.
 
 Other distributions ship a file in a directory C{lproxy/plugins/} of their own, without an C{__init__.py}; every such
 directory on C{sys.path} is searched. C{docs/plugins.rst} shows how.

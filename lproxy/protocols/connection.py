@@ -1,58 +1,64 @@
-# -*- test-case-name: tests.protocols.test_connection,tests.protocols.tcp.test_client -*-
+# -*- test-case-name: tests.protocols.test_connection -*-
 """
 For protocols whose request is a whole connection: each lease is a connection to the endpoint, opened for one client.
 """
 
 from __future__ import annotations
 
-from typing import Generic
+from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from lproxy.errors import Bug, explain, judge
 from lproxy.protocols.runtime import Runtime
-from lproxy.stack.interfaces import L
+from lproxy.stack.lease import FREE, Hold, ended
 from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Target
-from lproxy.transport.socket import Stream
+from lproxy.transport.stream import Stream
 
 
-class ConnectionClient(Generic[L]):
+class Upstream(NamedTuple):
+    """An open connection to an endpoint."""
+
+    stream: Stream
+    endpoint: Endpoint
+
+
+class ConnectionClient:
     """
-    The service of one endpoint, at the bottom of a stack. Subclasses make the leases, which end by L{released}.
+    The service of one endpoint, at the bottom of a stack.
 
     @ivar load: connections that are open, or being opened
-    @ivar _near: whether the last connection stood at once, as they do to an endpoint on this machine
+    @ivar _instant: whether the last connection stood at once, as they do to an endpoint on this machine
     """
 
-    def __init__(self, runtime: Runtime, endpoint: Endpoint, name: str) -> None:
+    def __init__(self, runtime: Runtime, endpoint: Endpoint, protocol: str) -> None:
+        """
+        @param protocol: the name that connections are counted under
+        """
         self._runtime = runtime
-        self._name = name
+        self._protocol = protocol
+        self._instant = False
         self.endpoint = endpoint
         self.load = 0
-        self._near = False
 
-    def lease(self, stream: Stream) -> L:
-        """The right to use C{stream}, which is open."""
-        raise NotImplementedError
-
-    def try_acquire(self) -> L | None:
+    def try_acquire(self) -> ConnectionLease | None:
         """A new connection, where the last one stood at once; the Deferreds of all layers cost more than connecting."""
-        if not self._near:
+        if not self._instant:
             return None
         stream = self._runtime.connector.try_connect(self.endpoint)
         if stream is None:
-            self._near = False
+            self._instant = False
             return None
         self.load += 1
         return self._connected(stream)
 
-    def acquire(self) -> Deferred[L]:
+    def acquire(self) -> Deferred[ConnectionLease]:
         """Open a connection."""
         self.load += 1
         connecting = self._runtime.connector.connect(self.endpoint)
-        self._near = connecting.called
+        self._instant = connecting.called
         return connecting.addCallbacks(self._connected, self._failed)
 
     def close(self) -> None:
@@ -65,17 +71,36 @@ class ConnectionClient(Generic[L]):
     def released(self, stream: Stream) -> None:
         """A lease has ended, and with it its connection, if it has not yet."""
         self.load -= 1
-        if not stream.disconnected:
-            stream.abortConnection()
+        stream.abort()
 
-    def _connected(self, stream: Stream) -> L:
-        self._runtime.opened(stream, self.endpoint, self._name)
-        return self.lease(stream)
+    def _connected(self, stream: Stream) -> ConnectionLease:
+        self._runtime.opened(stream, self.endpoint, self._protocol)
+        return ConnectionLease(self, stream)
 
     def _failed(self, failure: Failure) -> Failure:
         self.load -= 1
-        self._near = False
+        self._instant = False
         return failure
+
+
+class ConnectionLease:
+    """An open connection, for one client."""
+
+    __slots__ = ("_client", "_stream", "hold")
+
+    def __init__(self, client: ConnectionClient, stream: Stream) -> None:
+        self.hold: Hold = FREE
+        self._client = client
+        self._stream = stream
+
+    def call(self) -> Upstream:
+        """The connection, which nobody reads yet."""
+        return Upstream(self._stream, self._client.endpoint)
+
+    def close(self) -> None:
+        """The connection is not needed any more. One that has ended is closed already."""
+        if ended(self):
+            self._client.released(self._stream)
 
 
 def rescue(failure: Failure, runtime: Runtime, protocol: str, target: Target | None, waited: float) -> str:
@@ -83,6 +108,7 @@ def rescue(failure: Failure, runtime: Runtime, protocol: str, target: Target | N
     What becomes of a failure where all that can be said to a client is to close: log why. A line for what can happen, a
     traceback for what must not.
 
+    @param waited: seconds that the client waited for it
     @return: the access log's reason flags
     """
     error = failure.value

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from lproxy.config import Limits, Listen, Timeouts
@@ -17,12 +18,11 @@ from lproxy.metrics.caps import Cap
 from lproxy.metrics.counters import TransportCounter
 from lproxy.metrics.family import Family
 from lproxy.metrics.series import Counted, Series
+from lproxy.protocols.session import Accepted, Session
 from lproxy.stack.interfaces import NewStack, Stack
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target, join_host_port, split_host_port
 from lproxy.transport.connect import Connector
-from lproxy.transport.hub import Reactor
-from lproxy.transport.relay import Relay
-from lproxy.transport.socket import Stream
+from lproxy.transport.stream import Conn, Stream
 
 C = TypeVar("C", bound=Counted)
 
@@ -32,26 +32,15 @@ class CannotExpose(Exception):
 
 
 class Sessions(Protocol):
-    """The proxy's live sessions: what drains, and what C{/connections} shows."""
-
-    def add(self, session: Session) -> None:
-        """C{session} has begun."""
+    """The live sessions: what drains, and what C{/connections} shows. A factory's are entered before they start."""
 
     def remove(self, session: Session) -> None:
-        """It is over."""
+        """It is over; harmless to be told twice."""
 
-
-class Session(Protocol):
-    """One accepted connection in the hands of its protocol."""
-
-    def drain(self) -> None:
-        """Finish what is under way, begin nothing new, then end."""
-
-    def abort(self) -> None:
-        """End now."""
-
-    def describe(self) -> dict[str, Any]:
-        """A row of C{/connections}."""
+    def replace(self, old: Session, new: Session) -> None:
+        """
+        C{old} hands its connection over to C{new}, which is started. It is told nothing more, and need not be removed.
+        """
 
 
 class Counters(Protocol):
@@ -79,24 +68,11 @@ class Counters(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """The request of a TCP lease: a client's connection, to be joined with the upstream's."""
-
-    stream: Stream
-    #: what the client has said already, which goes first
-    prefix: bytes
-    #: called with the relay, to be shown or aborted
-    began: Callable[[Relay], None]
-    #: called once both connections are closed
-    ended: Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
 class Runtime:
     """
     A listener, as its protocols see it.
 
-    @ivar reactor: the clock, and the descriptor set of all transports
+    @ivar clock: the time, and timers
     @ivar connector: opens upstream connections; never to ourselves
     @ivar acquire: C{acquire(protocol, new_endpoint)} is the acquisition stack of a protocol in this direction, on top
         of its endpoints; made once and shared by all listeners of the direction
@@ -104,15 +80,17 @@ class Runtime:
     @ivar say: C{say(text)} writes a log line of what is new and as it should be
     @ivar crashed: told of an exception of a protocol's session, by the protocol's name
     @ivar tunnels: the stack of plain connections in this direction, for protocols that can turn into bytes
-    @ivar expose: C{expose(port, protocol, build)} listens on a further port of the listener's own address, for sessions
-        of a protocol that C{build} makes; returns the address. Raises L{CannotExpose}
+    @ivar detect: C{detect(stream, session)} has the listener's other detectors judge what is inside of what
+        C{session}'s protocol carries, and hands the session's place over to what is found
+    @ivar expose: C{expose(port, protocol, make)} listens on a further port of the listener's own address, for sessions
+        of a protocol that C{make} makes; returns the address. Raises L{CannotExpose}
     @ivar access: writes a line of the access log, or C{None} where it is off
     """
 
     listen: Listen
     timeouts: Timeouts
     limits: Limits
-    reactor: Reactor
+    clock: IReactorTime
     connector: Connector
     acquire: NewStack
     counters: Counters
@@ -121,7 +99,8 @@ class Runtime:
     say: Callable[[str], None]
     crashed: Callable[[str, Failure], None]
     tunnels: Callable[[], Stack[Any]]
-    expose: Callable[[int, str, Callable[[], Any]], tuple[str, int]]
+    detect: Callable[[Stream, Session], None]
+    expose: Callable[[int, str, Callable[[Accepted], Session]], tuple[str, int]]
     access: Callable[[dict[str, Any]], None] | None = None
     fixed: Target | None = field(init=False)
 
@@ -133,25 +112,23 @@ class Runtime:
         """inbound or outbound."""
         return self.listen.direction
 
-    def destination(self, stream: Stream) -> Target | None:
+    def destination(self, conn: Conn) -> Target | None:
         """Where a connection goes that says nothing about it itself; C{None} where nobody knows."""
         if self.fixed is not None:
             return self.fixed
-        original = stream.original_dst
+        original = conn.original_dst
         return OriginalDst(*original) if original is not None else None
 
     def accepted(self, stream: Stream, protocol: str) -> None:
-        """Count an accepted connection, now that its protocol is known."""
-        local = stream.original_dst or stream.host_address
-        counter = self.counters.transport(
-            self.direction, "src", stream.peer_address[0], join_host_port(*local), protocol
-        )
-        stream.counted(counter)
+        """Count an accepted connection, now that its protocol is known, and what that breaks."""
+        conn = stream.conn
+        local = conn.original_dst or conn.local
+        stream.counted(self.counters.transport(self.direction, "src", conn.peer[0], join_host_port(*local), protocol))
+        stream.on_crash = partial(self.crashed, protocol)
 
     def opened(self, stream: Stream, endpoint: Endpoint, protocol: str) -> None:
         """Count a connection that was opened to C{endpoint}, and what its protocol breaks."""
-        counter = self.counters.transport(self.direction, "dst", stream.host_address[0], str(endpoint), protocol)
-        stream.counted(counter)
+        stream.counted(self.counters.transport(self.direction, "dst", stream.conn.local[0], str(endpoint), protocol))
         stream.on_crash = partial(self.crashed, protocol)
 
 

@@ -98,6 +98,7 @@ class Balance(Generic[L]):
                 self._members[endpoint] = Member(endpoint, self._new_endpoint(endpoint, health), health)
                 more = True
         self._list = members = list(self._members.values())
+        self._ward.count = len(members)
         self._only = members[0].service.try_acquire if len(members) == 1 else None
         self._gone = [service for service in self._gone if service.load]
         for member in before.values():

@@ -40,12 +40,14 @@ class Ward:
     """
     What the endpoints of one service share.
 
+    @ivar count: how many there are
     @ivar unhealthy: how many of them are not healthy; nobody looks at the clock while there are none
     """
 
     def __init__(self, clock: IReactorTime, backoff: Backoff) -> None:
         self.clock = clock
         self.backoff = backoff
+        self.count = 0
         self.unhealthy = 0
 
 
@@ -78,14 +80,18 @@ class EndpointHealth:
         if self.retry_at > now:
             report.show(backoff_seconds=round(self.retry_at - now, 3))
 
-    def failed(self, error: ProxyError) -> None:
-        """A connection in use has failed."""
-        self.attempt_failed(error, self._ward.clock.seconds())
+    def failed(self, error: ProxyError) -> bool:
+        """A connection in use has failed; are others healthy?"""
+        ward = self._ward
+        self.attempt_failed(error, ward.clock.seconds())
+        return ward.count - ward.unhealthy > (self.state is HEALTHY)
 
     def attempt_failed(self, error: ProxyError, began: float) -> None:
         """An attempt to acquire, which began at C{began}, has failed."""
         self.last_error = error
         self._failed_at = self._ward.clock.seconds()
+        if not error.blames:
+            return
         if began < self.retry_at:
             return  # one of several, or made although it was not time yet
         if self.state is HEALTHY:

@@ -130,10 +130,12 @@ class EndpointService(Protocol[L]):
 class Health(Protocol):
     """Where an endpoint's service reports what its balancer does not see."""
 
-    def failed(self, error: ProxyError, /) -> None:
+    def failed(self, error: ProxyError, /) -> bool:
         """
         A connection in use has failed: the endpoint is passed over for a while, where there are others. (What fails in
         C{acquire} is known, and many that fail together count as one.)
+
+        @return: whether there are others that are healthy
         """
 
 

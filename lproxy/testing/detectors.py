@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from lproxy.api import Detector, Match, NeedMore, NoMatch
 from lproxy.config import Limits
-from lproxy.interfaces import Detector, Match, NeedMore, NoMatch
 
 if TYPE_CHECKING:
     from unittest import TestCase as _TestCase

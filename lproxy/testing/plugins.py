@@ -11,7 +11,7 @@ from typing import Any
 
 from zope.interface.verify import verifyObject
 
-from lproxy.interfaces import IProtocolPlugin, Match
+from lproxy.api import Accepted, IProtocolPlugin, Match
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority
 from lproxy.testing.detectors import LIMIT, ends
@@ -85,10 +85,14 @@ class PluginContract(MetricsContract):
             self.assertIsInstance(self.plugin.detector(self.conversation[:LIMIT]), Match)
 
     def test_factory(self) -> None:
-        """A factory opens nothing, starts nothing, and makes a session for each connection."""
+        """A factory opens nothing, starts nothing, and makes a session for each connection that does neither."""
         proxy = self.start()
         self.assertEqual([], proxy.left())
-        self.assertIsNot(proxy.factory.buildProtocol(None), proxy.factory.buildProtocol(None))
+        streams = [proxy.reactor.stream(Peer(), ("10.0.0.1", port), ("10.0.0.2", 4140)) for port in (40000, 40001)]
+        first, second = (proxy.factory.session(Accepted(stream, self.plugin.name)) for stream in streams)
+        self.assertIsNot(first, second)
+        proxy.settle()
+        self.assertEqual([0, 0], [stream.bytes_out for stream in streams])
 
     # bytes
 

@@ -11,15 +11,19 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
 from lproxy.target import Endpoint
-from lproxy.transport.hub import Reactor
-from lproxy.transport.socket import Stream, clean_address
+from lproxy.transport.hub import WRITE, Descriptor, Hub
+from lproxy.transport.socket import Keepalive, SocketStream, clean_address
+from lproxy.transport.stream import Conn, Stream
+
+#: out of descriptors or memory, this process or the machine
+EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class ConnectFailed(ProxyError):
@@ -70,65 +74,95 @@ class LoopRefused(ProxyError):
         return "is this proxy itself: refused to loop"
 
 
+class OutOfDescriptors(ProxyError):
+    """This process has no descriptor for a connection, or the machine no memory: nothing that the endpoint can help."""
+
+    layer = "connect"
+    reason = "descriptors"
+    flag = "UO"
+    status = 503
+    blames = False
+
+    def __init__(self, target: Endpoint, errno: str) -> None:
+        super().__init__(target)
+        self.errno = errno
+
+    def what(self) -> str:
+        """What there is none of."""
+        return f"not tried: this proxy is out of descriptors or memory ({self.errno})"
+
+
 class Connector:
     """
-    Opens L{Stream}s.
+    Opens streams.
 
     @ivar is_own: whether an address is one of our own listeners, which are never connected to; may raise OSError
     """
 
     def __init__(
-        self, reactor: Reactor, timeout: float, is_own: Callable[[str, int], bool] = lambda host, port: False
+        self,
+        hub: Hub,
+        timeout: float,
+        is_own: Callable[[str, int], bool] = lambda host, port: False,
+        keepalive: Keepalive | None = None,
     ) -> None:
-        self._reactor = reactor
-        self._timeout = timeout
-        self.is_own = is_own
+        """
+        @param timeout: seconds for one attempt
+        @param keepalive: how an upstream that is gone without a word is noticed
+        """
+        self._hub: Hub = hub
+        self._timeout: float = timeout
+        self._keepalive: Keepalive | None = keepalive
+        self.is_own: Callable[[str, int], bool] = is_own
 
     def connect(self, endpoint: Endpoint) -> Deferred[Stream]:
         """
-        A connected Stream that no protocol has yet and that does not read yet.
+        A connected stream, which nobody reads yet.
 
         Fails with L{ConnectFailed}, L{ConnectTimedOut} or L{LoopRefused}. Cancelling closes the socket.
         """
         try:
             if self.is_own(endpoint.host, endpoint.port):
-                return _failed(LoopRefused(endpoint))
-            sock, stream = self._begin(endpoint)
+                return fail(LoopRefused(endpoint))
+            sock = self._begin(endpoint)
+            stream = self._at_once(sock, endpoint)
         except OSError as e:
-            return _failed(_connect_failed(endpoint, e))
+            return fail(_connect_failed(endpoint, e))
         if stream is not None:
             return succeed(stream)
-        attempt = _Attempt(self._reactor, sock, endpoint, self._timeout)
-        return attempt.result
+        return _Attempt(self._hub, sock, endpoint, self._timeout).result
 
     def try_connect(self, endpoint: Endpoint) -> Stream | None:
         """
-        A connected Stream, if it can be had before this returns. What is only on its way is given up: for endpoints of
+        A connected stream, if it can be had before this returns. What is only on its way is given up: for endpoints of
         which that is not expected.
         """
         try:
             if self.is_own(endpoint.host, endpoint.port):
                 return None
-            sock, stream = self._begin(endpoint)
+            sock = self._begin(endpoint)
+            stream = self._at_once(sock, endpoint)
         except OSError:
             return None
         if stream is None:
             sock.close()
         return stream
 
-    def _begin(self, endpoint: Endpoint) -> tuple[socket.socket, Stream | None]:
-        """A socket that connects, and the Stream if it does so at once."""
+    def _begin(self, endpoint: Endpoint) -> socket.socket:
+        """A socket that connects."""
         family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._keepalive is not None:
+                self._keepalive.set(sock)
             code = sock.connect_ex((endpoint.host, endpoint.port))
             if code not in (0, errno.EINPROGRESS):
                 raise OSError(code, os.strerror(code))
-            return sock, self._at_once(sock, endpoint)
         except OSError:
             sock.close()
             raise
+        return sock
 
     def _at_once(self, sock: socket.socket, endpoint: Endpoint) -> Stream | None:
         """
@@ -139,52 +173,66 @@ class Connector:
             sock.getpeername()
         except OSError:
             return None
-        return _stream(sock, self._reactor, endpoint)
+        return _stream(sock, self._hub, endpoint)
 
 
 class _Attempt:
-    """One connect under way: a write descriptor until the kernel has an answer."""
+    """One connect under way: waits to write until the kernel has an answer."""
 
-    __slots__ = ("_clock", "_endpoint", "_reactor", "_seconds", "_sock", "fileno", "result")
-
-    def __init__(self, reactor: Reactor, sock: socket.socket, endpoint: Endpoint, seconds: float) -> None:
-        self._reactor = reactor
-        self._sock = sock
-        self._endpoint = endpoint
-        self._seconds = seconds
-        self.fileno = sock.fileno
+    def __init__(self, hub: Hub, sock: socket.socket, endpoint: Endpoint, seconds: float) -> None:
+        self._hub: Hub = hub
+        self._sock: socket.socket = sock
+        self._endpoint: Endpoint = endpoint
+        self._seconds: float = seconds
+        self._descriptor: Descriptor = Descriptor(sock.fileno(), self)
         self.result: Deferred[Stream] = Deferred(self._cancelled)
-        self._clock = reactor.callLater(seconds, self._timed_out)
-        reactor.addWriter(self)
+        self._clock: Any = hub.call_later(seconds, self._timed_out)
+        hub.want(self._descriptor, WRITE)
 
-    def logPrefix(self) -> str:
-        """Who is at work, for log lines written meanwhile."""
-        return "connect"
+    def readable(self) -> None:
+        """Never asked for."""
 
-    def doWrite(self) -> None:
+    def hung_up(self) -> None:
+        """Failed, or nothing: a reactor that goes down is told of by L{shut_down}."""
+        self._failed()
+
+    def writable(self) -> None:
         """Connected, or failed, or called for whoever had the descriptor's number before."""
-        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            self._fail(_connect_failed(self._endpoint, OSError(code, os.strerror(code))))
+        if self._failed():
             return
         try:
             self._sock.getpeername()
         except OSError:
             return
-        self._reactor.removeWriter(self)
+        self._hub.want(self._descriptor, 0)
+        self._hub.forget(self._descriptor)
+        clock, self._clock = self._clock, None
+        clock.cancel()
         try:
-            stream = _stream(self._sock, self._reactor, self._endpoint)
+            stream = _stream(self._sock, self._hub, self._endpoint)
         except OSError as e:
             self._fail(_connect_failed(self._endpoint, e))
             return
-        self._clock.cancel()
         self.result.callback(stream)
 
-    def connectionLost(self, reason: Failure) -> None:
+    def _failed(self) -> bool:
+        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._fail(_connect_failed(self._endpoint, OSError(code, os.strerror(code))))
+        return code != 0
+
+    def crashed(self, failure: Failure) -> None:
+        """One of these raised."""
+        self._stop()
+        if not self.result.called:
+            self.result.errback(failure)
+
+    def shut_down(self) -> None:
         """The reactor goes down."""
         self._fail(_connect_failed(self._endpoint, OSError(errno.ECONNABORTED, "shutting down")))
 
     def _timed_out(self) -> None:
+        self._clock = None  # it holds us: no cycle for the collector
         self._fail(ConnectTimedOut(self._endpoint, self._seconds))
 
     def _fail(self, error: ProxyError) -> None:
@@ -196,32 +244,32 @@ class _Attempt:
         self._stop()
 
     def _stop(self) -> None:
-        self._reactor.removeWriter(self)
-        if self._clock.active():
-            self._clock.cancel()
+        self._hub.forget(self._descriptor)
+        clock, self._clock = self._clock, None
+        if clock is not None:
+            clock.cancel()
         self._sock.close()
 
 
-def _stream(sock: socket.socket, reactor: Reactor, endpoint: Endpoint) -> Stream:
+def _stream(sock: socket.socket, hub: Hub, endpoint: Endpoint) -> Stream:
     """
-    The connected C{sock} as a Stream.
+    A stream on the connected C{sock}, which is closed where that fails.
 
     @raise OSError: it is connected to itself. Where nobody listens on a port that the kernel gives out to those who
         connect, a connection to it may be given that very port, and meets itself (RFC 9293, 3.5: simultaneous open)
     """
-    peer, host = (endpoint.host, endpoint.port), clean_address(sock.getsockname())
-    if host == peer:
-        raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
-    return Stream(sock, reactor, peer, host)
+    try:
+        peer, local = (endpoint.host, endpoint.port), clean_address(sock.getsockname())
+        if local == peer:
+            raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    except OSError:
+        sock.close()
+        raise
+    return SocketStream(sock, hub, Conn(peer, local))
 
 
-def _connect_failed(endpoint: Endpoint, cause: OSError) -> ConnectFailed:
-    error = ConnectFailed(endpoint, errno.errorcode.get(cause.errno or 0, "EIO"))
+def _connect_failed(endpoint: Endpoint, cause: OSError) -> ProxyError:
+    kind = OutOfDescriptors if cause.errno in EXHAUSTED else ConnectFailed
+    error = kind(endpoint, errno.errorcode.get(cause.errno or 0, "EIO"))
     error.__cause__ = cause
     return error
-
-
-def _failed(error: ProxyError) -> Deferred[Stream]:
-    d: Deferred[Stream] = Deferred()
-    d.errback(Failure(error))
-    return d

@@ -4,259 +4,322 @@ A descriptor set of its own inside the reactor: one epoll, seen by the reactor a
 
 Twisted's reactors enter a logging context around every event of every descriptor, which costs more than a
 C{recv} of a small message. Here the reactor enters it once for a whole batch. An epoll descriptor can be polled
-like any other, so this works under the epoll, poll, select, asyncio and uvloop reactors alike; where the platform
-has no epoll the reactor itself is used.
+like any other, so this works under the epoll, poll, select, asyncio and uvloop reactors alike. Where the platform
+has no epoll each descriptor goes to the reactor itself (L{ReactorHub}).
+
+Over 300 lines: both kinds of hub keep the same promises, and are read side by side.
 """
 
 from __future__ import annotations
 
 import select
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.internet.interfaces import IReadDescriptor, IReadWriteDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 #: events taken from the kernel in one batch: bounds how long timers and other descriptors wait
-BATCH = 256
+BATCH: Final = 256
 #: batches in one turn of the reactor: asking again costs a tenth of another turn, and while it is busy there is more
-ROUNDS = 4
+ROUNDS: Final = 4
+#: events in a batch from which on it counts as busy: one by itself is seldom followed by another at once
+BUSY: Final = 3
 
-EPOLLIN = getattr(select, "EPOLLIN", 1)
-EPOLLOUT = getattr(select, "EPOLLOUT", 4)
-#: anything but readable or writable
-TROUBLE = ~(EPOLLIN | EPOLLOUT)
+#: interests: EPOLLIN and EPOLLOUT, whose numbers are the kernel's
+READ: Final = 1
+WRITE: Final = 4
 #: EPOLLET, alone: the kernel tells of an error or hang-up, and only once, as a hang-up without an error lasts
-WATCH = 1 << 31
+WATCH: Final = 1 << 31
+#: events that are neither readable nor writable
+TROUBLE: Final = ~(READ | WRITE)
 
 _log = Logger()
 
 
-class Reactor(Protocol):
-    """What the hub needs of a reactor: IReactorFDSet and IReactorTime."""
+class Events(Protocol):
+    """Whoever is told of a descriptor's readiness. There may be nothing, when it is told: EAGAIN is no surprise."""
 
-    def addReader(self, reader: Any) -> Any: ...
-    def removeReader(self, reader: Any) -> Any: ...
-    def addWriter(self, writer: Any) -> Any: ...
-    def removeWriter(self, writer: Any) -> Any: ...
-    def forget(self, descriptor: Any) -> Any: ...
-    def callLater(self, delay: float, f: Any, *args: Any, **kw: Any) -> Any: ...
-    def seconds(self) -> float: ...
+    def readable(self) -> None:
+        """There is something to read, an end or an error included."""
 
+    def writable(self) -> None:
+        """It can be written to, or has an error to tell."""
 
-def hub(reactor: Any) -> Reactor:
-    """The descriptor set that lproxy's transports of C{reactor} use."""
-    return Hub(reactor) if hasattr(select, "epoll") else Direct(reactor)
+    def hung_up(self) -> None:
+        """Perhaps the connection broke: while only watched, or by the word of a reactor that finds out by itself."""
 
+    def crashed(self, failure: Failure) -> None:
+        """One of these raised."""
 
-class Direct:
-    """The reactor itself, where there is no epoll."""
-
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reactor, name)
-
-    def forget(self, descriptor: Any) -> None:
-        """C{descriptor} is about to be closed."""
-        self._reactor.removeReader(descriptor)
-        self._reactor.removeWriter(descriptor)
+    def shut_down(self) -> None:
+        """The reactor goes down, and with it go all descriptors."""
 
 
-@implementer(IReactorFDSet, IReadDescriptor)
-class Hub:
+class Descriptor:
     """
-    Readers and writers in one epoll of our own.
+    A file descriptor, and whom to tell of it.
 
-    @ivar _interest: file descriptor to the events it waits for, or L{WATCH}; never an entry without any, so that a
-        connection that was told to stop reading and writing costs nothing
+    @ivar events: whom to tell; nobody any more, once it is forgotten
+    @ivar interest: what is waited for, bits of L{READ}, L{WRITE} and L{WATCH}; set by L{Hub.want} alone
     """
 
-    def __init__(self, reactor: Reactor) -> None:
-        self._reactor = reactor
-        self._epoll = select.epoll()
-        self._interest: dict[int, int] = {}
-        self._descriptors: dict[int, Any] = {}
-        # what transports ask of "their reactor", without a detour through us
-        self.callLater = reactor.callLater
-        self.seconds = reactor.seconds
+    __slots__ = ("events", "fd", "interest")
+
+    def __init__(self, fd: int, events: Events) -> None:
+        self.fd: int = fd
+        self.events: Events | None = events
+        self.interest: int = 0
 
     def __repr__(self) -> str:
-        return f"<Hub of {len(self._descriptors)} descriptors {list(self._descriptors.values())[:5]!r}>"
+        return f"<Descriptor {self.fd} of {self.events!r}>"
 
-    # IReadDescriptor: the reactor's view of us
+
+class Hub(Protocol):
+    """A set of descriptors, and whose clock it is."""
+
+    def want(self, descriptor: Descriptor, interest: int) -> None:
+        """Wait for C{interest} from now on, for nothing where it is 0."""
+
+    def forget(self, descriptor: Descriptor) -> None:
+        """C{descriptor} is about to be closed, and tells nobody of anything any more."""
+
+    def seconds(self) -> float:
+        """The time."""
+
+    def call_later(self, delay: float, f: Any, *args: Any) -> Any:
+        """An L{IDelayedCall<twisted.internet.interfaces.IDelayedCall>}."""
+
+
+def hub(reactor: Any) -> Hub:
+    """The descriptor set that lproxy's transports of C{reactor} use."""
+    return EpollHub(reactor) if hasattr(select, "epoll") else ReactorHub(reactor)
+
+
+class EpollHub:
+    """
+    Descriptors in one epoll of our own.
+
+    @ivar _descriptors: by number; never one without an interest, so that a connection that is told to stop reading and
+        writing costs nothing
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor: Any = reactor
+        self._epoll: select.epoll = select.epoll()
+        self._descriptors: dict[int, Descriptor] = {}
+        self._door: _Door = _Door(self)
+        self._time: Any = reactor.seconds
+        self._later: Any = reactor.callLater
+
+    def __repr__(self) -> str:
+        return f"<EpollHub of {len(self._descriptors)} descriptors>"
+
+    def __len__(self) -> int:
+        return len(self._descriptors)
+
+    def seconds(self) -> float:
+        """The reactor's time."""
+        now: float = self._time()
+        return now
+
+    def call_later(self, delay: float, f: Any, *args: Any) -> Any:
+        """As the reactor's callLater."""
+        return self._later(delay, f, *args)
 
     def fileno(self) -> int:
         """The epoll's own descriptor."""
         return self._epoll.fileno()
+
+    def want(self, descriptor: Descriptor, interest: int) -> None:
+        """Wait for C{interest}: no system call where nothing changes."""
+        before = descriptor.interest
+        if interest == before:
+            return
+        fd = descriptor.fd
+        if not interest:
+            self._drop(descriptor)
+            self._epoll.unregister(fd)
+            return
+        # edge-triggered only while nothing else is asked: the rest relies on being told again
+        events = interest & ~WATCH or WATCH
+        if not before:
+            self._epoll.register(fd, events)
+            if not self._descriptors:
+                self._reactor.addReader(self._door)
+            self._descriptors[fd] = descriptor
+        elif events != (before & ~WATCH or WATCH):
+            self._epoll.modify(fd, events)
+        descriptor.interest = interest
+
+    def forget(self, descriptor: Descriptor) -> None:
+        """It is about to be closed, which takes it out of the epoll without another system call."""
+        if descriptor.interest:
+            self._drop(descriptor)
+        # who is told mostly holds it: no cycles for the collector
+        descriptor.events = None
+
+    def _drop(self, descriptor: Descriptor) -> None:
+        descriptor.interest = 0
+        del self._descriptors[descriptor.fd]
+        if not self._descriptors:
+            self._reactor.removeReader(self._door)
+
+    def serve(self) -> None:
+        """Tell of everything that is ready now."""
+        poll = self._epoll.poll
+        for _ in range(ROUNDS):
+            events: list[tuple[int, int]] = poll(0, BATCH)
+            for fd, event in events:
+                # Descriptor numbers are used again within a batch: the event alone proves nothing about whoever holds
+                # the number now, who is told only what it waits for, and has to expect that there is nothing.
+                descriptor = self._descriptors.get(fd)
+                if descriptor is not None:
+                    self._tell(descriptor, event)
+            if len(events) < BUSY:
+                return
+
+    def _tell(self, descriptor: Descriptor, event: int) -> None:
+        told = descriptor.events
+        if told is None:
+            return
+        try:
+            if event & TROUBLE:
+                # error or hang-up: let recv or send say what it is
+                if descriptor.interest & READ:
+                    told.readable()
+                elif descriptor.interest & WRITE:
+                    told.writable()
+                else:
+                    told.hung_up()
+                return
+            if event & descriptor.interest & READ:
+                told.readable()
+            if event & descriptor.interest & WRITE:
+                told.writable()
+        except BaseException:  # SystemExit included: what a session raises must not take the reactor with it
+            _contain(told, Failure())
+
+    def shut_down(self) -> None:
+        """The reactor removed us: it is shutting down."""
+        for descriptor in list(self._descriptors.values()):
+            _shut_down(descriptor)
+
+
+def _shut_down(descriptor: Descriptor) -> None:
+    told = descriptor.events
+    if told is None:
+        return  # somebody who was shut down before has closed it
+    try:
+        told.shut_down()
+    except BaseException:
+        _contain(told, Failure())
+
+
+def _contain(events: Events, failure: Failure) -> None:
+    """What one descriptor's callback raised is that descriptor's trouble: all others are served on."""
+    try:
+        events.crashed(failure)
+    except BaseException:
+        _log.failure("Unexpected error while {events!r} ended", events=events)
+
+
+@implementer(IReadDescriptor)
+class _Door:
+    """The reactor's view of an L{EpollHub}."""
+
+    def __init__(self, inner: EpollHub) -> None:
+        self._hub = inner
+        self.fileno = inner.fileno
+        self.doRead = inner.serve
 
     def logPrefix(self) -> str:
         """Who is at work, for log lines written meanwhile."""
         return "lproxy"
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor removed us: it is shutting down, and with it go all descriptors."""
-        for descriptor in list(self._descriptors.values()):
-            self._drop(descriptor, reason)
+        """The reactor goes down."""
+        self._hub.shut_down()
+
+
+class ReactorHub:
+    """The reactor itself, for platforms without epoll."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor: Any = reactor
+        self._adapters: dict[Descriptor, _Adapter] = {}
+
+    def seconds(self) -> float:
+        """The reactor's time."""
+        now: float = self._reactor.seconds()
+        return now
+
+    def call_later(self, delay: float, f: Any, *args: Any) -> Any:
+        """As the reactor's callLater."""
+        return self._reactor.callLater(delay, f, *args)
+
+    def want(self, descriptor: Descriptor, interest: int) -> None:
+        """Wait for C{interest}. Nothing is watched here: a broken connection is noticed when it is read again."""
+        before, descriptor.interest = descriptor.interest, interest
+        adapter = self._adapters.get(descriptor)
+        if adapter is None:
+            adapter = self._adapters[descriptor] = _Adapter(descriptor)
+        for bit, add, remove in (
+            (READ, self._reactor.addReader, self._reactor.removeReader),
+            (WRITE, self._reactor.addWriter, self._reactor.removeWriter),
+        ):
+            if (before ^ interest) & bit:
+                (add if interest & bit else remove)(adapter)
+        if not interest:
+            del self._adapters[descriptor]
+
+    def forget(self, descriptor: Descriptor) -> None:
+        """It is about to be closed."""
+        if descriptor.interest:
+            self.want(descriptor, 0)
+        descriptor.events = None
+
+
+@implementer(IReadWriteDescriptor)
+class _Adapter:
+    """The reactor's view of a descriptor."""
+
+    def __init__(self, descriptor: Descriptor) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        """Its number."""
+        return self._descriptor.fd
+
+    def logPrefix(self) -> str:
+        """Who is at work, for log lines written meanwhile."""
+        return "lproxy"
 
     def doRead(self) -> None:
-        """Serve everything that is ready now."""
-        poll = self._epoll.poll
-        for _ in range(ROUNDS):
-            events = poll(0, BATCH)
-            if not events:
-                return
-            self._serve(events)
-
-    def _serve(self, events: list[tuple[int, int]]) -> None:
-        descriptors, interests = self._descriptors, self._interest
-        for fd, event in events:
-            if fd not in descriptors:
-                continue  # an earlier one of this batch closed it
-            descriptor = descriptors[fd]
-            # Descriptor numbers are used again within a batch: the event alone proves nothing about whoever holds the
-            # number now, who may be asked only what it wants to be asked, and has to expect that there is nothing.
-            interest = interests[fd]
-            reading = event & interest & EPOLLIN
-            why = None
+        """Readable."""
+        told = self._descriptor.events
+        if told is not None:
             try:
-                if event & TROUBLE:
-                    # error or hang-up: let recv or send say what it is
-                    reading = interest & EPOLLIN
-                    if reading:
-                        why = descriptor.doRead()
-                    elif interest & EPOLLOUT:
-                        why = descriptor.doWrite()
-                    else:
-                        why = descriptor.hung_up()
-                else:
-                    if reading:
-                        why = descriptor.doRead()
-                    if event & EPOLLOUT and why is None and self._writes(fd, descriptor):
-                        reading = 0
-                        why = descriptor.doWrite()
-                if why is not None:
-                    self._ended(descriptor, why, bool(reading))
-            except Exception:
-                # that descriptor's own trouble. Were the reactor to see it, it would drop us, and with us all others
-                failure = Failure()
-                _log.failure("Unexpected error on {descriptor!r}", failure, descriptor=descriptor)
-                self._drop(descriptor, failure)
+                told.readable()
+            except BaseException:
+                _contain(told, Failure())
 
-    def _writes(self, fd: int, descriptor: Any) -> bool:
-        return self._descriptors.get(fd) is descriptor and bool(self._interest[fd] & EPOLLOUT)
+    def doWrite(self) -> None:
+        """Writable."""
+        told = self._descriptor.events
+        if told is not None:
+            try:
+                told.writable()
+            except BaseException:
+                _contain(told, Failure())
 
-    def _ended(self, descriptor: Any, why: BaseException, reading: bool) -> None:
-        if reading and isinstance(why, ConnectionDone):
-            # before it is told: it may want to read on, in the hands of somebody else, who finds the same end again.
-            # What most want instead, is to be told when the connection breaks
-            self.watch(descriptor)
-            descriptor.readConnectionLost(Failure(why))
-        else:
-            self._drop(descriptor, Failure(why))
-
-    def _drop(self, descriptor: Any, reason: Failure) -> None:
-        try:
-            self.removeReader(descriptor)
-            self.removeWriter(descriptor)
-            descriptor.connectionLost(reason)
-        except Exception:
-            _log.failure("Unexpected error while {descriptor!r} ended", descriptor=descriptor)
-
-    # IReactorFDSet: the transports' view of us
-
-    def addReader(self, reader: Any) -> None:
-        """Have C{reader.doRead} called whenever it is readable."""
-        self._want(reader, EPOLLIN)
-
-    def addWriter(self, writer: Any) -> None:
-        """Have C{writer.doWrite} called whenever it is writable."""
-        self._want(writer, EPOLLOUT)
-
-    def watch(self, reader: Any) -> None:
-        """
-        Undo L{addReader}, but have C{reader.hung_up} called when the connection breaks.
-
-        It is called in between for no reason, too. L{addReader} and L{removeReader} end it.
-        """
-        fd = reader.fileno()
-        current = self._interest.get(fd)
-        if current is None:
-            self._want(reader, WATCH)
-        elif self._descriptors[fd] is reader:
-            self._interest[fd] = events = current & ~EPOLLIN | WATCH
-            if current & EPOLLIN:
-                self._epoll.modify(fd, events & ~WATCH or WATCH)
-
-    def removeReader(self, reader: Any) -> None:
-        """Undo L{addReader} or L{watch}; harmless where neither was called."""
-        self._forgo(reader, EPOLLIN | WATCH)
-
-    def removeWriter(self, writer: Any) -> None:
-        """Undo L{addWriter}; harmless where it was not called."""
-        self._forgo(writer, EPOLLOUT)
-
-    def forget(self, descriptor: Any) -> None:
-        """C{descriptor} is about to be closed, which takes it out of the epoll without another system call."""
-        fd = descriptor.fileno()
-        if self._descriptors.get(fd) is descriptor:
-            del self._interest[fd], self._descriptors[fd]
-            if not self._descriptors:
-                self._reactor.removeReader(self)
-
-    def removeAll(self) -> list[Any]:
-        """Forget and return every descriptor."""
-        everyone = list(self._descriptors.values())
-        for descriptor in everyone:
-            self.removeReader(descriptor)
-            self.removeWriter(descriptor)
-        return everyone
-
-    def getReaders(self) -> list[Any]:
-        """Those that wait to read."""
-        return [self._descriptors[fd] for fd, events in self._interest.items() if events & EPOLLIN]
-
-    def getWriters(self) -> list[Any]:
-        """Those that wait to write."""
-        return [self._descriptors[fd] for fd, events in self._interest.items() if events & EPOLLOUT]
-
-    def _want(self, descriptor: Any, event: int) -> None:
-        fd = descriptor.fileno()
-        current = self._interest.get(fd)
-        if current is None:
-            self._epoll.register(fd, event)
-            self._interest[fd] = event
-            if not self._descriptors:
-                self._reactor.addReader(self)
-            self._descriptors[fd] = descriptor
-        else:
-            # relays take over a transport's descriptor number: the latest to ask is served
-            self._descriptors[fd] = descriptor
-            if not current & event:
-                self._interest[fd] = events = current | event
-                # edge-triggered only while nothing else is asked: the rest relies on being told again
-                self._epoll.modify(fd, events & ~WATCH)
-
-    def _forgo(self, descriptor: Any, event: int) -> None:
-        fd = descriptor.fileno()
-        if self._descriptors.get(fd) is not descriptor:
-            return
-        current = self._interest[fd]
-        if not current & event:
-            return
-        if rest := current & ~event:
-            self._interest[fd] = rest
-            self._epoll.modify(fd, rest & ~WATCH or WATCH)
-            return
-        del self._interest[fd], self._descriptors[fd]
-        self._epoll.unregister(fd)
-        if not self._descriptors:
-            self._reactor.removeReader(self)
-
-
-#: what a descriptor's doRead and doWrite return at their end, made once
-DONE = ConnectionDone()
-LOST = ConnectionLost()
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection broke, where the descriptor knows of that; else the reactor goes down."""
+        told = self._descriptor.events
+        if told is not None:
+            try:
+                told.hung_up()
+            except BaseException:
+                _contain(told, Failure())
+            _shut_down(self._descriptor)

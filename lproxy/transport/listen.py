@@ -16,30 +16,26 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from twisted.internet import endpoints, tcp
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from lproxy.target import join_host_port
-from lproxy.transport.hub import Reactor
-from lproxy.transport.socket import SocketAddress, Stream, clean_address
+from lproxy.transport.connect import EXHAUSTED
+from lproxy.transport.hub import READ, Descriptor, Hub
+from lproxy.transport.original_dst import original_dst
+from lproxy.transport.socket import Keepalive, SocketStream, clean_address
+from lproxy.transport.stream import Address, Conn
 
 #: connections accepted per wake-up, so that established ones are served in between
-BATCH = 32
-BACKLOG = 4096
+BATCH: Final = 32
+BACKLOG: Final = 4096
 #: seconds without accepting when even the reserve did not help
-PAUSE = 0.2
-
-#: out of descriptors or memory, this process or the machine
-EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+PAUSE: Final = 0.2
 
 _log = Logger()
 
@@ -50,62 +46,84 @@ class ConnectionLimit:
     __slots__ = ("limit", "open")
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.open = 0
+        self.limit: int = limit
+        self.open: int = 0
+
+    def released(self) -> None:
+        """One of them is closed."""
+        self.open -= 1
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """A listening socket, and how to let go of it."""
 
     sock: socket.socket
     release: Callable[[], Any]
 
 
-@implementer(IListeningPort)
 class Listener:
     """
     One listening socket.
 
-    @ivar accepted: called with each new Stream, which reads as soon as a protocol is attached and it is resumed
+    @ivar accepted: called with each new stream, which nobody reads yet
     @ivar refused: called with a reason, C{limit} or an errno symbol, for each connection closed at accept
+    @ivar address: where it listens
     """
 
     def __init__(
         self,
         bound: Bound,
-        reactor: Reactor,
+        hub: Hub,
         limit: ConnectionLimit,
-        accepted: Callable[[Stream], None],
+        accepted: Callable[[SocketStream], None],
         refused: Callable[[str], None],
+        redirected: bool = False,
+        keepalive: Keepalive | None = None,
     ) -> None:
-        self._bound = bound
-        self._sock = sock = bound.sock
-        self._reactor = reactor
-        self._limit = limit
-        self._accepted = accepted
-        self._refused = refused
+        """
+        @param keepalive: how a client that is gone without a word is noticed
+        @param redirected: whether to ask the kernel where connections were going before they were redirected here
+        """
+        sock = bound.sock
+        self._bound: Bound = bound
+        self._sock: socket.socket = sock
+        self._hub: Hub = hub
+        self._limit: ConnectionLimit = limit
+        self.redirected: bool = redirected
+        self._descriptor: Descriptor = Descriptor(sock.fileno(), self)
         self._resume: Any = None
-        self._reserve = -1
-        self._listening = False
-        self._released = False
-        self.fileno = sock.fileno
+        self._reserve: int = -1
+        self._listening: bool = False
+        self._released: bool = False
+        self.accepted: Callable[[SocketStream], None] = accepted
+        self.refused: Callable[[str], None] = refused
         sock.setblocking(False)
         if sock.family != socket.AF_UNIX:
             # accepted sockets inherit it
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.address: SocketAddress = clean_address(sock.getsockname())
+        self.keep_alive(keepalive)
+        self.address: Address = clean_address(sock.getsockname())
+        # what accepted sockets have as their own address: asked of each where it may be any
+        self._fixed: bool = not _unspecified(self.address[0])
 
     def __repr__(self) -> str:
         return f"<Listener {join_host_port(*self.address)}>"
 
-    def startListening(self) -> None:
+    def keep_alive(self, keepalive: Keepalive | None) -> None:
+        """Notice clients that are gone without a word: those that connect from now on, as their sockets inherit it."""
+        if self._sock.family != socket.AF_UNIX:
+            if keepalive is not None:
+                keepalive.set(self._sock)
+            else:
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
+
+    def start(self) -> None:
         """Accept from now on."""
         self._listening = True
         self._take_reserve()
-        self._reactor.addReader(self)
+        self._hub.want(self._descriptor, READ)
 
-    def stopListening(self) -> None:
+    def stop(self) -> None:
         """
         Accept no more; connections that were accepted live on.
 
@@ -119,7 +137,8 @@ class Listener:
 
     def _stop(self) -> None:
         self._listening = False
-        self._reactor.removeReader(self)
+        self._hub.want(self._descriptor, 0)
+        self._hub.forget(self._descriptor)
         if self._resume is not None:
             self._resume.cancel()
             self._resume = None
@@ -128,21 +147,25 @@ class Listener:
             self._released = True
             self._bound.release()
 
-    def getHost(self) -> Any:
-        """Where it listens."""
-        return (IPv6Address if ":" in self.address[0] else IPv4Address)("TCP", *self.address)
+    # Events
 
-    def logPrefix(self) -> str:
-        """Who is at work, for log lines written meanwhile."""
-        return "listen"
+    def readable(self) -> None:
+        """Somebody connects."""
+        self._accept()
 
-    def connectionLost(self, reason: Failure) -> None:
+    def writable(self) -> None:
+        """Never asked for."""
+
+    def hung_up(self) -> None:
+        """Never asked for."""
+
+    def crashed(self, failure: Failure) -> None:
+        """What is called with connections does not raise: this is a mistake in here."""
+        _log.failure("Unexpected error in {listener!r}", failure, listener=self)
+
+    def shut_down(self) -> None:
         """The reactor goes down, and with it go all connections: those that still wait would not be served."""
         self._stop()
-
-    def doRead(self) -> None:
-        """Called by the reactor: somebody connects."""
-        self._accept()
 
     def _accept(self) -> bool:
         """Accept a batch. Whether there may be more."""
@@ -159,26 +182,27 @@ class Listener:
                 continue
             if limit.open >= limit.limit:
                 sock.close()
-                self._refused("limit")
+                self.refused("limit")
                 continue
             try:
-                host = clean_address(sock.getsockname())
-                stream = Stream(sock, self._reactor, clean_address(peer), host)
+                stream = self._stream(sock, peer)
             except OSError:
                 sock.close()
                 continue
             limit.open += 1
-            stream.on_close = self._closed
             try:
-                self._accepted(stream)
-            except Exception:
+                self.accepted(stream)
+            except BaseException:
                 # one connection's trouble; the listener goes on
-                _log.failure("Unexpected error while {listener!r} accepted {stream!r}", listener=self, stream=stream)
-                stream.abortConnection()
+                stream.crashed(Failure())
         return True
 
-    def _closed(self, stream: Stream) -> None:
-        self._limit.open -= 1
+    def _stream(self, sock: socket.socket, peer: Any) -> SocketStream:
+        # Python makes accepted sockets blocking where there is no default timeout
+        sock.setblocking(False)
+        local = self.address if self._fixed else clean_address(sock.getsockname())
+        conn = Conn(clean_address(peer), local, original_dst(sock) if self.redirected else None)
+        return SocketStream(sock, self._hub, conn, self._limit.released)
 
     # out of descriptors: a reserve is given up for a moment, to accept with and close
 
@@ -208,19 +232,24 @@ class Listener:
                 return False
             sock.close()
             self._take_reserve()
-            self._refused(reason)
+            self.refused(reason)
         return True
 
     def _pause(self) -> None:
         if self._resume is None:
-            self._reactor.removeReader(self)
-            self._resume = self._reactor.callLater(PAUSE, self._again)
+            self._hub.want(self._descriptor, 0)
+            self._resume = self._hub.call_later(PAUSE, self._again)
 
     def _again(self) -> None:
         self._resume = None
         if self._reserve < 0:
             self._take_reserve()
-        self._reactor.addReader(self)
+        self._hub.want(self._descriptor, READ)
+
+
+def _unspecified(host: str) -> bool:
+    """Whether C{host} is a wildcard, or nothing (a UNIX socket's)."""
+    return not host or ipaddress.ip_address(host.partition("%")[0]).is_unspecified
 
 
 def bind(address: str, reactor: Any) -> Deferred[Bound]:
@@ -245,7 +274,7 @@ async def _bind(address: str, reactor: Any) -> Bound:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((str(ip), int(port)))
         sock.listen(BACKLOG)
-    except (OSError, ValueError):
+    except BaseException:
         sock.close()
         raise
     return Bound(sock, sock.close)

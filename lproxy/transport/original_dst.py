@@ -11,7 +11,8 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-from .socket import SocketAddress, clean_address
+from lproxy.transport.socket import clean_address
+from lproxy.transport.stream import Address
 
 #: linux/netfilter_ipv4.h, linux/netfilter_ipv6/ip6_tables.h: the same number, at two levels
 SO_ORIGINAL_DST = 80
@@ -23,7 +24,7 @@ SOL_IPV6 = 41
 SOCKADDR_IN, SOCKADDR_IN6 = 16, 28
 
 
-def original_dst(sock: socket.socket) -> SocketAddress | None:
+def original_dst(sock: socket.socket) -> Address | None:
     """
     IP address and port that the peer of the accepted C{sock} had connected to, if not to C{sock} itself.
 

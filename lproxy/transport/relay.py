@@ -2,13 +2,13 @@
 """
 Join two connections: what one says the other hears, until both have said all.
 
-Each direction is a small object: protocol of the connection that it reads, producer of the one that it writes. That
-is all it takes to copy between transports of any kind, with back-pressure. Where both are plain sockets and the
-direction is busy, it has the kernel move the bytes instead (L{lproxy.transport.splice}), from one wake-up to the next
-and back: neither way of moving keeps anything in between.
+A relay begins with the client's stream alone. What the client says is kept, up to the buffer's limit, until the
+upstream's stream is joined. Each direction is a small object, the reader of the stream that it comes from, and copies
+between streams of any kind, with back-pressure. Where both are plain sockets and a direction is busy, it has the kernel
+move the bytes instead (L{lproxy.transport.splice}), from one wake-up to the next and back: neither way of moving keeps
+anything in between.
 
-A L{Tap} lets a protocol look at what passes, and change it, without a transport in its hands. As it says how many
-bytes it need not see, what is large still goes by the kernel.
+L{lproxy.transport.tap} has directions whose bytes somebody looks at.
 
 Over 300 lines: one direction's ways of moving bytes share its state, and are read together.
 """
@@ -17,33 +17,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Protocol
-
-from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
-from twisted.python.failure import Failure
-from zope.interface import implementer
+from typing import Final
 
 from lproxy.target import join_host_port
-from lproxy.transport import splice
-from lproxy.transport.hub import DONE, LOST
-from lproxy.transport.socket import READ_SIZE, Stream
+from lproxy.transport.pipe import AVAILABLE, PIPES, Pipes
+from lproxy.transport.socket import READ_SIZE
+from lproxy.transport.splice import NEVER, SPLICE_FROM, Splicer
+from lproxy.transport.stream import Stream
 
-#: bytes per direction that the process holds
-BUFFER = 65536
-#: bytes in one read from which splicing is cheaper: 16 KiB cost 46 us copied and 64 spliced, 64 KiB 71 and 46
-SPLICE_FROM = 32768
-#: as L{SPLICE_FROM}, to copy always
-NEVER = 1 << 62
-#: bytes that a direction without a tap may pass unseen
-ENDLESS = 1 << 62
-#: times that a pipe is filled in one wake-up, so that other connections have their turn
-ROUNDS = 4
+#: bytes that a direction without a tap may have moved unseen
+ENDLESS: Final = 1 << 62
 
 
-class State(Enum):
+class Flow(Enum):
     """What a direction does."""
 
+    #: there is no sink yet: what comes is kept
+    KEEPING = "keeping"
     COPYING = "copying"
     SPLICING = "splicing"
     #: the sink takes no more for now, the source is not read
@@ -52,447 +42,364 @@ class State(Enum):
     ENDED = "ended"
 
 
-class Tap(Protocol):
-    """
-    What a protocol makes of one direction.
-
-    @ivar unseen: bytes that come next and pass as they are, so that it need not be given them
-    @ivar over: it has seen enough: both connections are to be closed, once what it let pass is written
-    @ivar last: the end of this direction is the end of both
-    """
-
-    over: bool
-    last: bool
-
-    @property
-    def unseen(self) -> int: ...
-
-    def feed(self, data: bytes) -> bytes:
-        """C{data} has arrived, perhaps nothing. Returns what is to go on, of that and of what was kept."""
-
-    def skip(self, count: int) -> None:
-        """So many of those unseen have passed."""
-
-    def end(self) -> bytes:
-        """The source has said all. Returns what is left."""
-
-
-def relay(
-    a: Stream,
-    b: Stream,
-    done: Callable[[], None],
-    buffer: int = BUFFER,
-    splice_from: int = SPLICE_FROM,
-    pipes: splice.Pipes = splice.PIPES,
-    taps: tuple[Tap, Tap] | None = None,
-) -> Relay:
-    """
-    Join C{a} and C{b}. Their protocols are told nothing more; what these have written is sent first.
-
-    An end of file is passed on once all before it is written; after both, both connections are closed. If one
-    breaks, the other is reset.
-
-    @param done: called once, when both are closed
-    @param buffer: how many bytes of a direction the process may hold
-    @param splice_from: how many bytes in one wake-up have a direction spliced
-    @param taps: who looks at what passes from C{a} to C{b}, and back
-    """
-    joined = Relay(a, b, done, splice_from, pipes, taps)
-    joined.start(buffer)
-    return joined
+KEEPING: Final = Flow.KEEPING
+COPYING: Final = Flow.COPYING
+SPLICING: Final = Flow.SPLICING
+BLOCKED: Final = Flow.BLOCKED
+ENDED: Final = Flow.ENDED
 
 
 class Relay:
     """
     Two directions.
 
-    @ivar forth: from the first connection to the second
-    @ivar back: and the other
-    """
+    An end of file is passed on once all before it is written; after both, both connections are closed. If one breaks,
+    the other is reset.
 
-    __slots__ = ("_done", "_open", "back", "forth")
+    @ivar to_upstream: from the client to the upstream
+    @ivar to_client: and the other
+    """
 
     def __init__(
         self,
-        a: Stream,
-        b: Stream,
+        client: Stream,
         done: Callable[[], None],
-        splice_from: int,
-        pipes: splice.Pipes,
-        taps: tuple[Tap, Tap] | None,
+        buffer: int,
+        splice_from: int = SPLICE_FROM,
+        pipes: Pipes = PIPES,
     ) -> None:
-        if not (splice.AVAILABLE and a.plain and b.plain):
-            splice_from = NEVER
-        self._done = done
-        self._open = 2
-        self.forth: Direction
-        self.back: Direction
-        if taps is None:
-            self.forth = Direction(self, a, b, splice_from, pipes)
-            self.back = Direction(self, b, a, splice_from, pipes)
-        else:
-            self.forth = Tapped(self, a, b, splice_from, pipes, taps[0])
-            self.back = Tapped(self, b, a, splice_from, pipes, taps[1])
+        """
+        @param done: called once, when both streams are closed, or the client's where there is no other
+        @param buffer: how many bytes of a direction the process may hold
+        @param splice_from: how many bytes in one wake-up have a direction spliced
+        """
+        self._done: Callable[[], None] | None = done
+        self._open: int = 1
+        self.buffer: int = buffer
+        self.splice_from: int = splice_from
+        self.pipes: Pipes = pipes
+        self.to_upstream: Direction = Direction(self, client, None)
+        self.to_client: Direction = Direction(self, None, client)
 
     def __repr__(self) -> str:
-        return f"<Relay {self.forth!r}, {self.back!r}>"
+        return f"<Relay {self.to_upstream!r}, {self.to_client!r}>"
 
-    def start(self, buffer: int) -> None:
-        """Take over both connections."""
-        both = (self.forth, self.back)
-        for direction in both:
-            direction.register(buffer)
-        for direction in both:
-            direction.start()
+    def start(self, prefix: bytes = b"", eof: bool = False) -> None:
+        """
+        Read from the client.
+
+        @param prefix: what was read of it before
+        @param eof: whether its end was read, too
+        """
+        self.pipes.enter()
+        self.to_upstream.begin(prefix, eof)
+
+    def join(self, upstream: Stream, greeting: bytes = b"") -> None:
+        """
+        Send what was kept to C{upstream}, and relay from now on.
+
+        @param greeting: what the upstream has said already
+        """
+        if self._done is None or self.to_upstream.flow is ENDED:
+            upstream.abort()  # the client is gone, or has heard its last
+            return
+        self._open += 1
+        self.to_upstream.join(upstream)
+        self.to_client.read_from(upstream, greeting)
+
+    def wanted(self) -> None:
+        """The client has said something for an upstream, and there is none yet."""
+
+    def unwanted(self) -> bool:
+        """The client has ended without having said anything for an upstream. Whether that is all."""
+        return False
+
+    @property
+    def joined(self) -> bool:
+        """Whether there is an upstream."""
+        return self.to_client.source is not None
 
     def abort(self) -> None:
         """Reset both connections, whatever they are doing."""
-        self.forth.source.abortConnection()
-        self.back.source.abortConnection()
+        for direction in (self.to_upstream, self.to_client):
+            if direction.source is not None:
+                direction.source.abort()
 
     def close(self) -> None:
         """Close both connections, after what was written to them."""
-        for direction in (self.forth, self.back):
-            direction.state = State.ENDED
-            direction.sink.unregisterProducer()
+        both = (self.to_upstream, self.to_client)
+        for direction in both:
+            direction.flow = ENDED
             direction.spill()
-        for direction in (self.forth, self.back):
-            direction.sink.loseConnection()
+        for direction in both:
+            if direction.sink is not None:
+                direction.sink.close()
 
     def ended(self) -> None:
         """One direction has: is that all?"""
         if self.finished():
-            for direction in (self.forth, self.back):
-                direction.finish()
+            # closing is the end of file, too
+            self.to_upstream.finish()
+            self.to_client.finish()
 
     def lost(self, direction: Direction) -> None:
         """The source of C{direction} is closed."""
         self._open -= 1
         if not self._open:
-            done = self._done
+            self.pipes.leave()
+            done, self._done = self._done, None
             # who is told mostly holds us: no cycles for the collector
-            del self._done
-            done()
-        elif not self.finished():
-            direction.sink.abortConnection()
+            if done is not None:
+                done()
+        elif not self.finished() and direction.sink is not None:
+            direction.sink.abort()
 
     def finished(self) -> bool:
         """Whether both directions have ended."""
-        return self.forth.state is self.back.state is State.ENDED
+        return self.to_upstream.flow is ENDED and self.to_client.flow is ENDED
 
 
-@implementer(IHalfCloseableProtocol, IPushProducer)
 class Direction:
     """
-    One way: from C{source} to C{sink}.
+    One way, from C{source} to C{sink}: the reader of its source. Whether its sink takes more it is told by the other
+    direction, which is the reader of that.
 
     @ivar held: the source is not read, whatever the sink would take
-    @ivar _pipe: while blocked, the one with what the sink did not take
+    @ivar full: the sink has enough, and the source is not read
+    @ivar kept: what came before there was a sink
+    @ivar splice_from: bytes in one wake-up that have it spliced
+    @ivar splicer: moves the bytes, while it does
+    @ivar _eof: whether the end came before there was a sink
     """
 
-    __slots__ = ("_pipe", "_pipes", "_relay", "_splice_from", "held", "sink", "source", "state")
-
-    def __init__(self, owner: Relay, source: Stream, sink: Stream, splice_from: int, pipes: splice.Pipes) -> None:
-        self._relay = owner
-        self._splice_from = splice_from
-        self._pipes = pipes
-        self._pipe: splice.Pipe | None = None
-        self.source = source
-        self.sink = sink
-        self.state = State.COPYING
-        self.held = False
+    def __init__(self, relay: Relay, source: Stream | None, sink: Stream | None) -> None:
+        self.relay: Relay | None = relay
+        self.source: Stream | None = source
+        self.sink: Stream | None = sink
+        self.flow: Flow = KEEPING if sink is None else COPYING
+        self.held: bool = False
+        self.full: bool = False
+        self.kept: bytes = b""
+        self._eof: bool = False
+        self.splice_from: int = NEVER
+        self.splicer: Splicer | None = None
 
     def __repr__(self) -> str:
-        ends = " to ".join(join_host_port(*end.peer_address) for end in (self.source, self.sink))
-        return f"{ends} {self.state.value}{f' {self._pipe}' if self._pipe else ''}"
+        ends = " to ".join(join_host_port(*end.conn.peer) if end else "nobody yet" for end in (self.source, self.sink))
+        return f"{ends} {self.flow.value}"
 
-    # taking over
+    # the beginning
 
-    def register(self, buffer: int) -> None:
-        """Become the sink's producer."""
-        self._pipes.enter()
-        # paused when more than that is left; one more read may follow, as a read is written at once
-        self.sink.bufferSize = max(buffer - READ_SIZE, 0)
-        self.sink.unregisterProducer()
-        self.sink.registerProducer(self, True)
+    def begin(self, prefix: bytes, eof: bool) -> None:
+        """Read the source."""
+        source, relay = self.source, self.relay
+        if source is not None and relay is not None:
+            # told to pause when more than that waits; one more read may follow, as a read is written at once
+            source.high_water = max(relay.buffer - READ_SIZE, 0)
+            source.attach(self, prefix, eof)
+            self._read()
 
-    def start(self) -> None:
-        """Become the source's protocol and read, unless the sink has yet to take what others wrote."""
-        if self.source.disconnected:
-            self.connectionLost(Failure(ConnectionLost()))
+    def join(self, sink: Stream) -> None:
+        """There is a sink: it gets what was kept."""
+        relay = self.relay
+        if relay is None:
             return
-        self.source.attach(self, self.source.take_unread())
-        if self.state is State.COPYING:
-            self._resume()
+        self.sink = sink
+        sink.high_water = max(relay.buffer - READ_SIZE, 0)
+        self.flow = COPYING
+        self.may_splice(relay)
+        kept, self.kept = self.kept, b""
+        if kept:
+            self.send(kept)
+        if self._eof:
+            self.pass_end()
+
+    def read_from(self, source: Stream, greeting: bytes) -> None:
+        """The other direction's sink is this one's source."""
+        relay = self.relay
+        if relay is None:
+            return
+        self.source = source
+        self.may_splice(relay)
+        source.attach(self, greeting)
+        self._read()
+        # where it was kept from reading, there is a sink now, which perhaps has enough
+        relay.to_upstream._read()
+
+    def may_splice(self, relay: Relay) -> None:
+        """There are two streams now: can the kernel move bytes between them?"""
+        both = (self.source, self.sink)
+        if AVAILABLE and all(stream is not None and stream.raw() is not None for stream in both):
+            self.splice_from = relay.splice_from
+
+    # the source's pace
 
     def hold(self) -> None:
         """Read no more from the source, until L{release}."""
         self.held = True
-        self.source.pauseProducing()
+        if self.source is not None:
+            self.source.pause()
 
     def release(self) -> None:
         """Read again, as soon as the sink takes more."""
         self.held = False
-        if self.state in (State.COPYING, State.SPLICING):
-            self.source.resumeProducing()
+        self._read()
 
-    def _resume(self) -> None:
-        if not self.held:
-            self.source.resumeProducing()
+    def _read(self) -> None:
+        source = self.source
+        if source is None or self.held or self._eof:
+            return
+        flow = self.flow
+        if flow is COPYING or flow is SPLICING or (flow is KEEPING and self._room()):
+            source.resume()
 
-    # the sink's producer
+    def _room(self) -> bool:
+        return self.relay is not None and len(self.kept) < self.relay.buffer
 
-    def pauseProducing(self) -> None:
+    def block(self) -> None:
         """The sink has enough."""
-        if self.state is State.COPYING:
-            self.state = State.BLOCKED
-        self.source.pauseProducing()
+        self.full = True
+        self._set_flow()
+        if self.source is not None:
+            self.source.pause()
 
-    def resumeProducing(self) -> None:
+    def go_on(self) -> None:
         """The sink took all."""
-        if self.state is State.BLOCKED:
-            self.state = State.COPYING
-            self._resume()
+        self.full = False
+        self._set_flow()
+        self._read()
 
-    def stopProducing(self) -> None:
-        """The sink is closed: its own protocol says so in a moment."""
-
-    # the source's protocol
-
-    def makeConnection(self, transport: Any) -> None:
-        """Nothing that L{start} does not do."""
-
-    def dataReceived(self, data: bytes) -> None:
-        """Copy."""
-        self.sink.write(data)
-        if len(data) >= self._splice_from and self.state is State.COPYING and not self.sink.buffered:
-            self.state = State.SPLICING
-            self.source.doRead = self._splice  # type: ignore[method-assign]
-
-    def readConnectionLost(self) -> None:
-        """All is read, and as nothing is read before the sink took what came before, it needs but the end."""
-        self.state = State.ENDED
-        self.sink.unregisterProducer()
-        if self._relay.finished():
-            # closing the sink is its end of file, too
-            self._relay.ended()
+    def _set_flow(self) -> None:
+        """As the sink and what moves the bytes have it."""
+        splicer = self.splicer
+        if self.flow is KEEPING or self.flow is ENDED:
+            return
+        if self.full or (splicer is not None and splicer.blocked):
+            self.flow = BLOCKED
         else:
-            self.sink.loseWriteConnection()
-            # the source may yet break
-            self.source.pauseProducing()
+            self.flow = COPYING if splicer is None else SPLICING
 
-    def writeConnectionLost(self) -> None:
-        """The other direction ended; it knows."""
+    # the source's reader
+
+    def data_received(self, data: bytes) -> None:
+        """Copy."""
+        if self.flow is KEEPING:
+            self.keep(data)
+            return
+        sink = self.sink
+        assert sink is not None
+        sink.write(data)
+        if len(data) >= self.splice_from:
+            self.consider_splicing()
+
+    def keep(self, data: bytes) -> None:
+        """There is no sink yet."""
+        self.kept += data
+        if not self._room() and self.source is not None:
+            self.source.pause()
+
+    def send(self, data: bytes) -> None:
+        """Give C{data}, which was read or made, to the sink, if there is one."""
+        if self.flow is KEEPING:
+            self.keep(data)
+        elif self.sink is not None:
+            self.sink.write(data)
+
+    def eof_received(self) -> None:
+        """All is read."""
+        if self.flow is KEEPING:
+            self._eof = True
+        else:
+            self.pass_end()
+
+    def pass_end(self) -> None:
+        """Nothing is read before the sink took what came before, so that it needs but the end."""
+        relay, sink = self.relay, self.sink
+        self.flow = ENDED
+        if relay is None or sink is None:
+            return
+        if relay.finished():
+            relay.ended()
+        else:
+            sink.end()
+
+    def pause_writing(self) -> None:
+        """The source, as the other direction's sink, has enough."""
+        if self.relay is not None:
+            self._other(self.relay).block()
+
+    def resume_writing(self) -> None:
+        """It took all."""
+        if self.relay is not None:
+            self._other(self.relay).go_on()
+
+    def _other(self, relay: Relay) -> Direction:
+        return relay.to_client if relay.to_upstream is self else relay.to_upstream
 
     def finish(self) -> None:
         """Close the sink after all that it has been given."""
-        if self._pipe is None:
-            self.sink.finish()
-        else:
-            self.sink.loseConnection()
+        if self.sink is not None:
+            self.sink.close()
 
-    def connectionLost(self, reason: Failure) -> None:
+    def connection_lost(self) -> None:
         """The source is closed."""
-        owner = self._relay
-        # it is over: no cycles for the collector
-        del self._relay
-        vars(self.source).pop("doRead", None)
-        if self._pipe is not None:
-            self._pipe.close()
-            self._pipe = None
-        self._pipes.leave()
-        owner.lost(self)
+        relay, self.relay = self.relay, None
+        self.kept = b""
+        splicer, self.splicer = self.splicer, None
+        if splicer is not None:
+            splicer.drop()
+        if relay is not None:
+            if relay.to_client.source is None:
+                relay.to_client.relay = None  # nobody else will say so
+            relay.lost(self)
 
     # splicing
 
-    def _splice(self) -> Any:
-        """Stands in for the source's C{doRead}."""
-        source, sink = self.source, self.sink
-        pipe = self._pipes.take()
-        if pipe is None:
-            self._copy()
-            return source.doRead()
-        source_fd, sink_fd = source.fileno(), sink.fileno()
-        moved = 0
-        why: BaseException | None = None
-        broke: OSError | None = None
-        ahead = self._ahead()
-        for _ in range(ROUNDS):
-            try:
-                count = pipe.fill(source_fd, ahead - moved)
-            except BlockingIOError:
-                break
-            except OSError as e:
-                if splice.unsupported(e):
-                    self._splice_from = NEVER
-                    self._copy()
-                else:
-                    why = source._lost(e)
-                break
-            if not count:
-                why = LOST if source.errno else DONE  # as Stream.doRead
-                break
-            moved += count
-            try:
-                pipe.drain(sink_fd)
-            except OSError as e:
-                broke = e
-            if pipe.held or moved == ahead:
-                break
-        source.bytes_in += moved
-        sink.bytes_out += moved - pipe.held
-        if broke is not None:
-            self._pipes.give(pipe)
-            sink.connectionLost(Failure(sink._lost(broke)))
-        elif pipe.held:
-            self._block(pipe)
-        else:
-            self._pipes.give(pipe)
-            if why is None and (0 < moved < self._splice_from // 2 or moved == ahead):
-                self._copy()
-        self._skipped(moved)
-        return why
+    def unseen(self) -> int:
+        """How many of the bytes that come next may pass unseen: none, while something of ours has to go before them."""
+        return 0 if self.sink is None or self.sink.buffered else ENDLESS
 
-    def _ahead(self) -> int:
-        """How many bytes may pass unseen."""
-        return ENDLESS
-
-    def _skipped(self, count: int) -> None:
+    def passed(self, count: int) -> None:
         """So many did."""
 
-    def _copy(self) -> None:
-        self.state = State.COPYING
-        vars(self.source).pop("doRead", None)
+    def little(self) -> int:
+        """Bytes that, moved in one wake-up, are the last to be spliced."""
+        return self.splice_from // 2
 
-    def _block(self, pipe: splice.Pipe) -> None:
-        self._pipe = pipe
-        self.state = State.BLOCKED
-        self.source.pauseProducing()
-        self.sink.doWrite = self._drain  # type: ignore[method-assign]
-        self.sink.startWriting()
+    def consider_splicing(self) -> None:
+        """There is much to move: have the kernel do it, if the sink has none of ours to send first."""
+        source, sink, relay = self.source, self.sink, self.relay
+        if self.flow is not COPYING or source is None or sink is None or relay is None or sink.buffered:
+            return
+        incoming, outgoing = source.raw(), sink.raw()
+        if incoming is not None and outgoing is not None:
+            self.flow = SPLICING
+            self.splicer = Splicer(self, incoming, outgoing, relay.pipes, self.little())
 
-    def _drain(self) -> Any:
-        """Stands in for the sink's C{doWrite}, while a pipe holds what it has to take first."""
-        pipe, source, sink = self._pipe, self.source, self.sink
-        if pipe is None:
-            return None
-        try:
-            sink.bytes_out += pipe.drain(sink.fileno())
-        except OSError as e:
-            return sink._lost(e)
-        if pipe.held:
-            return None
-        self._pipe = None
-        self._pipes.give(pipe)
-        vars(sink).pop("doWrite", None)
-        if sink.disconnecting:
-            return DONE
-        if self.held or not self._ahead():
-            self._unblock()
-            return None
-        self.state = State.SPLICING
-        # most likely there is more: while the sink is the slower one, the hub is asked for nothing
-        why = self._splice()
-        if sink.disconnected or self.state is State.BLOCKED:
-            return None
-        sink.stopWriting()
-        if why is None:
-            self._resume()
-        elif why is DONE:
-            source.readConnectionLost(Failure(why))
-        else:
-            source.connectionLost(Failure(why))
-        return None
+    def splicer_blocked(self) -> None:
+        """A pipe holds what the sink did not take."""
+        self._set_flow()
+        if self.source is not None:
+            self.source.pause()
+
+    def splicer_unblocked(self) -> bool:
+        """Whether more may be spliced at once, as the pipe is empty."""
+        return self.flow is BLOCKED and not self.held and not self.full and self.unseen() > 0
+
+    def splicer_ready(self) -> None:
+        """The sink takes more."""
+        self._set_flow()
+        self._read()
+
+    def splicer_ended(self, possible: bool) -> None:
+        """What comes next is copied. C{possible}: whether the kernel can splice sockets of this kind."""
+        self.splicer = None
+        if not possible:
+            self.splice_from = NEVER
+        self._set_flow()
 
     def spill(self) -> None:
         """Give the sink what a pipe holds, as it is closed after that and the source without it."""
-        pipe, self._pipe = self._pipe, None
-        if pipe is not None:
-            vars(self.sink).pop("doWrite", None)
-            held = pipe.empty()
-            self._pipes.give(pipe)
-            self.sink.write(held)
-
-    def _unblock(self) -> None:
-        """What was held is out, and what comes next has to be looked at."""
-        self.sink.stopWriting()
-        self._copy()
-        self._resume()
-
-
-class Tapped(Direction):
-    """
-    One way, with somebody who looks at it.
-
-    @ivar _late: what goes after the bytes that a pipe still holds
-    """
-
-    __slots__ = ("_late", "tap")
-
-    def __init__(
-        self, owner: Relay, source: Stream, sink: Stream, splice_from: int, pipes: splice.Pipes, tap: Tap
-    ) -> None:
-        super().__init__(owner, source, sink, splice_from, pipes)
-        self.tap = tap
-        self._late = b""
-
-    def pump(self) -> None:
-        """The tap may have more to say than it had, although nothing has arrived."""
-        if not self.source.disconnected:
-            self._send(self.tap.feed(b""))
-
-    def dataReceived(self, data: bytes) -> None:
-        """Copy what the tap lets pass."""
-        tap = self.tap
-        out = tap.feed(data)
-        if out:
-            self.sink.write(out)
-        if tap.over:
-            self._relay.close()
-        elif (
-            len(data) >= self._splice_from
-            and tap.unseen >= self._splice_from
-            and self.state is State.COPYING
-            and not self.sink.buffered
-        ):
-            self.state = State.SPLICING
-            self.source.doRead = self._splice  # type: ignore[method-assign]
-
-    def readConnectionLost(self) -> None:
-        """The end, after what the tap has kept."""
-        self._send(self.tap.end())
-        if self.tap.last:
-            self._relay.close()
-        else:
-            super().readConnectionLost()
-
-    def _send(self, data: bytes) -> None:
-        if self._pipe is not None:
-            self._late += data
-        elif data:
-            self.sink.write(data)
-        if self.tap.over:
-            self._relay.close()
-
-    def spill(self) -> None:
-        """And what goes after it."""
-        super().spill()
-        late, self._late = self._late, b""
-        if late:
-            self.sink.write(late)
-
-    def _ahead(self) -> int:
-        return 0 if self._late else self.tap.unseen
-
-    def _skipped(self, count: int) -> None:
-        if count:
-            self.tap.skip(count)
-            if not self.tap.unseen:
-                self.pump()
-
-    def _drain(self) -> Any:
-        why = super()._drain()
-        if self._late and self._pipe is None and why is None:
-            late, self._late = self._late, b""
-            self.sink.write(late)
-        return why
+        splicer, self.splicer = self.splicer, None
+        if splicer is not None:
+            splicer.spill()

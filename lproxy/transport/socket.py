@@ -1,10 +1,12 @@
 # -*- test-case-name: tests.transport.test_socket -*-
 """
-The transport under every session and client: a TCP connection that writes at once.
+A stream on a connected socket, which writes at once.
 
-Twisted's C{write} buffers and asks the reactor to come back when the socket is writable: one more turn and two
-C{epoll_ctl} for every message. A small message nearly always fits into the kernel's buffer, so L{Stream.write}
-tries first and buffers what is left. It also counts its bytes, and remembers why it ended.
+A small message nearly always fits into the kernel's buffer, so L{SocketStream.write} tries first and keeps only what is
+left, instead of coming back for it in another turn of the reactor. It counts its bytes, and remembers why it ended.
+
+Nothing of Twisted's transports is underneath: the class is small, native where lproxy is compiled, and knows no
+protocol but L{Reader<lproxy.transport.stream.Reader>}.
 
 Over 300 lines: one class, each of whose parts (reading, writing, the end) relies on what the others keep.
 """
@@ -13,173 +15,219 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterable
-from typing import Any
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
-from twisted.internet import address, tcp
-from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lproxy.metrics.counters import TransportCounter
-from lproxy.transport.hub import DONE, LOST, Reactor
+from lproxy.transport.hub import READ, WATCH, WRITE, Descriptor, Hub
+from lproxy.transport.stream import Address, Conn, Raw, Reader
 
 #: bytes asked of the kernel at once
-READ_SIZE = 65536
-
-SocketAddress = tuple[str, int]
+READ_SIZE: Final = 65536
+#: bytes that may wait to be sent before the reader is told to pause, where nobody says otherwise
+HIGH_WATER: Final = 65536
+#: keepalive probes that may go unanswered
+PROBES: Final = 6
+#: what is sent goes with what comes next; nothing where the platform knows no such thing
+MSG_MORE: Final[int] = getattr(socket, "MSG_MORE", 0)
+#: SO_LINGER of zero seconds: close() sends a reset
+RESET: Final = struct.pack("ii", 1, 0)
 
 _log = Logger()
 
 
-def clean_address(raw: Any) -> SocketAddress:
+def clean_address(raw: Any) -> Address:
     """IP and port of a kernel's address, IPv4 mapped into IPv6 shown as what it is; empty for UNIX sockets."""
     if not isinstance(raw, tuple):
         return ("", 0)
     host: str = raw[0]
-    return (host.removeprefix("::ffff:") if "." in host else host, raw[1])
+    port: int = raw[1]
+    return (host.removeprefix("::ffff:") if "." in host else host, port)
 
 
-class Stream(tcp.Connection):
+class Keepalive(NamedTuple):
     """
-    One connected TCP socket.
+    How long a peer may be silent before the kernel asks whether it is there (RFC 9293, 3.8.4).
 
-    @ivar peer_address: IP and port of the other side
-    @ivar host_address: IP and port of this side
-    @ivar bytes_in: bytes read from the socket so far
-    @ivar bytes_out: bytes handed to the kernel so far
-    @ivar errno: empty, or the symbol of the error that ended the connection, C{ECONNRESET}
-    @ivar original_dst: where a redirected connection was going, if it was redirected and somebody asked
-    @ivar dialled: an upstream connection opened while the client was silent, for the protocol that gets this one
-    @ivar on_close: called with this stream once it is closed, before its protocol is told
-    @ivar on_crash: called with the Failure of the first exception in its protocol, which is logged where it is unset
+    @ivar idle: seconds of silence, and C{interval}: seconds between probes, of which L{PROBES} may go unanswered
     """
 
-    #: what the socket carries is what C{write} was given: its bytes may be spliced. Not so with TLS
-    plain = True
-    protocol: Any
-    reactor: Any
+    idle: float
+    interval: float
 
-    # the kernel closes for good on close(): all our sockets are close-on-exec
-    _shouldShutdown = False
-    _crashed = False
+    def set(self, sock: socket.socket) -> None:
+        """Ask that of the kernel, in whole seconds, where it can be asked."""
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if sys.platform == "linux":
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, round(self.idle)))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, round(self.interval)))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
 
-    def __init__(self, sock: socket.socket, reactor: Reactor, peer: SocketAddress, host: SocketAddress) -> None:
-        super().__init__(sock, None, reactor)  # type: ignore[arg-type]
-        self.peer_address = peer
-        self.host_address = host
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.errno = ""
-        self.original_dst: SocketAddress | None = None
-        self.dialled: Any = None
-        self._unread = b""
-        self._began = reactor.seconds()
+
+class SocketStream:
+    """
+    A L{Stream<lproxy.transport.stream.Stream>}, and the L{Raw<lproxy.transport.stream.Raw>} of itself.
+
+    @ivar _unsent: what the kernel has not taken; C{None} where there is nothing and writing is not diverted
+    @ivar _paused: whether its reader was told to pause writing
+    @ivar _ended: whether C{end} was called, and C{_closing}: C{close}
+    """
+
+    __slots__ = (
+        "_began",
+        "_closing",
+        "_counter",
+        "_crashed",
+        "_descriptor",
+        "_divert_in",
+        "_divert_out",
+        "_ended",
+        "_hub",
+        "_low_water",
+        "_paused",
+        "_read_size",
+        "_reader",
+        "_released",
+        "_sock",
+        "_unsent",
+        "bytes_in",
+        "bytes_out",
+        "closed",
+        "conn",
+        "errno",
+        "high_water",
+        "on_crash",
+    )
+
+    def __init__(self, sock: socket.socket, hub: Hub, conn: Conn, released: Callable[[], None] | None = None) -> None:
+        """
+        @param sock: connected, and not blocking
+        @param released: called once the socket is closed, before the reader is told
+        """
+        self._sock: socket.socket = sock
+        self._hub: Hub = hub
+        self._descriptor: Descriptor = Descriptor(sock.fileno(), self)
+        self._reader: Reader | None = None
+        self._released: Callable[[], None] | None = released
         self._counter: TransportCounter | None = None
-        self.on_close: Callable[[Stream], None] | None = None
+        self._unsent: bytearray | None = None
+        self._divert_in: Callable[[], None] | None = None
+        self._divert_out: Callable[[], None] | None = None
+        self._began: float = hub.seconds()
+        self._read_size: int = READ_SIZE
+        self._low_water: int = 1
+        self._paused: bool = False
+        self._ended: bool = False
+        self._closing: bool = False
+        self._crashed: bool = False
+        self.conn: Conn = conn
+        self.bytes_in: int = 0
+        self.bytes_out: int = 0
+        self.errno: str = ""
+        self.closed: bool = False
+        self.high_water: int = HIGH_WATER
         self.on_crash: Callable[[Failure], None] | None = None
-        self._recv = sock.recv
-        self._send = sock.send
-        self.connected = 1
 
     def __repr__(self) -> str:
-        return f"<Stream {self.host_address} to {self.peer_address} in={self.bytes_in} out={self.bytes_out}>"
+        return f"<SocketStream {self.conn.local} to {self.conn.peer} in={self.bytes_in} out={self.bytes_out}>"
 
     def counted(self, counter: TransportCounter) -> None:
-        """Belong to C{counter} from now on, with everything since the beginning."""
-        self._counter = counter
-        counter.open(self, self._began)
+        """Belong to C{counter}, with everything since the beginning, unless it belongs to another."""
+        if self._counter is None:
+            self._counter = counter
+            counter.open(self, self._began)
 
-    def attach(self, protocol: Any, prefix: bytes = b"", eof: bool = False) -> None:
-        """
-        Let C{protocol} have the connection from now on, and begin it. Whoever had it is told nothing more.
-
-        @param prefix: what somebody else has read already: the first that C{protocol} gets, unless it takes it before
-        @param eof: whether the end of the client's bytes was read as well
-        """
-        self._unread = prefix
-        self.protocol = protocol
-        try:
-            protocol.makeConnection(self)
-            if not self._serves(protocol):
-                return
-            if prefix := self.take_unread():
-                protocol.dataReceived(prefix)
-        except Exception:
-            self.crashed(Failure())
+    def attach(self, reader: Reader, prefix: bytes = b"", eof: bool = False) -> None:
+        """Tell C{reader} from now on: at once, where the stream is closed already or too much waits to be sent."""
+        if self.closed:
+            try:
+                reader.connection_lost()
+            except BaseException:
+                self.crashed(Failure())
             return
-        if eof and self._serves(protocol):
-            self.readConnectionLost(Failure(DONE))
-
-    def _serves(self, protocol: Any) -> bool:
-        return not self.disconnected and self.protocol is protocol
-
-    def take_unread(self) -> bytes:
-        """What L{attach} was given and C{dataReceived} has not got yet."""
-        unread, self._unread = self._unread, b""
-        return unread
-
-    def crashed(self, failure: Failure) -> None:
-        """The protocol raised: end the connection, tell whoever counts such things. What that brings on is not told."""
-        if not self._crashed:
-            self._crashed = True
-            if self.on_crash is not None:
-                self.on_crash(failure)
-            else:
-                _log.failure("Unexpected error in the protocol of {stream!r}", failure, stream=self)
-        self.abortConnection()
+        self._reader = reader
+        self._paused = self.buffered > self.high_water
+        try:
+            if self._paused:
+                reader.pause_writing()
+            if prefix and self._reader is reader:
+                reader.data_received(prefix)
+            if eof and self._reader is reader:
+                reader.eof_received()
+        except BaseException:
+            self.crashed(Failure())
 
     # reading
 
-    def doRead(self) -> Any:
-        """Called by the reactor: the socket is readable."""
+    def resume(self) -> None:
+        """Read."""
+        if not self.closed and not self._closing:
+            self._hub.want(self._descriptor, self._descriptor.interest & WRITE | READ)
+
+    def pause(self) -> None:
+        """Read no more, and be told when the connection breaks."""
+        if not self.closed:
+            self._hub.want(self._descriptor, self._descriptor.interest & WRITE | WATCH)
+
+    def readable(self) -> None:
+        """Called by the hub."""
+        if self._divert_in is not None:
+            self._divert_in()
+            return
         try:
-            data = self._recv(READ_SIZE)
+            data = self._sock.recv(self._read_size)
         except BlockingIOError:
-            return None
+            return
         except OSError as e:
-            return self._lost(e)
-        if not data:
-            # a write that failed had the error from the kernel: what is left of it looks like an end of file
-            return LOST if self.errno else DONE
-        self.bytes_in += len(data)
-        try:
-            self.protocol.dataReceived(data)
-        except Exception:
-            self.crashed(Failure())
-        return None
-
-    def readConnectionLost(self, reason: Failure) -> None:
-        """The peer sent FIN: protocols that can go on writing are told, the others' connections end."""
-        if IHalfCloseableProtocol.providedBy(self.protocol):
-            try:
-                self.protocol.readConnectionLost()
-            except Exception:
-                self.crashed(Failure())
+            self.failed(e)
+            return
+        if data:
+            self.bytes_in += len(data)
+            reader = self._reader
+            if reader is not None:
+                reader.data_received(data)
         else:
-            self.connectionLost(reason)
+            self.read_ended()
 
-    def pauseProducing(self) -> None:
-        """Read no more. A reset is noticed nevertheless, and ends the connection."""
-        watch = getattr(self.reactor, "watch", None)
-        if watch is None:
-            self.stopReading()
-        elif self.connected and not self._aborting:
-            watch(self)
+    def read_ended(self) -> None:
+        """
+        The peer sent FIN.
 
-    def hung_up(self) -> Any:
-        """Called by the hub instead of C{doRead} while paused: perhaps the connection broke."""
-        code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        return self._lost(OSError(code, "hung up")) if code else None
+        Whoever reads on, perhaps another reader, finds the same end again. What most want instead, is to be told when
+        the connection breaks.
+        """
+        if self.errno:
+            # a write that failed had the error from the kernel: what is left of it looks like an end
+            self._shut()
+            return
+        self.pause()
+        reader = self._reader
+        if reader is not None:
+            reader.eof_received()
 
-    def quiet(self) -> bool:
-        """Whether the peer has neither spoken nor hung up, as far as the kernel knows at this moment."""
+    def hung_up(self) -> None:
+        """Called by the hub instead of L{readable} while paused: perhaps the connection broke."""
+        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self.failed(OSError(code, "hung up"))
+        elif self.errno:
+            self._shut()
+
+    def silent(self) -> bool:
+        """Whether the peer has neither spoken nor hung up, as far as the kernel knows."""
+        if self.closed:
+            return False
         try:
-            self._recv(1, socket.MSG_PEEK)
+            self._sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return True
-        except (OSError, AttributeError):
-            return False
+        except OSError as e:
+            self._note_for_later(e)
         return False
 
     # writing
@@ -187,120 +235,234 @@ class Stream(tcp.Connection):
     @property
     def buffered(self) -> int:
         """Bytes that the kernel has not taken yet."""
-        return len(self.dataBuffer) - self.offset + self._tempDataLen
+        return 0 if self._unsent is None else len(self._unsent)
 
     def write(self, data: bytes) -> None:
         """Send C{data}: now as far as the kernel takes it, the rest when it can."""
-        if not self._tempDataLen and not self.dataBuffer and self.connected and not self._writeDisconnected:
+        unsent = self._unsent
+        if unsent is None:
+            if self.closed or self._ended or self._closing:
+                return
             try:
-                sent = self._send(data)
+                sent = self._sock.send(data)
             except BlockingIOError:
                 sent = 0
             except OSError as e:
-                # the connection is gone: noted, and found again by doWrite, in the reactor's own turn
-                self._lost(e)
-                sent = 0
+                self._note_for_later(e)
+                return
             self.bytes_out += sent
             if sent == len(data):
                 return
-            data = data[sent:]
-        super().write(data)  # type: ignore[no-untyped-call]
+            self._unsent = unsent = bytearray(memoryview(data)[sent:])
+            self._hub.want(self._descriptor, self._descriptor.interest | WRITE)
+        elif self._ended or self._closing:
+            return
+        else:
+            unsent += data
+        if not self._paused and len(unsent) > self.high_water:
+            self._paused = True
+            reader = self._reader
+            if reader is not None:
+                reader.pause_writing()
 
-    def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        """As L{write}, for all pieces together."""
-        self.write(b"".join(iovec))
+    def writable(self) -> None:
+        """Called by the hub."""
+        if self.errno:
+            self._shut()
+            return
+        if self._divert_out is not None:
+            self._divert_out()
+            return
+        unsent = self._unsent
+        if unsent:
+            try:
+                sent = self._sock.send(unsent)
+            except BlockingIOError:
+                return
+            except OSError as e:
+                self.failed(e)
+                return
+            self.bytes_out += sent
+            del unsent[:sent]
+        if not unsent:
+            self._sent()
 
-    def writeSomeData(self, data: bytes) -> Any:
-        """Called by C{doWrite} with what is buffered."""
-        try:
-            sent = self._send(memoryview(data)[: self.SEND_LIMIT])
-        except BlockingIOError:
-            return 0
-        except OSError as e:
-            return self._lost(e)
-        self.bytes_out += sent
-        return sent
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """As Twisted's; a producer that finds the buffer full is paused at once."""
-        super().registerProducer(producer, streaming)  # type: ignore[no-untyped-call]
-        self._maybePauseProducer()
+    def _sent(self) -> None:
+        """Everything that waited is sent."""
+        self._unsent = None
+        if self._closing:
+            self._shut()
+            return
+        self._hub.want(self._descriptor, self._descriptor.interest & ~WRITE)
+        if self._ended:
+            self._shutdown()
+        if self._paused:
+            self._paused = False
+            reader = self._reader
+            if reader is not None:
+                reader.resume_writing()
 
     # the end
 
-    def loseWriteConnection(self) -> None:
+    def end(self) -> None:
         """Send FIN after everything written so far: now, where the kernel has taken it all."""
-        if not self.connected:
+        if self.closed or self._ended:
             return
-        if self.buffered:
-            super().loseWriteConnection()  # type: ignore[no-untyped-call]
-        elif not self._writeDisconnected:
-            self._writeDisconnecting = self._writeDisconnected = True
-            self._closeWriteConnection()
+        self._ended = True
+        if self._unsent is None:
+            self._shutdown()
 
-    def finish(self) -> None:
-        """
-        Close, after everything written so far: now, where the kernel has taken it all.
+    def _shutdown(self) -> None:
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as e:
+            if e.errno != errno.ENOTCONN:
+                self._note(e)
+            # the peer is gone: noticed where it is read
+            self._hub.want(self._descriptor, self._descriptor.interest | WATCH)
 
-        C{loseConnection} would come back for that in a turn of the reactor's. Here the protocol is told before this
-        returns.
-        """
-        if self.buffered:
-            self.loseConnection()
+    def close(self) -> None:
+        """Close, after everything written so far: before this returns, where the kernel has taken it all."""
+        if self.closed or self._closing:
+            return
+        if self._unsent is None:
+            self._shut()
         else:
-            self.connectionLost(Failure(DONE))
+            self._closing = True
+            self._hub.want(self._descriptor, WRITE)
 
-    def _lost(self, error: OSError) -> BaseException:
+    def abort(self) -> None:
+        """Close with RST, dropping what is buffered."""
+        if self.closed:
+            return
+        if not self.errno:
+            self.errno = "ECONNABORTED"
+        try:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        except OSError:
+            pass  # gone already
+        self._shut()
+
+    def failed(self, error: OSError) -> None:
+        """The descriptor gave C{error}."""
+        self._note(error)
+        self._shut()
+
+    def _note_for_later(self, error: OSError) -> None:
+        """The kernel tells an error once: it is told on in the hub's own turn, not amid what found it."""
+        self._note(error)
+        self._hub.want(self._descriptor, self._descriptor.interest | WRITE)
+
+    def _note(self, error: OSError) -> None:
         if not self.errno:
             self.errno = errno.errorcode.get(error.errno or 0, "EIO")
-        return LOST
 
-    def abortConnection(self) -> None:
-        """Close with RST, dropping what is buffered."""
-        if not self.errno and not self.disconnected:
-            self.errno = "ECONNABORTED"
-        super().abortConnection()  # type: ignore[no-untyped-call]
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Called once, when the socket is to be closed."""
-        if self.disconnected:
+    def _shut(self) -> None:
+        """Close the socket and tell everybody, once."""
+        if self.closed:
             return
-        del self._recv, self._send
+        self.closed = True
+        self._hub.forget(self._descriptor)
         if self._counter is not None:
-            self._counter.close(self, self.reactor.seconds())
-        if self.on_close is not None:
-            self.on_close(self)
-        self.disconnected = 1
-        self.connected = 0
-        if self.producer is not None:
-            self.producer.stopProducing()
-        self.producer = None
-        self.reactor.forget(self)
-        # stock code asks the reason, which is a string comparison for every class that it derives from
-        self._closeSocket(not self._aborting)
-        protocol = self.protocol
-        del self.protocol, self.socket, self.fileno
-        if protocol is None:
-            return  # given up before anybody had it
+            self._counter.close(self, self._hub.seconds())
+        self._sock.close()
+        released, self._released = self._released, None
+        if released is not None:
+            released()
+        reader, self._reader = self._reader, None
+        # who is told mostly holds us: no cycles for the collector
+        self._unsent = self._divert_in = self._divert_out = None
+        if reader is not None:
+            try:
+                reader.connection_lost()
+            except BaseException:
+                self.crashed(Failure())
+        self.on_crash = None
+
+    def crashed(self, failure: Failure) -> None:
+        """A reader raised: end the connection, tell whoever counts such things. What that brings on is not told."""
         try:
-            protocol.connectionLost(reason)
-        except Exception:
-            self.crashed(Failure())
+            if not self._crashed:
+                self._crashed = True
+                if self.on_crash is not None:
+                    self.on_crash(failure)
+                else:
+                    _log.failure("Unexpected error in the reader of {stream!r}", failure, stream=self)
+        finally:
+            self.abort()
 
-    # addresses
+    def shut_down(self) -> None:
+        """The reactor goes down."""
+        self._shut()
 
-    def getPeer(self) -> Any:
-        """The other side."""
-        return _twisted_address(self.peer_address)
+    # Raw
 
-    def getHost(self) -> Any:
-        """This side."""
-        return _twisted_address(self.host_address)
+    def raw(self) -> Raw | None:
+        """The bytes on the wire are those that are written."""
+        return self
 
+    def fileno(self) -> int:
+        """The descriptor's number."""
+        return self._descriptor.fd
 
-def _twisted_address(pair: SocketAddress) -> Any:
-    kind = address.IPv6Address if ":" in pair[0] else address.IPv4Address
-    return kind("TCP", *pair)
+    def read_up_to(self, count: int) -> None:
+        """Read so many bytes at once from now on."""
+        self._read_size = count
+
+    def low_water(self, count: int) -> None:
+        """Wait for C{count} bytes, or the end; no system call where nothing changes."""
+        if count == self._low_water or self.closed:
+            return
+        self._low_water = count
+        try:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+        except OSError:
+            pass  # where sockets have no such thing, whatever comes wakes us
+
+    def write_more(self, data: bytes) -> bool:
+        """Send C{data} together with what comes next."""
+        if self._unsent is not None or self.closed or self._ended or self._closing:
+            self.write(data)
+            return False
+        try:
+            sent = self._sock.send(data, MSG_MORE)
+        except OSError:
+            sent = 0  # found again by write
+        self.bytes_out += sent
+        if sent == len(data):
+            return True
+        self.write(data[sent:])
+        return False
+
+    def divert_reading(self, readable: Callable[[], None] | None) -> None:
+        """Call C{readable} instead of reading."""
+        if not self.closed:
+            self._divert_in = readable
+
+    def divert_writing(self, writable: Callable[[], None] | None, first: bytes = b"") -> None:
+        """Wait to write, and call C{writable}, until it is told otherwise; what is written meanwhile waits."""
+        if self.closed:
+            return
+        if writable is not None:
+            self._divert_out = writable
+            if self._unsent is None:
+                self._unsent = bytearray()
+            self._hub.want(self._descriptor, self._descriptor.interest | WRITE)
+        elif self._divert_out is not None:
+            self._divert_out = None
+            unsent = self._unsent
+            if first and unsent is not None:
+                unsent[:0] = first
+            if not unsent:
+                self._sent()
+
+    def moved_in(self, count: int) -> None:
+        """So many bytes were read by the kernel."""
+        self.bytes_in += count
+
+    def moved_out(self, count: int) -> None:
+        """So many bytes were written by the kernel."""
+        self.bytes_out += count
 
 
 def is_local(host: str) -> bool:

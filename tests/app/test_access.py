@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,15 @@ class AccessLogTests(SynchronousTestCase):
         globalLogPublisher.addObserver(self.observe)
         self.addCleanup(globalLogPublisher.removeObserver, self.observe)
 
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.clock.seconds(), UTC)
+
     def observe(self, event: Any) -> None:
         if event.get("log_namespace") == "lproxy":
             self.errors.append(formatEvent(event))
 
     def open(self) -> AccessLog:
-        log = AccessLog(str(self.path), self.clock)
+        log = AccessLog(str(self.path), self.clock, self.now)
         self.addCleanup(log.close)
         return log
 

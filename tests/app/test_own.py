@@ -65,6 +65,17 @@ class OwnTests(SynchronousTestCase):
         self.assertEqual([False], self.contains("10.0.0.3", port=80))
         self.assertEqual(["10.0.0.3", "10.0.0.3"], self.asked)
 
+    def test_removed(self) -> None:
+        """Where nobody listens any more is somebody else's; what else there is on that port stays."""
+        for host in ("127.0.0.1", "::ffff:127.0.0.2", "::1"):
+            self.own.add((host, 4140))
+        self.own.remove(("127.0.0.1", 4140))
+        self.assertEqual([False, True, True], self.contains("127.0.0.1", "127.0.0.2", "::1"))
+        for host in ("127.0.0.2", "::1", "::1", "10.0.0.2"):
+            self.own.remove((host, 4140))
+        self.assertEqual([False, False, False], self.contains("127.0.0.2", "::1", "0.0.0.0"))
+        self.assertEqual("<OwnAddresses {}>", repr(self.own))
+
     def test_unknown(self) -> None:
         """Where it cannot be told, nobody is told that it is somebody else's."""
 
@@ -79,4 +90,5 @@ class OwnTests(SynchronousTestCase):
     def test_unix(self) -> None:
         """A UNIX socket has no address that could be met by mistake."""
         self.own.add(("", 0))
+        self.own.remove(("", 0))
         self.assertEqual("<OwnAddresses {}>", repr(self.own))

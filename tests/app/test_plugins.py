@@ -16,12 +16,12 @@ from zope.interface import implementer
 
 import lproxy
 import lproxy.plugins
+from lproxy.api import IProtocolPlugin, NoMatch, Verdict
 from lproxy.app.plugins import Found, configures, find, tried
-from lproxy.interfaces import IProtocolPlugin, NoMatch, Verdict
 
 PROVIDER = """
 from zope.interface import implementer
-from lproxy.interfaces import IProtocolPlugin
+from lproxy.api import IProtocolPlugin
 
 @implementer(IProtocolPlugin)
 class Provider:

@@ -5,58 +5,98 @@ Tests for L{lproxy.app.sessions}.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.sessions import Sessions
+from lproxy.testing import Peer, ScriptedReactor
+from lproxy.testing.upstream import CLIENT, OURS
 
 
 class FakeSession:
     """
-    Remembers.
-
-    @ivar sessions: where it is removed from when told to C{drain}, if at all
+    Remembers what it was told, and does then what C{on} says.
     """
 
-    def __init__(self, name: str = "", sessions: Sessions | None = None) -> None:
+    def __init__(self, name: str = "") -> None:
         self.name = name
-        self.sessions = sessions
         self.calls: list[str] = []
+        self.on: dict[str, Callable[[], object]] = {}
+
+    def told(self, what: str) -> None:
+        self.calls.append(what)
+        self.on.get(what, lambda: None)()
+
+    def start(self) -> None:
+        self.told("start")
 
     def drain(self) -> None:
-        self.calls.append("drain")
-        if self.sessions is not None:
-            self.sessions.remove(self)
+        self.told("drain")
 
     def abort(self) -> None:
-        self.calls.append("abort")
+        self.told("abort")
 
     def describe(self) -> dict[str, Any]:
+        self.on.get("describe", lambda: None)()
         return {"name": self.name}
 
 
-class SessionsTests(SynchronousTestCase):
-    """Who is live, and what a shutdown waits for."""
+class Broken:
+    """A reader that raises when it hears of the end."""
+
+    def connection_lost(self) -> None:
+        raise ZeroDivisionError
+
+    def data_received(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    eof_received = pause_writing = resume_writing = connection_lost
+
+
+class SessionsMixin(SynchronousTestCase):
+    """A set of sessions, whose crashes are remembered."""
 
     def setUp(self) -> None:
-        self.sessions = Sessions()
+        self.reactor = ScriptedReactor()
+        self.crashes: list[tuple[str, type]] = []
+        self.sessions = Sessions(lambda protocol, failure: self.crashes.append((protocol, failure.type)))
+        self.peers: dict[str, Peer] = {}
+
+    def begin(self, session: FakeSession, protocol: str = "note", instead: Any = None) -> FakeSession:
+        """C{session} begins, on a connection with the peer of its name."""
+        peer = self.peers[session.name] = Peer()
+        self.sessions.begin(session, protocol, self.reactor.stream(peer, CLIENT, OURS), instead)
+        return session
 
     def add(self, *names: str) -> list[FakeSession]:
-        sessions = [FakeSession(name) for name in names]
-        for session in sessions:
-            self.sessions.add(session)
-        return sessions
+        return [self.begin(FakeSession(name)) for name in names]
+
+    def names(self) -> list[str]:
+        return [row["name"] for row in self.sessions.describe()]
+
+
+class LiveTests(SessionsMixin):
+    """Who is live, and what a shutdown waits for."""
 
     def test_live(self) -> None:
-        """From add to remove; a second remove is harmless."""
+        """From its beginning to remove; a second remove is harmless."""
         a, b = self.add("a", "b")
-        self.assertEqual(2, len(self.sessions))
+        self.assertEqual((2, [a, b], ["a", "b"]), (len(self.sessions), list(self.sessions), self.names()))
         self.sessions.remove(a)
         self.sessions.remove(a)
         self.assertEqual([{"name": "b"}], self.sessions.describe())
-        self.assertEqual([], b.calls)
+        self.assertEqual(["start"], b.calls)
+
+    def test_known_before_start(self) -> None:
+        """It is known before it starts, so that it may end within that."""
+        a = FakeSession("a")
+        seen: list[int] = []
+        a.on["start"] = lambda: (seen.append(len(self.sessions)), self.sessions.remove(a))
+        self.begin(a)
+        self.assertEqual(([1], 0, ["start"]), (seen, len(self.sessions), a.calls))
 
     def test_bounded(self) -> None:
         """Of very many the oldest are shown."""
@@ -66,8 +106,9 @@ class SessionsTests(SynchronousTestCase):
     def test_drain(self) -> None:
         """All are told once, and it is over when the last has ended."""
         a, b = self.add("a", "b")
-        d = self.sessions.drain()
-        self.assertEqual([["drain"], ["drain"]], [a.calls, b.calls])
+        self.sessions.drain()
+        d = self.sessions.empty()
+        self.assertEqual([["start", "drain"]] * 2, [a.calls, b.calls])
         self.sessions.remove(a)
         self.assertNoResult(d)
         self.sessions.remove(b)
@@ -75,29 +116,48 @@ class SessionsTests(SynchronousTestCase):
 
     def test_nobody(self) -> None:
         """With nobody there it is over at once."""
-        self.assertIsNone(self.successResultOf(self.sessions.drain()))
+        self.sessions.drain()
+        self.assertIsNone(self.successResultOf(self.sessions.empty()))
 
     def test_at_once(self) -> None:
         """Also where all end within the call."""
-        for name in "ab":
-            self.sessions.add(FakeSession(name, self.sessions))
-        self.assertIsNone(self.successResultOf(self.sessions.drain()))
+        for one in self.add("a", "b"):
+            one.on["drain"] = lambda one=one: self.sessions.remove(one)
+        self.sessions.drain()
+        self.assertIsNone(self.successResultOf(self.sessions.empty()))
+
+    def test_taken_along(self) -> None:
+        """Whoever ended because another was told is told nothing."""
+        a, b = self.add("a", "b")
+        a.on["drain"] = a.on["abort"] = lambda: self.sessions.remove(b)
+        self.sessions.drain()
+        self.assertEqual(["start"], b.calls)
+        self.assertEqual(["a"], self.names())
 
     def test_latecomer(self) -> None:
-        """Whoever begins during a drain is told, and waited for."""
+        """Whoever begins during a drain is told, once it has started, and waited for."""
         (a,) = self.add("a")
-        d = self.sessions.drain()
+        self.sessions.drain()
+        d = self.sessions.empty()
         (late,) = self.add("late")
-        self.assertEqual(["drain"], late.calls)
+        self.assertEqual(["start", "drain"], late.calls)
         self.sessions.remove(a)
         self.assertNoResult(d)
         self.sessions.remove(late)
         self.assertIsNone(self.successResultOf(d))
 
+    def test_late_and_over(self) -> None:
+        """But not where it is over by then."""
+        self.sessions.drain()
+        late = FakeSession("late")
+        late.on["start"] = lambda: self.sessions.remove(late)
+        self.begin(late)
+        self.assertEqual(["start"], late.calls)
+
     def test_again(self) -> None:
         """Whoever else waits is told, too; whoever does not any more is not."""
         (a,) = self.add("a")
-        first, second = self.sessions.drain(), self.sessions.drain()
+        first, second = self.sessions.empty(), self.sessions.empty()
         first.cancel()
         self.failureResultOf(first, CancelledError)
         self.sessions.remove(a)
@@ -107,4 +167,119 @@ class SessionsTests(SynchronousTestCase):
         """All are ended."""
         a, b = self.add("a", "b")
         self.sessions.abort()
-        self.assertEqual([["abort"], ["abort"]], [a.calls, b.calls])
+        self.assertEqual([["start", "abort"]] * 2, [a.calls, b.calls])
+
+
+class ReplaceTests(SessionsMixin):
+    """A connection changes hands in one step."""
+
+    def test_instead(self) -> None:
+        """The next has the place of the one before when it starts, and nobody who waits for none sees none."""
+        (a,) = self.add("a")
+        empty = self.sessions.empty()
+        seen: list[list[str]] = []
+        b = FakeSession("b")
+        b.on["start"] = lambda: seen.append(self.names())
+        self.begin(b, instead=a)
+        self.assertEqual([["b"]], seen)
+        self.assertNoResult(empty)
+        self.sessions.remove(a)
+        self.assertNoResult(empty)
+        self.sessions.remove(b)
+        self.successResultOf(empty)
+
+    def test_replace(self) -> None:
+        """A session hands its own connection over: the other is started, and drained if everybody is."""
+        (a,) = self.add("a")
+        self.sessions.drain()
+        empty = self.sessions.empty()
+        b = FakeSession("b")
+        self.sessions.replace(a, b)
+        self.assertEqual((["start", "drain"], ["b"]), (b.calls, self.names()))
+        self.assertNoResult(empty)
+
+    def test_ends_at_once(self) -> None:
+        """One that ends within its start leaves nothing of either."""
+        (a,) = self.add("a")
+        empty = self.sessions.empty()
+        b = FakeSession("b")
+        b.on["start"] = lambda: self.sessions.remove(b)
+        self.sessions.replace(a, b)
+        self.successResultOf(empty)
+        self.assertEqual(0, len(self.sessions))
+
+    def test_over(self) -> None:
+        """What is over has nothing to hand over."""
+        (a,) = self.add("a")
+        self.sessions.remove(a)
+        self.assertRaises(KeyError, self.sessions.replace, a, FakeSession("b"))
+        self.assertEqual(0, len(self.sessions))
+
+    def test_inherits(self) -> None:
+        """What the next one raises costs the same connection, by the same name."""
+        (a,) = self.add("a")
+        b = FakeSession("b")
+        b.on["start"] = lambda: 1 / 0
+        self.sessions.replace(a, b)
+        self.assertEqual([("note", ZeroDivisionError)], self.crashes)
+        self.assertEqual(("reset", 0), (self.peers["a"].ended, len(self.sessions)))
+
+
+class CrashTests(SessionsMixin):
+    """What a session raises, whatever its class, costs its connection and nothing else, and is told by its name."""
+
+    def test_each(self) -> None:
+        """In its start, drain and abort."""
+        for error in (ZeroDivisionError, SystemExit, KeyboardInterrupt):
+            for when in ("start", "drain", "abort"):
+                self.setUp()
+                bad = FakeSession("bad")
+                bad.on[when] = lambda error=error: self.throw(error())
+                self.add("before")
+                self.begin(bad)
+                self.add("after")
+                self.sessions.drain()
+                self.sessions.abort()
+                self.assertEqual([("note", error)], self.crashes)
+                self.assertEqual(
+                    {"before": "", "bad": "reset", "after": ""}, {n: p.ended for n, p in self.peers.items()}
+                )
+                self.assertEqual(["before", "after"], self.names())
+
+    def test_reader(self) -> None:
+        """And as the reader of its stream, also at the very end: it is not waited for to say that it is over."""
+        (a,) = self.add("a")
+        empty = self.sessions.empty()
+        reader = Broken()
+        (stream,) = self.reactor.streams
+        stream.attach(reader)
+        self.assertNoResult(empty)
+        stream.abort()
+        self.assertEqual([("note", ZeroDivisionError)], self.crashes)
+        self.successResultOf(empty)
+
+    def throw(self, error: BaseException) -> None:
+        raise error
+
+    def test_waited_for(self) -> None:
+        """Nobody waits for one that is gone by this."""
+        (a,) = self.add("a")
+        empty = self.sessions.empty()
+        a.on["abort"] = lambda: 1 / 0
+        self.sessions.abort()
+        self.successResultOf(empty)
+
+    def test_describe(self) -> None:
+        """One that cannot be shown costs its row."""
+        _, b, _ = self.add("a", "b", "c")
+        b.on["describe"] = lambda: self.throw(SystemExit())
+        self.assertEqual(["a", "c"], self.names())
+        self.assertEqual(([("note", SystemExit)], 3), (self.crashes, len(self.sessions)))
+        self.assertEqual("", self.peers["b"].ended)
+
+    def test_describe_ends(self) -> None:
+        """One that ends, or ends another, while it is shown confuses nobody."""
+        a, b = self.add("a", "b")
+        a.on["describe"] = lambda: (self.sessions.remove(a), self.sessions.remove(b))
+        self.assertEqual(["a", "b"], self.names())
+        self.assertEqual(0, len(self.sessions))

@@ -80,3 +80,11 @@ class WarnTests(SynchronousTestCase):
         for n in range(10):
             self.warn(f"kind {n}", "x")
         self.assertLessEqual(len(self.warn._kinds), 3)
+
+    def test_due(self) -> None:
+        """Whoever writes lines of another sort asks whether one is due, and gets what to add to it."""
+        self.assertEqual("", self.warn.due("crash"))
+        self.assertEqual([None, None], [self.warn.due("crash") for _ in range(2)])
+        self.clock.advance(INTERVAL)
+        self.assertEqual(" (and 2 more like this)", self.warn.due("crash"))
+        self.assertEqual([], self.take())

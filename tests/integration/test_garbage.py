@@ -59,7 +59,7 @@ class GarbageTests(HttpCase):
         for wire in self.wires + self.upstream.wires:
             wire.close()
         del self.wires[:], self.upstream.wires[:]
-        eventually(lambda: not self.connections() and not self.proxy._limit.open)
+        eventually(lambda: not self.connections() and not self.proxy.clients())
 
     def talk(self, request: bytes, answer: bytes, leave: Callable[[Wire, Wire], object]) -> Callable[[], None]:
         """A connection with one request, which ends like that."""

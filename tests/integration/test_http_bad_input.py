@@ -9,7 +9,7 @@ import time
 
 from lproxy.protocols.http.detect import HTTP1, detect
 from tests.integration.http_case import GET, OK, HttpCase, Wire, eventually, threaded
-from tests.protocols.http.test_refuse import BAD, CHUNKED
+from tests.protocols.http.h1.test_refuse import BAD, CHUNKED
 
 #: for listeners that go by Host as well: a name that leads to the upstream
 HOST = b"Host: web.local\r\n"

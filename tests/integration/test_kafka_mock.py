@@ -8,13 +8,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from lproxy.config import Admin, Config, Listen, Service
 from lproxy.protocols.kafka.metrics import Metrics
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from tests.components import require
 from tests.integration.http_case import HttpCase, threaded
+from tests.integration.kafka.listeners import factories
 from tests.integration.ports import free_ports
 
 MOCK = Path(__file__).with_name("mock_cluster.py")
@@ -44,6 +44,7 @@ class MockTests(HttpCase):
     def setUp(self) -> None:
         require(packages=("confluent_kafka",))
         self.processes: list[subprocess.Popen[str]] = []
+        self.factories = factories(self)
         self.mock = self.spawn(str(MOCK), "3")
         self.addresses = self.line(self.mock)
         super().setUp()
@@ -94,9 +95,7 @@ class MockTests(HttpCase):
     @property
     def metrics(self) -> Metrics:
         """What the gateway counted."""
-        factory: Any = self.proxy._edges[0].factories["kafka"]
-        metrics: Metrics = factory.metrics
-        return metrics
+        return self.factories["kafka"].metrics
 
     def requests(self, name: str) -> int:
         """How many of an API."""

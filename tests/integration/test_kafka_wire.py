@@ -18,6 +18,7 @@ from lproxy.config import Admin, Config, Listen, Service
 from lproxy.protocols.kafka.metrics import Metrics
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from tests.integration.http_case import GET, OK, HttpCase, Wire, eventually, threaded
+from tests.integration.kafka.listeners import factories
 from tests.integration.ports import free_ports
 
 MIB = 1 << 20
@@ -43,6 +44,10 @@ class KafkaCase(HttpCase):
     """
     C{mixed} detects, C{kafka} observes without detection, C{gate} is a gateway, C{strict} has a short patience.
     """
+
+    def setUp(self) -> None:
+        self.factories = factories(self)
+        super().setUp()
 
     def kafka(self, **table: Any) -> dict[str, Any]:
         return {"kafka": KafkaPlugin().configure(table)}
@@ -70,10 +75,7 @@ class KafkaCase(HttpCase):
 
     def metrics(self, listener: str) -> Metrics:
         """What is counted of a listener."""
-        names = [listen.name for listen in self.proxy.config.listen]
-        factory: Any = self.proxy._edges[names.index(listener)].factories["kafka"]
-        metrics: Metrics = factory.metrics
-        return metrics
+        return self.factories[listener].metrics
 
     def talk(self, port: str = "kafka") -> tuple[Wire, Wire]:
         """A client, and the broker's end of its connection."""

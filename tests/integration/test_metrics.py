@@ -152,9 +152,9 @@ class MetricsTests(TestCase):
         proxy.startService()
         self.addCleanup(proxy.stopService)
         self.addCleanup(self.hang_up)
-        names = [listen.name for listen in config.listen]
-        self.ports = {name: at.address[1] for name, at in zip(names, proxy._listeners, strict=True)}
-        self.ports["admin"] = proxy._admin.getHost().port
+        admin = proxy.admin_address()
+        assert admin is not None
+        self.ports = {name: port for name, (_, port) in {**proxy.addresses(), "admin": admin}.items()}
 
     async def hang_up(self) -> None:
         """Nobody is left whom the proxy would have to wait for."""
@@ -195,7 +195,7 @@ class MetricsTests(TestCase):
 
     def at_rest(self) -> bool:
         """Whether all connections but the pooled ones have ended."""
-        return not self.proxy._limit.open
+        return not self.proxy.clients()
 
     async def test_http_bytes(self) -> None:
         """
@@ -303,8 +303,7 @@ class MetricsTests(TestCase):
 
     def peeked(self, size: int) -> bool:
         """Whether the proxy has read so many bytes of its only connection."""
-        streams = [d for d in self.proxy._hub._descriptors.values() if hasattr(d, "bytes_in")]
-        return self.proxy._limit.open == 1 and sum(stream.bytes_in for stream in streams) == size
+        return [row["bytes_in"] for row in self.proxy.connections()] == [size]
 
     async def test_requests(self) -> None:
         """
@@ -377,7 +376,7 @@ class MetricsTests(TestCase):
         self.upstream.silent = True
         waiting = await self.client("hung")
         waiting.say(HTTP % (1, b"anybody"))
-        await self.until(lambda: self.proxy.stacks.in_flight.count)
+        await self.until(lambda: b"\nin_flight 1\n" in b"".join(self.proxy.metrics.text()))
         self.assertEqual([1], (await self.scrape()).values("in_flight"))
         waiting.transport.abortConnection()
         called = await self.client("out")

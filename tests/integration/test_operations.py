@@ -526,9 +526,8 @@ def outward_address() -> str:
 
 #: what each third-party plugin of the tests begins with
 PLUGIN = """
-from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
-from lproxy.interfaces import IProtocolPlugin, NoMatch
+from lproxy.api import IProtocolPlugin, NoMatch
 
 class Plugin:
     version = "1.0"
@@ -539,11 +538,36 @@ class Plugin:
     def configure(self, table):
         return None
     def factory(self, runtime, config):
-        return Factory.forProtocol(Session)
+        return Factory(runtime)
 
-class Session(Protocol):
-    def dataReceived(self, data):
+class Factory:
+    detector = None
+    def __init__(self, runtime):
+        self.runtime = runtime
+    def session(self, accepted):
+        return Session(self.runtime, accepted)
+    def start(self):
+        pass
+    drain = stop = start
+
+class Session:
+    def __init__(self, runtime, accepted):
+        self.runtime, self.accepted = runtime, accepted
+    def start(self):
+        self.accepted.stream.attach(self, self.accepted.prefix, self.accepted.eof)
+        self.accepted.stream.resume()
+    def drain(self):
+        pass
+    def abort(self):
+        self.accepted.stream.abort()
+    def describe(self):
+        return {"protocol": "boom"}
+    def data_received(self, data):
         raise RuntimeError("session of a plugin: " + data.decode())
+    def eof_received(self):
+        self.accepted.stream.close()
+    def connection_lost(self):
+        self.runtime.sessions.remove(self)
 """
 
 BROKEN = {
@@ -660,6 +684,8 @@ protocol = "boom"
         self.assertIn("no idea", rows["configures"]["error"])
         self.assertNotIn("last_error", rows["http"])
         proxy.signal(signal.SIGTERM)
+        # signals do not queue: one that comes before the other is taken is none
+        eventually(lambda: "draining 1 connections" in proxy.out, "that it drains")
         proxy.signal(signal.SIGTERM)
         self.assertEqual(0, proxy.status())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import http.server
+import json
 import os
 import re
 import socket
@@ -21,7 +22,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.testing import DetectorContract, PluginContract
+from lproxy.testing import DetectorContract, Peer, PluginContract, ScriptedProxy, feed_three_ways
 from tests.floors_source import ROOT
 from tests.integration.ports import free_ports
 
@@ -33,6 +34,7 @@ sys.path.insert(0, str(SAMPLE))
 try:
     from lproxy_memo.detect import detect
     from lproxy_memo.plugin import Memo
+    from lproxy_memo.talk import LONGEST, Lines
 finally:
     sys.path.remove(str(SAMPLE))
 
@@ -49,8 +51,8 @@ class MemoTests(PluginContract, SynchronousTestCase):
     """The plugin keeps what plugins promise, forwarding everything."""
 
     plugin = Memo()
-    conversation = b"MEMO/1 kitchen\r\nbuy milk\r\n"
-    answer = b"OK\r\n"
+    conversation = b"MEMO/1 kitchen\r\nADD buy milk\r\n"
+    answer = b"OK 1\r\n"
 
 
 class MemoBoardsTests(MemoTests):
@@ -60,26 +62,125 @@ class MemoBoardsTests(MemoTests):
 
     def test_refused_board(self) -> None:
         """Another board is refused, in the protocol's own words, and no upstream is troubled."""
-        for opening in (b"MEMO/1 cellar\r\nbuy wine\r\n", b"MEMO/1 " + b"k" * 200, b"HELO\r\n"):
+        for opening in (b"MEMO/1 cellar\r\nADD wine\r\n", b"MEMO/1 " + b"k" * 500 + b"\n", b"HELO\r\n"):
             proxy = self.start()
             client = proxy.client(opening)
             self.assert_over(proxy, client)
-            self.assertEqual(b"NO SUCH BOARD\r\n", client.heard)
+            self.assertEqual(b"ERR no such board\r\n", client.heard)
             self.assertEqual([], proxy.connector.upstreams)
-
-    def test_silent(self) -> None:
-        """A client that never ends its line is not waited for longer than for its protocol."""
-        proxy = self.start()
-        client = proxy.client(b"MEMO/1 kit")
-        proxy.settle(proxy.runtime.timeouts.detect)
-        self.assert_over(proxy, client)
 
     def test_bad_settings(self) -> None:
         """A setting that makes no sense is named, with what would be right."""
-        for boards in ("kitchen", [1]):
-            error = self.assertRaises(ValueError, self.plugin.configure, {"boards": boards})
-            self.assertTrue(str(error).startswith("boards: "))
-            self.assertIn('boards = ["kitchen"', str(error))
+        for table, said in (
+            ({"boards": "kitchen"}, 'boards: must be an array, not a string; write it in brackets: ["kitchen"]'),
+            ({"board": ["kitchen"]}, 'board: unknown key; did you mean "boards"?'),
+            ({"opening": "soon"}, "opening: "),
+        ):
+            error = self.assertRaises(ValueError, self.plugin.configure, table)
+            self.assertIn(said, str(error))
+
+
+class MemoTalkTests(SynchronousTestCase):
+    """What it sees of both directions."""
+
+    def setUp(self) -> None:
+        self.proxy = ScriptedProxy(Memo(), {"opening": "2s"})
+
+    def talk(self, said: bytes, answer: bytes = b"", seconds: float = 0.0) -> tuple[Peer, Peer]:
+        """A client says C{said}, and is answered after so many C{seconds}."""
+        client = self.proxy.client(said)
+        self.proxy.settle(seconds)
+        upstream = self.proxy.connector.upstreams[-1]
+        upstream.say(answer)
+        self.proxy.settle()
+        return client, upstream
+
+    def counted(self) -> dict[str, dict[tuple[str, ...], Any]]:
+        """Its samples by family, and by the values of their labels."""
+        (source,) = self.proxy.metrics
+        return {
+            family.name: {tuple(value for _, value in labels): sample for labels, sample in family.samples}
+            for family in source()
+        }
+
+    def test_counted(self) -> None:
+        """Each command is counted by its name and its answer, and timed, however the bytes come."""
+        client, upstream = self.talk(b"MEMO/1 kitchen\nadd milk\nADD bread\nLI", b"OK 1\nER", 0.5)
+        client.say(b"ST\n")
+        self.proxy.settle()
+        upstream.say(b"R full\nHUH\n")
+        self.proxy.settle()
+        counted = self.counted()
+        self.assertEqual(
+            {("scripted", "ADD", "OK"): 1, ("scripted", "ADD", "ERR"): 1, ("scripted", "LIST", "other"): 1},
+            counted["memo_commands_total"],
+        )
+        self.assertEqual(1.0, counted["memo_command_seconds"]["scripted", "ADD"].total)
+        self.assertEqual((b"OK 1\nERR full\nHUH\n", []), (client.heard, self.proxy.crashes))
+
+    def test_unasked(self) -> None:
+        """What a server says unasked only passes."""
+        client, _ = self.talk(b"MEMO/1 kitchen\n", b"OK news\n")
+        self.assertEqual((b"OK news\n", {}), (client.heard, self.counted()["memo_commands_total"]))
+
+    def test_capped(self) -> None:
+        """A client that makes commands up does not make as many series."""
+        many = 2 * self.proxy.cap().most
+        said = b"".join(b"C%d\n" % n for n in range(many))
+        self.talk(b"MEMO/1 kitchen\n" + said, b"OK\n" * many)
+        counted = self.counted()["memo_commands_total"]
+        self.assertEqual(many // 2 + 1, len(counted))
+        self.assertEqual(many // 2, counted["scripted", "other", "OK"])
+
+    def test_shown(self) -> None:
+        """Its row on /connections is its own."""
+        self.talk(b"MEMO/1 kitchen\nADD milk\nLIST\n", b"OK\n", 0.25)
+        row = self.proxy.sessions[0].describe()
+        self.assertEqual(("kitchen", 2, 1, 0.25), tuple(row[k] for k in ("board", "commands", "waiting", "seconds")))
+
+    def test_silent(self) -> None:
+        """A client that never ends its first line is not waited for longer than its setting says."""
+        client = self.proxy.client(b"MEMO/1 kit")
+        self.proxy.settle(1.9)
+        self.assertEqual("", client.ended)
+        self.proxy.settle(0.1)
+        self.assertEqual(("reset", []), (client.ended, self.proxy.left()))
+
+    def test_drain(self) -> None:
+        """A drain waits for the answers to what was asked, and for nothing else."""
+        client, upstream = self.talk(b"MEMO/1 kitchen\nADD milk\nLIST\n", b"OK\n")
+        self.proxy.sessions[0].drain()
+        self.proxy.settle()
+        self.assertEqual("", client.ended)
+        upstream.say(b"OK milk\n")
+        self.proxy.settle()
+        self.assertEqual((b"OK\nOK milk\n", "closed", []), (client.heard, client.ended, self.proxy.left()))
+        client, _ = self.talk(b"MEMO/1 kitchen\n")
+        self.proxy.sessions[0].drain()
+        self.assertEqual(("closed", []), (client.ended, self.proxy.left()))
+
+    def test_not_available(self) -> None:
+        """Where there is no upstream the client is told in its own protocol, and the log says why."""
+        self.proxy.connector.mode = "refuse"
+        client = self.proxy.client(b"MEMO/1 kitchen\n")
+        self.proxy.settle()
+        self.assertEqual((b"ERR not available\r\n", "closed"), (client.heard, client.ended))
+        self.assertIn("refused", self.proxy.warnings[0])
+        (row,) = self.proxy.records
+        self.assertEqual(("UF", "kitchen"), (row["flags"], row["board"]))
+        self.assertEqual([], self.proxy.left())
+
+    def test_nowhere(self) -> None:
+        """So it is where nobody knows whom to connect to."""
+        self.proxy = ScriptedProxy(Memo(), target="authority")
+        client = self.proxy.client(b"MEMO/1 kitchen\n")
+        self.proxy.settle()
+        self.assertEqual((b"ERR nowhere to go\r\n", "closed", []), (client.heard, client.ended, self.proxy.left()))
+
+    def test_codec(self) -> None:
+        """Lines are lines, in whatever pieces they come; of long ones the beginning is enough."""
+        self.assertEqual(["a", "", "b"], feed_three_ways(lambda: Lines().feed, b"a\r\n\nb\nrest", b"more\n"))
+        self.assertEqual(["k" * LONGEST], list(Lines().feed(b"k" * 10_000 + b"\n")))
 
 
 class GuideTests(SynchronousTestCase):
@@ -106,8 +207,8 @@ class GuideTests(SynchronousTestCase):
                 self.assertIn(line, here)
 
     def test_promises(self) -> None:
-        """Every numbered promise of the interface is explained."""
-        promises = re.findall(r"(?m)^ +(\d+)\. ", (ROOT / "lproxy" / "interfaces.py").read_text())
+        """Every numbered promise of lproxy.api is explained."""
+        promises = re.findall(r"(?m)^ +(\d+)\. ", (ROOT / "lproxy" / "api.py").read_text())
         self.assertEqual(promises, re.findall(r"(?m)^(\d+)\. ", GUIDE.read_text()))
 
 
@@ -140,7 +241,7 @@ class Memos(threading.Thread):
                 for line in lines:
                     self.heard.append(line)
                     if not line.startswith(b"MEMO/1"):
-                        connection.sendall(b"OK\r\n")
+                        connection.sendall(b"OK %d\r\n" % len(self.heard))
 
 
 class Hello(http.server.BaseHTTPRequestHandler):
@@ -293,19 +394,34 @@ class RealProxyTests(SynchronousTestCase):
         beat those of the file; metrics know the protocol by its name.
         """
         self.start()
-        self.assertEqual(b"OK\r\nOK\r\n", self.memo(self.memos, b"MEMO/1 kitchen\r\nmilk\r\nbread\r\n"))
-        self.assertEqual(b"OK\r\n", self.memo(self.memos, *(bytes([c]) for c in b"MEMO/1 kitchen\r\nsalt\r\n")))
-        self.assertEqual(b"OK\r\n", self.memo(self.office, b"MEMO/1 office\r\nstamps\r\n"))
-        heard = [b"MEMO/1 kitchen\r\n", b"milk\r\n", b"bread\r\n", b"MEMO/1 kitchen\r\n", b"salt\r\n"]
-        self.assertEqual([*heard, b"MEMO/1 office\r\n", b"stamps\r\n"], self.upstream.heard)
-        for port, board in ((self.memos, b"office"), (self.office, b"kitchen")):
-            self.assertEqual(b"NO SUCH BOARD\r\n", self.memo(port, b"MEMO/1 " + board + b"\r\n"))
+        kitchen, office = b"MEMO/1 kitchen\r\n", b"MEMO/1 office\r\n"
+        self.assertEqual(b"OK 2\r\nOK 3\r\n", self.memo(self.memos, kitchen + b"ADD milk\r\nADD bread\r\n"))
+        self.assertEqual(b"OK 5\r\n", self.memo(self.memos, *(bytes([c]) for c in kitchen + b"LIST\r\n")))
+        self.assertEqual(b"OK 7\r\n", self.memo(self.office, office + b"ADD stamps\r\n"))
+        heard = [kitchen, b"ADD milk\r\n", b"ADD bread\r\n", kitchen, b"LIST\r\n", office, b"ADD stamps\r\n"]
+        self.assertEqual(heard, self.upstream.heard)
+        for port, opening in ((self.memos, office), (self.office, kitchen)):
+            self.assertEqual(b"ERR no such board\r\n", self.memo(port, opening))
         self.assertEqual("hello /there", self.http(self.both))
         metrics = self.ask("/metrics")[1]
         self.assertIn('detect_total{listener="memos",result="memo"} 3', metrics)
         self.assertIn('detect_total{listener="both",result="http"} 1', metrics)
+        for labels, n in (('"memos",command="ADD"', 2), ('"memos",command="LIST"', 1), ('"office",command="ADD"', 1)):
+            self.assertIn(f'memo_commands_total{{listener={labels},outcome="OK"}} {n}', metrics)
+            self.assertIn(f"memo_command_seconds_count{{listener={labels}}} {n}", metrics)
         for peer in ("src", "dst"):
             self.assertRegex(metrics, rf'(?m)^tcp_open_total{{.*peer="{peer}".*protocol="memo".*}} \d')
+
+    def test_shown(self) -> None:
+        """A connection is shown with what the plugin knows of it."""
+        self.start()
+        with socket.create_connection(("127.0.0.1", self.memos), 10) as client:
+            client.sendall(b"MEMO/1 kitchen\r\nADD milk\r\n")
+            self.assertEqual(b"OK 2\r\n", client.recv(100))
+            rows = json.loads(self.ask("/connections")[1])
+            self.assertEqual(
+                [("memo", "kitchen", 1)], [(row["protocol"], row["board"], row["commands"]) for row in rows]
+            )
 
     def test_listed(self) -> None:
         """C{lproxy plugins} knows it, and C{/plugins} does."""
@@ -313,7 +429,7 @@ class RealProxyTests(SynchronousTestCase):
         self.assertIn('"memo"', self.ask("/plugins")[1])
         done = self.lproxy("plugins")
         self.assertEqual(0, done.returncode, done.stderr)
-        self.assertRegex(done.stdout, rf"(?m)^memo +0\.1 +{re.escape(str(SAMPLE))}.*memo_plugin\.py$")
+        self.assertRegex(done.stdout, rf"(?m)^memo +0\.2 +{re.escape(str(SAMPLE))}.*memo_plugin\.py$")
 
     def test_checked(self) -> None:
         """C{lproxy check} asks the plugin for its opinion of its tables."""
@@ -323,7 +439,7 @@ class RealProxyTests(SynchronousTestCase):
         self.config.write_text(text.replace('boards = ["office"]', 'board = ["office"]'))
         done = self.lproxy("check", str(self.config))
         self.assertEqual(2, done.returncode)
-        self.assertIn("there is only boards", done.stderr)
+        self.assertIn('did you mean "boards"?', done.stderr)
 
     def lproxy(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the C{lproxy} command."""

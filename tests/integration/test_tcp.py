@@ -33,7 +33,7 @@ from lproxy.app.log import log
 from lproxy.app.plugins import find
 from lproxy.app.service import Proxy
 from lproxy.config import Admin, Config, Listen, Service, Timeouts
-from lproxy.transport.splice import PIPES
+from lproxy.transport.pipe import PIPES
 from tests.components import missing, require
 
 reactor: Any = the_reactor
@@ -140,11 +140,10 @@ class ProxyMixin(TestCase):
             sock.close()
         if self.proxy is not None:
             await self.until(lambda: not self.proxy.connections())  # type: ignore[union-attr]
-            await self.until(lambda: not self.proxy._limit.open)  # type: ignore[union-attr]
-            self.assertEqual(0, self.proxy.stacks.in_flight.count, "leases that have not ended")
+            await self.until(lambda: not self.proxy.clients())  # type: ignore[union-attr]
             if self.proxy.running:
+                self.assertEqual(0, self.in_flight(), "leases that have not ended")
                 await self.proxy.stopService()
-            self.proxy._hub._epoll.close()  # type: ignore[attr-defined]
             self.proxy = None
         if self.port is not None:
             await self.port.stopListening()
@@ -187,7 +186,14 @@ class ProxyMixin(TestCase):
     @property
     def address(self) -> tuple[str, int]:
         assert self.proxy is not None
-        return self.proxy._listeners[0].address
+        return self.proxy.addresses()["web"]
+
+    def in_flight(self) -> float:
+        """Leases that are out or waited for."""
+        assert self.proxy is not None
+        text = b"".join(self.proxy.metrics.text()).decode()
+        (line,) = (line for line in text.splitlines() if line.startswith("in_flight "))
+        return float(line.removeprefix("in_flight "))
 
     def detected(self) -> dict[str, int]:
         """What detection has found, and how often."""
@@ -440,6 +446,7 @@ class ManyTests(ProxyMixin):
         """A thousand of them, of every kind, a hundred at a time."""
         self.start(self.listen(echo=True))
         assert self.proxy is not None
+        before = descriptors()
         ends = ("close", "abort", "half", "silent", "early")
 
         async def one(n: int) -> None:
@@ -468,10 +475,12 @@ class ManyTests(ProxyMixin):
             for good, outcome in outcomes:
                 self.assertTrue(good, outcome)
         proxy = self.proxy
-        await self.until(lambda: not proxy.connections() and not proxy._limit.open)
+        await self.until(lambda: not proxy.connections() and not proxy.clients())
         await self.until(lambda: all(peer.lost for peer in self.upstream.peers))
-        self.assertEqual(0, proxy.stacks.in_flight.count)
-        self.assertEqual({}, {fd: d for fd, d in vars(proxy._hub)["_descriptors"].items() if "Listener" not in repr(d)})
+        self.assertEqual(0, self.in_flight())
+        while PIPES.free:
+            PIPES.free.pop().close()
+        await self.until(lambda: descriptors() <= before)
         loads = [endpoint["in_flight"] for row in proxy.services() for endpoint in row["endpoints"]]
         self.assertEqual([0], loads)
         text = b"".join(proxy.metrics.text()).decode()

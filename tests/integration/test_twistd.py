@@ -337,7 +337,7 @@ class StartTests(ProcessTestCase):
         path = self.home / "lproxy.toml"
         path.write_text(self.config())
         quiet = Program(self, self.home, *TWISTD, "-n", "--pidfile=", "lproxy", "-c", str(path), LPROXY_LOG="error")
-        eventually(lambda: "_Site starting on" in quiet.out, "a quiet proxy")
+        eventually(lambda: "Site starting on" in quiet.out, "a quiet proxy")
         time.sleep(0.2)
         quiet.signal(signal.SIGTERM)
         self.assertEqual(0, quiet.status())

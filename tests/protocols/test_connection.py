@@ -7,22 +7,177 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import CancelledError
+from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.discover.host import ResolveFailed
 from lproxy.discover.literal import NoRoute
-from lproxy.protocols.connection import rescue
+from lproxy.protocols.connection import ConnectionClient, rescue
 from lproxy.protocols.tcp.plugin import TcpPlugin
 from lproxy.stack.admit import TooManyInFlight
 from lproxy.stack.cache import CacheFull
 from lproxy.stack.failfast import FailedFast
+from lproxy.stack.lease import Hold
+from lproxy.stack.report import Report
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority, Endpoint
+from lproxy.testing import Peer
 from lproxy.testing.proxy import ScriptedProxy
+from lproxy.testing.upstream import CLIENT, OURS, UPSTREAM
 from lproxy.transport.connect import ConnectFailed, ConnectTimedOut, LoopRefused
+from lproxy.transport.relay import Relay
 
 WEB, ENDPOINT = Authority("web", 80), Endpoint("10.0.0.9", 80)
+
+
+class ClientTests(SynchronousTestCase):
+    """The service of one endpoint: a lease is a connection, and its end is the connection's."""
+
+    def setUp(self) -> None:
+        self.proxy = ScriptedProxy(TcpPlugin())
+        self.client = ConnectionClient(self.proxy.runtime, UPSTREAM, "redis")
+
+    def lease(self) -> Any:
+        return self.successResultOf(self.client.acquire())
+
+    @property
+    def upstream(self) -> Peer:
+        return self.proxy.connector.upstreams[-1]
+
+    def test_far(self) -> None:
+        """Of an endpoint that was never seen to be near nothing is had at once, nor after one that took its time."""
+        self.assertIsNone(self.client.try_acquire())
+        self.proxy.connector.mode = "wait"
+        self.client.acquire()
+        self.proxy.connector.accept()
+        self.proxy.connector.mode = "accept"
+        self.assertIsNone(self.client.try_acquire())
+        self.assertEqual(1, self.client.load)
+
+    def test_near(self) -> None:
+        """After a connection that stood at once the next is had at once: a new one, counted like any other."""
+        first = self.lease()
+        lease = self.client.try_acquire()
+        assert lease is not None
+        self.assertEqual((2, 2), (self.client.load, len(self.proxy.connector.upstreams)))
+        for one in (first, lease):
+            one.close()
+        self.assertEqual(0, self.client.load)
+
+    def test_no_longer_near(self) -> None:
+        """One that did not stand at once, or was refused, is waited for; and so are those after it, until one does."""
+        self.lease()
+        self.proxy.connector.mode = "wait"
+        self.assertIsNone(self.client.try_acquire())
+        self.proxy.connector.mode = "accept"
+        self.assertIsNone(self.client.try_acquire())
+        self.lease()
+        self.proxy.connector.mode = "refuse"
+        self.failureResultOf(self.client.acquire(), ConnectFailed)
+        self.proxy.connector.mode = "accept"
+        self.assertIsNone(self.client.try_acquire())
+        self.assertEqual(2, self.client.load)
+
+    def test_load(self) -> None:
+        """Connections count from the attempt to the end of the lease, and are not closed with the service."""
+        self.proxy.connector.mode = "wait"
+        d = self.client.acquire()
+        self.assertEqual(1, self.client.load)
+        self.proxy.connector.accept()
+        lease = self.successResultOf(d)
+        report = Report(True)
+        self.client.report(report)
+        self.assertEqual({"in_flight": 1}, report.row())
+        self.client.close()
+        self.assertEqual("", self.upstream.ended)
+        lease.close()
+        self.assertEqual(0, self.client.load)
+        self.proxy.settle()
+        self.assertEqual("reset", self.upstream.ended)
+
+    def test_failed(self) -> None:
+        """A failed attempt counts no longer, nor does one that was cancelled."""
+        self.proxy.connector.mode = "refuse"
+        self.failureResultOf(self.client.acquire(), ConnectFailed)
+        self.assertEqual(0, self.client.load)
+        self.proxy.connector.mode = "wait"
+        d = self.client.acquire()
+        d.cancel()
+        self.failureResultOf(d, CancelledError)
+        self.assertEqual((0, 1), (self.client.load, self.proxy.connector.cancelled))
+
+    def test_counted(self) -> None:
+        """The connection is counted by its endpoint, under the name that the protocol gave it."""
+        self.lease()
+        self.assertEqual([("outbound", "dst", "10.0.0.2", "10.0.0.9:9000", "redis")], list(self.proxy.counted))
+
+    def test_call(self) -> None:
+        """
+        C{call} gives the connection, which nobody reads, and where it leads. Joined with a client's, it ends when both
+        have, and then the lease may.
+        """
+        ended: list[int] = []
+        lease = self.lease()
+        upstream = lease.call()
+        self.upstream.say(b"unread")
+        self.proxy.settle()
+        self.assertEqual((UPSTREAM, 6), (upstream.endpoint, self.upstream.unread))
+        peer = Peer()
+        relay = Relay(self.proxy.reactor.stream(peer, CLIENT, OURS), lambda: ended.append(self.client.load), 65536)
+        relay.start(b"first")
+        relay.join(upstream.stream)
+        peer.hang_up()
+        self.upstream.say(b" answer")
+        self.upstream.hang_up()
+        self.proxy.settle()
+        self.assertEqual((b"first", b"unread answer", [1]), (self.upstream.heard, peer.heard, ended))
+        lease.close()
+        self.proxy.settle()
+        self.assertEqual(("closed", 0), (self.upstream.ended, self.client.load))
+
+    def test_closed_early(self) -> None:
+        """A lease that ends before its relay takes it along."""
+        ended: list[int] = []
+        lease = self.lease()
+        peer = Peer()
+        relay = Relay(self.proxy.reactor.stream(peer, CLIENT, OURS), lambda: ended.append(1), 65536)
+        relay.start()
+        relay.join(lease.call().stream)
+        lease.close()
+        self.proxy.settle()
+        self.assertEqual(("reset", "reset", [1]), (self.upstream.ended, peer.ended, ended))
+
+    def test_unused(self) -> None:
+        """A lease that ends unused closes its connection."""
+        self.lease().close()
+        self.assertEqual(("reset", 0), (self.upstream.ended, self.client.load))
+
+    def test_twice(self) -> None:
+        """A lease that is ended twice is a mistake, which is logged; nothing is counted twice."""
+        lease = self.lease()
+        hold = lease.hold = Hold()
+        hold.count = 1
+        with capturedLogs() as lines:
+            lease.close()
+            self.assertEqual([], lines)
+            lease.close()
+        self.assertEqual((0, 0, 1), (self.client.load, hold.count, len(lines)))
+
+    def test_exception(self) -> None:
+        """An exception of whoever reads the upstream's connection is told as this protocol's."""
+        told: list[Any] = []
+        object.__setattr__(self.proxy.runtime, "crashed", lambda name, failure: told.append((name, failure.type)))
+        lease = self.lease()
+        reader: Any = Peer()  # which has none of a reader's methods
+        lease.call().stream.attach(reader)
+        lease.call().stream.resume()
+        self.upstream.say(b"x")
+        self.proxy.settle()
+        self.assertEqual([("redis", AttributeError)], told)
+        self.assertEqual("reset", self.upstream.ended)
+        lease.close()
 
 
 class RescueTests(SynchronousTestCase):

@@ -10,7 +10,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.interfaces import Detector, Match, NeedMore, NoMatch, Verdict
+from lproxy.api import Detector, Match, NeedMore, NoMatch, Verdict
 from lproxy.protocols.http.detect import detect as http
 from lproxy.protocols.kafka.detect import detect as kafka
 from lproxy.protocols.tcp.detect import detect as tcp

@@ -5,18 +5,17 @@ Tests for L{lproxy.protocols.runtime}.
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
-from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.runtime import fixed_target
+from lproxy.protocols.runtime import Runtime, fixed_target
 from lproxy.protocols.tcp.plugin import TcpPlugin
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName
-from lproxy.testing.proxy import CLIENT, OURS, ScriptedProxy
+from lproxy.testing.proxy import ScriptedProxy
+from lproxy.testing.upstream import CLIENT, OURS
 from lproxy.testing.wire import Peer
-from lproxy.transport.socket import Stream
 
 
 class FixedTargetTests(SynchronousTestCase):
@@ -41,28 +40,33 @@ class FixedTargetTests(SynchronousTestCase):
 class RuntimeTests(SynchronousTestCase):
     """A listener as its protocols see it."""
 
-    def start(self, target: str) -> tuple[ScriptedProxy, Stream]:
-        proxy = ScriptedProxy(TcpPlugin(), target=target)
-        return proxy, proxy.reactor.stream(Peer(), CLIENT, OURS)
+    def start(self, target: str) -> ScriptedProxy:
+        return ScriptedProxy(TcpPlugin(), target=target)
+
+    def stream(self, proxy: ScriptedProxy, original_dst: tuple[str, int] | None = None) -> Any:
+        return proxy.reactor.stream(Peer(), CLIENT, OURS, original_dst)
 
     def test_destination(self) -> None:
         """The listener's own, else where the connection was going, else nowhere."""
-        proxy, stream = self.start("db.local:5432")
-        stream.original_dst = ("10.9.9.9", 25)
-        self.assertEqual(Authority("db.local", 5432), proxy.runtime.destination(stream))
+        proxy = self.start("db.local:5432")
+        conn = self.stream(proxy, ("10.9.9.9", 25)).conn
+        self.assertEqual(Authority("db.local", 5432), proxy.runtime.destination(conn))
         for target in ("authority", "original-dst"):
-            proxy, stream = self.start(target)
-            self.assertIsNone(proxy.runtime.destination(stream))
-            stream.original_dst = ("10.9.9.9", 25)
-            self.assertEqual(OriginalDst("10.9.9.9", 25), proxy.runtime.destination(stream))
+            runtime = self.start(target).runtime
+            self.assertIsNone(runtime.destination(self.stream(proxy).conn))
+            self.assertEqual(OriginalDst("10.9.9.9", 25), runtime.destination(conn))
+
+    def test_fixed(self) -> None:
+        """What the listener's target names is known, also of a copy for another protocol."""
+        runtime = self.start("service:db").runtime
+        self.assertEqual(ServiceName("db"), runtime.fixed)
+        self.assertEqual(ServiceName("db"), replace(runtime, access=None).fixed)
 
     def test_accepted(self) -> None:
         """An accepted connection is counted by its client and by who was meant to accept it."""
-        proxy, stream = self.start("authority")
-        proxy.runtime.accepted(stream, "redis")
-        redirected = proxy.reactor.stream(Peer(), CLIENT, OURS)
-        redirected.original_dst = ("fd00::9", 25)
-        proxy.runtime.accepted(redirected, "redis")
+        proxy = self.start("authority")
+        proxy.runtime.accepted(self.stream(proxy), "redis")
+        proxy.runtime.accepted(self.stream(proxy, ("fd00::9", 25)), "redis")
         self.assertEqual(
             {
                 ("outbound", "src", "10.0.0.1", "10.0.0.2:4140", "redis"),
@@ -71,25 +75,44 @@ class RuntimeTests(SynchronousTestCase):
             set(proxy.counted),
         )
 
-    def test_opened(self) -> None:
-        """One that was opened is counted by its endpoint; what its protocol breaks is told by the protocol's name."""
-        proxy, stream = self.start("authority")
+    def crash(self, proxy: ScriptedProxy, tell: Any) -> list[Any]:
+        """What is told of an exception of a stream's reader, for which C{tell} has been called."""
         told: list[Any] = []
         object.__setattr__(proxy.runtime, "crashed", lambda name, failure: told.append((name, failure.type)))
-        proxy.runtime.opened(stream, Endpoint("10.0.0.9", 9000), "redis")
-        self.assertEqual([("outbound", "dst", "10.0.0.2", "10.0.0.9:9000", "redis")], list(proxy.counted))
-
-        class Broken(Protocol):
-            def connectionMade(self) -> None:
-                raise ZeroDivisionError
-
-        stream.attach(Broken())
+        stream = self.stream(proxy)
+        tell(stream)
+        stream.attach(Broken(), b"x")
         proxy.settle()
+        return told
+
+    def test_accepted_crash(self) -> None:
+        """What its protocol breaks is told by the protocol's name."""
+        proxy = self.start("authority")
+        runtime: Runtime = proxy.runtime
+        told = self.crash(proxy, lambda stream: runtime.accepted(stream, "redis"))
+        self.assertEqual([("redis", ZeroDivisionError)], told)
+
+    def test_opened(self) -> None:
+        """One that was opened is counted by its endpoint; what its protocol breaks is told by the protocol's name."""
+        proxy = self.start("authority")
+        endpoint = Endpoint("10.0.0.9", 9000)
+        told = self.crash(proxy, lambda stream: proxy.runtime.opened(stream, endpoint, "redis"))
+        self.assertEqual([("outbound", "dst", "10.0.0.2", "10.0.0.9:9000", "redis")], list(proxy.counted))
         self.assertEqual([("redis", ZeroDivisionError)], told)
 
     def test_frozen(self) -> None:
         """It is shared by all connections of a listener, and nobody's to change."""
-        proxy, _ = self.start("authority")
+        proxy = self.start("authority")
         self.assertEqual("outbound", proxy.runtime.direction)
         with self.assertRaises(FrozenInstanceError):
             proxy.runtime.access = None  # type: ignore[misc]
+
+
+class Broken:
+    """A reader that raises."""
+
+    def data_received(self, data: bytes) -> None:
+        raise ZeroDivisionError
+
+    def connection_lost(self) -> None:
+        pass

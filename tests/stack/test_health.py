@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.health import BACKOFF, HEALTHY, PROBING, EndpointHealth, Ward
 from lproxy.target import Endpoint
-from lproxy.transport.connect import ConnectFailed
+from lproxy.transport.connect import ConnectFailed, OutOfDescriptors
 
 ERROR = ConnectFailed(Endpoint("10.0.0.1", 80), "ECONNREFUSED")
 
@@ -52,6 +52,14 @@ class HealthTests(SynchronousTestCase):
             self.assertEqual((before + 1, 1, last), (self.health.failures, self.ward.unhealthy, self.health.last_error))
             self.clock.advance(self.backoff())
         self.assertEqual(5, self.health.failures)
+
+    def test_not_its_fault(self) -> None:
+        """What the endpoint cannot help, as that we have no descriptor left, is remembered and not held against it."""
+        for n in range(100):
+            error = OutOfDescriptors(ERROR.target, "EMFILE")
+            self.health.attempt_failed(error, self.attempt())
+            self.clock.advance(n)
+        self.assertEqual((HEALTHY, 0, error), (self.health.state, self.ward.unhealthy, self.health.last_error))
 
     def test_grows_with_time(self) -> None:
         """A blip under load makes for one short backoff, however many requests run into it, and however often."""

@@ -11,7 +11,7 @@ from unittest import TestResult
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.interfaces import Match, NeedMore, NoMatch, Verdict
+from lproxy.api import Match, NeedMore, NoMatch, Verdict
 from lproxy.protocols.http.detect import detect as http
 from lproxy.protocols.tcp.detect import detect as tcp
 from lproxy.testing import DetectorContract

@@ -5,19 +5,16 @@ Tests for L{lproxy.testing.plugins}: the built-in protocols keep the promises, a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from unittest import TestResult
 
-from twisted.internet import protocol
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from lproxy.interfaces import IProtocolPlugin, NoMatch
+from lproxy.api import Accepted, IProtocolPlugin, NoMatch, Runtime, TcpFactory, TcpSession
 from lproxy.protocols.http.plugin import HttpPlugin
-from lproxy.protocols.runtime import Runtime
-from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.protocols.tcp.plugin import TcpPlugin
-from lproxy.protocols.tcp.session import TcpSession
 from lproxy.testing import PluginContract
 
 
@@ -57,34 +54,32 @@ class Plugin:
         kind = self.kind
 
         class Factory(TcpFactory):
-            def buildProtocol(self, addr: Any) -> Any:
-                return kind(runtime, self.acquire, self.name)
+            def session(self, accepted: Accepted) -> TcpSession:
+                return kind(runtime, self.acquire, self.name, accepted)
 
-        return Factory(runtime, self.name)
+        return Factory(runtime, self.name, None)
 
 
 class Deaf(TcpSession):
     """Loses what comes while it waits."""
 
-    def dataReceived(self, data: bytes) -> None:
-        pass
+    def _acquired(self, lease: Any) -> None:
+        self._relay.to_upstream.kept = b""
+        super()._acquired(lease)
 
 
 class Greedy(TcpSession):
     """Takes what detection has read for something else."""
 
-    def connectionMade(self) -> None:
-        self.transport.take_unread()
-        super().connectionMade()
+    def __init__(self, runtime: Runtime, acquire: Any, name: str, accepted: Accepted) -> None:
+        super().__init__(runtime, acquire, name, replace(accepted, prefix=b""))
 
 
 class Fragile(TcpSession):
     """Raises."""
 
-    def readConnectionLost(self) -> None:
+    def start(self) -> None:
         raise ValueError("no such thing")
-
-    dataReceived = readConnectionLost  # type: ignore[assignment]
 
 
 class Immortal(TcpSession):
@@ -104,40 +99,46 @@ class Hasty(TcpSession):
 class Unknown(TcpSession):
     """Is not known to the proxy."""
 
-    def connectionMade(self) -> None:
-        super().connectionMade()
+    def start(self) -> None:
+        super().start()
         self._runtime.sessions.remove(self)
+
+
+class Forgetful:
+    """Sessions of which none is ever over."""
+
+    def remove(self, session: Any) -> None:
+        pass
 
 
 class Undead(TcpSession):
     """Is known after its end."""
 
-    def connectionLost(self, reason: Any = None) -> None:
-        super().connectionLost(reason)
-        self._runtime.sessions.add(self)
+    def __init__(self, runtime: Runtime, *args: Any) -> None:
+        super().__init__(replace(runtime, sessions=Forgetful()), *args)  # type: ignore[arg-type]
 
 
 class Clocked(TcpSession):
     """Leaves a timer."""
 
-    def connectionMade(self) -> None:
-        super().connectionMade()
-        self._runtime.reactor.callLater(60, print)
+    def start(self) -> None:
+        super().start()
+        self._runtime.clock.callLater(60, print)
 
 
 class Knotted(TcpSession):
     """Is in a circle with itself."""
 
-    def connectionMade(self) -> None:
+    def start(self) -> None:
         self.me = self
-        super().connectionMade()
+        super().start()
 
 
 class Secretive(TcpSession):
     """Cannot be shown."""
 
     def describe(self) -> dict[str, Any]:
-        return {**super().describe(), "client": self.transport}
+        return {**super().describe(), "client": self._stream}
 
 
 class Lease:
@@ -165,6 +166,9 @@ class Closes(Plugin):
         acquire, times = factory.acquire.acquire, self.times
 
         class Acquire:
+            def try_acquire(self, target: Any) -> None:
+                return None
+
             def acquire(self, target: Any) -> Any:
                 return acquire(target).addCallback(Lease, times)
 
@@ -209,10 +213,14 @@ class Single(Plugin):
     """Has one session for all."""
 
     def factory(self, runtime: Runtime, config: None) -> Any:
-        factory = protocol.Factory()
-        session = TcpSession(runtime, super().factory(runtime, config).acquire, self.name)
-        factory.buildProtocol = lambda addr: session  # type: ignore[assignment,method-assign]
-        return factory
+        class Factory(TcpFactory):
+            only: list[Any] = []
+
+            def session(self, accepted: Accepted) -> TcpSession:
+                self.only.append(super().session(accepted))
+                return self.only[0]
+
+        return Factory(runtime, self.name, None)
 
 
 def broken_promises(one: Any, *tests: str) -> set[str]:

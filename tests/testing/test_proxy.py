@@ -5,21 +5,68 @@ Tests for L{lproxy.testing.proxy}.
 
 from __future__ import annotations
 
-from twisted.internet import protocol
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.api import Accepted, Runtime, Session
 from lproxy.protocols.tcp.plugin import TcpPlugin
 from lproxy.stack.interfaces import Health
 from lproxy.stack.lease import FREE, Hold
 from lproxy.target import Authority, Endpoint
 from lproxy.testing import ScriptedProxy
+from tests.transport.sockets import Recorder
 
 
-class Broken(protocol.Protocol):
-    """Raises."""
+class BrokenFactory:
+    """Its sessions raise: when they start, or when they are told of anything."""
 
-    def dataReceived(self, data: bytes) -> None:
-        raise ValueError("a mistake")
+    detector = None
+
+    def __init__(self, where: str, error: BaseException) -> None:
+        self.where = where
+        self.error = error
+
+    def session(self, accepted: Accepted) -> Session:
+        return BrokenSession(self, accepted)
+
+    def start(self) -> None: ...
+
+    def drain(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class BrokenSession:
+    """Raises where its factory says."""
+
+    def __init__(self, factory: BrokenFactory, accepted: Accepted) -> None:
+        self.factory = factory
+        self.accepted = accepted
+
+    def start(self) -> None:
+        if self.factory.where == "start":
+            raise self.factory.error
+        reader = Recorder()
+        reader.then["data"] = self.factory.error
+        self.accepted.stream.attach(reader, self.accepted.prefix)
+
+    def drain(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+
+class BrokenPlugin(TcpPlugin):
+    """Makes such a factory."""
+
+    def __init__(self, where: str, error: BaseException) -> None:
+        self._factory = BrokenFactory(where, error)
+
+    def factory(self, runtime: Runtime, config: object) -> Any:
+        return self._factory
 
 
 class Forgetful:
@@ -115,9 +162,10 @@ class ProxyTests(SynchronousTestCase):
         self.successResultOf(acquire.acquire(None)).close()
 
     def test_crash(self) -> None:
-        """An exception of a session is kept, and ends the connection."""
-        self.patch(self.proxy.factory, "buildProtocol", lambda addr: Broken())
-        client = self.proxy.client(b"hello")
-        self.proxy.reactor.advance(0)
-        self.assertEqual((1, "reset"), (len(self.proxy.crashes), client.ended))
-        self.assertIn("crash", "".join(self.proxy.left()))
+        """An exception of a session, whatever and wherever, is kept, and ends the connection."""
+        for where in ("start", "data"):
+            for error in (ValueError("a mistake"), SystemExit(1)):
+                proxy = ScriptedProxy(BrokenPlugin(where, error))
+                client = proxy.client(b"hello")
+                self.assertEqual(([type(error)], "reset"), ([one.type for one in proxy.crashes], client.ended))
+                self.assertIn("crash", "".join(proxy.left()))

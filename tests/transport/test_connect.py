@@ -8,20 +8,20 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.errors import explain
 from lproxy.target import Endpoint
-from lproxy.testing.wire import ScriptedReactor
-from lproxy.transport import connect as module
-from lproxy.transport.connect import ConnectFailed, Connector, ConnectTimedOut, LoopRefused
-from lproxy.transport.socket import Stream
+from lproxy.testing.garbage import only_new, uncounted
+from lproxy.transport.connect import ConnectFailed, Connector, ConnectTimedOut, LoopRefused, OutOfDescriptors
+from lproxy.transport.hub import WRITE, Events
+from lproxy.transport.socket import Keepalive
+from lproxy.transport.stream import Stream
+from tests.transport.sockets import ScriptedHub
 
 UPSTREAM = Endpoint("10.0.0.9", 9000)
 
@@ -40,6 +40,8 @@ class FakeSocket:
         self.connected = False
         self.error = 0
         self.closed = False
+        #: whether the kernel has given it the very address that it connects to
+        self.itself = False
         self.options: list[Any] = []
         self.address: Any = ("10.0.0.2", 50000)
         self.to: Any = None
@@ -62,15 +64,13 @@ class FakeSocket:
         return self.to
 
     def getsockname(self) -> Any:
-        return self.address
+        return self.to if self.itself else self.address
 
     def setblocking(self, flag: bool) -> None:
         pass
 
     def fileno(self) -> int:
         return -1 if self.closed else 77
-
-    recv = send = None
 
     def close(self) -> None:
         self.closed = True
@@ -80,19 +80,20 @@ class ConnectorTests(SynchronousTestCase):
     """One attempt, bounded in time, that leaves nothing behind."""
 
     def setUp(self) -> None:
-        self.reactor = ScriptedReactor()
-        self.connector = Connector(self.reactor, 1.0)
+        self.hub = ScriptedHub()
+        self.connector = Connector(self.hub, 1.0)
         self.code = errno.EINPROGRESS
         self.connected = False
+        self.itself = False
         self.sockets: list[FakeSocket] = []
-        names = {name: getattr(socket, name) for name in dir(socket) if name.isupper()}
-        self.patch(module, "socket", SimpleNamespace(**names, socket=self.make))
+        self.patch(socket, "socket", self.make)
 
     def make(self, family: int, kind: int) -> FakeSocket:
         self.assertTrue(kind & socket.SOCK_NONBLOCK)
         self.family = family
         sock = FakeSocket(self.code)
         sock.connected = self.connected
+        sock.itself = self.itself
         self.sockets.append(sock)
         return sock
 
@@ -105,12 +106,18 @@ class ConnectorTests(SynchronousTestCase):
 
     def ready(self) -> None:
         """The kernel has an answer."""
-        (attempt,) = self.reactor._writers
-        attempt.doWrite()
+        self.events.writable()
+
+    @property
+    def events(self) -> Events:
+        """Who waits for the kernel's answer."""
+        ((descriptor, interest),) = self.hub.wanted.items()
+        assert descriptor.events is not None and interest == WRITE
+        return descriptor.events
 
     def assert_clean(self, closed: bool = True) -> None:
         """No timer, nobody waiting, and the socket closed where it should be."""
-        self.assertEqual(([], {}), (self.reactor.getDelayedCalls(), self.reactor._writers))
+        self.assertEqual(([], {}), (self.hub.getDelayedCalls(), self.hub.wanted))
         self.assertEqual(closed, self.sock.closed)
 
     def test_later(self) -> None:
@@ -120,10 +127,9 @@ class ConnectorTests(SynchronousTestCase):
         self.sock.connected = True
         self.ready()
         stream = self.successResultOf(d)
-        self.assertEqual((("10.0.0.9", 9000), ("10.0.0.2", 50000)), (stream.peer_address, stream.host_address))
+        self.assertEqual((("10.0.0.9", 9000), ("10.0.0.2", 50000), None), stream.conn)
         self.assertEqual((socket.AF_INET, ("10.0.0.9", 9000)), (self.family, self.sock.to))
         self.assertEqual([(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)], self.sock.options)
-        self.assertEqual({}, self.reactor._readers)
         self.assert_clean(closed=False)
 
     def test_try(self) -> None:
@@ -131,7 +137,7 @@ class ConnectorTests(SynchronousTestCase):
         self.connected = True
         stream = self.connector.try_connect(UPSTREAM)
         assert stream is not None
-        self.assertEqual((("10.0.0.9", 9000), False), (stream.peer_address, self.sock.closed))
+        self.assertEqual((("10.0.0.9", 9000), False), (stream.conn.peer, self.sock.closed))
 
     def test_try_in_vain(self) -> None:
         """What is only on its way, is refused, or is we ourselves, is nobody's: no socket and no timer stay behind."""
@@ -142,12 +148,12 @@ class ConnectorTests(SynchronousTestCase):
         self.connector.is_own = lambda host, port: True
         self.assertIsNone(self.connector.try_connect(UPSTREAM))
         self.assertEqual([True, True], [sock.closed for sock in self.sockets])
-        self.assertEqual(([], []), (list(self.reactor._writers), self.reactor.getDelayedCalls()))
+        self.assertEqual(({}, []), (self.hub.wanted, self.hub.getDelayedCalls()))
 
     def test_try_itself(self) -> None:
         """One that is connected to itself is closed."""
         self.connected = True
-        self.patch(FakeSocket, "getsockname", lambda sock: ("10.0.0.9", 9000))
+        self.itself = True
         self.assertIsNone(self.connector.try_connect(UPSTREAM))
         self.assertTrue(self.sock.closed)
 
@@ -155,7 +161,7 @@ class ConnectorTests(SynchronousTestCase):
         """A peer next door is connected without a timer or a turn, whatever the kernel calls it."""
         self.connected = True
         for self.code in (0, errno.EINPROGRESS):
-            self.assertIsInstance(self.successResultOf(self.connect()), Stream)
+            self.assertEqual(UPSTREAM.host, self.successResultOf(self.connect()).conn.peer[0])
             self.assert_clean(closed=False)
 
     def test_refused(self) -> None:
@@ -176,9 +182,9 @@ class ConnectorTests(SynchronousTestCase):
     def test_timed_out(self) -> None:
         """At its deadline, and not before."""
         d = self.connect()
-        self.reactor.advance(0.99)
+        self.hub.advance(0.99)
         self.assertNoResult(d)
-        self.reactor.advance(0.01)
+        self.hub.advance(0.01)
         error = self.failureResultOf(d, ConnectTimedOut).value
         self.assertEqual("connect: 10.0.0.9:9000 did not answer within 1 s", explain(error))
         self.assert_clean()
@@ -208,7 +214,7 @@ class ConnectorTests(SynchronousTestCase):
         A connection that was given the very port it goes to has met itself: nobody listens there.
         """
         self.connected = True
-        self.patch(FakeSocket, "getsockname", lambda sock: sock.to)
+        self.itself = True
         self.assertEqual("ECONNREFUSED", self.failureResultOf(self.connect(), ConnectFailed).value.errno)
         self.assert_clean()
         self.connected = False
@@ -232,16 +238,16 @@ class ConnectorTests(SynchronousTestCase):
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
         self.connector.is_own = is_own
-        self.assertEqual("EMFILE", self.failureResultOf(self.connect(), ConnectFailed).value.errno)
+        self.assertEqual("EMFILE", self.failureResultOf(self.connect(), OutOfDescriptors).value.errno)
 
     def test_no_descriptors(self) -> None:
-        """Out of descriptors: a failure, no exception."""
+        """Out of descriptors: a failure, no exception, and none of the endpoint's."""
 
         def make(family: int, kind: int) -> Any:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-        module.socket.socket = make  # type: ignore[misc, assignment]
-        self.assertEqual("EMFILE", self.failureResultOf(self.connect(), ConnectFailed).value.errno)
+        self.patch(socket, "socket", make)
+        self.assertEqual("EMFILE", self.failureResultOf(self.connect(), OutOfDescriptors).value.errno)
 
     def test_ipv6(self) -> None:
         """An IPv6 address wants its own kind of socket."""
@@ -253,8 +259,58 @@ class ConnectorTests(SynchronousTestCase):
     def test_reactor_ends(self) -> None:
         """A reactor that goes down fails what was under way."""
         d = self.connect()
-        (attempt,) = self.reactor._writers
-        self.assertEqual("connect", attempt.logPrefix())
-        attempt.connectionLost(Failure(ConnectionLost()))
+        self.events.shut_down()
         self.assertIn("shutting down", explain(self.failureResultOf(d, ConnectFailed).value))
         self.assert_clean()
+
+    def test_found_broken(self) -> None:
+        """A reactor that finds out by itself that it failed changes nothing; nor does one that is wrong about that."""
+        d = self.connect()
+        self.events.readable()
+        self.events.hung_up()
+        self.assertNoResult(d)
+        self.sock.error = errno.ECONNREFUSED
+        self.events.hung_up()
+        self.assertEqual("ECONNREFUSED", self.failureResultOf(d, ConnectFailed).value.errno)
+        self.assert_clean()
+
+    def test_crashed(self) -> None:
+        """A mistake in here is told to who waits."""
+        d = self.connect()
+        self.events.crashed(Failure(ZeroDivisionError()))
+        self.failureResultOf(d, ZeroDivisionError)
+        self.assert_clean()
+
+    def test_keepalive(self) -> None:
+        """Upstreams are asked whether they are there, where that is wanted."""
+        self.connector = Connector(self.hub, 1.0, keepalive=Keepalive(30, 10))
+        self.connected = True
+        self.successResultOf(self.connect())
+        self.assertIn((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), self.sock.options)
+
+    def test_no_cycles(self) -> None:
+        """However an attempt ends, nothing of it waits for the garbage collector."""
+        self.enterContext(only_new())
+
+        def connected(d: Deferred[Stream]) -> None:
+            self.sock.connected = True
+            self.ready()
+            self.successResultOf(d).abort()
+
+        def refused(d: Deferred[Stream]) -> None:
+            self.sock.error = errno.ECONNREFUSED
+            self.ready()
+            d.addErrback(lambda failure: None)
+
+        def cancelled(d: Deferred[Stream]) -> None:
+            d.addErrback(lambda failure: None).cancel()
+
+        def timed_out(d: Deferred[Stream]) -> None:
+            d.addErrback(lambda failure: None)
+            self.hub.advance(1)
+
+        for end in (connected, refused, cancelled, timed_out):
+            with uncounted() as left:
+                end(self.connect())
+                self.sockets.clear()
+            self.assertEqual([], left, end.__name__)

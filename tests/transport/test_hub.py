@@ -8,16 +8,22 @@ With one, and under every reactor: L{tests.integration.test_transport}.
 from __future__ import annotations
 
 import errno
+import select
+import socket
+import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.task import Clock
+from twisted.internet.error import ConnectionLost
+from twisted.internet.pollreactor import PollReactor
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.testing.garbage import only_new, uncounted
 from lproxy.transport import hub as module
-from lproxy.transport.hub import BATCH, DONE, EPOLLIN, EPOLLOUT, LOST, ROUNDS, WATCH, Direct, Hub, hub
+from lproxy.transport.hub import BATCH, BUSY, READ, ROUNDS, WATCH, WRITE, Descriptor, EpollHub, ReactorHub, hub
+from tests.transport.sockets import FakeReactor
 
 #: EPOLLERR and EPOLLHUP, which nobody needs to ask for
 EPOLLERR, EPOLLHUP = 8, 16
@@ -30,6 +36,7 @@ class FakeEpoll:
     @ivar masks: what is asked of each descriptor
     @ivar ready: what each is ready for
     @ivar polls: batches that were asked for
+    @ivar refuse: what each change is refused with
     """
 
     def __init__(self) -> None:
@@ -37,21 +44,31 @@ class FakeEpoll:
         self.ready: dict[int, int] = {}
         self.told: dict[int, int] = {}
         self.polls = 0
+        self.changes = 0
+        self.refuse: OSError | None = None
 
     def fileno(self) -> int:
         return 3
 
+    def _change(self) -> None:
+        self.changes += 1
+        if self.refuse is not None:
+            raise self.refuse
+
     def register(self, fd: int, mask: int) -> None:
+        self._change()
         assert fd >= 0 and fd not in self.masks
         self.masks[fd] = mask
         self.told[fd] = 0
 
     def modify(self, fd: int, mask: int) -> None:
+        self._change()
         assert fd in self.masks
         self.masks[fd] = mask
         self.told[fd] = 0
 
     def unregister(self, fd: int) -> None:
+        self._change()
         del self.masks[fd]
 
     def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
@@ -67,409 +84,466 @@ class FakeEpoll:
         return events[:most]
 
 
-class FakeReactor(Clock):
-    """Knows its readers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers: list[Any] = []
-
-    def addReader(self, reader: Any) -> None:
-        assert reader not in self.readers
-        self.readers.append(reader)
-
-    def removeReader(self, reader: Any) -> None:
-        if reader in self.readers:
-            self.readers.remove(reader)
-
-    removeWriter = removeReader
-
-
-class Descriptor:
+class Told:
     """
-    Does on each call what C{script} says, and remembers the calls.
+    Does at each call what C{script} says, and remembers the calls.
+
+    @ivar descriptor: its own
     """
 
     def __init__(self, fd: int, **script: Callable[[], Any]) -> None:
-        self.fd = fd
+        self.descriptor = Descriptor(fd, self)
         self.script = script
         self.calls: list[str] = []
-        self.reason: Failure | None = None
+        self.failures: list[type] = []
 
-    def fileno(self) -> int:
-        return self.fd
-
-    def _call(self, name: str) -> Any:
+    def _call(self, name: str) -> None:
         self.calls.append(name)
-        return self.script.get(name, lambda: None)()
+        self.script.get(name, lambda: None)()
 
-    def doRead(self) -> Any:
-        return self._call("doRead")
+    def readable(self) -> None:
+        self._call("readable")
 
-    def doWrite(self) -> Any:
-        return self._call("doWrite")
+    def writable(self) -> None:
+        self._call("writable")
 
-    def hung_up(self) -> Any:
-        return self._call("hung_up")
+    def hung_up(self) -> None:
+        self._call("hung_up")
 
-    def readConnectionLost(self, reason: Failure) -> None:
-        self.reason = reason
-        self._call("readConnectionLost")
+    def crashed(self, failure: Failure) -> None:
+        self.failures.append(failure.type)
+        self._call("crashed")
 
-    def connectionLost(self, reason: Failure) -> None:
-        self.reason = reason
-        self._call("connectionLost")
+    def shut_down(self) -> None:
+        self._call("shut_down")
 
 
-class HubTests(SynchronousTestCase):
-    """One epoll, in the reactor only while somebody is in it."""
+def raising(error: BaseException) -> Callable[[], None]:
+    """Raises C{error} when it is called."""
+
+    def call() -> None:
+        raise error
+
+    return call
+
+
+class HubCase(SynchronousTestCase):
+    """A hub in a reactor, with a kernel of our own."""
 
     def setUp(self) -> None:
         self.epoll = FakeEpoll()
-        self.patch(module.select, "epoll", lambda: self.epoll)
+        self.patch(select, "epoll", lambda: self.epoll)
         self.reactor = FakeReactor()
-        self.hub: Any = hub(self.reactor)
+        self.hub = EpollHub(self.reactor)
 
-    def ready(self, fd: int, events: int) -> None:
-        """The kernel has something for C{fd}, until it is read."""
-        self.epoll.ready[fd] = events
+    def told(self, fd: int, interest: int, ready: int = 0, **script: Callable[[], Any]) -> Told:
+        """Somebody who waits for C{interest}; the kernel has C{ready} for him, until it is read."""
+        told = Told(fd, **script)
+        self.hub.want(told.descriptor, interest)
+        self.epoll.ready[fd] = ready
+        return told
 
     def serve(self) -> None:
-        """One wake-up, in which everything that is ready is ready once."""
-        self.patch(module, "ROUNDS", 1)
-        self.hub.doRead()
+        """One batch: with two that are ready at most the kernel is asked but once."""
+        before = self.epoll.polls
+        self.hub.serve()
+        self.assertEqual(1, self.epoll.polls - before)
+
+
+class InterestTests(HubCase):
+    """One epoll, in the reactor only while somebody is in it."""
 
     def test_empty(self) -> None:
         """The reactor has it while there is something to wait for, and no longer: nothing is left behind."""
-        a, b = Descriptor(10), Descriptor(11)
         self.assertEqual([], self.reactor.readers)
-        self.hub.addReader(a)
-        self.hub.addWriter(b)
-        self.assertEqual([self.hub], self.reactor.readers)
-        self.hub.removeReader(a)
-        self.assertEqual([self.hub], self.reactor.readers)
-        self.hub.removeWriter(b)
-        self.assertEqual([], self.reactor.readers)
-        self.assertEqual({}, self.epoll.masks)
+        a, b = self.told(10, READ), self.told(11, WRITE)
+        (door,) = self.reactor.readers
+        self.assertEqual((3, 2), (door.fileno(), len(self.hub)))
+        self.hub.want(a.descriptor, 0)
+        self.assertEqual([door], self.reactor.readers)
+        self.hub.want(b.descriptor, 0)
+        self.assertEqual(([], {}, 0), (self.reactor.readers, self.epoll.masks, len(self.hub)))
+
+    def test_interest(self) -> None:
+        """Reading and writing are wanted and forgone by themselves; the kernel is told only of what is new."""
+        a = self.told(10, READ)
+        self.hub.want(a.descriptor, READ)
+        self.hub.want(a.descriptor, READ | WRITE)
+        self.assertEqual((READ | WRITE, READ | WRITE), (self.epoll.masks[10], a.descriptor.interest))
+        self.hub.want(a.descriptor, WRITE)
+        self.assertEqual(WRITE, self.epoll.masks[10])
+        self.hub.want(a.descriptor, 0)
+        self.hub.want(a.descriptor, 0)
+        self.assertEqual(({}, 4), (self.epoll.masks, self.epoll.changes))
+
+    def test_watched_besides(self) -> None:
+        """While anything else is wanted a watched one is as one that is not, to the kernel: told again and again."""
+        a = self.told(10, WATCH)
+        self.assertEqual(WATCH, self.epoll.masks[10])
+        self.hub.want(a.descriptor, WATCH | WRITE)
+        self.assertEqual(WRITE, self.epoll.masks[10])
+        self.hub.want(a.descriptor, WRITE)
+        self.assertEqual((WRITE, 2), (self.epoll.masks[10], self.epoll.changes))
+        self.hub.want(a.descriptor, WATCH)
+        self.assertEqual(WATCH, self.epoll.masks[10])
+
+    def test_forget(self) -> None:
+        """Closing takes a descriptor out of the kernel's set by itself: no system call is made for it."""
+        a = self.told(10, READ)
+        self.hub.forget(a.descriptor)
+        self.assertIn(10, self.epoll.masks)
+        self.assertEqual(([], 0, 1), (self.reactor.readers, a.descriptor.interest, self.epoll.changes))
+        self.hub.forget(a.descriptor)
+
+    def test_forgotten(self) -> None:
+        """A descriptor that is forgotten holds nobody, so that nothing of a closed connection is left in a cycle."""
+        self.enterContext(only_new())
+        for interest in (0, READ, WATCH):
+            with uncounted("tests") as left:
+                a = self.told(10, interest)
+                self.hub.forget(a.descriptor)
+                self.epoll.masks.clear()
+                del a
+            self.assertEqual([], left)
+
+    def test_refused(self) -> None:
+        """A kernel that waits for no more descriptors says so to whoever asks; nothing is changed, nobody is harmed."""
+        b = self.told(11, READ, READ)
+        self.epoll.refuse = OSError(errno.ENOSPC, "no more")
+        a = Told(10)
+        self.assertRaises(OSError, self.hub.want, a.descriptor, READ)
+        self.assertRaises(OSError, self.hub.want, b.descriptor, READ | WRITE)
+        self.hub.forget(a.descriptor)
+        self.serve()
+        self.assertEqual(([], ["readable"], READ), (a.calls, b.calls, b.descriptor.interest))
+
+    def test_closed_behind_our_back(self) -> None:
+        """A kernel that does not know the descriptor any more is no reason to lose the others."""
+        a = self.told(10, READ, READ, readable=lambda: self.hub.want(a.descriptor, 0))
+        b = self.told(11, READ, READ)
+        self.epoll.refuse = OSError(errno.EBADF, "closed behind our back")
+        self.serve()
+        self.assertEqual((["readable", "crashed"], ["readable"]), (a.calls, b.calls))
+        self.assertEqual((1, [OSError]), (len(self.hub), a.failures))
+
+
+class ServeTests(HubCase):
+    """Everybody is told of what he waits for."""
 
     def test_level(self) -> None:
         """Whoever leaves something unread is called again."""
-        a = Descriptor(10)
-        self.hub.addReader(a)
-        self.ready(10, EPOLLIN)
+        a = self.told(10, READ, READ)
         self.serve()
         self.serve()
-        self.assertEqual(["doRead", "doRead"], a.calls)
+        self.assertEqual(["readable", "readable"], a.calls)
 
     def test_rounds(self) -> None:
         """A busy descriptor does not keep the reactor's timers waiting for ever, nor do many."""
-        busy = [Descriptor(10 + n) for n in range(BATCH + 5)]
-        for descriptor in busy:
-            self.hub.addReader(descriptor)
-            self.ready(descriptor.fd, EPOLLIN)
-        self.hub.doRead()
+        busy = [self.told(10 + n, READ, READ) for n in range(BATCH + 5)]
+        self.hub.serve()
         self.assertEqual(ROUNDS, self.epoll.polls)
+        self.assertEqual([ROUNDS] * BATCH + [0] * 5, [len(told.calls) for told in busy])
 
     def test_nothing_more(self) -> None:
-        """When the kernel has nothing, it is not asked again."""
-        self.hub.addReader(Descriptor(10))
-        self.hub.doRead()
-        self.assertEqual(1, self.epoll.polls)
-
-    def test_interest(self) -> None:
-        """Reading and writing are wanted and forgone by themselves, as often as one likes."""
-        a = Descriptor(10)
-        self.hub.addReader(a)
-        self.hub.addReader(a)
-        self.hub.addWriter(a)
-        self.assertEqual(EPOLLIN | EPOLLOUT, self.epoll.masks[10])
-        self.assertEqual(([a], [a]), (self.hub.getReaders(), self.hub.getWriters()))
-        self.hub.removeReader(a)
-        self.hub.removeReader(a)
-        self.assertEqual(EPOLLOUT, self.epoll.masks[10])
-        self.hub.removeWriter(a)
-        self.hub.removeWriter(a)
-        self.assertEqual({}, self.epoll.masks)
+        """When the kernel has but little, it is not asked again in this turn: the reactor will."""
+        for n in range(BUSY):
+            self.told(10 + n, READ, READ)
+        self.hub.serve()
+        self.assertEqual(ROUNDS, self.epoll.polls)
+        self.epoll.ready[10] = 0
+        self.serve()
 
     def test_both(self) -> None:
         """What is readable and writable is read, then written."""
-        a = Descriptor(10)
-        self.hub.addReader(a)
-        self.hub.addWriter(a)
-        self.ready(10, EPOLLIN | EPOLLOUT)
+        a = self.told(10, READ | WRITE, READ | WRITE)
         self.serve()
-        self.assertEqual(["doRead", "doWrite"], a.calls)
+        self.assertEqual(["readable", "writable"], a.calls)
 
     def test_read_ends_writing(self) -> None:
         """Not written any more where reading made it not want to."""
-        a = Descriptor(10, doRead=lambda: self.hub.removeWriter(a))
-        self.hub.addReader(a)
-        self.hub.addWriter(a)
-        self.ready(10, EPOLLIN | EPOLLOUT)
+        a = self.told(10, READ | WRITE, READ | WRITE, readable=lambda: self.hub.want(a.descriptor, READ))
         self.serve()
-        self.assertEqual(["doRead"], a.calls)
+        self.assertEqual(["readable"], a.calls)
 
     def test_read_closes(self) -> None:
         """Nor where reading closed it."""
-        a = Descriptor(10, doRead=lambda: self.hub.forget(a))
-        self.hub.addReader(a)
-        self.hub.addWriter(a)
-        self.ready(10, EPOLLIN | EPOLLOUT)
+        a = self.told(10, READ | WRITE, READ | WRITE, readable=lambda: self.hub.forget(a.descriptor))
         self.serve()
-        self.assertEqual(["doRead"], a.calls)
+        self.assertEqual(["readable"], a.calls)
 
     def test_closed_in_batch(self) -> None:
         """An event for one that another has closed a moment ago is nobody's."""
-        second = Descriptor(11)
-        first = Descriptor(10, doRead=lambda: self.hub.forget(second))
-        for descriptor in (first, second):
-            self.hub.addReader(descriptor)
-            self.ready(descriptor.fd, EPOLLIN)
+        first = self.told(10, READ, READ, readable=lambda: self.hub.forget(second.descriptor))
+        second = self.told(11, READ, READ)
         self.serve()
-        self.assertEqual([["doRead"], []], [first.calls, second.calls])
+        self.assertEqual([["readable"], []], [first.calls, second.calls])
 
     def test_number_again(self) -> None:
         """
         Whoever has got the number of one that was closed in the same batch is asked only what it wants to be asked:
         a connection that is being opened is not read from.
         """
-        old, new = Descriptor(11), Descriptor(11)
+        new = Told(11)
 
         def replace() -> None:
-            self.hub.forget(old)
+            self.hub.forget(old.descriptor)
             del self.epoll.masks[11]  # as the kernel does on close()
-            self.hub.addWriter(new)
+            self.hub.want(new.descriptor, WRITE)
 
-        first = Descriptor(10, doRead=replace)
-        self.hub.addReader(first)
-        self.hub.addReader(old)
-        self.ready(10, EPOLLIN)
-        self.ready(11, EPOLLIN)
+        self.told(10, READ, READ, readable=replace)
+        old = self.told(11, READ, READ)
         self.serve()
         self.assertEqual([[], []], [old.calls, new.calls])
-        self.assertEqual([new], self.hub.getWriters())
+        self.assertEqual((WRITE, 2), (self.epoll.masks[11], len(self.hub)))
+        # the predecessor's own end changes nothing of it
+        self.hub.forget(old.descriptor)
+        self.assertEqual(2, len(self.hub))
 
     def test_trouble(self) -> None:
         """An error is told through what the descriptor waits for."""
-        for add, called in (("addReader", "doRead"), ("addWriter", "doWrite"), ("watch", "hung_up")):
-            a = Descriptor(10)
-            getattr(self.hub, add)(a)
-            self.ready(10, EPOLLERR | EPOLLHUP | EPOLLIN | EPOLLOUT)
+        for fd, interest, called in (
+            (10, READ, "readable"),
+            (11, READ | WRITE, "readable"),
+            (12, WRITE, "writable"),
+            (13, WRITE | WATCH, "writable"),
+            (14, WATCH, "hung_up"),
+        ):
+            a = self.told(fd, interest, EPOLLERR | EPOLLHUP | READ | WRITE)
             self.serve()
             self.assertEqual([called], a.calls)
-            self.hub.removeReader(a)
-            self.hub.removeWriter(a)
+            self.hub.want(a.descriptor, 0)
 
     def test_paused(self) -> None:
         """One that is paused is not read, and hears of a hang-up once: a hang-up lasts, and would keep us awake."""
-        a = Descriptor(10)
-        self.hub.addReader(a)
-        self.hub.watch(a)
-        self.hub.watch(a)
-        self.ready(10, EPOLLIN)
+        a = self.told(10, READ, READ)
+        self.hub.want(a.descriptor, WATCH)
+        self.hub.want(a.descriptor, WATCH)
         self.serve()
         self.assertEqual([], a.calls)
-        self.ready(10, EPOLLIN | EPOLLHUP)
+        self.epoll.ready[10] = READ | EPOLLHUP
         self.serve()
         self.serve()
         self.assertEqual(["hung_up"], a.calls)
 
     def test_resumed(self) -> None:
         """Reading again ends the pause."""
-        a = Descriptor(10)
-        self.hub.watch(a)
-        self.hub.addReader(a)
-        self.ready(10, EPOLLIN)
+        a = self.told(10, WATCH, READ)
+        self.hub.want(a.descriptor, READ)
         self.serve()
-        self.assertEqual(["doRead"], a.calls)
-        self.hub.removeReader(a)
-        self.assertEqual({}, self.epoll.masks)
+        self.assertEqual(["readable"], a.calls)
 
     def test_paused_and_writing(self) -> None:
         """While it writes, it writes; then it waits for a hang-up again."""
-        a = Descriptor(10)
-        self.hub.watch(a)
-        self.hub.addWriter(a)
-        self.ready(10, EPOLLIN | EPOLLOUT)
+        a = self.told(10, WATCH | WRITE, READ | WRITE)
         self.serve()
-        self.assertEqual(["doWrite"], a.calls)
-        self.hub.removeWriter(a)
-        self.assertEqual(WATCH, self.epoll.masks[10])
+        self.assertEqual(["writable"], a.calls)
 
-    def test_paused_breaks(self) -> None:
-        """The hang-up of a paused one ends it."""
-        a = Descriptor(10, hung_up=lambda: LOST)
-        self.hub.watch(a)
-        self.ready(10, EPOLLHUP)
-        self.serve()
-        self.assertEqual(["hung_up", "connectionLost"], a.calls)
-        self.assertEqual([], self.reactor.readers)
+    def test_new_in_batch(self) -> None:
+        """One that comes while others are served has its turn, too."""
+        new = Told(11)
 
-    def test_eof(self) -> None:
-        """An end of file is told as such, and is not read again unless somebody wants to."""
-        a = Descriptor(10, doRead=lambda: DONE)
-        self.hub.addReader(a)
-        self.hub.addWriter(a)
-        self.ready(10, EPOLLIN)
-        self.serve()
-        self.assertEqual(["doRead", "readConnectionLost"], a.calls)
-        assert a.reason is not None
-        self.assertTrue(a.reason.check(ConnectionDone))
-        self.assertEqual(([], [a]), (self.hub.getReaders(), self.hub.getWriters()))
+        def begin() -> None:
+            self.hub.want(new.descriptor, READ)
+            self.hub.want(a.descriptor, 0)
+            self.epoll.ready[11] = READ
 
-    def test_eof_to_another(self) -> None:
-        """Whoever is told of the end may have somebody else read on, who stays."""
-        other = Descriptor(10)
-        a = Descriptor(10, doRead=lambda: DONE, readConnectionLost=lambda: self.hub.addReader(other))
-        self.hub.addReader(a)
-        self.ready(10, EPOLLIN)
+        a = self.told(10, READ, READ, readable=begin)
         self.serve()
-        self.assertEqual([other], self.hub.getReaders())
+        self.serve()
+        self.assertEqual(["readable"], new.calls)
 
-    def test_lost(self) -> None:
-        """A broken connection is forgotten, then told."""
-        a = Descriptor(10, doRead=lambda: LOST)
-        self.hub.addReader(a)
-        self.hub.addWriter(a)
-        self.ready(10, EPOLLIN)
-        self.serve()
-        self.assertEqual(["doRead", "connectionLost"], a.calls)
-        assert a.reason is not None
-        self.assertTrue(a.reason.check(ConnectionLost))
-        self.assertEqual({}, self.epoll.masks)
 
-    def test_done_writing(self) -> None:
-        """The orderly end of one that wrote its last is the end, not an end of file."""
-        a = Descriptor(10, doWrite=lambda: DONE)
-        self.hub.addWriter(a)
-        self.ready(10, EPOLLOUT)
-        self.serve()
-        self.assertEqual(["doWrite", "connectionLost"], a.calls)
+class ContainTests(HubCase):
+    """What one raises is its own trouble."""
 
     def test_exception(self) -> None:
-        """An exception ends the one and is logged; the others are served, and the hub stays in the reactor."""
+        """It is told; the others are served, and the hub stays in the reactor. Whatever is raised, and wherever."""
+        for error in (ZeroDivisionError(), SystemExit(1), KeyboardInterrupt(), GeneratorExit()):
+            for name, interest, ready in (
+                ("readable", READ, READ),
+                ("writable", WRITE, WRITE),
+                ("hung_up", WATCH, EPOLLHUP),
+            ):
+                self.setUp()
+                a = self.told(10, interest, ready, **{name: raising(error)})
+                b = self.told(11, READ, READ)
+                self.serve()
+                self.assertEqual(([name, "crashed"], [type(error)]), (a.calls, a.failures))
+                self.assertEqual((["readable"], 1), (b.calls, len(self.reactor.readers)))
 
-        def crash() -> None:
-            raise ZeroDivisionError
-
-        for where in ("doRead", "readConnectionLost"):
-            script = {"doRead": crash} if where == "doRead" else {"doRead": lambda: DONE, where: crash}
-            a, b = Descriptor(10, **script), Descriptor(11)
-            self.hub.addReader(a)
-            self.hub.addReader(b)
-            self.ready(10, EPOLLIN)
-            self.ready(11, EPOLLIN)
-            self.serve()
-            self.assertEqual("connectionLost", a.calls[-1])
-            self.assertEqual(["doRead"], b.calls)
-            self.assertEqual([self.hub], self.reactor.readers)
-            self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
-            self.hub.removeReader(b)
+    def test_not_written(self) -> None:
+        """One that raised while it was read is not written."""
+        a = self.told(10, READ | WRITE, READ | WRITE, readable=raising(ZeroDivisionError()))
+        self.serve()
+        self.assertEqual(["readable", "crashed"], a.calls)
 
     def test_exception_at_end(self) -> None:
-        """Nor does one in connectionLost reach anybody else."""
+        """Nor does one that is raised by being told of that reach anybody else; it is logged."""
+        for error in (ValueError(), SystemExit(1)):
+            self.setUp()
+            a = self.told(10, READ, READ, readable=raising(ZeroDivisionError()), crashed=raising(error))
+            b = self.told(11, READ, READ)
+            self.serve()
+            self.assertEqual((["readable", "crashed"], ["readable"]), (a.calls, b.calls))
+            self.assertEqual(1, len(self.flushLoggedErrors(type(error))))
 
-        def crash() -> None:
-            raise ZeroDivisionError
+    def test_reactor_ends(self) -> None:
+        """A reactor that goes down ends every connection, one that raises included, but none that is closed already."""
+        a = self.told(10, READ, shut_down=raising(SystemExit(1)))
+        b = self.told(11, WRITE, shut_down=lambda: self.hub.forget(c.descriptor))
+        c = self.told(12, WATCH)
+        (door,) = self.reactor.readers
+        self.reactor.readers.clear()
+        door.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual([["shut_down", "crashed"], ["shut_down"], []], [a.calls, b.calls, c.calls])
 
-        a = Descriptor(10, doRead=lambda: LOST, connectionLost=crash)
-        b = Descriptor(11)
-        self.hub.addReader(a)
-        self.hub.addReader(b)
-        self.ready(10, EPOLLIN)
-        self.ready(11, EPOLLIN)
-        self.serve()
-        self.assertEqual(["doRead"], b.calls)
-        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
 
-    def test_kernel_error(self) -> None:
-        """A kernel that does not know the descriptor any more is no reason to lose the others."""
+class FactoryTests(HubCase):
+    """What transports ask of the hub besides."""
 
-        def unregister(fd: int) -> None:
-            raise OSError(errno.EBADF, "closed behind our back")
+    def test_clock(self) -> None:
+        """Time and timers, as of the reactor."""
+        for made in (self.hub, ReactorHub(self.reactor)):
+            fired: list[int] = []
+            before = made.seconds()
+            made.call_later(1, fired.append, 1)
+            self.reactor.advance(1)
+            self.assertEqual(([1], 1.0), (fired, made.seconds() - before))
 
-        a, b = Descriptor(10, doRead=lambda: LOST), Descriptor(11)
-        self.hub.addReader(a)
-        self.hub.addReader(b)
-        self.ready(10, EPOLLIN)
-        self.ready(11, EPOLLIN)
-        self.epoll.unregister = unregister  # type: ignore[method-assign]
-        self.serve()
-        self.assertEqual(["doRead"], b.calls)
-        self.assertEqual([b], self.hub.getReaders())
-        self.flushLoggedErrors(OSError)
+    def test_shown(self) -> None:
+        """It shows how many it serves, a descriptor whom it belongs to."""
+        a = self.told(10, READ)
+        self.assertEqual("<EpollHub of 1 descriptors>", repr(self.hub))
+        self.assertEqual(f"<Descriptor 10 of {a!r}>", repr(a.descriptor))
+        (door,) = self.reactor.readers
+        self.assertEqual(("lproxy", 3), (door.logPrefix(), self.hub.fileno()))
 
-    def test_takeover(self) -> None:
-        """The latest to ask for a number is served; what its predecessor forgoes changes nothing."""
-        old, new = Descriptor(10), Descriptor(10)
-        self.hub.addReader(old)
-        self.hub.addReader(new)
-        self.hub.removeReader(old)
-        self.hub.watch(old)
-        self.hub.forget(old)
-        self.ready(10, EPOLLIN)
-        self.serve()
-        self.assertEqual([[], ["doRead"]], [old.calls, new.calls])
+    def test_door(self) -> None:
+        """The reactor's readable is everybody's."""
+        a = self.told(10, READ, READ)
+        self.reactor.readers[0].doRead()
+        self.assertEqual(["readable"], a.calls)
+
+    def test_which(self) -> None:
+        """An epoll where the platform has one; else the reactor itself."""
+        self.assertIsInstance(hub(self.reactor), EpollHub)
+        self.patch(module.select, "epoll", None)
+        del module.select.epoll
+        self.assertIsInstance(hub(self.reactor), ReactorHub)
+
+
+class ReactorHubTests(SynchronousTestCase):
+    """Where there is no epoll, the reactor serves: one of poll, here, whose turns are the test's."""
+
+    def setUp(self) -> None:
+        self.reactor: Any = PollReactor()
+        self.addCleanup(self._close)
+        self.hub = ReactorHub(self.reactor)
+
+    def _close(self) -> None:
+        self.reactor.removeAll()
+        for reader in list(self.reactor._internalReaders):
+            self.reactor._internalReaders.discard(reader)
+            reader.connectionLost(None)
+
+    def pair(self, interest: int, tcp: bool = False, **script: Callable[[], Any]) -> tuple[Told, socket.socket]:
+        if tcp:
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                there = socket.create_connection(server.getsockname())
+                here, _ = server.accept()
+        else:
+            here, there = socket.socketpair()
+        for sock in (here, there):
+            self.addCleanup(sock.close)
+        self.sock = here
+        told = Told(here.fileno(), **script)
+        self.hub.want(told.descriptor, interest)
+        return told, there
+
+    def turn(self, seconds: float = 0.0) -> None:
+        self.reactor.doPoll(seconds)
+
+    @property
+    def served(self) -> list[str]:
+        """Whom the reactor reads or writes, but for its own."""
+        everyone = self.reactor.getReaders() + self.reactor.getWriters()
+        return [each.logPrefix() for each in everyone if each not in self.reactor._internalReaders]
+
+    def test_interest(self) -> None:
+        """Each is told of what it waits for, again and again, and of nothing else."""
+        told, peer = self.pair(READ)
+        self.turn()
+        self.assertEqual([], told.calls)
+        peer.send(b"x")
+        self.turn()
+        self.turn()
+        self.assertEqual(["readable"] * 2, told.calls)
+        self.hub.want(told.descriptor, WRITE)
+        self.turn()
+        self.assertEqual(["readable"] * 2 + ["writable"], told.calls)
+        self.hub.want(told.descriptor, READ | WRITE)
+        self.turn()
+        self.assertEqual(["readable", "writable"], told.calls[3:])
+        self.assertEqual(["lproxy"] * 2, self.served)
+        for interest in (WATCH, 0, 0):
+            self.hub.want(told.descriptor, interest)
+            self.turn()
+        self.assertEqual(([], []), (told.calls[5:], self.served))
 
     def test_forget(self) -> None:
-        """Closing takes a descriptor out of the kernel's set by itself: no system call is made for it."""
-        a = Descriptor(10)
-        self.hub.addReader(a)
-        self.hub.forget(a)
-        self.assertIn(10, self.epoll.masks)
-        self.assertEqual([], self.reactor.readers)
-        self.hub.forget(a)
+        """One that is forgotten is told of nothing, in whatever state it was, and nothing refers to it any more."""
+        for interest in (READ, READ | WRITE, WATCH, 0):
+            told, peer = self.pair(interest)
+            peer.send(b"x")
+            self.hub.forget(told.descriptor)
+            self.hub.forget(told.descriptor)
+            self.turn()
+            self.assertEqual(([], {}), (told.calls, self.hub._adapters))
+            self.assertIsNone(told.descriptor.events)
 
-    def test_remove_all(self) -> None:
-        """Everybody is returned and nobody served."""
-        a, b = Descriptor(10), Descriptor(11)
-        self.hub.addReader(a)
-        self.hub.watch(b)
-        self.assertEqual([a, b], self.hub.removeAll())
-        self.assertEqual(({}, []), (self.epoll.masks, self.reactor.readers))
+    def test_forgotten_while_read(self) -> None:
+        """Also where being told of bytes closed it."""
+        told, peer = self.pair(READ | WRITE, readable=lambda: self.hub.forget(told.descriptor))
+        peer.send(b"x")
+        self.turn()
+        self.turn()
+        self.assertEqual(["readable"], told.calls)
+
+    def test_exception(self) -> None:
+        """What it raises is its own trouble, and told; the reactor goes on with it."""
+        for name, interest in (("readable", READ), ("writable", WRITE)):
+            for error in (ZeroDivisionError(), SystemExit(1)):
+                told, peer = self.pair(interest, **{name: raising(error)})
+                peer.send(b"x")
+                self.turn()
+                self.assertEqual(([name, "crashed"], [type(error)]), (told.calls, told.failures))
+                self.assertEqual(["lproxy"], self.served)
+                self.hub.forget(told.descriptor)
+
+    def test_broken(self) -> None:
+        """A reactor that finds the connection broken by itself has the descriptor find out how, before it ends."""
+        for known in (True, False):
+            told, peer = self.pair(WRITE, tcp=True)
+            if known:
+                told.script["hung_up"] = partial(self.hub.forget, told.descriptor)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.close()
+            while "hung_up" not in told.calls:
+                told.calls.clear()
+                self.turn(10)
+            self.assertEqual(["hung_up"] if known else ["hung_up", "shut_down"], told.calls)
+            self.hub.forget(told.descriptor)
 
     def test_reactor_ends(self) -> None:
         """A reactor that goes down ends every connection, one that raises included."""
-
-        def crash() -> None:
-            raise ZeroDivisionError
-
-        a, b = Descriptor(10, connectionLost=crash), Descriptor(11)
-        self.hub.addReader(a)
-        self.hub.addWriter(b)
-        self.reactor.readers.remove(self.hub)
-        self.hub.connectionLost(Failure(ConnectionLost()))
-        self.assertEqual([["connectionLost"], ["connectionLost"]], [a.calls, b.calls])
-        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
-
-    def test_clock(self) -> None:
-        """Transports ask it for time and timers, as they would the reactor."""
-        fired: list[int] = []
-        self.hub.callLater(1, fired.append, 1)
-        self.reactor.advance(1)
-        self.assertEqual(([1], 1.0), (fired, self.hub.seconds()))
+        a, _ = self.pair(READ, hung_up=raising(ZeroDivisionError()))
+        b, _ = self.pair(WRITE)
+        for each in self.reactor.removeAll():
+            if each not in self.reactor._internalReaders:
+                each.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual((["hung_up", "crashed", "shut_down"], ["hung_up", "shut_down"]), (a.calls, b.calls))
 
     def test_shown(self) -> None:
-        """It shows whom it serves."""
-        self.assertEqual("<Hub of 0 descriptors []>", repr(self.hub))
-        self.assertEqual("lproxy", self.hub.logPrefix())
-        self.assertEqual(3, self.hub.fileno())
-
-
-class DirectTests(SynchronousTestCase):
-    """Where there is no epoll, the reactor serves."""
-
-    def test_no_epoll(self) -> None:
-        """The reactor itself, which has to be told of a close."""
-        self.patch(module.select, "epoll", None)
-        del module.select.epoll
-        reactor = FakeReactor()
-        direct: Any = hub(reactor)
-        self.assertIsInstance(direct, Direct)
-        self.assertNotIsInstance(direct, Hub)
-        a = Descriptor(10)
-        direct.addReader(a)
-        self.assertEqual([a], reactor.readers)
-        direct.forget(a)
-        self.assertEqual([], reactor.readers)
-        self.assertEqual(0.0, direct.seconds())
+        """In the reactor it has a name."""
+        self.pair(READ)
+        self.assertEqual(["lproxy"], self.served)

@@ -8,28 +8,59 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.address import IPv4Address
-from twisted.internet.error import ConnectionLost
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.testing.wire import Peer, ScriptedReactor
-from lproxy.transport import listen as module
-from lproxy.transport.listen import BATCH, PAUSE, Bound, ConnectionLimit, Listener, bind
-from lproxy.transport.socket import Stream
+from lproxy.testing.garbage import only_new, uncounted
+from lproxy.transport.hub import READ
+from lproxy.transport.listen import BACKLOG, BATCH, PAUSE, Bound, ConnectionLimit, Listener, bind
+from lproxy.transport.socket import Keepalive, SocketStream
+from tests.transport.sockets import ScriptedHub
 
 OURS = ("10.0.0.2", 80)
 
 
-class Accepted(Peer):
-    """An accepted socket."""
+class Accepted:
+    """
+    An accepted socket.
+
+    @ivar name: what it has as its own address; C{None}: it is gone
+    @ivar ended: C{""}, C{closed} or C{reset}
+    """
+
+    def __init__(self) -> None:
+        self.name: Any = OURS
+        self.blocking = True
+        self.linger: Any = None
+        self.ended = ""
+        #: what the kernel says of where it was going
+        self.original = b""
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        return self.original[:size]
+
+    def fileno(self) -> int:
+        return 78
+
+    def setblocking(self, flag: bool) -> None:
+        self.blocking = flag
+
+    def setsockopt(self, level: int, option: int, value: Any) -> None:
+        assert (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER)
+        self.linger = value
 
     def getsockname(self) -> Any:
-        return OURS
+        if self.name is None:
+            raise OSError(errno.ENOTCONN, "gone")
+        return self.name
+
+    def close(self) -> None:
+        self.ended = "closed" if self.linger is None else "reset"
 
 
 class FakeSocket:
@@ -40,9 +71,9 @@ class FakeSocket:
     @ivar needs: C{accept} fails with EMFILE while this is true
     """
 
-    family = socket.AF_INET
-
-    def __init__(self) -> None:
+    def __init__(self, address: Any = OURS, family: int = socket.AF_INET) -> None:
+        self.address = address
+        self.family = family
         self.queue: list[Accepted | OSError] = []
         self.needs: Callable[[], bool] = lambda: False
         self.accepts = 0
@@ -59,7 +90,7 @@ class FakeSocket:
         self.options.append(option)  # type: ignore[arg-type]
 
     def getsockname(self) -> Any:
-        return OURS
+        return self.address
 
     def accept(self) -> tuple[Accepted, Any]:
         assert not self.closed
@@ -84,20 +115,25 @@ class ListenerMixin(SynchronousTestCase):
     limit = 1000
 
     def setUp(self) -> None:
-        self.reactor = ScriptedReactor()
+        self.hub = ScriptedHub()
         self.sock = FakeSocket()
-        self.streams: list[Stream] = []
+        self.streams: list[SocketStream] = []
         self.refused: list[str] = []
         self.open = ConnectionLimit(self.limit)
-        bound = Bound(self.sock, self.sock.close)  # type: ignore[arg-type]
-        self.listener = Listener(bound, self.reactor, self.open, self.accepted, self.refused.append)
         self.descriptors: set[int] = set()
         self.free = 1_000
-        self.patch(module.os, "open", self.os_open)
-        self.patch(module.os, "close", self.os_close)
-        self.listener.startListening()
+        self.patch(os, "open", self.os_open)
+        self.patch(os, "close", self.os_close)
+        self.listen(self.sock)
 
-    def accepted(self, stream: Stream) -> None:
+    def listen(self, sock: FakeSocket, **options: Any) -> None:
+        """Start a listener on C{sock}."""
+        self.sock = sock
+        bound = Bound(sock, sock.close)  # type: ignore[arg-type]
+        self.listener = Listener(bound, self.hub, self.open, self.accepted, self.refused.append, **options)
+        self.listener.start()
+
+    def accepted(self, stream: SocketStream) -> None:
         self.streams.append(stream)
 
     # the reserve's descriptor
@@ -123,27 +159,27 @@ class ListenerMixin(SynchronousTestCase):
 
     @property
     def reading(self) -> bool:
-        return self.listener in self.reactor._readers
+        return list(self.hub.wanted.values()) == [READ]
 
 
 class AcceptTests(ListenerMixin):
     """Connections are accepted in batches."""
 
     def test_accept(self) -> None:
-        """With the addresses of both sides, TCP_NODELAY inherited."""
-        self.arrive()
-        self.listener.doRead()
+        """With the addresses of both sides, TCP_NODELAY inherited; it does not block, and nobody reads it yet."""
+        (peer,) = self.arrive()
+        self.listener.readable()
         (stream,) = self.streams
-        self.assertEqual((("10.0.0.1", 40000), OURS), (stream.peer_address, stream.host_address))
-        self.assertEqual([(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)], self.sock.options)
-        self.assertEqual(1, self.open.open)
+        self.assertEqual((("10.0.0.1", 40000), OURS, None), stream.conn)
+        self.assertIn((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), self.sock.options)
+        self.assertEqual((1, False), (self.open.open, peer.blocking))
 
     def test_batch(self) -> None:
         """So many at a time, that those which are established are served in between."""
         self.arrive(BATCH + 1)
-        self.listener.doRead()
+        self.listener.readable()
         self.assertEqual(BATCH, len(self.streams))
-        self.listener.doRead()
+        self.listener.readable()
         self.assertEqual(BATCH + 1, len(self.streams))
 
     def test_gone(self) -> None:
@@ -151,42 +187,63 @@ class AcceptTests(ListenerMixin):
         self.sock.queue.append(OSError(errno.ECONNABORTED, "gone"))
         self.arrive()
         self.sock.queue.append(OSError(errno.EPROTO, "gone"))
-        self.listener.doRead()
+        self.listener.readable()
         self.assertEqual((1, []), (len(self.streams), self.refused))
 
     def test_gone_at_once(self) -> None:
-        """Nor are those that gave up a moment later."""
-        (peer,) = self.arrive()
-
-        def getsockname() -> Any:
-            raise OSError(errno.ENOTCONN, "gone")
-
-        peer.getsockname = getsockname  # type: ignore[method-assign]
-        self.listener.doRead()
-        self.assertEqual(([], "closed", 0), (self.streams, peer.ended, self.open.open))
+        """Nor are those that gave up a moment later, where the socket is asked for its own address, being any."""
+        self.listen(FakeSocket(("0.0.0.0", 80)))
+        gone, here = self.arrive(2)
+        gone.name, here.name = None, ("10.0.0.3", 80)
+        self.listener.readable()
+        self.assertEqual(("closed", "", 1), (gone.ended, here.ended, self.open.open))
+        self.assertEqual([("10.0.0.3", 80)], [stream.conn.local for stream in self.streams])
 
     def test_exception(self) -> None:
         """Whatever goes wrong with one connection, it alone is closed: the listener goes on."""
-        bad, good = self.arrive(2)
-        accepted: list[Stream] = []
+        bad, worse, good = self.arrive(3)
+        errors: list[BaseException] = [SystemExit(1), ZeroDivisionError()]
 
-        def crash(stream: Stream) -> None:
-            if not accepted:
-                accepted.append(stream)
-                raise ZeroDivisionError
+        def crash(stream: SocketStream) -> None:
+            if errors:
+                raise errors.pop()
             self.streams.append(stream)
 
-        self.listener._accepted = crash
-        self.listener.doRead()
-        self.reactor.advance(0)
-        self.assertEqual(("reset", "", 1), (bad.ended, good.ended, self.open.open))
+        self.listener.accepted = crash
+        self.listener.readable()
+        self.assertEqual(("reset", "reset", "", 1), (bad.ended, worse.ended, good.ended, self.open.open))
         self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
+        self.assertEqual(1, len(self.flushLoggedErrors(SystemExit)))
 
     def test_shown(self) -> None:
         """It says where it listens."""
         self.assertEqual("<Listener 10.0.0.2:80>", repr(self.listener))
-        self.assertEqual(IPv4Address("TCP", *OURS), self.listener.getHost())
-        self.assertEqual("listen", self.listener.logPrefix())
+        self.assertEqual(OURS, self.listener.address)
+
+    def test_own_trouble(self) -> None:
+        """A mistake of its own is logged, and it goes on."""
+        self.listener.writable()
+        self.listener.hung_up()
+        self.listener.crashed(Failure(ZeroDivisionError()))
+        self.assertEqual((1, True), (len(self.flushLoggedErrors(ZeroDivisionError)), self.reading))
+
+    def test_redirected(self) -> None:
+        """Where it was going before it was redirected here is asked of the kernel, where that is wanted."""
+        self.listen(self.sock, redirected=True)
+        (peer,) = self.arrive()
+        peer.original = struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", 80, socket.inet_aton("10.9.9.9"))
+        self.listener.readable()
+        self.assertEqual(("10.9.9.9", 80), self.streams[0].conn.original_dst)
+
+    def test_keepalive(self) -> None:
+        """Accepted sockets inherit when their peers are asked whether they are there, if they are; that may change."""
+        option = (socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        self.listen(FakeSocket(), keepalive=Keepalive(30, 10))
+        self.assertIn((*option, 1), self.sock.options)
+        self.listener.keep_alive(None)
+        self.assertEqual((*option, 0), self.sock.options[-1])
+        self.listen(FakeSocket("/run/socket", socket.AF_UNIX), keepalive=Keepalive(30, 10))
+        self.assertEqual([], self.sock.options)
 
 
 class StopTests(ListenerMixin):
@@ -195,44 +252,55 @@ class StopTests(ListenerMixin):
     def test_drain(self) -> None:
         """Whoever waits in the kernel's queue has been told that he is connected, and is accepted before the close."""
         self.arrive(3 * BATCH + 1)
-        self.listener.stopListening()
+        self.listener.stop()
         self.assertEqual(3 * BATCH + 1, len(self.streams))
         self.assertEqual((True, False), (self.sock.closed, self.reading))
         self.assertEqual(set(), self.descriptors)
 
     def test_bounded(self) -> None:
         """Clients that come faster than they are accepted do not keep it open for ever."""
-        self.patch(module, "BACKLOG", 2 * BATCH)
-        self.arrive(3 * BATCH)
-        self.listener.stopListening()
-        self.assertEqual((2 * BATCH, True), (len(self.streams), self.sock.closed))
+        self.open.limit = 2 * BACKLOG
+        self.arrive(BACKLOG + BATCH)
+        self.listener.stop()
+        self.assertEqual((BACKLOG, True), (len(self.streams), self.sock.closed))
 
     def test_exhausted(self) -> None:
         """Where there are no descriptors to accept with, they are closed, and the listener is."""
         self.sock.needs = lambda: bool(self.descriptors)
         peers = self.arrive(3)
-        self.listener.stopListening()
+        self.listener.stop()
         self.assertEqual(["closed"] * 3, [peer.ended for peer in peers])
-        self.assertEqual((set(), [], True), (self.descriptors, self.reactor.getDelayedCalls(), self.sock.closed))
+        self.assertEqual((set(), [], True), (self.descriptors, self.hub.getDelayedCalls(), self.sock.closed))
 
     def test_twice(self) -> None:
-        """The second time there is nothing to accept from."""
-        self.listener.stopListening()
-        self.listener.stopListening()
+        """The second time there is nothing to accept from, and nothing to let go of."""
+        self.listener.stop()
+        self.sock.closed = False
+        self.listener.stop()
+        self.assertFalse(self.sock.closed)
 
     def test_never_started(self) -> None:
         """One that never listened accepts nobody."""
         fresh = FakeSocket()
         fresh.queue.append(Accepted())
         bound = Bound(fresh, fresh.close)  # type: ignore[arg-type]
-        Listener(bound, self.reactor, self.open, self.accepted, self.refused.append).stopListening()
+        Listener(bound, self.hub, self.open, self.accepted, self.refused.append).stop()
         self.assertEqual(([], True), (self.streams, fresh.closed))
 
     def test_reactor_ends(self) -> None:
         """With the reactor gone, nobody would be served."""
         self.arrive()
-        self.listener.connectionLost(Failure(ConnectionLost()))
-        self.assertEqual(([], True), (self.streams, self.sock.closed))
+        self.listener.shut_down()
+        self.assertEqual(([], True, set()), (self.streams, self.sock.closed, self.descriptors))
+
+    def test_no_cycle(self) -> None:
+        """Nothing of one that stopped waits for the garbage collector."""
+        self.enterContext(only_new())
+        with uncounted() as left:
+            self.listen(FakeSocket())
+            self.listener.stop()
+            del self.listener
+        self.assertEqual([], left)
 
 
 class LimitTests(ListenerMixin):
@@ -243,13 +311,14 @@ class LimitTests(ListenerMixin):
     def test_limit(self) -> None:
         """It learns at once, and is counted; as soon as one ends, another may come."""
         peers = self.arrive(3)
-        self.listener.doRead()
+        self.listener.readable()
         self.assertEqual((2, ["limit"], "closed"), (len(self.streams), self.refused, peers[2].ended))
-        self.streams[0].abortConnection()
-        self.reactor.advance(0)
+        self.streams[0].abort()
+        self.assertEqual(1, self.open.open)
+        self.streams[0].abort()
         self.assertEqual(1, self.open.open)
         self.arrive()
-        self.listener.doRead()
+        self.listener.readable()
         self.assertEqual((3, ["limit"], 2), (len(self.streams), self.refused, self.open.open))
 
 
@@ -261,7 +330,7 @@ class ExhaustedTests(ListenerMixin):
         # the last descriptor there is is the reserve
         self.sock.needs = lambda: bool(self.descriptors)
         peers = self.arrive(3)
-        self.listener.doRead()
+        self.listener.readable()
         self.assertEqual(["EMFILE"] * 3, self.refused)
         self.assertEqual(["closed"] * 3, [peer.ended for peer in peers])
         self.assertEqual(1, len(self.descriptors))
@@ -273,20 +342,20 @@ class ExhaustedTests(ListenerMixin):
         """Not even then are others kept waiting for ever."""
         self.sock.needs = lambda: bool(self.descriptors)
         self.arrive(2 * BATCH)
-        self.listener.doRead()
+        self.listener.readable()
         self.assertEqual(BATCH, len(self.refused))
 
     def test_pause(self) -> None:
         """Where not even that helps, it looks again in a moment, and recovers by itself."""
         self.sock.needs = lambda: True
         self.arrive()
-        self.listener.doRead()
-        self.listener.doRead()
-        self.assertEqual(([], False, 1), (self.refused, self.reading, len(self.reactor.getDelayedCalls())))
+        self.listener.readable()
+        self.listener.readable()
+        self.assertEqual(([], False, 1), (self.refused, self.reading, len(self.hub.getDelayedCalls())))
         self.sock.needs = lambda: False
-        self.reactor.advance(PAUSE)
+        self.hub.advance(PAUSE)
         self.assertTrue(self.reading)
-        self.listener.doRead()
+        self.listener.readable()
         self.assertEqual(1, len(self.streams))
 
     def test_reserve_lost(self) -> None:
@@ -294,26 +363,26 @@ class ExhaustedTests(ListenerMixin):
         self.sock.needs = lambda: True
         self.free = -1  # so that giving it up frees nothing
         self.arrive()
-        self.listener.doRead()
+        self.listener.readable()
         self.assertEqual(set(), self.descriptors)
         self.free = 1
-        self.reactor.advance(PAUSE)
+        self.hub.advance(PAUSE)
         self.assertEqual(1, len(self.descriptors))
 
     def test_stopped_while_paused(self) -> None:
         """A pause does not outlive the listener."""
         self.sock.needs = lambda: True
         self.arrive()
-        self.listener.doRead()
-        self.listener.stopListening()
-        self.assertEqual(([], set()), (self.reactor.getDelayedCalls(), self.descriptors))
+        self.listener.readable()
+        self.listener.stop()
+        self.assertEqual(([], set()), (self.hub.getDelayedCalls(), self.descriptors))
 
     def test_other_shortages(self) -> None:
         """Nor does a shortage of the machine, or of memory, spin."""
         for code in (errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
             (peer,) = self.arrive()
             self.sock.queue.insert(0, OSError(code, "none left"))
-            self.listener.doRead()
+            self.listener.readable()
             self.assertEqual((errno.errorcode[code], "closed"), (self.refused[-1], peer.ended))
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from lproxy.interfaces import Match, NeedMore, NoMatch, Verdict
+from lproxy.verdict import Match, NeedMore, NoMatch, Verdict
 
 #: RFC 9113, 3.4
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -9,14 +9,18 @@ when a message is read (RFC 9110, 7.6.1), so that what is left can be sent on as
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from lproxy.errors import ProxyError
 
 Headers = list[tuple[bytes, bytes]]
 
-#: framings that are no length
-CHUNKED = -1
-UNTIL_CLOSE = -2
+#: of messages without trailers; nobody changes it
+NO_TRAILERS: Final[Headers] = []
+
+#: framings that are no length: it ends by itself, or with its connection
+CHUNKED: Final = -1
+UNTIL_CLOSE: Final = -2
 
 #: RFC 9110, 5.6.2 and 5.5; one validator for all versions of HTTP
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -28,7 +32,15 @@ HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9!$&'()*+,;=._~%\-]+)(?::([0-9
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
 # what is to be done with a field; ordinary ones, the most by far, are zero
-ORDINARY, HOST_FIELD, LENGTH, ENCODING, CONNECTION, DROP, TE, UPGRADE, FORWARDED = range(9)
+ORDINARY: Final = 0
+HOST_FIELD: Final = 1
+LENGTH: Final = 2
+ENCODING: Final = 3
+CONNECTION: Final = 4
+DROP: Final = 5
+TE: Final = 6
+UPGRADE: Final = 7
+FORWARDED: Final = 8
 
 _KINDS = {
     b"host": HOST_FIELD,
@@ -117,53 +129,34 @@ class Rejected(ProxyError):
         return f"refused ({self.reason}): {self.detail}"
 
 
-class TooSlow(Rejected):
-    """A client that takes too long over its message."""
-
-    reason = "slow"
-    flag = "SL"
-    status = 408
-
-    def __init__(self, detail: str) -> None:
-        super().__init__("", self.status, self.reason, detail)
-
-
 class Request:
     """
     A request's head, ready to be sent on.
 
     @ivar target: request-target in origin form, or as CONNECT and OPTIONS have it
     @ivar authority: what it is for: the target's authority if it has one, else Host; empty if it has neither
-    @ivar version: 10 or 11
     @ivar framing: length of the body in bytes, or L{CHUNKED}
-    @ivar keep_alive: whether the client may send another on the connection
     @ivar upgrade: whether it asks to become another protocol
     """
 
-    __slots__ = ("authority", "framing", "headers", "keep_alive", "method", "target", "upgrade", "version")
+    __slots__ = ("authority", "framing", "headers", "method", "target", "upgrade")
 
     def __init__(
-        self,
-        method: bytes,
-        target: bytes,
-        version: int,
-        headers: Headers,
-        framing: int,
-        authority: bytes,
-        keep_alive: bool,
-        upgrade: bool,
+        self, method: bytes, target: bytes, headers: Headers, framing: int, authority: bytes, upgrade: bool
     ) -> None:
         self.method = method
         self.target = target
-        self.version = version
         self.headers = headers
         self.framing = framing
         self.authority = authority
-        self.keep_alive = keep_alive
         self.upgrade = upgrade
 
     def __repr__(self) -> str:
         return f"<Request {self.method!r} {self.authority!r} {self.target!r}>"
+
+    def name_host(self, host: bytes) -> None:
+        """Say C{host} in its Host field, and nowhere else: it came without one, or with an empty one."""
+        self.headers = [(b"Host", host), *(field for field in self.headers if kinds[field[0]] != HOST_FIELD)]
 
 
 class Response:
@@ -171,20 +164,27 @@ class Response:
     A response's head, ready to be sent on.
 
     @ivar framing: length of the body in bytes, L{CHUNKED} or L{UNTIL_CLOSE}
-    @ivar keep_alive: whether the connection it came on can be used again
+    @ivar ours: whether the proxy itself answers
+    @ivar last: whether the client's connection ends with it, as some answers of ours want it
     """
 
-    __slots__ = ("framing", "headers", "keep_alive", "reason", "status", "version")
+    __slots__ = ("framing", "headers", "last", "ours", "reason", "status")
 
     def __init__(
-        self, status: int, reason: bytes, version: int, headers: Headers, framing: int, keep_alive: bool
+        self,
+        status: int,
+        reason: bytes,
+        headers: Headers,
+        framing: int,
+        ours: bool = False,
+        last: bool = False,
     ) -> None:
         self.status = status
         self.reason = reason
-        self.version = version
         self.headers = headers
         self.framing = framing
-        self.keep_alive = keep_alive
+        self.ours = ours
+        self.last = last
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sized
 from typing import Protocol
 
+from lproxy.api import Counters
 from lproxy.metrics.counters import Bounds, Histogram
 from lproxy.metrics.family import Family, Labels
-from lproxy.protocols.runtime import Counters
 
 #: seconds; what one request may cost the proxy itself
 OVERHEAD_SECONDS: Bounds = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1)

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IProtocolFactory
 from zope.interface import implementer
 
 import lproxy
-from lproxy.interfaces import Detector, IProtocolPlugin
+from lproxy.api import Detector, IProtocolPlugin, Runtime, SessionFactory
 from lproxy.protocols.http.detect import detect
 from lproxy.protocols.http.factory import HttpFactory
-from lproxy.protocols.runtime import Runtime
 
 
 @implementer(IProtocolPlugin)
@@ -30,6 +28,6 @@ class HttpPlugin:
         for key in table:
             raise ValueError(f"{key}: unknown key; HTTP's settings are under [limits] and [timeouts]")
 
-    def factory(self, runtime: Runtime, config: None) -> IProtocolFactory:
+    def factory(self, runtime: Runtime, config: None) -> SessionFactory:
         """Sessions for one listener."""
         return HttpFactory(runtime)

@@ -9,22 +9,16 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from lproxy.protocols.connection import ConnectionClient
-from lproxy.protocols.runtime import Runtime
-from lproxy.stack.lease import FREE, Hold, ended
-from lproxy.stack.report import Report
-from lproxy.target import Endpoint
-from lproxy.transport.socket import Stream
+from twisted.internet.defer import Deferred
+
+from lproxy.api import FREE, ConnectionClient, ConnectionLease, Endpoint, Hold, Report, Runtime, Upstream, ended
 
 
 class Conversing(Protocol):
-    """The request of a lease: a client's connection."""
-
-    def join(self, upstream: Stream, address: str) -> None:
-        """Talk to the broker by C{upstream}."""
+    """A client's connection, for which a lease was acquired."""
 
     def in_flight(self) -> int:
-        """Requests that are unanswered."""
+        """Requests that await their response."""
 
     def names(self) -> tuple[str | None, str]:
         """What the client calls itself, and the broker's node id, empty where it is not known."""
@@ -34,16 +28,33 @@ class Conversing(Protocol):
 SHOWN = 20
 
 
-class KafkaClient(ConnectionClient["KafkaLease"]):
-    """The service of one broker."""
+class KafkaClient:
+    """The service of one broker: connections, of which it knows whose they are."""
 
     def __init__(self, runtime: Runtime, endpoint: Endpoint, name: str) -> None:
-        super().__init__(runtime, endpoint, name)
+        self._connections = ConnectionClient(runtime, endpoint, name)
         self.talks: dict[Conversing, None] = {}
 
-    def lease(self, stream: Stream) -> KafkaLease:
-        """For one client's connection."""
-        return KafkaLease(self, stream)
+    @property
+    def load(self) -> int:
+        """Connections that are open, or being opened."""
+        return self._connections.load
+
+    @load.setter
+    def load(self, load: int) -> None:
+        self._connections.load = load
+
+    def try_acquire(self) -> KafkaLease | None:
+        """A new connection, where the last one stood at once."""
+        lease = self._connections.try_acquire()
+        return KafkaLease(self, lease) if lease is not None else None
+
+    def acquire(self) -> Deferred[KafkaLease]:
+        """Open a connection."""
+        return self._connections.acquire().addCallback(self._lease)
+
+    def close(self) -> None:
+        """Nothing is kept."""
 
     def report(self, report: Report) -> None:
         """Connections that are open, and who has them."""
@@ -57,23 +68,26 @@ class KafkaClient(ConnectionClient["KafkaLease"]):
             client_ids=sorted({client for client, _ in names if client is not None})[:SHOWN],
         )
 
+    def _lease(self, lease: ConnectionLease) -> KafkaLease:
+        return KafkaLease(self, lease)
+
 
 class KafkaLease:
     """An open connection to a broker, for one client's."""
 
-    __slots__ = ("_client", "_stream", "_talk", "hold")
+    __slots__ = ("_client", "_connection", "_talk", "hold")
 
-    def __init__(self, client: KafkaClient, stream: Stream) -> None:
+    def __init__(self, client: KafkaClient, connection: ConnectionLease) -> None:
         self.hold: Hold = FREE
         self._client = client
-        self._stream = stream
+        self._connection = connection
         self._talk: Conversing | None = None
 
-    def call(self, request: Conversing) -> None:
-        """Let C{request} have the connection."""
-        self._talk = request
-        self._client.talks[request] = None
-        request.join(self._stream, str(self._client.endpoint))
+    def call(self, talk: Conversing) -> Upstream:
+        """The connection, which nobody reads yet; C{talk} has it from now on."""
+        self._talk = talk
+        self._client.talks[talk] = None
+        return self._connection.call()
 
     def close(self) -> None:
         """The connection is not needed any more."""
@@ -81,4 +95,4 @@ class KafkaLease:
             return
         if self._talk is not None:
             self._client.talks.pop(self._talk, None)
-        self._client.released(self._stream)
+        self._connection.close()

@@ -14,9 +14,9 @@ import re
 from collections.abc import Collection, Mapping
 from struct import Struct
 
-from lproxy.interfaces import Detector, Match, NeedMore, NoMatch, Verdict
 from lproxy.protocols.kafka.codec.apis import API_VERSIONS, APIS, METADATA, PRODUCE, SASL_HANDSHAKE, Api
 from lproxy.protocols.kafka.codec.header import Malformed, find_acks
+from lproxy.verdict import Detector, Match, NeedMore, NoMatch, Verdict
 
 #: bytes of the shortest request, without and with a client id
 SHORTEST, WITH_CLIENT = 8, 10

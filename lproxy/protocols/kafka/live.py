@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Protocol
 
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from lproxy.protocols.kafka.metrics import Metrics
 from lproxy.protocols.kafka.settings import KafkaConfig
-from lproxy.transport.hub import Reactor
 
 #: looks at every connection in the shortest time for which one may stand still
 LOOKS = 4
@@ -31,9 +30,9 @@ class Connection(Protocol):
 class Live:
     """All connections of a listener, its brokers' ports included."""
 
-    def __init__(self, config: KafkaConfig, reactor: Reactor) -> None:
+    def __init__(self, config: KafkaConfig, clock: IReactorTime) -> None:
         self._config = config
-        self._reactor = reactor
+        self._clock = clock
         self._live: dict[Connection, None] = {}
         self._addresses: Counter[str] = Counter()
         self._timer: IDelayedCall | None = None
@@ -74,10 +73,10 @@ class Live:
 
     def _look_later(self) -> None:
         seconds = min(self._config.frame_progress, self._config.idle) / LOOKS
-        self._timer = self._reactor.callLater(seconds, self._look)
+        self._timer = self._clock.callLater(seconds, self._look)
 
     def _look(self) -> None:
         self._look_later()
-        now = self._reactor.seconds()
+        now = self._clock.seconds()
         for connection in list(self._live):
             connection.look(now)

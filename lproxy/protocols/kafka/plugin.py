@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IProtocolFactory
 from zope.interface import implementer
 
 import lproxy
-from lproxy.interfaces import Detector, IProtocolPlugin
+from lproxy.api import Detector, IProtocolPlugin, Runtime
 from lproxy.protocols.kafka.detect import detect
 from lproxy.protocols.kafka.factory import KafkaFactory
 from lproxy.protocols.kafka.settings import KafkaConfig, read
-from lproxy.protocols.runtime import Runtime
 
 
 @implementer(IProtocolPlugin)
@@ -30,6 +28,6 @@ class KafkaPlugin:
         """Its settings; see L{lproxy.protocols.kafka.settings}."""
         return read(table)
 
-    def factory(self, runtime: Runtime, config: KafkaConfig) -> IProtocolFactory:
+    def factory(self, runtime: Runtime, config: KafkaConfig) -> KafkaFactory:
         """Sessions for one listener."""
         return KafkaFactory(runtime, config)

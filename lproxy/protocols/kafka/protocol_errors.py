@@ -6,7 +6,7 @@ can be told to a peer is to close; why, is said in the log.
 
 from __future__ import annotations
 
-from lproxy.protocols.runtime import Runtime
+from lproxy.api import Runtime
 
 #: why a connection is no Kafka, by the reason that is counted, in words that go on after "the client" or "the broker"
 REASONS = {

@@ -5,7 +5,7 @@ TCP is what everything is: always last, always a match.
 
 from __future__ import annotations
 
-from lproxy.interfaces import Match, Verdict
+from lproxy.verdict import Match, Verdict
 
 
 def detect(prefix: bytes) -> Verdict:

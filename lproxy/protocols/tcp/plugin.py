@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IProtocolFactory
 from zope.interface import implementer
 
 import lproxy
-from lproxy.interfaces import Detector, IProtocolPlugin
-from lproxy.protocols.runtime import Runtime
+from lproxy.api import Detector, IProtocolPlugin, Runtime
 from lproxy.protocols.tcp.detect import detect
 from lproxy.protocols.tcp.factory import TcpFactory
 
@@ -30,6 +28,6 @@ class TcpPlugin:
         for key in table:
             raise ValueError(f"{key}: unknown key; TCP has no settings of its own")
 
-    def factory(self, runtime: Runtime, config: None) -> IProtocolFactory:
+    def factory(self, runtime: Runtime, config: None) -> TcpFactory:
         """Sessions for one listener."""
         return TcpFactory(runtime)

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.protocols.http.test_session -*-
+# -*- test-case-name: tests.protocols.http -*-
 """
 A listener of HTTP in memory, a client or more in front of it and upstreams behind it, all at a test's command.
 """
@@ -13,7 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.config import Limits, Timeouts
 from lproxy.protocols.http.factory import HttpFactory
 from lproxy.protocols.http.plugin import HttpPlugin
-from lproxy.testing import Peer, ScriptedProxy, shown
+from lproxy.protocols.http.pool import Pool
+from lproxy.testing import Peer, ScriptedProxy
+from lproxy.testing.wire import MemoryStream
 
 HOST = "web.test"
 GET = b"GET / HTTP/1.1\r\nHost: web.test\r\n\r\n"
@@ -72,15 +74,15 @@ class HttpTestCase(SynchronousTestCase):
         changes = {"timeouts": self.timeouts, "limits": self.limits, "listen": dict(self.listen), **changes}
         self.proxy = ScriptedProxy(Tuned(**changes), target=self.target)
         self.factory: HttpFactory = self.proxy.factory
-        self.factory.doStart()
+        self.factory.start()
         self.clients.clear()
 
     def tearDown(self) -> None:
         for client in self.clients:
             client.reset()
         self.settle()
-        self.assertEqual(set(), self.factory.sessions)
-        self.factory.doStop()
+        self.assertEqual({}, self.factory.listener.clients)
+        self.factory.stop()
         crashes, self.proxy.crashes = self.proxy.crashes, []
         self.assertEqual([], self.proxy.left())
         self.assertEqual(self.crashed, len(crashes), [crash.getTraceback() for crash in crashes])
@@ -131,7 +133,14 @@ class HttpTestCase(SynchronousTestCase):
     @property
     def idle(self) -> int:
         """Connections that are kept for later requests."""
-        return int(shown(self.proxy._acquires["http"].service)["idle"])
+        return len(self.pool.idle)
+
+    @property
+    def pool(self) -> Pool:
+        """Of the upstream."""
+        service = self.proxy._acquires["http"].service
+        assert isinstance(service, Pool)
+        return service
 
     @property
     def rows(self) -> list[tuple[Any, ...]]:
@@ -141,14 +150,19 @@ class HttpTestCase(SynchronousTestCase):
     @property
     def errors(self) -> dict[str, int]:
         """Answers of our own, by reason."""
-        return self.factory.faults.errors
+        return self.factory.listener.record.faults.errors
 
     @property
     def rejected(self) -> dict[str, int]:
         """Input refused, by reason."""
-        return self.factory.faults.rejected
+        return self.factory.listener.record.faults.rejected
 
     def session(self) -> Any:
         """The only one."""
-        (session,) = self.factory.sessions
+        (session,) = self.proxy.sessions
         return session
+
+    def stream(self, peer: Peer) -> MemoryStream:
+        """The proxy's side of the connection with C{peer}."""
+        (stream,) = (stream for stream in self.proxy.reactor.streams if stream.peer is peer)
+        return stream

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.interfaces import NeedMore, NoMatch
+from lproxy.api import NeedMore, NoMatch
 from lproxy.protocols.http.detect import HTTP1, HTTP2, PREFACE, detect
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from lproxy.interfaces import IProtocolPlugin
+from lproxy.api import IProtocolPlugin
 from lproxy.plugins.lproxy_http import http as provider
 from lproxy.protocols.http.detect import detect
 from lproxy.protocols.http.plugin import HttpPlugin

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.discover.host import ResolveFailed
 from lproxy.discover.literal import NoRoute
 from lproxy.errors import Bug, ProxyError, judge, known
 from lproxy.protocols.http import rescue
-from lproxy.protocols.http.client import BadResponse, UpstreamLost
-from lproxy.protocols.http.message import Rejected, Request
-from lproxy.protocols.http.patience import CallTimedOut
-from lproxy.protocols.http.recognise import NoAuthority
+from lproxy.protocols.http.message import Rejected, Request, Response
+from lproxy.protocols.http.route import NoAuthority
+from lproxy.protocols.http.streams import BadResponse, UpstreamLost
+from lproxy.protocols.http.timeouts import CallTimedOut
 from lproxy.stack.admit import TooManyInFlight
 from lproxy.stack.balance import NoEndpointReady
 from lproxy.stack.cache import CacheFull
 from lproxy.stack.failfast import FailedFast
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority, Endpoint
-from lproxy.transport.connect import ConnectFailed, ConnectTimedOut, LoopRefused
+from lproxy.transport.connect import ConnectFailed, ConnectTimedOut, LoopRefused, OutOfDescriptors
 from tests.protocols.http.harness import GET, OK, HttpTestCase, get
 
 WEB = Authority("web.local", 80)
@@ -116,6 +117,15 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
         True,
         "did not answer within 1 s",
     ),
+    (
+        OutOfDescriptors(END, "EMFILE"),
+        503,
+        14,
+        "descriptors",
+        "UO",
+        True,
+        "connect: 10.0.0.7:8080 not tried: this proxy is out of descriptors or memory (EMFILE)",
+    ),
     (LoopRefused(END), 508, 10, "loop", "LP", False, "connect: 10.0.0.7:8080 is this proxy itself: refused to loop"),
     (
         UpstreamLost(END, "ECONNRESET", "without an answer"),
@@ -165,10 +175,11 @@ class TableTests(HttpTestCase):
     def test_causes(self) -> None:
         """Each has its status, label, flags and fate of the connection, and says layer, target, cause and the wait."""
         for error, status, _, reason, flags, keep, message in TABLE:
+            self.proxy.connector.mode = "wait"
             client = self.client(GET)
             self.wait(0.25)
-            up = self.up
-            self.session().failed(rescue_failure(error))
+            _, connecting = self.proxy.connector.waiting.pop()
+            connecting.errback(Failure(error))
             heard = self.heard(client).decode()
             head, _, body = heard.partition("\r\n\r\n")
             self.assertRegex(head, rf"^HTTP/1.1 {status} ")
@@ -180,7 +191,7 @@ class TableTests(HttpTestCase):
             self.assertEqual(status == 500, "(after 0.2" not in body)
             self.assertIn(f"l5d-proxy-error: {body.strip()}", head)
             self.assertNotIn("secret", heard)
-            self.assertEqual("reset", up.ended)
+            self.assertEqual(0, self.proxy.open)
             client.reset()
             self.settle()
 
@@ -190,13 +201,6 @@ class TableTests(HttpTestCase):
         own = {kind for kind in known() if kind.__module__.startswith("lproxy.") and not issubclass(kind, Rejected)}
         self.assertEqual(set(), own - tested - {ProxyError, Bug})
         self.crashed = 0
-
-
-def rescue_failure(error: BaseException) -> Any:
-    """As it climbs."""
-    from twisted.python.failure import Failure
-
-    return Failure(error)
 
 
 class StrippedTests(HttpTestCase):
@@ -211,48 +215,51 @@ class StrippedTests(HttpTestCase):
 
 
 class AnswerTests(SynchronousTestCase):
-    """Bytes."""
+    """Answers of our own, as messages."""
 
     def request(self, method: bytes = b"GET", *headers: tuple[bytes, bytes]) -> Request:
         """One."""
-        return Request(method, b"/", 11, list(headers), 0, b"web.local", True, False)
+        return Request(method, b"/", list(headers), 0, b"web.local", False)
+
+    def answer(
+        self, error: ProxyError, request: Request, tell: bool = False
+    ) -> tuple[Response, dict[bytes, bytes], bytes]:
+        """The answer, its fields, and its body."""
+        head, body = rescue.answer(judge(error), error, 0.1, request, tell)
+        self.assertTrue(head.ours)
+        self.assertEqual(len(head.headers), len(dict(head.headers)), head.headers)
+        return head, dict(head.headers), body
 
     def test_grpc(self) -> None:
         """gRPC callers get 200 and their own status, in the head; the message as gRPC encodes it."""
         request = self.request(b"POST", (b"Content-Type", b"application/grpc+proto"))
         for error, _, grpc, *_ in TABLE:
-            heard = rescue.answer(judge(error), error, 0.1, request, False, False)
-            head, _, body = heard.partition(b"\r\n\r\n")
-            self.assertRegex(head, b"^HTTP/1.1 200 OK\r\n")
-            self.assertIn(b"\r\ngrpc-status: %d\r\n" % grpc, head)
-            self.assertRegex(head, b"\r\ngrpc-message: [ -~]+\r\n")
-            self.assertEqual(b"", body)
+            head, fields, body = self.answer(error, request)
+            self.assertEqual((200, b"OK", b"%d" % grpc), (head.status, head.reason, fields[b"grpc-status"]))
+            self.assertEqual(b"application/grpc", fields[b"content-type"])
+            self.assertRegex(fields[b"grpc-message"], b"^[ -~]+$")
+            self.assertEqual((b"", 0, b"0"), (body, head.framing, fields[b"content-length"]))
 
     def test_head(self) -> None:
         """HEAD gets no body, and the length that it would have."""
-        get, head = (
-            rescue.answer(judge(REFUSED), REFUSED, 0.1, self.request(method), True, False)
-            for method in (b"GET", b"HEAD")
-        )
-        self.assertEqual(get.partition(b"\r\n\r\n")[0], head.partition(b"\r\n\r\n")[0])
-        self.assertTrue(head.endswith(b"\r\n\r\n"))
+        _, get, body = self.answer(REFUSED, self.request(b"GET"))
+        _, head, nothing = self.answer(REFUSED, self.request(b"HEAD"))
+        self.assertEqual(get, head)
+        self.assertEqual((b"%d" % len(body), b""), (head[b"content-length"], nothing))
 
-    def test_not_told(self) -> None:
+    def test_told(self) -> None:
         """The field is left out where the client may not have it."""
-        answer = rescue.answer(judge(REFUSED), REFUSED, 0.1, self.request(), False, True)
-        self.assertNotIn(b"l5d-", answer)
-        self.assertIn(b"\r\nconnection: close\r\n", answer)
+        self.assertNotIn(b"l5d-proxy-error", self.answer(REFUSED, self.request())[1])
+        self.assertIn(b"refused", self.answer(REFUSED, self.request(), True)[1][b"l5d-proxy-error"])
 
     def test_one_line(self) -> None:
-        """Whatever an error says, it is one line of ASCII in the head, and no more fields than ours."""
+        """Whatever an error says, it is one line of ASCII in the head."""
         error = UpstreamLost(END, "x\r\nSet-Cookie: a\x1b[2J\u2603", "")
-        head = rescue.answer(judge(error), error, 0.1, self.request(), True, False).partition(b"\r\n\r\n")[0]
-        self.assertEqual(4, len(head.split(b"\r\n")), head)
-        self.assertTrue(head.isascii())
-        self.assertNotIn(b"\x1b", head)
+        _, fields, _ = self.answer(error, self.request(), True)
+        self.assertRegex(fields[b"l5d-proxy-error"], b"^[ -~]+$")
 
     def test_refusal(self) -> None:
         """A refusal says what was wrong, and that it was the last."""
-        answer = rescue.refusal(Rejected("", 431, "too_large", "the header block is longer than 5 bytes"))
-        self.assertRegex(answer, b"^HTTP/1.1 431 Request Header Fields Too Large\r\n(?s:.*)connection: close\r\n")
-        self.assertIn(b"431 Request Header Fields Too Large: the header block is longer than 5 bytes\n", answer)
+        head, body = rescue.refusal(Rejected("", 431, "too_large", "the header block is longer than 5 bytes"))
+        self.assertEqual((431, b"Request Header Fields Too Large", True), (head.status, head.reason, head.last))
+        self.assertEqual(b"431 Request Header Fields Too Large: the header block is longer than 5 bytes\n", body)

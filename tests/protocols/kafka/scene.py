@@ -150,7 +150,7 @@ class KafkaTestCase(SynchronousTestCase):
         """Begin anew, with a listener of other settings."""
         self.proxy = ScriptedProxy(KafkaPlugin(), {**self.table, **table}, target=self.target)
         self.factory: KafkaFactory = self.proxy.factory
-        self.factory.doStart()
+        self.factory.start()
         self.connector = self.proxy.connector
         self.metrics = self.factory.metrics
         self.clients.clear()
@@ -159,7 +159,7 @@ class KafkaTestCase(SynchronousTestCase):
         for client in self.clients:
             client.reset()
         self.settle()
-        self.factory.doStop()
+        self.factory.stop()
         crashes, self.proxy.crashes[:] = list(self.proxy.crashes), []
         self.assertEqual([], self.proxy.left())
         self.assertEqual(self.crashed, len(crashes), [crash.getTraceback() for crash in crashes])

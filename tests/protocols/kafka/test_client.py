@@ -12,8 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.protocols.kafka.client import SHOWN, KafkaClient
 from lproxy.protocols.kafka.plugin import KafkaPlugin
-from lproxy.testing import shown
-from lproxy.testing.proxy import UPSTREAM, ScriptedProxy
+from lproxy.stack.report import Report
+from lproxy.testing.proxy import ScriptedProxy
+from lproxy.testing.upstream import UPSTREAM
 from lproxy.transport.connect import ConnectFailed
 
 
@@ -23,10 +24,6 @@ class Talk:
     def __init__(self, client_id: str | None = None, node: str = "", in_flight: int = 0) -> None:
         self._names = (client_id, node)
         self._in_flight = in_flight
-        self.joined: list[tuple[Any, str]] = []
-
-    def join(self, upstream: Any, address: str) -> None:
-        self.joined.append((upstream, address))
 
     def in_flight(self) -> int:
         return self._in_flight
@@ -41,6 +38,12 @@ class ClientTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.proxy = ScriptedProxy(KafkaPlugin())
         self.client = KafkaClient(self.proxy.runtime, UPSTREAM, "kafka")
+
+    def described(self) -> dict[str, Any]:
+        """What it shows of itself."""
+        report = Report(rows=True)
+        self.client.report(report)
+        return report.row()
 
     def test_never_ready(self) -> None:
         """There is never a connection to be had at once: each belongs to one client."""
@@ -75,32 +78,30 @@ class ClientTests(SynchronousTestCase):
         """Who calls has the connection, and is shown as long as it has; a connection that has ended is let alone."""
         lease = self.successResultOf(self.client.acquire())
         talk = Talk("shop", "2", 3)
-        lease.call(talk)
-        self.assertEqual("10.0.0.9:9000", talk.joined[0][1])
-        self.assertEqual({"connections": 1, "in_flight": 3, "node": "2", "client_ids": ["shop"]}, shown(self.client))
-        talk.joined[0][0].loseConnection()
+        upstream = lease.call(talk)
+        self.assertEqual(UPSTREAM, upstream.endpoint)
+        self.assertEqual({"connections": 1, "in_flight": 3, "node": "2", "client_ids": ["shop"]}, self.described())
+        upstream.stream.close()
         self.proxy.settle()
         lease.close()
-        self.assertEqual({"connections": 0, "in_flight": 0, "node": None, "client_ids": []}, shown(self.client))
+        self.assertEqual({"connections": 0, "in_flight": 0, "node": None, "client_ids": []}, self.described())
         self.assertEqual("closed", self.proxy.connector.upstreams[0].ended)
 
     def test_shown(self) -> None:
         """Client ids are shown once each, in order, and not without end; who has none is not named."""
         for talk in (Talk("b"), Talk(None), Talk("a"), Talk("b", "", 1), *(Talk(f"c{n:02}") for n in range(30))):
             self.successResultOf(self.client.acquire()).call(talk)
-        row = shown(self.client)
-        self.assertEqual(["a", "b", *(f"c{n:02}" for n in range(SHOWN - 2))], row["client_ids"])
-        self.assertEqual((34, 1, None), (row["connections"], row["in_flight"], row["node"]))
+        shown = self.described()
+        self.assertEqual(["a", "b", *(f"c{n:02}" for n in range(SHOWN - 2))], shown["client_ids"])
+        self.assertEqual((34, 1, None), (shown["connections"], shown["in_flight"], shown["node"]))
 
     def test_counted(self) -> None:
         """Its connections are counted as outgoing ones of the protocol, and what breaks in them as its crash."""
         lease = self.successResultOf(self.client.acquire())
-        talk = Talk()
-        lease.call(talk)
+        upstream = lease.call(Talk())
         counter = self.proxy.counted["outbound", "dst", "10.0.0.2", "10.0.0.9:9000", "kafka"]
         self.assertEqual(1, len(counter.live))
-        upstream: Any = talk.joined[0][0]
-        self.assertIsNotNone(upstream.on_crash)
+        self.assertIsNotNone(upstream.stream.on_crash)
         lease.close()
         self.proxy.settle()
         self.assertEqual(0, len(counter.live))

@@ -9,10 +9,10 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.interfaces import Match, NeedMore, NoMatch, Verdict
 from lproxy.protocols.kafka.codec.apis import APIS
 from lproxy.protocols.kafka.detect import detect, detector
 from lproxy.testing.detectors import LIMIT, DetectorContract
+from lproxy.verdict import Match, NeedMore, NoMatch, Verdict
 from tests.protocols.kafka.vectors import CLIENTS, NO, UNDECIDED, YES, packed
 
 

@@ -5,8 +5,8 @@ Tests for L{lproxy.protocols.kafka.factory}: what a listener's connections have 
 
 from __future__ import annotations
 
-from lproxy.interfaces import Match, NoMatch
 from lproxy.protocols.kafka.gateway.cluster import Cluster
+from lproxy.verdict import Match, NoMatch
 from tests.protocols.kafka.scene import KafkaTestCase, ask_versions, raw_request
 
 

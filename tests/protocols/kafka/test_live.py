@@ -5,9 +5,10 @@ Tests for L{lproxy.protocols.kafka.live}: how many connections a listener has, a
 
 from __future__ import annotations
 
+from lproxy.api import Accepted
 from lproxy.protocols.kafka.live import LOOKS
 from lproxy.testing import Peer
-from lproxy.testing.proxy import OURS
+from lproxy.testing.upstream import OURS
 from tests.protocols.kafka.scene import KafkaTestCase, heartbeat
 
 
@@ -73,8 +74,9 @@ class LimitTests(KafkaTestCase):
         self.warned("kafka.max_connections_per_address are open")
         peer = Peer()
         stream = self.proxy.reactor.stream(peer, ("10.0.0.3", 1), OURS)
-        stream.startReading()
-        stream.attach(self.factory.buildProtocol(None), b"")
+        session = self.factory.session(Accepted(stream, "kafka"))
+        self.proxy.sessions.append(session)
+        session.start()
         self.settle()
         self.clients.append(peer)
         self.assertEqual("", peer.ended)

@@ -7,12 +7,14 @@ Over 300 lines: one connection has many ways to end, and each wants the same sce
 
 from __future__ import annotations
 
+from lproxy.api import Accepted, Conn
 from lproxy.stack.admit import TooManyInFlight
 from lproxy.stack.failfast import FailedFast
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority
 from lproxy.testing import Peer
 from lproxy.testing.proxy import CLIENT, OURS
+from lproxy.testing.wire import MemoryStream
 from tests.protocols.kafka.scene import (
     KafkaTestCase,
     answer,
@@ -309,14 +311,13 @@ class EndTests(KafkaTestCase):
             self.assertEqual({"Heartbeat": 1}, self.incomplete)
             self.assertEqual([], self.proxy.warnings)
 
-    def test_late_broker(self) -> None:
-        """A broker that is connected in the turn in which its client goes is closed."""
+    def test_gone_at_once(self) -> None:
+        """The search has ended before anybody returns to the reactor: no broker is connected for nobody."""
         self.connector.mode = "wait"
-        self.client(heartbeat())
-        self.session.transport.abortConnection()
-        self.connector.accept()
-        self.settle()
-        self.assertEqual("reset", self.broker.ended)
+        client = self.client(heartbeat())
+        self.session.abort()
+        self.assertEqual(([], 1), (self.connector.waiting, self.connector.cancelled))
+        self.assert_over(client, "reset", flags="SD", upstream=None)
 
     def test_client_gone(self) -> None:
         """A client's reset is the broker's."""
@@ -394,10 +395,10 @@ class EndTests(KafkaTestCase):
         self.target = "original-dst"
         self.start()
         peer = Peer()
-        stream = self.proxy.reactor.stream(peer, CLIENT, OURS)
-        stream.original_dst = ("10.9.9.9", 9092)
-        stream.startReading()
-        stream.attach(self.factory.buildProtocol(None), heartbeat())
+        stream = MemoryStream(self.proxy.reactor, peer, Conn(CLIENT, OURS, ("10.9.9.9", 9092)))
+        session = self.factory.session(Accepted(stream, "kafka", prefix=heartbeat()))
+        self.proxy.sessions.append(session)
+        session.start()
         self.settle()
         self.clients.append(peer)
         self.assertEqual((heartbeat(), "10.9.9.9:9092"), (self.broker.heard, self.session.describe()["target"]))

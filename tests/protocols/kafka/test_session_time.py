@@ -165,7 +165,7 @@ class PausedTests(KafkaTestCase):
             answered = heard
         self.assertEqual((b"".join(map(heartbeat, many)), 50), (self.broker.heard, most))
         self.assertEqual(b"".join(map(beat, many)), client.heard)
-        self.assertEqual(("talking", False), (self.state, self.session._relay.forth.held))
+        self.assertEqual(("talking", False), (self.state, self.session._relay.to_upstream.held))
 
     def test_in_flight_before_the_broker(self) -> None:
         """Also of those that came before there was a broker."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.interfaces import Match
+from lproxy.api import Match
 from lproxy.protocols.tcp.detect import detect
 
 

@@ -10,54 +10,64 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.interfaces import Match
+from lproxy.api import Accepted, Endpoint, Match, Stream, TcpSession
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.protocols.tcp.plugin import TcpPlugin
-from lproxy.protocols.tcp.session import TcpSession
 from lproxy.target import OriginalDst
-from lproxy.testing.proxy import CLIENT, OURS, ScriptedProxy
+from lproxy.testing.proxy import ScriptedProxy
+from lproxy.testing.upstream import CLIENT, OURS
 from lproxy.testing.wire import Peer
 from lproxy.transport.connect import ConnectFailed
-from lproxy.transport.socket import Stream
 
 
 class FactoryTests(SynchronousTestCase):
     """Sessions and connections that are opened before their turn."""
 
-    def start(self, target: str) -> tuple[ScriptedProxy, Stream]:
+    def start(self, target: str, original_dst: tuple[str, int] | None = None) -> tuple[ScriptedProxy, Stream]:
         """A proxy, and a client that has said nothing."""
         proxy = ScriptedProxy(TcpPlugin(), target=target)
-        return proxy, proxy.reactor.stream(Peer(), CLIENT, OURS)
+        return proxy, proxy.reactor.stream(Peer(), CLIENT, OURS, original_dst)
 
     def test_session(self) -> None:
-        """One for each connection, with the factory's name."""
-        proxy, _ = self.start("upstream.test:9000")
+        """One for each connection, with the factory's name, which does nothing before it starts."""
+        proxy, stream = self.start("upstream.test:9000")
         factory = TcpFactory(proxy.runtime, "redis", lambda prefix: Match("redis"))
-        one, other = factory.buildProtocol(None), factory.buildProtocol(None)
+        one, other = (factory.session(Accepted(stream, "redis", prefix=b"x")) for _ in range(2))
         self.assertIsInstance(one, TcpSession)
         self.assertIsNot(one, other)
-        self.assertEqual("<TcpSession redis to None relay=None>", repr(one))
-        self.assertEqual(Match("redis"), factory.detector(b""))
+        self.assertIn("redis to None", repr(one))
+        self.assertEqual(Match("redis"), factory.detector(b"") if factory.detector else None)
+        proxy.settle()
+        self.assertEqual([], proxy.connector.upstreams)
+
+    def test_detector(self) -> None:
+        """TCP's own by default; none for a protocol that is only ever configured."""
+        proxy, _ = self.start("upstream.test:9000")
+        self.assertEqual(Match(), TcpFactory(proxy.runtime).detector(b"\x00"))  # type: ignore[misc]
+        self.assertIsNone(TcpFactory(proxy.runtime, "redis", None).detector)
+
+    def test_life(self) -> None:
+        """It has nothing to begin, to tell or to end."""
+        proxy, _ = self.start("upstream.test:9000")
+        for step in (proxy.factory.start, proxy.factory.drain, proxy.factory.stop):
+            self.assertIsNone(step())
+        self.assertEqual([], proxy.left())
 
     def test_dial(self) -> None:
         """A fixed target is known without reading; its connection counts as the factory's."""
         proxy, stream = self.start("upstream.test:9000")
         dialled: Any = self.successResultOf(proxy.factory.dial(stream))
-        self.assertEqual((1, "10.0.0.9:9000"), (proxy.open, dialled.upstream.address))
+        self.assertEqual((1, Endpoint("10.0.0.9", 9000)), (proxy.open, dialled.endpoint))
         self.assertIn(("outbound", "dst", "10.0.0.2", "10.0.0.9:9000", "tcp"), proxy.counted)
         dialled.close()
         self.assertEqual([], proxy.left())
 
     def test_dial_redirected(self) -> None:
         """So is the original destination of a redirected connection."""
-        proxy, stream = self.start("authority")
-        stream.original_dst = ("10.9.9.9", 25)
-        seen: list[Any] = []
-        acquire = proxy.factory.acquire
-        self.patch(acquire, "acquire", lambda target: (seen.append(target), acquire.service.acquire())[1])
+        proxy, stream = self.start("authority", ("10.9.9.9", 25))
         dialled: Any = self.successResultOf(proxy.factory.dial(stream))
-        self.assertEqual([OriginalDst("10.9.9.9", 25)], seen)
-        dialled.lease.close()
+        self.assertEqual([OriginalDst("10.9.9.9", 25)], proxy.targets)
+        dialled.close()
         proxy.settle()
 
     def test_nowhere(self) -> None:

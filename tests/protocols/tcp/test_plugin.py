@@ -5,10 +5,9 @@ Tests for L{lproxy.protocols.tcp.plugin}.
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IProtocolFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.interfaces import Match
+from lproxy.api import Match
 from lproxy.protocols.tcp.detect import detect
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.protocols.tcp.plugin import TcpPlugin
@@ -39,7 +38,7 @@ class TcpTests(PluginContract, SynchronousTestCase):
         self.assertEqual("nodelay: unknown key; TCP has no settings of its own", str(error))
 
     def test_makes_sessions(self) -> None:
-        """Its factory is one of Twisted's."""
+        """Its factory forwards bytes, by its name."""
         factory = self.plugin.factory(self.start().runtime, None)
         self.assertIsInstance(factory, TcpFactory)
-        self.assertTrue(IProtocolFactory.providedBy(factory))
+        self.assertEqual(("tcp", detect), (factory.name, factory.detector))

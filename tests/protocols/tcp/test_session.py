@@ -12,12 +12,13 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.api import Accepted, Stream
 from lproxy.protocols.tcp.plugin import TcpPlugin
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority
-from lproxy.testing.proxy import CLIENT, OURS, ScriptedProxy
+from lproxy.testing.proxy import ScriptedProxy
+from lproxy.testing.upstream import CLIENT, OURS
 from lproxy.testing.wire import Peer
-from lproxy.transport.socket import Stream
 
 KIB = 1024
 
@@ -43,6 +44,13 @@ class SessionMixin(SynchronousTestCase):
     @property
     def upstream(self) -> Peer:
         return self.connector.upstreams[-1]
+
+    def begin(self, stream: Stream, **accepted: Any) -> None:
+        """C{stream} is TCP's."""
+        session = self.proxy.factory.session(Accepted(stream, "tcp", **accepted))
+        self.proxy.sessions.append(session)
+        session.start()
+        self.proxy.settle()
 
     def assert_over(self, **record: Any) -> None:
         """Nothing is left, and the access log has one line of it."""
@@ -86,15 +94,17 @@ class RelayTests(SessionMixin):
         self.assertEqual(b"abcd", self.upstream.heard)
 
     def test_bounded(self) -> None:
-        """Of that, 64 KiB are kept, and one read more; the rest waits in the kernel, and arrives."""
+        """Of that, limits.buffer is kept, and one read more; the rest waits in the kernel, and arrives."""
         self.wait()
         data = os.urandom(300 * KIB)
         client = self.proxy.client(data[:10])
         client.say(data[10:])
         self.proxy.settle()
-        self.assertGreaterEqual(len(self.session._prefix), 64 * KIB)
-        self.assertLessEqual(len(self.session._prefix), 128 * KIB + 10)
-        self.assertGreater(client.unread, 150 * KIB)
+        kept = len(data) - client.unread
+        buffer = self.proxy.runtime.limits.buffer
+        self.assertGreaterEqual(kept, buffer)
+        self.assertLessEqual(kept, buffer + 64 * KIB + 10)
+        self.assertGreater(client.unread, 100 * KIB)
         self.connector.accept()
         self.proxy.settle()
         self.assertEqual(data, self.upstream.heard)
@@ -177,8 +187,9 @@ class ResetTests(SessionMixin):
         """An upstream that is connected in the turn in which its client goes is closed."""
         self.wait()
         self.proxy.client(b"x")
-        self.session.transport.abortConnection()
-        self.connector.accept()
+        self.connector.stubborn = True
+        (stream,) = self.proxy.reactor.streams
+        stream.abort()
         self.proxy.settle()
         self.assertEqual("reset", self.upstream.ended)
         self.assert_over()
@@ -290,12 +301,7 @@ class NowhereTests(SessionMixin):
 
     def test_redirected(self) -> None:
         """One that was redirected goes where it was going."""
-        peer = Peer()
-        stream = self.proxy.reactor.stream(peer, CLIENT, OURS)
-        stream.original_dst = ("10.9.9.9", 25)
-        stream.startReading()
-        stream.attach(self.proxy.factory.buildProtocol(None), b"x")
-        self.proxy.settle()
+        self.begin(self.proxy.reactor.stream(Peer(), CLIENT, OURS, ("10.9.9.9", 25)), prefix=b"x")
         self.assertEqual((b"x", "10.9.9.9:25"), (self.upstream.heard, self.session.describe()["target"]))
 
 
@@ -306,7 +312,6 @@ class DialledTests(SessionMixin):
         super().setUp()
         self.peer = Peer()
         self.stream: Stream = self.proxy.reactor.stream(self.peer, CLIENT, OURS)
-        self.stream.startReading()
         dial = self.proxy.factory.dial(self.stream)
         self.dialled: Any = self.successResultOf(dial)
         self.spoken = 0
@@ -315,11 +320,9 @@ class DialledTests(SessionMixin):
     def spoke(self) -> None:
         self.spoken += 1
 
-    def begin(self, prefix: bytes = b"", eof: bool = False) -> None:
-        """The client's connection is TCP's."""
-        self.stream.dialled = self.dialled
-        self.stream.attach(self.proxy.factory.buildProtocol(None), prefix, eof)
-        self.proxy.settle()
+    def use(self, prefix: bytes = b"", eof: bool = False) -> None:
+        """The client's connection is TCP's, and so is the one that was opened meanwhile."""
+        self.begin(self.stream, prefix=prefix, eof=eof, dialled=self.dialled)
 
     def end(self) -> None:
         self.peer.hang_up()
@@ -335,17 +338,17 @@ class DialledTests(SessionMixin):
         self.upstream.say(b"hello")
         self.proxy.settle()
         self.assertEqual((1, b""), (self.spoken, self.peer.heard))
-        self.begin()
+        self.use()
         self.assertEqual(b"220 hello", self.peer.heard)
         self.peer.say(b"HELO")
         self.proxy.settle()
         self.assertEqual(b"HELO", self.upstream.heard)
-        self.assertEqual((1, None), (len(self.connector.upstreams), self.stream.dialled))
+        self.assertEqual(1, len(self.connector.upstreams))
         self.end()
 
     def test_client_first(self) -> None:
         """What the client said first goes first."""
-        self.begin(b"hello")
+        self.use(b"hello")
         self.upstream.say(b"answer")
         self.proxy.settle()
         self.assertEqual((b"hello", b"answer"), (self.upstream.heard, self.peer.heard))
@@ -355,14 +358,14 @@ class DialledTests(SessionMixin):
         """Where both spoke, both are heard."""
         self.upstream.say(b"220")
         self.proxy.settle()
-        self.begin(b"hello", eof=False)
+        self.use(b"hello")
         self.assertEqual((b"hello", b"220"), (self.upstream.heard, self.peer.heard))
         self.end()
 
     def test_client_ended(self) -> None:
         """The end of a client that said nothing is passed on."""
         self.peer.hang_up()
-        self.begin(eof=True)
+        self.use(eof=True)
         self.assertEqual("eof", self.upstream.ended)
         self.upstream.say(b"bye")
         self.proxy.settle()
@@ -374,7 +377,7 @@ class DialledTests(SessionMixin):
         self.upstream.hang_up()
         self.proxy.settle()
         self.assertEqual(1, self.spoken)
-        self.begin()
+        self.use()
         self.assertEqual("eof", self.peer.ended)
         self.end()
 
@@ -383,7 +386,7 @@ class DialledTests(SessionMixin):
         self.upstream.say(b"go away")
         self.upstream.hang_up()
         self.proxy.settle()
-        self.begin()
+        self.use()
         self.assertEqual((b"go away", "eof"), (self.peer.heard, self.peer.ended))
         self.end()
 
@@ -392,7 +395,7 @@ class DialledTests(SessionMixin):
         self.upstream.reset()
         self.proxy.settle()
         self.assertEqual(1, self.spoken)
-        self.begin()
+        self.use()
         self.assertEqual("reset", self.peer.ended)
         self.assert_over(upstream="10.0.0.9:9000")
 
@@ -403,7 +406,7 @@ class DialledTests(SessionMixin):
         self.upstream.reset()
         self.proxy.settle()
         self.assertEqual(1, self.spoken)
-        self.begin()
+        self.use()
         self.assertEqual("reset", self.peer.ended)
         self.assert_over()
 
@@ -412,7 +415,7 @@ class DialledTests(SessionMixin):
         self.dialled.close()
         self.proxy.settle()
         self.assertEqual("reset", self.upstream.ended)
-        self.stream.abortConnection()
+        self.stream.abort()
         self.proxy.settle()
         self.assertEqual([], self.proxy.left())
 
@@ -423,6 +426,30 @@ class DialledTests(SessionMixin):
         self.dialled.close()
         self.proxy.settle()
         self.assertEqual(["reset", "reset"], [peer.ended for peer in self.connector.upstreams])
+        self.assertEqual([], self.proxy.left())
+
+    def test_client_gone(self) -> None:
+        """Where the client is gone before its session starts, what was opened for it is closed, once."""
+        self.stream.abort()
+        self.use()
+        self.assertEqual(("reset", [1]), (self.upstream.ended, [lease.closed for lease in self.proxy.leases]))
+        self.assert_over(upstream=None)
+
+    def test_aborted(self) -> None:
+        """Aborted, both are reset, and the lease ends once."""
+        self.use(b"x")
+        self.session.abort()
+        self.proxy.settle()
+        self.assertEqual(("reset", "reset"), (self.peer.ended, self.upstream.ended))
+        self.assert_over(flags="SD", upstream="10.0.0.9:9000")
+
+    def test_never_started(self) -> None:
+        """A session that is made and never started uses nothing, and closes nothing that is not its own."""
+        self.proxy.factory.session(Accepted(self.stream, "tcp", dialled=self.dialled))
+        self.proxy.settle()
+        self.assertEqual("", self.upstream.ended)
+        self.dialled.close()
+        self.stream.abort()
         self.assertEqual([], self.proxy.left())
 
 
@@ -441,8 +468,9 @@ class ShutdownTests(SessionMixin):
     def test_abort(self) -> None:
         """Aborted while it relays, both sides are reset."""
         client = self.proxy.client(b"x")
-        self.session.abort()
-        self.session.abort()
+        session = self.session
+        session.abort()
+        session.abort()
         self.proxy.settle()
         self.assertEqual(("reset", "reset"), (client.ended, self.upstream.ended))
         self.assert_over(flags="SD")
@@ -472,8 +500,8 @@ class ShutdownTests(SessionMixin):
         runtime = replace(self.proxy.runtime, access=None)
         factory: Any = TcpPlugin().factory(runtime, None)
         stream = self.proxy.reactor.stream(Peer(), CLIENT, OURS)
-        stream.attach(factory.buildProtocol(None), b"x")
-        stream.abortConnection()
+        factory.session(Accepted(stream, "tcp", prefix=b"x")).start()
+        stream.abort()
         self.proxy.settle()
         self.assertEqual([], self.proxy.records)
         self.assertEqual([], self.proxy.left())
@@ -498,4 +526,22 @@ class ShutdownTests(SessionMixin):
             },
             row,
         )
-        self.assertEqual("<TcpSession tcp to upstream.test:9000 relay=None>", repr(self.session))
+        self.assertIn("<TcpSession tcp to upstream.test:9000 ", repr(self.session))
+
+    def test_access_log_fails(self) -> None:
+        """Where the access log cannot be written, the session is over all the same."""
+
+        def access(row: dict[str, Any]) -> None:
+            raise OSError("no disk")
+
+        factory: Any = TcpPlugin().factory(replace(self.proxy.runtime, access=access), None)
+        stream = self.proxy.reactor.stream(Peer(), CLIENT, OURS)
+        self.proxy.runtime.accepted(stream, "tcp")
+        session = factory.session(Accepted(stream, "tcp", prefix=b"x"))
+        self.proxy.sessions.append(session)
+        session.start()
+        stream.abort()
+        self.proxy.settle()
+        self.assertEqual([OSError], [failure.type for failure in self.proxy.crashes])
+        self.proxy.crashes.clear()
+        self.assertEqual([], self.proxy.left())

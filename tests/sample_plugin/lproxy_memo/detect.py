@@ -3,7 +3,7 @@
 Does a connection open with a memo client's first line?
 """
 
-from lproxy.interfaces import Match, NeedMore, NoMatch, Verdict
+from lproxy.api import Match, NeedMore, NoMatch, Verdict
 
 #: the client speaks first; no HTTP method or other text protocol begins like this
 OPENING = b"MEMO/1 "

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
+from lproxy.api import Accepted, Authority, CannotExpose, Runtime, Session, join_host_port
 from lproxy.protocols.kafka.settings import KafkaConfig
 from lproxy.protocols.kafka.talk.rules import Rules
-from lproxy.protocols.runtime import CannotExpose, Runtime
-from lproxy.target import Authority, join_host_port
 
 #: beyond any port
 PORTS = 1 << 16
@@ -54,7 +53,7 @@ class Cluster:
         config: KafkaConfig,
         name: str,
         rules: Callable[[str], Rules],
-        session: Callable[[Broker], Any],
+        session: Callable[[Broker, Accepted], Session],
     ) -> None:
         self._runtime = runtime
         self._config = config
@@ -128,7 +127,7 @@ class Cluster:
         target = self._target(node, *self._config.brokers.get(node, (host, port)))
         broker = Broker(node, (host, port), target, self._rules(str(node)))
         try:
-            where = self._runtime.expose(self._port(node), self._name, lambda: self._session(broker))
+            where = self._runtime.expose(self._port(node), self._name, partial(self._session, broker))
         except CannotExpose as e:
             raise Unmapped(f"broker {node}: {e}") from e
         self.brokers[node] = broker

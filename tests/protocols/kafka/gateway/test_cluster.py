@@ -34,14 +34,14 @@ class ClusterTests(SynchronousTestCase):
         def rules(node: str) -> Any:
             self.ruled.append(node)
 
-        self.cluster = Cluster(self.proxy.runtime, config, "kafka", rules, lambda broker: broker)
+        self.cluster = Cluster(self.proxy.runtime, config, "kafka", rules, lambda broker, accepted: broker)
 
     def test_located(self) -> None:
         """A new broker is bound, once, with rules for its node id."""
         for _ in range(2):
             self.assertEqual((OURS, 9107), self.cluster.locate(7, "kafka-7", 9092, OURS))
         self.assertEqual((["7"], [9107]), (self.ruled, list(self.proxy.exposed)))
-        broker: Any = self.proxy.exposed[9107]()
+        broker: Any = self.proxy.exposed[9107](None)
         self.assertEqual((7, Authority("kafka-7", 9092)), (broker.node, broker.target))
 
     def test_ours(self) -> None:
@@ -57,7 +57,7 @@ class ClusterTests(SynchronousTestCase):
         self.cluster.locate(1, "a", 1, OURS)
         for _ in range(2):
             self.cluster.locate(1, "b", 2, OURS)
-        made: Any = self.proxy.exposed[9101]()
+        made: Any = self.proxy.exposed[9101](None)
         self.assertEqual(Authority("b", 2), made.target)
         self.assertEqual(2, len(self.proxy.said))
 
@@ -66,7 +66,7 @@ class ClusterTests(SynchronousTestCase):
         self.cluster.locate(1, "a", 1, OURS)
         for _ in range(2):
             self.assertRaises(Unmapped, self.cluster.locate, 1, "b", 0, OURS)
-        made: Any = self.proxy.exposed[9101]()
+        made: Any = self.proxy.exposed[9101](None)
         self.assertEqual(Authority("a", 1), made.target)
 
     def test_taken(self) -> None:
@@ -94,7 +94,7 @@ class ClusterTests(SynchronousTestCase):
         self.start(brokers={"1": "inside:1", "2": "inside:2"})
         self.cluster.start()
         self.cluster.locate(1, "outside", 9, OURS)
-        made: Any = self.proxy.exposed[9101]()
+        made: Any = self.proxy.exposed[9101](None)
         self.assertEqual(([9101, 9102], Authority("inside", 1)), (sorted(self.proxy.exposed), made.target))
 
     def test_not_started(self) -> None:

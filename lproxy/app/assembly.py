@@ -1,0 +1,295 @@
+# -*- test-case-name: tests.app.test_assembly -*-
+"""
+Everything that is made of one configuration: listeners' edges and their protocols, stacks, discovery, live sessions.
+
+A value, as far as its owner (L{lproxy.app.service}) is concerned: it is made without opening anything, started, and
+retired when its sessions have ended. Another may be running meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from lproxy.app.access import AccessLog
+from lproxy.app.listener import ListenerEdge, exposed
+from lproxy.app.log import log
+from lproxy.app.openings import Openings
+from lproxy.app.sessions import Sessions
+from lproxy.app.sockets import Accepting, CannotListen
+from lproxy.app.stacks import Stacks
+from lproxy.app.surroundings import Surroundings
+from lproxy.config import DETECT, Config, Direction, Listen
+from lproxy.discover.dns import Dns
+from lproxy.discover.literal import Literal
+from lproxy.discover.static import Static
+from lproxy.metrics.plugin import PluginCounters
+from lproxy.protocols.connection import ConnectionClient
+from lproxy.protocols.runtime import CannotExpose, Runtime
+from lproxy.protocols.session import Accepted, Session, SessionFactory
+from lproxy.protocols.tcp.factory import TcpFactory
+from lproxy.stack.interfaces import Health
+from lproxy.target import Endpoint
+from lproxy.transport.connect import Connector
+from lproxy.transport.socket import Keepalive
+from lproxy.transport.stream import Address, Stream
+from lproxy.verdict import Detector
+
+#: seconds for what was aborted to be gone; whatever does not notice must not keep the process
+LAST = 1.0
+
+
+class CannotStart(Exception):
+    """An address cannot be listened on, or a protocol is broken. Nothing was started."""
+
+
+class Assembly:
+    """
+    One configuration at work.
+
+    @ivar sessions: those that began with it, until they end
+    @ivar edges: by listener
+    @ivar openings: where it accepts
+    """
+
+    def __init__(self, config: Config, around: Surroundings) -> None:
+        """
+        Make everything, open nothing.
+
+        @raise CannotStart: a protocol is not there or cannot be set up
+        """
+        self.config = config
+        self._around = around
+        self._plugins = {found.name: found.plugin for found in around.plugins if found.plugin is not None}
+        self._connectors: dict[Direction, Connector] = {}
+        self._access: AccessLog | None = None
+        self._started: list[tuple[str, SessionFactory]] = []
+        self._counted: list[PluginCounters] = []
+        self._closed = False
+        self._grace: Deferred[None] | None = None
+        self.sessions = Sessions(around.crashed)
+        reactor = around.reactor
+        discover = Static(config.services, Literal(Dns(config.dns, reactor)))
+        self.stacks = Stacks(config, reactor, discover, around.metrics)
+        self.openings = Openings(around.sockets)
+        self.edges: dict[Listen, ListenerEdge] = {}
+        try:
+            for listen in config.listen:
+                edge = self.edges[listen] = self._edge(listen)
+                keepalive = self._keepalive(listen.direction)
+                self.openings.add(listen, Accepting(edge.accepted, edge.refused, edge.redirected, keepalive))
+        except CannotStart:
+            self.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<Assembly of {len(self.edges)} listeners, {len(self.sessions)} sessions>"
+
+    # its life
+
+    def bind(self) -> None:
+        """
+        Bind the addresses that are not bound yet.
+
+        @raise CannotStart: one cannot be; none was
+        """
+        try:
+            self.openings.bind(self.edges)
+        except CannotListen as e:
+            raise CannotStart(str(e)) from e
+
+    def start(self) -> None:
+        """
+        Begin what can fail once privileges are shed, and then accept.
+
+        The access log is opened by the user who opens it again on SIGHUP.
+
+        @raise CannotStart: nothing is accepted; what was started is to be L{close}d
+        """
+        if path := self.config.access_log.path:
+            try:
+                self._access = AccessLog(path, self._around.reactor)
+            except OSError as e:
+                raise CannotStart(f"access_log.path: cannot write to {path}: {e.strerror}") from e
+        for listen, edge in self.edges.items():
+            for name, factory in edge.factories.items():
+                try:
+                    factory.start()
+                except BaseException as e:
+                    raise CannotStart(f"{listen.name}: protocol {name} cannot start: {type(e).__name__}: {e}") from e
+                self._started.append((name, factory))
+        for listen, edge in self.edges.items():
+            edge.count_into(self._around.metrics.detect(listen.name))
+        self.openings.open()
+
+    def retire(self, seconds: float) -> Deferred[None]:
+        """
+        Let what is under way finish, for so long, then cut it off; fires when all is over and let go of.
+
+        Whoever calls this has seen to it that nothing is accepted for it any more.
+        """
+        return Deferred.fromCoroutine(self._retire(seconds))
+
+    async def _retire(self, seconds: float) -> None:
+        self.openings.close()
+        for name, factory in self._started:
+            self._guard(name, factory.drain)
+        self.sessions.drain()
+        if len(self.sessions):
+            log.info("draining {n} connections, {s:g} s at most", n=len(self.sessions), s=seconds)
+        if not await self._empty(seconds):
+            log.info("{n} connections are cut off", n=len(self.sessions))
+            self.sessions.abort()
+            await self._empty(LAST)
+        self.close()
+
+    async def _empty(self, seconds: float) -> bool:
+        """Whether all sessions are over, within so many seconds or until somebody hurries."""
+        self._grace = left = self.sessions.empty()
+        timer = self._around.reactor.callLater(seconds, left.cancel)
+        left.addErrback(lambda failure: None)
+        await left
+        if timer.active():
+            timer.cancel()
+        return not len(self.sessions)
+
+    def hurry(self) -> None:
+        """Wait no longer: cut off who is left."""
+        if self._grace is not None:
+            self._grace.cancel()
+
+    def close(self) -> None:
+        """Let go of everything; harmless to be told twice."""
+        if self._closed:
+            return
+        self._closed = True
+        started, self._started = self._started, []
+        for name, factory in started:
+            self._guard(name, factory.stop)
+        self.stacks.close()
+        counted, self._counted = self._counted, []
+        for counters in counted:
+            self._around.metrics.remove(counters)
+        if self._access is not None:
+            self._access.close()
+            self._access = None
+
+    def reopen(self) -> None:
+        """As SIGHUP: the access log's file was moved away."""
+        if self._access is not None:
+            self._access.reopen()
+
+    def drain_seconds(self) -> float:
+        """How long to wait for its sessions at most."""
+        return max((self.config.timeouts(listen.direction).drain for listen in self.edges), default=0.0)
+
+    def _guard(self, protocol: str, step: Callable[[], object]) -> None:
+        """What a factory raises at its end must not keep the others from theirs."""
+        try:
+            step()
+        except BaseException:
+            self._around.crashed(protocol, Failure())
+
+    # how it is put together
+
+    def _edge(self, listen: Listen) -> ListenerEdge:
+        runtime = self._runtime(listen)
+        names = [*self._detected(listen), "tcp"] if listen.protocol is None else [listen.protocol]
+        factories: dict[str, SessionFactory] = {}
+        detectors: dict[str, Detector] = {}
+        for name in names:
+            plugin = self._plugin(name, listen)
+            try:
+                # a listener that no file made has no values yet
+                value = listen.plugins[name] if name in listen.plugins else plugin.configure({})
+                factory = factories[name] = plugin.factory(replace(runtime, counters=self._counters(name)), value)
+                # a factory's own knows the listener's settings
+                detect = factory.detector or plugin.detector
+            except BaseException as e:
+                raise CannotStart(f"{listen.name}: protocol {name} cannot be set up: {type(e).__name__}: {e}") from e
+            if detect is not None:
+                detectors[name] = detect
+            elif listen.protocol is None:
+                raise CannotStart(f"{listen.name}: protocol {name} cannot be detected; set protocol = {name!r}")
+        tcp = factories.get("tcp")
+        dialler = tcp if isinstance(tcp, TcpFactory) else None
+        return ListenerEdge(runtime, self.sessions, factories, detectors, dialler)
+
+    def _runtime(self, listen: Listen) -> Runtime:
+        direction, config, around = listen.direction, self.config, self._around
+
+        acquire = self.stacks.of(direction)
+
+        def client(endpoint: Endpoint, _: Health) -> ConnectionClient:
+            return ConnectionClient(runtime, endpoint, "tcp")
+
+        runtime = Runtime(
+            listen=listen,
+            timeouts=config.timeouts(direction),
+            limits=config.limits,
+            clock=around.reactor,
+            connector=self._connector(direction),
+            acquire=acquire,
+            counters=self._counters("tcp"),
+            sessions=self.sessions,
+            warn=around.warn,
+            say=lambda text: log.info("{text}", text=text),
+            crashed=around.crashed,
+            tunnels=lambda: acquire("tcp", client),
+            detect=partial(self._redetect, listen),
+            expose=lambda port, protocol, make: self._expose(listen, port, protocol, make),
+            access=self._log_access if config.access_log.path else None,
+        )
+        return runtime
+
+    def _counters(self, plugin: str) -> PluginCounters:
+        """What a plugin counts into as long as this assembly lives."""
+        counters = self._around.metrics.plugin(plugin)
+        self._counted.append(counters)
+        return counters
+
+    def _redetect(self, listen: Listen, stream: Stream, session: Session) -> None:
+        self.edges[listen].redetect(stream, session)
+
+    def _detected(self, listen: Listen) -> tuple[str, ...]:
+        if listen.detect == DETECT:
+            return tuple(name for name in DETECT if name in self._plugins)
+        return listen.detect
+
+    def _plugin(self, name: str, listen: Listen) -> Any:
+        if name not in self._plugins:
+            broken = "; ".join(f"{found.file}: {found.error}" for found in self._around.plugins if found.error)
+            raise CannotStart(f"{listen.name}: there is no protocol {name}{broken and '; broken plugins: '}{broken}")
+        return self._plugins[name]
+
+    def _connector(self, direction: Direction) -> Connector:
+        connector = self._connectors.get(direction)
+        if connector is None:
+            connect = self.config.timeouts(direction).connect
+            connector = Connector(self._around.hub, connect, self._around.own.contains, self._keepalive(direction))
+            self._connectors[direction] = connector
+        return connector
+
+    def _keepalive(self, direction: Direction) -> Keepalive | None:
+        timeouts = self.config.timeouts(direction)
+        return Keepalive(timeouts.keepalive, timeouts.keepalive_interval) if timeouts.keepalive is not None else None
+
+    def _expose(self, listen: Listen, port: int, protocol: str, make: Callable[[Accepted], Session]) -> Address:
+        edge = self.edges.get(listen)
+        if edge is None:
+            raise CannotExpose(f"{listen.name}: {protocol}: cannot listen on {port} before the factory is started")
+        accepting = Accepting(exposed(edge, protocol, make), edge.refused, False, self._keepalive(listen.direction))
+        try:
+            return self.openings.expose(listen, protocol, port, accepting)
+        except CannotListen as e:
+            raise CannotExpose(str(e)) from e
+
+    def _log_access(self, row: dict[str, Any]) -> None:
+        # opened only when it starts; closed before the last connection where that did not end in time
+        if self._access is not None:
+            self._access(row)

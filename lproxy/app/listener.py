@@ -1,0 +1,159 @@
+# -*- test-case-name: tests.app.test_listener -*-
+"""
+One listener of an assembly: what becomes of the connections that it accepts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from lproxy.app.sessions import Sessions
+from lproxy.metrics.counters import DetectCounter
+from lproxy.protocols.runtime import Runtime
+from lproxy.protocols.session import Accepted, Session, SessionFactory
+from lproxy.protocols.tcp.factory import TcpFactory
+from lproxy.transport.detect import TCP, DetectConfig, Detected, Detection, Dialled
+from lproxy.transport.stream import Stream
+from lproxy.verdict import Detector
+
+Make = Callable[[Accepted], Session]
+
+
+class ListenerEdge:
+    """
+    Receives a listener's connections, finds out what they speak, and hands them on.
+
+    @ivar factories: by protocol name: those to detect and TCP, or the configured one alone
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        sessions: Sessions,
+        factories: dict[str, SessionFactory],
+        detectors: dict[str, Detector],
+        tcp: TcpFactory | None,
+    ) -> None:
+        """
+        @param tcp: who dials for a silent client, where there is detection
+        """
+        self._runtime = runtime
+        self._sessions = sessions
+        self._tcp = tcp
+        self._counter = DetectCounter()
+        self.factories = factories
+        listen, limits, timeouts = runtime.listen, runtime.limits, runtime.timeouts
+        self.redirected = listen.target in ("authority", "original-dst")
+        self._configured = listen.protocol
+        self._config = DetectConfig(
+            tuple((name, detectors[name]) for name in listen.detect if name in detectors),
+            limits.detect,
+            timeouts.detect,
+            timeouts.server_first,
+            timeouts.client_idle,
+            listen.name,
+        )
+
+    def count_into(self, counter: DetectCounter) -> None:
+        """Count in C{counter} from now on, as the listener is about to open."""
+        self._counter = counter
+
+    def accepted(self, stream: Stream) -> None:
+        """A connection, which nobody has read from."""
+        if self._configured is None:
+            self._detect(stream)
+        else:
+            self.give(Accepted(stream, self._configured), self.factories[self._configured].session)
+
+    def redetect(self, stream: Stream, session: Session) -> None:
+        """What is inside of what C{session} carries is detected anew, and has its place."""
+        self._detect(stream, session)
+
+    def _detect(self, stream: Stream, instead: Session | None = None) -> None:
+        self._sessions.begin(Detection(self._config, self, self._runtime.clock, stream), TCP, stream, instead)
+
+    def give(self, accepted: Accepted, make: Make, instead: Session | None = None) -> None:
+        """
+        Hand a connection to a protocol.
+
+        @param make: makes its session
+        @param instead: the session whose place this one takes
+        """
+        stream, protocol = accepted.stream, accepted.protocol
+        try:
+            self._runtime.accepted(stream, protocol)
+            session = make(accepted)
+        except BaseException:
+            self._runtime.crashed(protocol, Failure())
+            stream.abort()
+            if accepted.dialled is not None:
+                accepted.dialled.close()
+            if instead is not None:
+                self._sessions.remove(instead)
+            return
+        self._sessions.begin(session, protocol, stream, instead)
+
+    def refused(self, reason: str) -> None:
+        """One that was closed at accept."""
+        refused = self._counter.refused
+        refused[reason] = refused.get(reason, 0) + 1
+        limit = "as many are open as there may be (limits.connections)"
+        why = limit if reason == "limit" else f"out of descriptors or memory ({reason})"
+        self._runtime.warn(f"accept-{reason}", f"listener {self._runtime.listen.name}: closed a new connection: {why}")
+
+    # Detection's Edge
+
+    def dial(self, stream: Stream) -> Deferred[Dialled] | None:
+        """Open the upstream, where the destination is known."""
+        return self._tcp.dial(stream) if self._tcp is not None else None
+
+    def can_relay(self, stream: Stream) -> bool:
+        """Whether it has a destination of its own."""
+        return self._runtime.destination(stream.conn) is not None
+
+    def detected(self, detection: Detection, found: Detected) -> None:
+        """Count, say why where it is not what was hoped for, and hand on."""
+        self._counter.done(found.result, found.seconds)
+        self._explain(detection.stream, found)
+        accepted = Accepted(detection.stream, found.protocol, found.variant, found.prefix, found.eof, found.dialled)
+        self.give(accepted, self.factories[found.protocol].session, detection)
+
+    def lost(self, detection: Detection, result: str, seconds: float) -> None:
+        """It was never more than bytes, if that."""
+        self._counter.done(result, seconds)
+        self._sessions.remove(detection)
+
+    def detector_failed(self, name: str, failure: Failure) -> None:
+        """The plugin's fault, not the connection's."""
+        self._runtime.crashed(name, failure)
+
+    def _explain(self, stream: Stream, found: Detected) -> None:
+        listen = self._runtime.listen
+        who = f"listener {listen.name}: a connection from {stream.conn.peer[0]}"
+        if not found.spoken:
+            self._runtime.warn("detect-unspoken", f"{who} speaks {found.variant}, which is forwarded as TCP for now")
+        elif found.result == "timeout":
+            self._runtime.warn(
+                "detect-timeout",
+                f"{who} showed no protocol in {found.seconds:.1f} s ({len(found.prefix)} bytes): forwarded as TCP. "
+                f'protocol = "tcp" (or another) for this listener avoids the wait; timeouts.detect bounds it.',
+            )
+        elif found.result == "eof" and found.prefix:
+            self._runtime.warn(
+                "detect-eof",
+                f"{who} ended after {len(found.prefix)} bytes, before its protocol was clear: forwarded as TCP. "
+                f'protocol = "tcp" (or another) for this listener needs no detection.',
+            )
+
+
+def exposed(edge: ListenerEdge, protocol: str, make: Make) -> Callable[[Stream], None]:
+    """What to call with the connections of a further address, which C{protocol} has asked for."""
+    return partial(_exposed, edge, protocol, make)
+
+
+def _exposed(edge: ListenerEdge, protocol: str, make: Make, stream: Stream) -> None:
+    edge.give(Accepted(stream, protocol), make)

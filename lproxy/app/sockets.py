@@ -1,0 +1,152 @@
+# -*- test-case-name: tests.app.test_sockets -*-
+"""
+The sockets that the proxy listens on.
+
+They outlive assemblies: the next one takes over those whose address it wants, so that no connection in a queue of the
+kernel's is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from twisted.internet.defer import CancelledError
+from twisted.python.failure import Failure
+
+from lproxy.app.own import OwnAddresses
+from lproxy.configfile.address import Socket, socket_of
+from lproxy.configfile.listeners import is_fresh_port
+from lproxy.transport.hub import Hub
+from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
+from lproxy.transport.socket import Keepalive, clean_address
+from lproxy.transport.stream import Address, Stream
+
+
+class CannotListen(Exception):
+    """An address cannot be listened on; nothing was opened."""
+
+
+class Wanted(NamedTuple):
+    """An address to listen on, as it is configured, and what errors call whoever wants it."""
+
+    name: str
+    address: str
+
+
+#: what is bound: the same for two spellings of one address. A port that the kernel chooses is whose wants it
+Place = Socket | str | Wanted
+
+
+def place_of(wanted: Wanted) -> Place:
+    """Where that is."""
+    return wanted if is_fresh_port(wanted.address) else socket_of(wanted.address) or wanted.address
+
+
+class Accepting(NamedTuple):
+    """What becomes of the connections of one socket; see L{Listener}."""
+
+    accepted: Callable[[Stream], None]
+    refused: Callable[[str], None]
+    redirected: bool = False
+    keepalive: Keepalive | None = None
+
+
+class Sockets:
+    """
+    Listening sockets by place.
+
+    @ivar limit: how many connections there may be, on all of them together
+    """
+
+    def __init__(self, reactor: Any, hub: Hub, limit: ConnectionLimit, own: OwnAddresses) -> None:
+        self._reactor = reactor
+        self._hub = hub
+        self._own = own
+        self._bound: dict[Place, Bound] = {}
+        self._listeners: dict[Place, Listener] = {}
+        self.limit = limit
+
+    def __repr__(self) -> str:
+        return f"<Sockets {list(self._listeners.values())}, {len(self._bound)} bound>"
+
+    def bind(self, wanted: Iterable[Wanted]) -> None:
+        """
+        Bind those that are not bound yet, all or none.
+
+        @raise CannotListen: one cannot be, or is wanted twice
+        """
+        seen: set[Place] = set()
+        fresh: list[Place] = []
+        try:
+            for one in wanted:
+                place = place_of(one)
+                if place in seen:
+                    raise CannotListen(f"{one.name}: cannot listen on {one.address}: another listener does")
+                seen.add(place)
+                if place not in self._bound and place not in self._listeners:
+                    self._bound[place] = bind_now(one.name, one.address, self._reactor)
+                    fresh.append(place)
+        except CannotListen:
+            for place in fresh:
+                self.stop(place)
+            raise
+
+    def listen(self, place: Place, accepting: Accepting) -> None:
+        """Accept at C{place}, which is bound; where somebody does already, they are relieved."""
+        listener = self._listeners.get(place)
+        if listener is not None:
+            listener.accepted, listener.refused, listener.redirected, keepalive = accepting
+            listener.keep_alive(keepalive)
+            return
+        listener = Listener(self._bound.pop(place), self._hub, self.limit, *accepting)
+        self._listeners[place] = listener
+        self._own.add(listener.address)
+        listener.start()
+
+    def address(self, place: Place) -> Address | None:
+        """IP and port of what is bound, perhaps a port that the kernel chose; C{None} where nothing is."""
+        listener = self._listeners.get(place)
+        if listener is not None:
+            return listener.address
+        bound = self._bound.get(place)
+        return clean_address(bound.sock.getsockname()) if bound is not None else None
+
+    def stop(self, place: Place) -> None:
+        """Accept no more at C{place}; harmless where nobody does."""
+        bound = self._bound.pop(place, None)
+        if bound is not None:
+            bound.release()
+        listener = self._listeners.pop(place, None)
+        if listener is not None:
+            listener.stop()
+            self._own.remove(listener.address)
+
+    def stop_all(self) -> None:
+        """Accept no more."""
+        for place in (*self._bound, *self._listeners):
+            self.stop(place)
+
+
+def bind_now(name: str, address: str, reactor: Any) -> Bound:
+    """
+    Bind within this call: every endpoint of a plain stream socket can.
+
+    @raise CannotListen: it cannot be
+    """
+    out: list[Any] = []
+    binding = bind(address, reactor)
+    binding.addBoth(out.append)
+    if out and isinstance(out[0], Bound):
+        return out[0]
+    binding.cancel()
+    failure: Failure = out[0]
+    raise CannotListen(f"{name}: cannot listen on {address}: {_why(failure.value)}")
+
+
+def _why(error: BaseException | None) -> str:
+    if isinstance(error, CancelledError):
+        return "it is not an endpoint of a plain stream socket"
+    # Twisted's own has the socket's error inside
+    error = getattr(error, "socketError", error)
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

@@ -1,0 +1,38 @@
+# -*- test-case-name: tests.app.test_surroundings -*-
+"""
+What all assemblies of a process have around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.python.failure import Failure
+
+from lproxy.app.own import OwnAddresses
+from lproxy.app.plugins import Found
+from lproxy.app.sockets import Sockets
+from lproxy.metrics.registry import Metrics
+from lproxy.transport.hub import Hub
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """
+    What assemblies share, as it is the process's and not a configuration's.
+
+    @ivar plugins: the protocols that were found
+    @ivar warn: a rate-limited log, by kind
+    @ivar crashed: told of what a protocol raised, by its name
+    """
+
+    reactor: Any
+    hub: Hub
+    plugins: list[Found]
+    metrics: Metrics
+    sockets: Sockets
+    own: OwnAddresses
+    warn: Callable[[str, str], None]
+    crashed: Callable[[str, Failure], None]

@@ -1,0 +1,393 @@
+# -*- test-case-name: tests.protocols.http.test_exchange -*-
+"""
+One request and its answer, whatever versions of HTTP the client and the upstream speak.
+
+An exchange finds out where its request goes, acquires a lease for that, dispatches, and passes on what comes of it;
+what becomes of failures is decided here. It is no connection: many may live on one.
+
+A request without a body costs no timer, no Deferred and no closure where a service is ready.
+
+Over 300 lines: an exchange is one run of states, and is read as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from lproxy.api import Conn, ConnectionLease, ProxyError, Stream, judge
+from lproxy.protocols.http.listener import Listener, Route
+from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, Request, Response
+from lproxy.protocols.http.rescue import answer, refusal
+from lproxy.protocols.http.retry import may_replay
+from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder
+from lproxy.protocols.http.timeouts import CallClocks, CallTimedOut
+from lproxy.stack.retry import TRIES
+
+# what it is doing; the order is that of its life
+ACQUIRING: Final = 0
+#: dispatched, and nothing of the answer has come
+CALLING: Final = 1
+#: the answer has begun
+ANSWERING: Final = 2
+#: it has become another protocol's bytes
+TUNNEL: Final = 3
+OVER: Final = 4
+
+#: bytes of a body that are welcome, where nobody counts
+AMPLE: Final = 65536
+
+
+class Held(Protocol):
+    """A lease of whatever kind, once it was called."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Client(Responder, Protocol):
+    """The client's side, as it is known to exchanges."""
+
+    @property
+    def conn(self) -> Conn:
+        """The connection that the request came on."""
+
+    def complete(self) -> None:
+        """The exchange is over, and holds nothing any more: the answer that it gave is all."""
+
+
+class Exchange:
+    """
+    It is a L{Responder} to the upstream; whoever reads the client has L{upload}, L{taken} and L{cancel}.
+
+    @ivar state: what it is doing
+    @ivar request: whose head
+    @ivar route: where it goes; C{None} until that is known
+    @ivar status: of the answer, once that has begun
+    @ivar began: seconds, when the request's head was read
+    @ivar ended: seconds, when it was answered or given up
+    @ivar flags: of the access log
+    @ivar upstream: whom the request was sent to, if it was
+    @ivar whole: whether all of the request's body was read
+    @ivar _first: of the body, what was at hand when the request was dispatched: kept to be sent once more
+    @ivar _kept: whether C{_first} is all that was sent of it
+    @ivar _tries: how often the request was sent
+    """
+
+    __slots__ = (
+        "_client",
+        "_clocks",
+        "_first",
+        "_kept",
+        "_lease",
+        "_listener",
+        "_outgoing",
+        "_overhead",
+        "_pending",
+        "_trailers",
+        "_tries",
+        "began",
+        "ended",
+        "flags",
+        "request",
+        "route",
+        "state",
+        "status",
+        "upstream",
+        "whole",
+    )
+
+    def __init__(self, listener: Listener, client: Client, request: Request, whole: bool) -> None:
+        self._listener = listener
+        self._client = client
+        self._lease: Held | None = None
+        self._outgoing: Outgoing | None = None
+        self._pending: Deferred[Any] | None = None
+        self._clocks: CallClocks | None = None
+        self._first = b""
+        self._kept = True
+        self._trailers = NO_TRAILERS
+        self._tries = 0
+        self._overhead = 0.0
+        self.request = request
+        self.route: Route | None = None
+        self.state = ACQUIRING
+        self.status = 0
+        self.began = 0.0
+        self.ended = 0.0
+        self.flags = ""
+        self.upstream: str | None = None
+        self.whole = whole
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.request!r} state={self.state} status={self.status}>"
+
+    # its beginning
+
+    def start(self) -> None:
+        """Find out where it goes, and go there as soon as a service is ready."""
+        listener = self._listener
+        self.began = listener.seconds()
+        request = self.request
+        try:
+            route = listener.route(request, self._client.conn)
+            route.counter.began()
+            self.route = route
+            if not request.authority:
+                # HTTP/1.1, which the upstream is spoken to in, cannot do without (RFC 9112, 3.2)
+                request.name_host(str(route.target).encode("ascii", "replace"))
+            if listener.by_authority and request.method == b"CONNECT":
+                self._wait(listener.tunnels.acquire(route.target), self._tunnel_acquired)
+                return
+            lease = listener.try_acquire(route.target)
+            if lease is None:
+                self._wait(listener.acquire.acquire(route.target), self._acquired)
+            elif self.whole:
+                self._lease = lease
+                self._dispatch(lease)
+            else:
+                self._acquired(lease)
+        except BaseException as e:
+            self.reset(e)
+
+    def _wait(self, acquiring: Deferred[Any], acquired: Callable[[Any], None]) -> None:
+        # known before anything is told of it, which may be at once
+        self._pending = acquiring
+        acquiring.addCallback(acquired).addErrback(self._not_acquired)
+
+    def _not_acquired(self, failure: Failure) -> None:
+        self._pending = None
+        assert failure.value is not None
+        self.reset(failure.value)
+
+    def _acquired(self, lease: HttpLease) -> None:
+        self._pending = None
+        if self.state != ACQUIRING:
+            lease.close()  # it came although it was cancelled
+            return
+        self._lease = lease
+        if not self.whole:
+            # what has come of the body meanwhile goes with the head, or turns out to be none
+            self._client.credit(AMPLE)
+            if self.state != ACQUIRING:
+                return
+        self._dispatch(lease)
+
+    def _dispatch(self, lease: HttpLease) -> None:
+        self.state = CALLING
+        self._tries += 1
+        whole = self.whole
+        if self._trailers:
+            outgoing = lease.call(self.request, self._first, False, self)
+            outgoing.data(b"", True, self._trailers)
+        else:
+            outgoing = lease.call(self.request, self._first, whole, self)
+        self._outgoing = outgoing
+        self.upstream = outgoing.address
+        listener = self._listener
+        if listener.has_clocks:
+            self._start_clocks()
+        self._overhead = listener.seconds() - self.began
+        if not whole:
+            credit = outgoing.data(b"", False, NO_TRAILERS)
+            if credit > 0:
+                self._client.credit(credit)
+
+    def _again(self, error: ProxyError) -> None:
+        """Another acquisition, and all that was sent goes once more."""
+        self.state = ACQUIRING
+        self.upstream = self._outgoing = None
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.close()
+        assert self.route is not None
+        self._wait(self._listener.acquire.again(self.route.target, error), self._acquired)
+
+    def _tunnel_acquired(self, lease: ConnectionLease) -> None:
+        """CONNECT is ours to answer: to a connection of its own."""
+        self._pending = None
+        if self.state != ACQUIRING:
+            lease.close()
+            return
+        self._lease = lease
+        upstream = lease.call()
+        self.upstream = str(upstream.endpoint)
+        self.tunnel(Response(200, b"Connection established", [], 0), upstream.stream, b"")
+
+    # the client's side
+
+    def upload(self, raw: bytes, end: bool, trailers: Headers) -> int:
+        """
+        More of the request's body, for which there was credit.
+
+        @return: credit left
+        """
+        self.whole = end
+        outgoing = self._outgoing
+        if outgoing is None:
+            # a lease is at hand, and the request about to be sent
+            self._first = self._first + raw if self._first else raw
+            self._trailers = trailers
+            return 0
+        self._kept = False
+        credit = outgoing.data(raw, end, trailers)
+        if end and self._clocks is not None:
+            self._clocks.sent()
+        return credit
+
+    def taken(self, n: int) -> None:
+        """The client took what it was sent: C{n} more bytes of the answer's body are welcome."""
+        if self._outgoing is not None:
+            self._outgoing.credit(n)
+
+    def cancel(self) -> None:
+        """The client is gone, or gave this exchange up: whatever is under way for it ends."""
+        if self.state != OVER:
+            self.flags = self.flags or "DC"
+            self.ended = self._listener.seconds()
+            self._over(False)
+
+    def tunnelled(self) -> None:
+        """What L{tunnel} began is over."""
+        self.ended = self._listener.seconds()
+        self._over(False)
+
+    # the upstream's side: Responder
+
+    def informational(self, head: Response) -> None:
+        """1xx goes on."""
+        self._client.informational(head)
+
+    def respond(self, head: Response, body: bytes, end: bool, trailers: Headers) -> int:
+        """The answer goes on, and may be all."""
+        listener = self._listener
+        before = listener.seconds()
+        self.status = head.status
+        self.state = ANSWERING
+        credit = self._client.respond(head, body, end, trailers)
+        self.ended = listener.seconds()
+        self._overhead += self.ended - before
+        if end:
+            self._over(True)
+        else:
+            self._first = b""
+            if self._clocks is not None:
+                self._clocks.answered()
+        return credit
+
+    def data(self, raw: bytes, end: bool, trailers: Headers) -> int:
+        """More of it goes on, and may be the last."""
+        credit = self._client.data(raw, end, trailers)
+        if end:
+            self.ended = self._listener.seconds()
+            self._over(True)
+        return credit
+
+    def credit(self, n: int) -> None:
+        """The upstream took what it was sent."""
+        if not self.whole:
+            self._client.credit(n)
+
+    def tunnel(self, head: Response, stream: Stream, rest: bytes) -> None:
+        """Both sides speak something else from now on: whoever has the client joins them."""
+        self._stop_clocks()
+        self.status = head.status
+        self.ended = self._listener.seconds()
+        route = self.route
+        if route is not None:
+            route.counter.ended(self.status, (self.ended - self.began) * 1000.0, self._overhead)
+        self.state = TUNNEL
+        self._client.tunnel(head, stream, rest)
+
+    def reset(self, error: BaseException) -> None:
+        """
+        It failed: at an upstream, on the way to one, or since the request turned out to be none. Once more, where that
+        can do no harm; or an answer of ours; or an abrupt end, where the answer has begun.
+        """
+        if self.state >= TUNNEL:
+            return
+        if (
+            isinstance(error, ProxyError)
+            and self._kept
+            and not self.status
+            and self._tries < TRIES
+            and may_replay(self.request, self.whole, error)
+        ):
+            self._again(error)
+            return
+        verdict = judge(error)
+        self.flags = verdict.flag
+        listener, client = self._listener, self._client
+        listener.record.failed(verdict, error, client.conn)
+        self.ended = listener.seconds()
+        if self.status:
+            self._over(False)
+            client.reset(error)
+            return
+        if isinstance(error, Rejected):
+            head, body = refusal(error)
+        else:
+            tell = listener.record.may_tell(client.conn)
+            head, body = answer(verdict, error, self.ended - self.began, self.request, tell)
+        self.status = head.status
+        before = listener.seconds()
+        client.respond(head, body, True, NO_TRAILERS)
+        self._overhead += listener.seconds() - before
+        self._over(True)
+
+    # its end
+
+    def _over(self, complete: bool) -> None:
+        """
+        Count it and log it, as C{ended} now, and give back everything that it held.
+
+        @param complete: whether the client has its whole answer, and goes on
+        """
+        client = self._client
+        error: BaseException | None = None
+        try:
+            route = self.route
+            if route is not None and self.state != TUNNEL:
+                route.counter.ended(self.status, (self.ended - self.began) * 1000.0, self._overhead)
+            record = self._listener.record
+            if record.access is not None:
+                seconds = self.ended - self.began
+                record.log(client.conn, self.request, self.status, self.upstream, seconds, self.flags)
+        except BaseException as e:
+            error = e
+            self._listener.record.crashed(e)
+        self.state = OVER
+        if self._pending is not None:
+            self._pending.cancel()
+        if self._clocks is not None:
+            self._stop_clocks()
+        self._outgoing = None
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.close()
+        if error is not None:
+            client.reset(error)
+        elif complete:
+            client.complete()
+
+    # the application's clocks, where they are configured
+
+    def _start_clocks(self) -> None:
+        clocks = self._clocks
+        if clocks is None:
+            runtime = self._listener.runtime
+            clocks = self._clocks = CallClocks(runtime.timeouts, runtime.clock, self._timed_out)
+        clocks.dispatched()
+        if self.whole:
+            clocks.sent()
+
+    def _stop_clocks(self) -> None:
+        clocks, self._clocks = self._clocks, None
+        if clocks is not None:
+            clocks.stop()
+
+    def _timed_out(self, setting: str, seconds: float) -> None:
+        self.reset(CallTimedOut(self.route and self.route.target, setting, seconds))

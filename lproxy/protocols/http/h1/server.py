@@ -1,0 +1,498 @@
+# -*- test-case-name: tests.protocols.http.h1.test_server -*-
+"""
+HTTP/1 towards a client: its requests in order, one exchange at a time, and its connection's life between them.
+
+Pipelined requests wait unread in the reader, which is given no more than C{limits.buffer} ahead. Those that we answer
+ourselves give way to other connections after a few.
+
+Over 300 lines: a connection is one run of states, and is read as one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from lproxy.api import Accepted, Conn, Relay, Stream
+from lproxy.protocols.http import exchange as exchanges
+from lproxy.protocols.http.exchange import Exchange
+from lproxy.protocols.http.h1.chunked import encode_piece
+from lproxy.protocols.http.h1.encode import encode_interim, encode_response
+from lproxy.protocols.http.h1.read import RequestReader
+from lproxy.protocols.http.listener import Listener
+from lproxy.protocols.http.message import (
+    NO_TRAILERS,
+    Headers,
+    Rejected,
+    Response,
+    find,
+)
+from lproxy.protocols.http.record import text
+from lproxy.protocols.http.rescue import refusal
+from lproxy.protocols.http.timeouts import TooSlow
+
+# where the connection is in its life; up to HEAD the next request may begin
+#: between requests
+IDLE: Final = 0
+#: part of a head was read
+HEAD: Final = 1
+#: there is an exchange
+BUSY: Final = 2
+#: other connections have their turn before the next request
+YIELDING: Final = 3
+#: answered; the client has to take some of that before its next request is looked at
+FULL: Final = 4
+#: another protocol's bytes
+TUNNEL: Final = 5
+#: answered for the last time: what comes is read and dropped
+LINGERING: Final = 6
+CLOSED: Final = 7
+
+NAMES: Final = ("idle", "head", "calling", "yielding", "full", "tunnel", "linger", "closed")
+
+#: requests that are answered by ourselves in one turn of the reactor
+TURN: Final = 8
+#: seconds that what a client still sends is read and dropped after the last answer, so that no reset overtakes it
+LINGER: Final = 2.0
+#: the same, where nothing is known to come: a client that would have kept the connection may yet have said more
+PARTING: Final = 0.5
+#: seconds for a request that is on its way to an idle connection when the proxy begins to drain
+GRACE: Final = 1.0
+
+
+class Http1Server:
+    """
+    One accepted connection: the L{Session<lproxy.api.Session>}, the stream's
+    L{Reader<lproxy.transport.stream.Reader>}, and the L{Client<lproxy.protocols.http.exchange.Client>} of its
+    exchanges.
+
+    @ivar conn: who is at its ends
+    @ivar _since: since when, in seconds, the client is waited for: the latest change of state, or progress
+    @ivar _moved: bytes that had moved then
+    @ivar _credit: how much of the request's body is welcome
+    @ivar _begun: whether the client's body may be waited for: C{Expect: 100-continue} puts that off
+    @ivar _blocked: whether the client does not take what was sent
+    @ivar _reading: whether it is read
+    @ivar _eof: whether the client has said all it will
+    @ivar _last: whether the connection ends with the answer under way
+    """
+
+    __slots__ = (
+        "_accepted",
+        "_advancing",
+        "_begun",
+        "_blocked",
+        "_chunking",
+        "_credit",
+        "_eof",
+        "_exchange",
+        "_last",
+        "_linger",
+        "_listener",
+        "_moved",
+        "_reader",
+        "_reading",
+        "_relay",
+        "_requests",
+        "_since",
+        "_state",
+        "_stream",
+        "_turn",
+        "conn",
+    )
+
+    def __init__(self, listener: Listener, accepted: Accepted) -> None:
+        stream: Stream = accepted.stream
+        self._listener = listener
+        self._accepted: Accepted | None = accepted
+        self._stream = stream
+        self.conn: Conn = stream.conn
+        self._reader = RequestReader(listener.runtime.limits)
+        self._exchange: Exchange | None = None
+        self._relay: Relay | None = None
+        self._turn: Any = None
+        self._state = IDLE
+        self._requests = 0
+        self._since = 0.0
+        self._moved = 0
+        self._linger = LINGER
+        self._credit = 0
+        self._begun = True
+        self._blocked = False
+        self._reading = True
+        self._eof = False
+        self._last = False
+        self._chunking = False
+        self._advancing = False
+
+    def __repr__(self) -> str:
+        return f"<Http1Server {self._name()} {self._exchange!r}>"
+
+    # Session
+
+    def start(self) -> None:
+        """Read it."""
+        listener, stream, accepted = self._listener, self._stream, self._accepted
+        assert accepted is not None
+        self._accepted = None
+        self._since = listener.seconds()
+        listener.clients[self] = None
+        stream.high_water = listener.runtime.limits.buffer
+        stream.attach(self, accepted.prefix, accepted.eof)
+        if self._reading:
+            stream.resume()
+
+    def drain(self) -> None:
+        """Answer what is under way, and a request that is on its way, then close."""
+        if self._state == IDLE:
+            self._since = self._listener.seconds()
+
+    def abort(self) -> None:
+        """End now."""
+        if self._exchange is not None:
+            self._exchange.flags = "SD"
+        if self._relay is not None:
+            self._relay.abort()
+        else:
+            self._stream.abort()
+
+    def describe(self) -> dict[str, Any]:
+        """A row of C{/connections}."""
+        exchange, stream = self._exchange, self._stream
+        row = self._listener.record.row(self.conn, self._name())
+        target = request = upstream = None
+        if exchange is not None:
+            target = str(exchange.route.target) if exchange.route is not None else None
+            request = f"{text(exchange.request.method)} {text(exchange.request.target)}"
+            upstream = exchange.upstream
+        row["target"] = target
+        row["request"] = request
+        row["upstream"] = upstream
+        row["requests"] = self._requests
+        row["bytes_in"] = stream.bytes_in
+        row["bytes_out"] = stream.bytes_out
+        return row
+
+    def _name(self) -> str:
+        exchange = self._exchange
+        if self._state == BUSY and exchange is not None and exchange.state == exchanges.ACQUIRING:
+            return "acquiring"
+        return NAMES[self._state]
+
+    # Reader: what the client says
+
+    def data_received(self, data: bytes) -> None:
+        """Heads, bodies, or what is to be kept for later."""
+        state = self._state
+        if state >= LINGERING:
+            return
+        reader = self._reader
+        reader.feed(data)
+        if state <= HEAD:
+            self._advance()
+        elif self._credit > 0 and not reader.done:
+            self._pump()
+        elif reader.buffered > self._stream.high_water:
+            self._pause()
+
+    def eof_received(self) -> None:
+        """The client will say no more; what it asked is still answered."""
+        self._eof = True
+        state = self._state
+        if state <= HEAD or state == LINGERING:
+            self._close()
+        elif self._credit > 0 and not self._reader.done:
+            # half a request
+            self._stream.abort()
+        else:
+            # not to miss a reset
+            self._pause()
+
+    def connection_lost(self) -> None:
+        """The client is gone: so is everything that was under way for it."""
+        self._state = CLOSED
+        self._reader.close()
+        listener = self._listener
+        listener.clients.pop(self, None)
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.cancel()
+        exchange, self._exchange = self._exchange, None
+        try:
+            if exchange is not None:
+                exchange.cancel()
+        finally:
+            # last: who waits for us may close what was used here
+            listener.runtime.sessions.remove(self)
+
+    def pause_writing(self) -> None:
+        """The client does not take what was sent."""
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        """It has."""
+        self._blocked = False
+        if self._state == FULL:
+            self._state = IDLE
+            self._go_on()
+        elif self._exchange is not None:
+            self._exchange.taken(self._stream.high_water)
+
+    # the next request
+
+    def _advance(self) -> None:
+        """
+        Begin requests as long as there are any and each is done at once.
+
+        A loop, not a recursion: thousands may be pipelined and answered by ourselves.
+        """
+        if self._advancing:
+            return
+        self._advancing = True
+        begun = 0
+        try:
+            while self._state <= HEAD:
+                if begun == TURN:
+                    self._state = YIELDING
+                    self._turn = self._listener.runtime.clock.callLater(0, self._take_turn)
+                    break
+                try:
+                    request = self._reader.head()
+                except Rejected as e:
+                    self._refuse(e)
+                    break
+                if request is None:
+                    if self._eof:
+                        self._close()
+                    elif self._reader.buffered and self._state == IDLE:
+                        self._state = HEAD
+                        self._since = self._listener.seconds()
+                    break
+                begun += 1
+                self._requests += 1
+                self._state = BUSY
+                self._credit = 0
+                whole = self._begun = self._reader.done
+                exchange = self._exchange = Exchange(self._listener, self, request, whole)
+                exchange.start()
+        finally:
+            self._advancing = False
+
+    def _go_on(self) -> None:
+        """The last request is behind us: the next may have been read already, or the reading paused meanwhile."""
+        try:
+            if self._reader.buffered <= self._stream.high_water:
+                self._resume()
+            self._advance()
+        except BaseException as e:
+            # called for whoever brought the answer, whose connection this is not
+            self._listener.record.crashed(e)
+            self._stream.abort()
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        self._state = IDLE
+        self._go_on()
+
+    def _refuse(self, rejected: Rejected) -> None:
+        """No request came of what was read: say so, and be done with the client."""
+        record = self._listener.record
+        record.rejected(rejected, self.conn)
+        head, body = refusal(rejected)
+        self._stream.write(encode_response(head, 11, True) + body)
+        record.log(self.conn, None, head.status, None, 0.0, rejected.flag)
+        self._end(True)
+
+    # the request's body
+
+    def credit(self, n: int) -> None:
+        """The body may go on."""
+        self._credit = n
+        reader = self._reader
+        if reader.done or self._state != BUSY:
+            return
+        # from now on the client is waited for
+        self._since = self._listener.seconds()
+        self._moved = self._stream.bytes_in
+        self._resume()
+        if reader.buffered:
+            self._pump()
+        if self._eof and not reader.done:
+            # the rest of it will not come: whatever the upstream makes of it, nobody waits for that
+            self._stream.abort()
+
+    def _pump(self) -> None:
+        """Pass on what has come of the body."""
+        reader, exchange = self._reader, self._exchange
+        assert exchange is not None
+        try:
+            data = reader.body()
+        except Rejected as e:
+            exchange.reset(e)
+            return
+        done = reader.done
+        if data or done:
+            self._begun = True
+            self._credit = exchange.upload(data, done, reader.trailers if done else NO_TRAILERS)
+        if self._credit <= 0 and not done:
+            self._pause()
+
+    # the answer: Client
+
+    def informational(self, head: Response) -> None:
+        """1xx goes to whoever understands it."""
+        self._begun = True
+        if self._reader.version == 11:
+            self._stream.write(encode_interim(head))
+
+    def respond(self, head: Response, body: bytes, end: bool, trailers: Headers) -> int:
+        """The head, and what has come of the body, in one write."""
+        reader = self._reader
+        version, unknown = reader.version, head.framing < 0
+        last = self._last = (
+            not reader.keep_alive
+            or not reader.done
+            or self._last
+            or head.last
+            or self._listener.draining
+            or (unknown and version == 10)
+        )
+        data = encode_response(head, version, last)
+        if unknown and version == 11:
+            self._chunking = True
+            data += encode_piece(body, end, trailers)
+        else:
+            self._chunking = False
+            if body:
+                data += body
+        self._stream.write(data)
+        return 0 if end else self._room()
+
+    def data(self, raw: bytes, end: bool, trailers: Headers) -> int:
+        """More of the body."""
+        if self._chunking:
+            raw = encode_piece(raw, end, trailers)
+        if raw:
+            self._stream.write(raw)
+        return 0 if end else self._room()
+
+    def tunnel(self, head: Response, stream: Stream, rest: bytes) -> None:
+        """Both sides speak something else from now on."""
+        self._state = TUNNEL
+        self._stream.write(encode_interim(head) + rest)
+        kept = self._reader.take_rest()
+        relay = self._relay = Relay(self._stream, self._tunnel_ended, self._listener.runtime.limits.buffer)
+        relay.start(kept, self._eof)
+        relay.join(stream)
+
+    def reset(self, error: BaseException) -> None:
+        """Never a clean end for half an answer."""
+        self._stream.abort()
+
+    def complete(self) -> None:
+        """It is answered and counted: is there another?"""
+        exchange, self._exchange = self._exchange, None
+        reader = self._reader
+        if self._last or not reader.done:
+            self._end(False)
+            return
+        self._state = IDLE
+        if exchange is not None:
+            self._since = exchange.ended
+        if self._blocked:
+            self._state = FULL
+        elif reader.buffered or not self._reading:
+            self._go_on()
+
+    def _room(self) -> int:
+        stream = self._stream
+        return 0 if self._blocked else max(1, stream.high_water - stream.buffered)
+
+    def _tunnel_ended(self) -> None:
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.tunnelled()
+        self._exchange = None
+        self._relay = None
+        self.connection_lost()
+
+    # the end of the connection
+
+    def _end(self, refused: bool) -> None:
+        """
+        End the connection, once the client has the answer.
+
+        @param refused: whether that was to no request at all
+        """
+        self._since = self._listener.seconds()
+        reader = self._reader
+        expected = refused or not reader.done or reader.buffered > 0
+        if self._eof or not (expected or reader.keep_alive):
+            self._close()
+        else:
+            # there is more to come, or may be, and closing with bytes unread sends a reset: it may overtake the answer
+            self._state = LINGERING
+            self._linger = LINGER if expected else PARTING
+            reader.take_rest()
+            self._stream.end()
+            self._resume()
+
+    def _close(self) -> None:
+        self._state = CLOSED
+        self._stream.close()
+
+    def _pause(self) -> None:
+        self._reading = False
+        self._stream.pause()
+
+    def _resume(self) -> None:
+        if not self._reading and not self._eof:
+            self._reading = True
+            self._stream.resume()
+
+    # what clients are given time for: looked at by one sweep over all of them, so that none of them needs a timer
+
+    def tick(self, now: float) -> None:
+        """Called by the sweep: is the client too slow?"""
+        state = self._state
+        if state == TUNNEL:
+            return
+        timeouts = self._listener.runtime.timeouts
+        stream = self._stream
+        if stream.buffered:
+            # whatever state it is in: what we have for it stays in memory until it is taken
+            if self._stalled(now, stream.bytes_out, timeouts.write):
+                if self._exchange is not None:
+                    self._exchange.flags = "SL"
+                self._listener.record.does_not_read(timeouts.write, self.conn)
+                stream.abort()
+        elif state == BUSY:
+            if not self._its_turn():
+                self._since = now
+            elif self._stalled(now, stream.bytes_in, timeouts.body) and self._exchange is not None:
+                self._exchange.reset(TooSlow(f"no byte of the body for {timeouts.body:g} s"))
+        elif state == IDLE:
+            idle = min(GRACE, timeouts.client_idle) if self._listener.draining else timeouts.client_idle
+            if now - self._since >= idle and stream.silent():
+                # no request is waiting to be read at this very moment
+                self._close()
+        elif state == HEAD:
+            if now - self._since >= timeouts.header_read:
+                self._refuse(TooSlow(f"the head took longer than {timeouts.header_read:g} s"))
+        elif state == LINGERING and now - self._since >= self._linger:
+            # not abruptly: the kernel may still have some of the answer to send
+            self._close()
+
+    def _stalled(self, now: float, moved: int, limit: float | None) -> bool:
+        """Whether nothing has moved for C{limit} seconds."""
+        if moved != self._moved:
+            self._moved = moved
+            self._since = now
+            return False
+        return limit is not None and now - self._since >= limit
+
+    def _its_turn(self) -> bool:
+        """Whether it is the client, and not the upstream, that a body waits for."""
+        exchange = self._exchange
+        if exchange is None or self._reader.done or self._credit <= 0:
+            return False
+        return self._begun or find(exchange.request.headers, b"expect") is None

@@ -1,0 +1,110 @@
+# -*- test-case-name: tests.protocols.http.test_listener -*-
+"""
+What all clients of one listener share: the ways to services, what is known of routes, clocks and limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from lproxy.api import Conn, Runtime, Stack, Target
+from lproxy.protocols.http.message import Request
+from lproxy.protocols.http.metrics import HttpCounter, HttpMetrics
+from lproxy.protocols.http.pool import PooledLease
+from lproxy.protocols.http.record import Recorder
+from lproxy.protocols.http.route import route
+
+#: routes remembered, before it begins to remember anew
+ROUTES: Final = 1_000
+
+
+class Swept(Protocol):
+    """A client's connection, looked at about once a second."""
+
+    def tick(self, now: float) -> None:
+        """It is C{now}, in seconds: is the client too slow?"""
+
+    def abort(self) -> None:
+        """End it now."""
+
+
+class Route:
+    """A target and what is counted for it."""
+
+    __slots__ = ("counter", "target")
+
+    def __init__(self, target: Target, counter: HttpCounter) -> None:
+        self.target = target
+        self.counter = counter
+
+
+class Listener:
+    """
+    @ivar acquire: the stack of this protocol
+    @ivar try_acquire: its warm door, one look-up nearer
+    @ivar tunnels: the stack for CONNECT, whose leases are plain connections
+    @ivar seconds: the clock
+    @ivar by_authority: whether requests choose where they go
+    @ivar has_clocks: whether the application's time is limited
+    @ivar draining: whether answers say that the connection ends
+    @ivar clients: the connections, to be swept
+    """
+
+    __slots__ = (
+        "_metrics",
+        "_routes",
+        "acquire",
+        "by_authority",
+        "clients",
+        "draining",
+        "has_clocks",
+        "record",
+        "runtime",
+        "seconds",
+        "try_acquire",
+        "tunnels",
+    )
+
+    def __init__(self, runtime: Runtime, acquire: Stack[PooledLease], metrics: HttpMetrics, record: Recorder) -> None:
+        """
+        @param acquire: the stack of this protocol
+        """
+        self.runtime = runtime
+        self.record = record
+        self._metrics = metrics
+        self.acquire = acquire
+        self.try_acquire = acquire.try_acquire
+        self.tunnels = runtime.tunnels()
+        self.seconds: Callable[[], float] = runtime.clock.seconds
+        self.by_authority = runtime.listen.target == "authority"
+        timeouts = runtime.timeouts
+        self.has_clocks = timeouts.response_headers is not None or timeouts.stream is not None
+        self.draining = False
+        self.clients: dict[Swept, None] = {}
+        self._routes: dict[bytes, Route] = {}
+
+    def route(self, request: Request, conn: Conn) -> Route:
+        """
+        Where C{request} goes, and what it is counted under.
+
+        @raise NoAuthority: nowhere
+        @raise Rejected: to what cannot be an address
+        """
+        key = request.authority if conn.original_dst is None else request.authority + b" %r" % (conn.original_dst,)
+        known = self._routes.get(key)
+        if known is None:
+            target = route(request, self.runtime.destination(conn), self.by_authority)
+            authority = request.authority.decode("ascii").lower() or str(target)
+            known = Route(target, self._metrics.route(authority))
+            if len(self._routes) >= ROUTES:
+                self.forget_routes()
+            known.counter.hold()
+            self._routes[key] = known
+        return known
+
+    def forget_routes(self) -> None:
+        """Those in use are back with the next request; what nobody uses holds its metrics no longer."""
+        for known in self._routes.values():
+            known.counter.release()
+        self._routes.clear()

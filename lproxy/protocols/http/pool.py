@@ -1,0 +1,262 @@
+# -*- test-case-name: tests.protocols.http.test_pool -*-
+"""
+The bottom of the HTTP stack: connections to one endpoint, and the leases on them.
+
+A connection that an exchange left clean is kept for a while and given out again, the latest first, so that those not
+needed grow old and go. What it says, or that it ends, while nobody uses it is no answer: it is closed, and another one
+is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from lproxy.api import FREE, Health, Hold, ProxyError, Report, Runtime, Stream, ended
+from lproxy.protocols.http.message import Request
+from lproxy.protocols.http.streams import Outgoing, Responder, UpstreamLost
+from lproxy.target import Endpoint
+
+#: seconds for which a connection that served is taken to be as it was; later the kernel is asked what it knows
+FRESH: Final = 0.005
+
+
+class Connection(Protocol):
+    """What is pooled: a connection to an upstream, of whatever version."""
+
+    def dispatch(self, head: Request, body: bytes, end: bool, to: Responder) -> Outgoing:
+        """As L{HttpLease.call<lproxy.protocols.http.streams.HttpLease.call>}."""
+
+    def finish(self) -> bool:
+        """
+        What was dispatched, if anything was, is over or has to be.
+
+        @return: whether another can follow; otherwise it is closed
+        """
+
+    def silent(self) -> bool:
+        """Whether it has neither ended nor said anything, as far as is known at this very moment."""
+
+    def close(self) -> None:
+        """Close it; nothing is under way."""
+
+
+class Entry:
+    """
+    A connection in its pool.
+
+    @ivar since: seconds, when it was last used
+    @ivar swept: whether it has been idle since before the latest sweep
+    """
+
+    __slots__ = ("connection", "pool", "since", "swept")
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.connection: Connection | None = None
+        self.since = 0.0
+        self.swept = False
+
+    def failed(self, error: ProxyError) -> bool:
+        """As L{Pool.failed}."""
+        return self.pool.failed(error)
+
+    def lost(self, reused: bool) -> None:
+        """
+        The connection has ended, by whatever side.
+
+        @param reused: whether that ended an exchange which was not its first
+        """
+        self.connection = None
+        self.pool.lost(self, reused)
+
+
+class PooledLease:
+    """
+    An L{HttpLease<lproxy.protocols.http.streams.HttpLease>} on a connection of a pool.
+
+    @ivar hold: what the stack holds for it
+    """
+
+    __slots__ = ("_entry", "hold")
+
+    def __init__(self, entry: Entry) -> None:
+        self.hold: Hold = FREE
+        self._entry = entry
+
+    def __repr__(self) -> str:
+        return f"<PooledLease {self._entry.pool.endpoint}>"
+
+    def call(self, head: Request, body: bytes, end: bool, to: Responder) -> Outgoing:
+        """Dispatch."""
+        entry = self._entry
+        connection = entry.connection
+        if connection is None:
+            raise UpstreamLost(entry.pool.endpoint, "", "before the request was sent", answered=False, unsent=True)
+        return connection.dispatch(head, body, end, to)
+
+    def close(self) -> None:
+        """End it: the connection is kept for another, or closed."""
+        if ended(self):
+            entry = self._entry
+            connection = entry.connection
+            entry.pool.released(entry, connection is not None and connection.finish())
+
+
+class Pool:
+    """
+    The service of one endpoint.
+
+    @ivar load: leases that are out, or being acquired
+    @ivar idle: entries that are, the latest last
+    @ivar closed: whether nothing is kept any more
+    @ivar _doubtful: an idle connection turned out to be dead as it was used: until an exchange succeeds, new ones are
+        opened, since the others may be as dead
+    """
+
+    __slots__ = (
+        "_connect",
+        "_doubtful",
+        "_health",
+        "_limit",
+        "_protocol",
+        "_runtime",
+        "_seconds",
+        "_sweeper",
+        "closed",
+        "endpoint",
+        "idle",
+        "load",
+    )
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        endpoint: Endpoint,
+        health: Health,
+        protocol: str,
+        connect: Callable[[Stream, Entry], Connection],
+    ) -> None:
+        """
+        @param protocol: the name that connections are counted under
+        @param connect: speaks HTTP on a connected stream
+        """
+        self._runtime = runtime
+        self._seconds: Callable[[], float] = runtime.clock.seconds
+        self._limit = runtime.limits.pool
+        self._health = health
+        self._protocol = protocol
+        self._connect = connect
+        self.idle: dict[Entry, None] = {}
+        self._doubtful = False
+        self.closed = False
+        self._sweeper: Any = None
+        self.endpoint = endpoint
+        self.load = 0
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.endpoint} load={self.load} idle={len(self.idle)}>"
+
+    # the service
+
+    def try_acquire(self) -> PooledLease | None:
+        """The connection that was used last, of those that are idle and alive."""
+        idle = self.idle
+        while idle and not self._doubtful:
+            entry = idle.popitem()[0]
+            connection = entry.connection
+            if connection is None:
+                continue
+            if self._seconds() - entry.since < FRESH or connection.silent():
+                self.load += 1
+                return PooledLease(entry)
+            connection.close()
+        return None
+
+    def acquire(self) -> Deferred[PooledLease]:
+        """An idle connection or a new one."""
+        lease = self.try_acquire()
+        if lease is not None:
+            return succeed(lease)
+        self.load += 1
+        return self._runtime.connector.connect(self.endpoint).addCallbacks(self._connected, self._failed)
+
+    def close(self) -> None:
+        """Close what is idle now, and the others as they come back."""
+        self.closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        while self.idle:
+            self._drop(self.idle.popitem()[0])
+
+    def report(self, report: Report) -> None:
+        """Connections, by what they do."""
+        report.show(in_flight=self.load, idle=len(self.idle))
+
+    def _connected(self, stream: Stream) -> PooledLease:
+        runtime = self._runtime
+        runtime.opened(stream, self.endpoint, self._protocol)
+        stream.high_water = runtime.limits.buffer
+        entry = Entry(self)
+        entry.connection = self._connect(stream, entry)
+        return PooledLease(entry)
+
+    def _failed(self, failure: Failure) -> Failure:
+        self.load -= 1
+        return failure
+
+    # leases and connections
+
+    def released(self, entry: Entry, usable: bool) -> None:
+        """A lease has ended. C{usable}: its connection can be given out again; otherwise it is closed already."""
+        self.load -= 1
+        if not usable:
+            return
+        self._doubtful = False
+        if self.closed or len(self.idle) >= self._limit:
+            self._drop(entry)
+            return
+        entry.since = self._seconds()
+        entry.swept = False
+        self.idle[entry] = None
+        if self._sweeper is None:
+            self._schedule()
+
+    def lost(self, entry: Entry, reused: bool) -> None:
+        """A connection has ended; it may be idle, or have a lease."""
+        self.idle.pop(entry, None)
+        if reused:
+            self._doubtful = True
+
+    def failed(self, error: ProxyError) -> bool:
+        """
+        A connection was lost that was in use, and not for having been idle: have the endpoint passed over for a while.
+
+        @return: whether there are others
+        """
+        return self._health.failed(error)
+
+    # time
+
+    def _schedule(self) -> None:
+        # one timer for all, none while there is nothing idle: connections go between one and two periods of it
+        self._sweeper = self._runtime.clock.callLater(self._runtime.timeouts.upstream_idle, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        for entry in list(self.idle):
+            if entry.swept:
+                del self.idle[entry]
+                self._drop(entry)
+            else:
+                entry.swept = True
+        if self.idle:
+            self._schedule()
+
+    def _drop(self, entry: Entry) -> None:
+        if entry.connection is not None:
+            entry.connection.close()

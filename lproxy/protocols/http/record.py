@@ -1,0 +1,113 @@
+# -*- test-case-name: tests.protocols.http.test_record -*-
+"""
+What is counted, logged and shown of exchanges and of their clients' connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.python.failure import Failure
+
+from lproxy.api import Conn, ProxyError, Runtime, explain, join_host_port
+from lproxy.errors import Bug
+from lproxy.protocols.http.message import Rejected, Request
+from lproxy.protocols.http.metrics import HttpFaults
+
+
+class Recorder:
+    """
+    Where the exchanges of one listener are counted and logged.
+
+    @ivar access: writes a line of the access log; C{None} where it is off
+    @ivar faults: answers of ours, and input refused
+    """
+
+    __slots__ = ("_listener", "_outbound", "_protocol", "_runtime", "access", "faults")
+
+    def __init__(self, runtime: Runtime, protocol: str, faults: HttpFaults) -> None:
+        self._runtime = runtime
+        self._protocol = protocol
+        self._listener = runtime.listen.name
+        self._outbound = runtime.direction == "outbound"
+        self.access: Callable[[dict[str, Any]], None] | None = runtime.access
+        self.faults = faults
+
+    def may_tell(self, conn: Conn) -> bool:
+        """Whether a client is the application next door, or as good as that, and may know what went wrong."""
+        return self._outbound or conn.peer[0] in ("127.0.0.1", "::1")
+
+    def failed(self, verdict: ProxyError, error: BaseException, conn: Conn) -> None:
+        """An exchange failed with C{error}, which is judged to be C{verdict}."""
+        if isinstance(verdict, Rejected):
+            self.rejected(verdict, conn)
+            return
+        self.faults.error(verdict.reason)
+        if isinstance(verdict, Bug):
+            self.crashed(error)
+        else:
+            self._warn(f"http-{verdict.reason}", explain(error), conn)
+
+    def rejected(self, rejected: Rejected, conn: Conn) -> None:
+        """Input was refused."""
+        self.faults.reject(rejected.reason)
+        self._warn(f"http-rejected-{rejected.reason}", rejected.what(), conn)
+
+    def does_not_read(self, seconds: float | None, conn: Conn) -> None:
+        """A client took none of its answer for too long."""
+        self.faults.reject("slow")
+        self._warn("http-slow", f"took none of its answer for {seconds:g} s: closed (timeouts.write)", conn)
+
+    def crashed(self, error: BaseException) -> None:
+        """A mistake of ours."""
+        self._runtime.crashed(self._protocol, Failure(error, type(error), error.__traceback__))
+
+    def _warn(self, kind: str, text: str, conn: Conn) -> None:
+        self._runtime.warn(kind, f"listener {self._listener}: client {conn.peer[0]}: {text}")
+
+    def log(
+        self, conn: Conn, request: Request | None, status: int, upstream: str | None, seconds: float, flags: str
+    ) -> None:
+        """
+        Write a line of the access log.
+
+        @param request: C{None}: none was made out of what was read, and nothing else is known
+        @param status: zero where there was no answer
+        @param upstream: whom it was dispatched to, if it was
+        @param seconds: from the request's head on
+        """
+        if self.access is None:
+            return
+        row: dict[str, Any] = {
+            "kind": "request",
+            "listener": self._listener,
+            "client": join_host_port(*conn.peer),
+            "method": None,
+            "authority": None,
+            "path": None,
+            "status": status,
+            "upstream": upstream,
+            "seconds": None,
+            "flags": flags,
+        }
+        if request is not None:
+            row["method"] = text(request.method)
+            row["authority"] = text(request.authority)
+            row["path"] = text(request.target)
+            row["seconds"] = round(seconds, 6)
+        self.access(row)
+
+    def row(self, conn: Conn, state: str) -> dict[str, Any]:
+        """What begins a row of C{/connections}."""
+        return {
+            "listener": self._listener,
+            "protocol": self._protocol,
+            "client": join_host_port(*conn.peer),
+            "state": state,
+        }
+
+
+def text(raw: bytes) -> str:
+    """Bytes of a peer, as text that is one line wherever it is shown."""
+    return raw.decode("ascii", "backslashreplace")

@@ -1,0 +1,53 @@
+# -*- test-case-name: tests.protocols.http.test_route -*-
+"""
+Where does a request want to go?
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lproxy.errors import ProxyError
+from lproxy.protocols.http.message import Rejected, Request
+from lproxy.target import Authority, Target, split_host_port
+
+#: the port that http://host/ means
+DEFAULT_PORT: Final = 80
+
+
+class NoAuthority(ProxyError):
+    """A request without a host, on a listener that routes by it."""
+
+    layer = "route"
+    reason = "no_route"
+    flag = "NR"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("request")
+
+    def what(self) -> str:
+        """What is missing."""
+        return "names no host and the listener has no target of its own"
+
+
+def route(head: Request, connection: Target | None, by_authority: bool) -> Target:
+    """
+    The target of a request.
+
+    @param connection: where its connection goes, as far as that is known
+    @param by_authority: whether the listener lets requests choose
+    @raise NoAuthority: nobody says where
+    @raise Rejected: to what cannot be an address
+    """
+    if by_authority and head.authority:
+        try:
+            host, port = split_host_port(head.authority.decode("ascii"), DEFAULT_PORT)
+        except ValueError as e:
+            rejected = Rejected("", 400, "host", str(e)).because(e)
+        else:
+            return Authority(host.lower().removesuffix("."), port)
+        raise rejected
+    if connection is None:
+        raise NoAuthority
+    return connection

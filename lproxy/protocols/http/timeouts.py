@@ -1,0 +1,94 @@
+# -*- test-case-name: tests.protocols.http.test_timeouts -*-
+"""
+How long the application may take, where somebody configured that.
+
+These clocks are timers, and begin when a request is dispatched: to acquire has a clock of its own. Clients are looked
+at about once a second instead, by one sweep over all of them (L{lproxy.protocols.http.h1.server}).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from lproxy.api import ProxyError
+from lproxy.config import Timeouts
+from lproxy.protocols.http.message import Rejected
+
+
+class CallTimedOut(ProxyError):
+    """A configured limit on the application's time ran out: C{response_headers} or C{stream}."""
+
+    layer = "call"
+    reason = "response_timeout"
+    flag = "UT"
+    status = 504
+
+    def __init__(self, target: object, setting: str, seconds: float) -> None:
+        super().__init__(target)
+        self.setting = setting
+        self.seconds = seconds
+
+    def what(self) -> str:
+        """How long it was given, and where that is set."""
+        return f"did not answer within {self.seconds:g} s (timeouts.{self.setting})"
+
+
+class TooSlow(Rejected):
+    """A client that takes too long over its message."""
+
+    reason = "slow"
+    flag = "SL"
+    status = 408
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("", 408, "slow", detail)
+
+
+class CallClocks:
+    """
+    The clocks of one exchange, however often its request is sent.
+
+    @ivar _expired: called with the setting and the seconds of what ran out; C{None} once they are stopped
+    """
+
+    __slots__ = ("_clock", "_expired", "_headers", "_stream", "_timeouts")
+
+    def __init__(self, timeouts: Timeouts, clock: IReactorTime, expired: Callable[[str, float], None]) -> None:
+        self._timeouts = timeouts
+        self._clock = clock
+        self._expired: Callable[[str, float], None] | None = expired
+        self._headers: Any = None
+        self._stream: Any = None
+
+    def dispatched(self) -> None:
+        """The request is on its way, perhaps not for the first time."""
+        seconds = self._timeouts.stream
+        if seconds is not None and self._stream is None:
+            self._stream = self._clock.callLater(seconds, self._ran_out, "stream", seconds)
+
+    def sent(self) -> None:
+        """All of the request is on its way."""
+        seconds = self._timeouts.response_headers
+        if seconds is not None and self._headers is None:
+            self._headers = self._clock.callLater(seconds, self._ran_out, "response_headers", seconds)
+
+    def answered(self) -> None:
+        """The answer has begun."""
+        headers, self._headers = self._headers, None
+        if headers is not None and headers.active():
+            headers.cancel()
+
+    def stop(self) -> None:
+        """The exchange is over, or has become a tunnel."""
+        self.answered()
+        self._expired = None
+        stream, self._stream = self._stream, None
+        if stream is not None and stream.active():
+            stream.cancel()
+
+    def _ran_out(self, setting: str, seconds: float) -> None:
+        if self._expired is not None:
+            self._expired(setting, seconds)

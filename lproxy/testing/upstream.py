@@ -1,0 +1,157 @@
+# -*- test-case-name: tests.testing.test_upstream -*-
+"""
+What is behind a scripted proxy: one endpoint, whose connections and leases are counted.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
+
+from lproxy.errors import ProxyError
+from lproxy.stack.interfaces import EndpointService, NewEndpoint
+from lproxy.stack.lease import ENDED, FREE, Hold
+from lproxy.stack.report import Report
+from lproxy.target import Endpoint, Target
+from lproxy.testing.wire import Peer, ScriptedReactor
+from lproxy.transport.connect import ConnectFailed
+from lproxy.transport.stream import Stream
+
+#: the one endpoint there is, whatever the target
+UPSTREAM = Endpoint("10.0.0.9", 9000)
+CLIENT = ("10.0.0.1", 40000)
+OURS = ("10.0.0.2", 4140)
+
+
+class ScriptedConnector:
+    """
+    Opens connections to nowhere.
+
+    @ivar upstreams: the other side of each that was opened
+    @ivar mode: what becomes of a connection: C{accept}, C{refuse}, or C{wait} for L{accept} or L{refuse}
+    @ivar waiting: connections that are being opened
+    @ivar cancelled: how many of them were cancelled
+    @ivar stubborn: whether what is cancelled is connected all the same
+    """
+
+    def __init__(self, reactor: ScriptedReactor) -> None:
+        self._reactor = reactor
+        self.upstreams: list[Peer] = []
+        self.mode: Literal["accept", "refuse", "wait"] = "accept"
+        self.waiting: list[tuple[Endpoint, Deferred[Stream]]] = []
+        self.cancelled = 0
+        self.stubborn = False
+
+    def connect(self, endpoint: Endpoint) -> Deferred[Stream]:
+        """As L{lproxy.transport.connect.Connector.connect}."""
+        d: Deferred[Stream] = Deferred(self._cancelled)
+        self.waiting.append((endpoint, d))
+        if self.mode == "accept":
+            self.accept()
+        elif self.mode == "refuse":
+            self.refuse()
+        return d
+
+    def try_connect(self, endpoint: Endpoint) -> Stream | None:
+        """As L{lproxy.transport.connect.Connector.try_connect}."""
+        return self._opened(endpoint) if self.mode == "accept" else None
+
+    def accept(self) -> None:
+        """The one that has waited longest is connected."""
+        endpoint, d = self.waiting.pop(0)
+        d.callback(self._opened(endpoint))
+
+    def _opened(self, endpoint: Endpoint) -> Stream:
+        peer = Peer()
+        self.upstreams.append(peer)
+        return self._reactor.stream(peer, (endpoint.host, endpoint.port), OURS)
+
+    def refuse(self) -> None:
+        """The one that has waited longest is refused."""
+        endpoint, d = self.waiting.pop(0)
+        d.errback(Failure(ConnectFailed(endpoint, "ECONNREFUSED")))
+
+    def _cancelled(self, d: Deferred[Stream]) -> None:
+        (endpoint,) = (one for one, waiting in self.waiting if waiting is d)
+        self.waiting.remove((endpoint, d))
+        self.cancelled += 1
+        if self.stubborn:
+            d.callback(self._opened(endpoint))
+
+
+class CountedLease:
+    """A lease that knows whether it has ended, once."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.call = inner.call
+        self.hold: Hold = FREE
+        self.closed = 0
+
+    def close(self) -> None:
+        """End it."""
+        self.closed += 1
+        self.inner.close()
+
+
+def over(lease: CountedLease) -> bool:
+    """Whether the stack knows that C{lease} has ended, or it has not."""
+    return not lease.closed or lease.inner.hold is ENDED
+
+
+class OneEndpoint:
+    """
+    A L{Stack<lproxy.stack.interfaces.Stack>} that knows one endpoint, and counts.
+
+    @ivar error: what acquisitions fail with, if anything
+    @ivar retried: the errors for which another lease was asked
+    @ivar failures: what the endpoint has reported to its balancer
+    """
+
+    def __init__(self, new_endpoint: NewEndpoint[Any], leases: list[CountedLease], targets: list[Target]) -> None:
+        self.error: Exception | None = None
+        self.retried: list[ProxyError] = []
+        self.failures: list[ProxyError] = []
+        self.service: EndpointService[Any] = new_endpoint(UPSTREAM, self)
+        self._leases = leases
+        self._targets = targets
+
+    def try_acquire(self, target: Target) -> CountedLease | None:
+        """What the endpoint has ready."""
+        lease = self.service.try_acquire() if self.error is None else None
+        if lease is None:
+            return None
+        self._targets.append(target)
+        return self._counted(lease)
+
+    def acquire(self, target: Target) -> Deferred[CountedLease]:
+        """As of the endpoint."""
+        self._targets.append(target)
+        if self.error is not None:
+            return fail(self.error)
+        return self.service.acquire().addCallback(self._counted)
+
+    def again(self, target: Target, error: ProxyError) -> Deferred[CountedLease]:
+        """Another."""
+        self.retried.append(error)
+        return self.acquire(target)
+
+    def failed(self, error: ProxyError) -> bool:
+        """As L{Health.failed<lproxy.stack.interfaces.Health.failed>}: there is no other."""
+        self.failures.append(error)
+        return False
+
+    def report(self, report: Report) -> None:
+        """Of the endpoint."""
+        self.service.report(report)
+
+    def close(self) -> None:
+        """Let go of what the endpoint keeps."""
+        self.service.close()
+
+    def _counted(self, lease: Any) -> CountedLease:
+        counted = CountedLease(lease)
+        self._leases.append(counted)
+        return counted

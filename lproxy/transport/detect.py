@@ -1,0 +1,309 @@
+# -*- test-case-name: tests.transport.test_detect -*-
+"""
+Look at a stream's first bytes, have detectors judge them, and step aside.
+
+Nothing is lost, whatever happens: what was read goes to the protocol that is chosen, byte for byte, an end of file
+included. A deadline or an end of file chooses TCP. Where the destination is known without reading, a silent client
+makes us ask the upstream whether it is the one to speak first.
+
+Any stream will do, so that the detectors can be asked again about what is inside of another, such as TLS.
+
+Over 300 lines: what is heard and the clocks decide together, on one state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from lproxy.target import Endpoint, join_host_port
+from lproxy.transport.relay import Relay
+from lproxy.transport.stream import Stream
+from lproxy.verdict import Detector, Match, NeedMore
+
+#: the protocol that always matches
+TCP = "tcp"
+#: seconds for what a silent client may be about to say when the proxy begins to drain
+GRACE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DetectConfig:
+    """What a listener's connections have in common. Times in seconds, C{limit} in bytes."""
+
+    detectors: tuple[tuple[str, Detector], ...]
+    limit: int
+    deadline: float
+    server_first: float
+    idle: float
+    #: the listener's name
+    listener: str = ""
+
+
+class Detected(NamedTuple):
+    """What was found: C{result} is what is counted, C{protocol} who gets the connection."""
+
+    protocol: str
+    result: str
+    prefix: bytes
+    eof: bool
+    #: seconds since the accept
+    seconds: float
+    #: which form of the protocol it is; of what was recognised and nobody speaks, too
+    variant: str = ""
+    #: whether its own factory is to have it
+    spoken: bool = True
+    #: a connection to the upstream that was opened meanwhile
+    dialled: Dialled | None = None
+
+
+class Dialled(Protocol):
+    """
+    An upstream connection that nobody has used yet. Whoever receives it closes it, exactly once, joined or not.
+
+    @ivar endpoint: where it leads
+    """
+
+    endpoint: Endpoint
+
+    def listen(self, spoke: Callable[[], None]) -> None:
+        """Call C{spoke} once the upstream said something."""
+
+    def join(self, relay: Relay) -> None:
+        """Have C{relay} go on with it, with all that the upstream has said."""
+
+    def close(self) -> None:
+        """Give it up, or what was joined with it."""
+
+
+class Edge(Protocol):
+    """Who accepted the connection and knows what to do with it."""
+
+    def dial(self, stream: Stream) -> Deferred[Dialled] | None:
+        """Open the upstream, where it is known without reading and nothing but TCP could speak to it first."""
+
+    def can_relay(self, stream: Stream) -> bool:
+        """Whether there is somewhere to go for a connection that is just TCP."""
+
+    def detected(self, detection: Detection, found: Detected) -> None:
+        """Give the connection to its protocol."""
+
+    def lost(self, detection: Detection, result: str, seconds: float) -> None:
+        """
+        It ended before it showed anything.
+
+        @param result: C{eof}, or C{timeout} where it was idle past the deadline
+        """
+
+    def detector_failed(self, name: str, failure: Failure) -> None:
+        """A detector raised."""
+
+
+class Detection:
+    """
+    The first reader of a stream whose protocol is not configured.
+
+    It is a session too (see L{lproxy.protocols.session.Session}): a shutdown waits for what is on its way to be one.
+    """
+
+    def __init__(self, config: DetectConfig, edge: Edge, clock: IReactorTime, stream: Stream) -> None:
+        self._config = config
+        self._edge = edge
+        self._clock = clock
+        self._pending: Sequence[tuple[str, Detector]] = config.detectors
+        self._at_least = 1
+        self._prefix = b""
+        self._began = clock.seconds()
+        self._timer: Any = None
+        self._dialling: Deferred[Dialled] | None = None
+        self._dialled: Dialled | None = None
+        self._decided = False
+        #: the upstream was asked to speak, or would have been if there were one
+        self._asked = False
+        #: past its deadline without a byte, and kept
+        self._idle = False
+        self.stream = stream
+
+    def __repr__(self) -> str:
+        state = "decided" if self._decided else "idle" if self._idle else "undecided"
+        return f"<Detection {state} {self._prefix[:20]!r}>"
+
+    def start(self, prefix: bytes = b"", eof: bool = False) -> None:
+        """
+        Start the clocks and read.
+
+        @param prefix: what was read before, or was inside of something else
+        @param eof: whether its end was read, too
+        """
+        quiet = min(self._config.server_first, self._config.deadline)
+        self._timer = self._clock.callLater(quiet, self._silent)
+        self.stream.attach(self, prefix, eof)
+        if not self._decided:
+            self.stream.resume()
+
+    # the stream's reader
+
+    def data_received(self, data: bytes) -> None:
+        """Ask those detectors that are still undecided."""
+        prefix = self._prefix = self._prefix + data if self._prefix else data
+        if self._idle:
+            # it has begun after all: from now on its protocol is waited for, as it is from an accept
+            self._idle = False
+            self._again(self._config.deadline, self._expired)
+        if len(prefix) < self._at_least:
+            return
+        limit = self._config.limit
+        view = prefix if len(prefix) <= limit else prefix[:limit]
+        undecided: list[tuple[str, Detector]] = []
+        at_least = limit
+        for name, detect in self._pending:
+            try:
+                verdict = detect(view)
+            except BaseException:
+                self._edge.detector_failed(name, Failure())
+                continue
+            if isinstance(verdict, Match):
+                protocol = name if verdict.spoken else TCP
+                self._decide(protocol, protocol, variant=verdict.variant, spoken=verdict.spoken)
+                return
+            if isinstance(verdict, NeedMore):
+                undecided.append((name, detect))
+                at_least = min(at_least, max(verdict.at_least, len(view) + 1))
+        if not undecided or len(view) >= limit:
+            self._decide(TCP, TCP)
+            return
+        self._pending = undecided
+        self._at_least = at_least
+
+    def eof_received(self) -> None:
+        """The client has said all it will."""
+        if self._prefix or self._dialled is not None or self._edge.can_relay(self.stream):
+            self._decide(TCP, "eof", eof=True)
+        else:
+            # nothing to forward and nowhere to: a health check, most likely
+            self.stream.close()
+
+    def connection_lost(self) -> None:
+        """Gone before it was known."""
+        if not self._decided:
+            self._decided = True
+            self._end()
+            self._edge.lost(self, "timeout" if self._idle else "eof", self._clock.seconds() - self._began)
+
+    def pause_writing(self) -> None:
+        """Nothing is written."""
+
+    def resume_writing(self) -> None:
+        """Nothing is written."""
+
+    # Session
+
+    def drain(self) -> None:
+        """A client that has said something is waited for as always, a silent one for L{GRACE}."""
+        if not self._decided and not self._prefix:
+            self._again(GRACE, self._drained)
+            if not self._asked:
+                self._dial()
+
+    def abort(self) -> None:
+        """End now."""
+        self.stream.abort()
+
+    def describe(self) -> dict[str, Any]:
+        """A row of C{/connections}."""
+        stream = self.stream
+        return {
+            "listener": self._config.listener,
+            "protocol": None,
+            "client": join_host_port(*stream.conn.peer),
+            "target": None,
+            "upstream": None,
+            "state": "idle" if self._idle else "detecting",
+            "seconds": round(self._clock.seconds() - self._began, 3),
+            "bytes_in": stream.bytes_in,
+            "bytes_out": stream.bytes_out,
+        }
+
+    def _drained(self) -> None:
+        # bytes that wait in the kernel are read in this very turn
+        if self._prefix or not self.stream.silent():
+            self._timer = self._clock.callLater(self._config.deadline, self._expired)
+        else:
+            self.stream.close()
+
+    # clocks
+
+    def _silent(self) -> None:
+        """The client has taken its time: whose turn is it to speak?"""
+        left = self._config.deadline - (self._clock.seconds() - self._began)
+        if left <= 0:
+            self._expired()
+            return
+        self._timer = self._clock.callLater(left, self._expired)
+        if not self._prefix:
+            self._dial()
+
+    def _dial(self) -> None:
+        self._asked = True
+        self._dialling = self._edge.dial(self.stream)
+        if self._dialling is not None:
+            self._dialling.addCallbacks(self._connected, self._not_connected)
+
+    def _connected(self, dialled: Dialled) -> None:
+        self._dialling = None
+        if self._decided:
+            dialled.close()
+            return
+        self._dialled = dialled
+        dialled.listen(self._spoken)
+
+    def _not_connected(self, failure: Failure) -> None:
+        # whoever gets the connection will try by itself, and say what is wrong
+        self._dialling = None
+
+    def _spoken(self) -> None:
+        if not self._decided and not self._prefix:
+            self._decide(TCP, "server_first")
+
+    def _expired(self) -> None:
+        if self._prefix or self._dialled is not None or self._edge.can_relay(self.stream):
+            self._decide(TCP, "timeout")
+            return
+        # nowhere to go without a word: an idle client
+        self._idle = True
+        self._timer = self._clock.callLater(self._config.idle, self.stream.close)
+
+    def _again(self, seconds: float, call: Callable[[], object]) -> None:
+        if self._timer.active():
+            self._timer.cancel()
+        self._timer = self._clock.callLater(seconds, call)
+
+    # the decision
+
+    def _decide(self, protocol: str, result: str, eof: bool = False, variant: str = "", spoken: bool = True) -> None:
+        if self._decided:
+            return
+        self._decided = True
+        dialled, self._dialled = self._dialled, None
+        self._end()
+        if protocol != TCP and dialled is not None:
+            dialled.close()
+            dialled = None
+        seconds = self._clock.seconds() - self._began
+        self._edge.detected(self, Detected(protocol, result, self._prefix, eof, seconds, variant, spoken, dialled))
+
+    def _end(self) -> None:
+        # one that has fired holds us still: no cycle for the collector
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+        if self._dialling is not None:
+            self._dialling.cancel()
+        if self._dialled is not None:
+            self._dialled.close()
+            self._dialled = None
