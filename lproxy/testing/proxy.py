@@ -40,6 +40,7 @@ class ScriptedProxy:
     @ivar records: lines of the access log
     @ivar leases: every lease that was acquired
     @ivar targets: what was acquired, or waited for
+    @ivar acquires: by protocol, the stack that its sessions acquire from; its C{service} is the endpoint's
     @ivar exposed: by port, what makes the sessions of further addresses
     @ivar redetected: streams that are to be detected anew, each with the session that carries it
     @ivar metrics: the sources of the protocol's own metric families
@@ -60,7 +61,7 @@ class ScriptedProxy:
         self.exposed: dict[int, Callable[[Accepted], Session]] = {}
         self.redetected: list[tuple[Stream, Session]] = []
         self.metrics: list[Callable[[], Iterable[Family]]] = []
-        self._acquires: dict[str, OneEndpoint] = {}
+        self.acquires: dict[str, OneEndpoint] = {}
         self._name = plugin.name
         config = plugin.configure(table or {})
         connector: Any = self.connector
@@ -110,7 +111,7 @@ class ScriptedProxy:
 
     def fail(self, error: Exception | None) -> None:
         """Acquisitions fail with C{error} from now on; C{None}: no more."""
-        for acquire in self._acquires.values():
+        for acquire in self.acquires.values():
             acquire.error = error
 
     @property
@@ -122,12 +123,12 @@ class ScriptedProxy:
         """
         What is left over once every connection has ended, in words; closes what is kept for later requests first.
         """
-        for acquire in self._acquires.values():
+        for acquire in self.acquires.values():
             acquire.close()
         self.settle()
         left = [f"lease {lease.inner!r} closed {lease.closed} times" for lease in self.leases if lease.closed != 1]
         left += [f"lease {one.inner!r} did not begin its close() with ended()" for one in self.leases if not over(one)]
-        left += [f"load {a.service.load} of {name}" for name, a in self._acquires.items() if a.service.load]
+        left += [f"load {a.service.load} of {name}" for name, a in self.acquires.items() if a.service.load]
         left += [f"session {session!r}" for session in self.sessions]
         left += [f"timer {call}" for call in self.reactor.getDelayedCalls()]
         left += [f"upstream {peer}" for peer in self.connector.upstreams if peer.ended not in ("closed", "reset")]
@@ -160,9 +161,9 @@ class ScriptedProxy:
         return OURS[0], port
 
     def _acquire(self, protocol: str, new_endpoint: NewEndpoint[Any]) -> Any:
-        acquire = self._acquires.get(protocol)
+        acquire = self.acquires.get(protocol)
         if acquire is None:
-            acquire = self._acquires[protocol] = OneEndpoint(new_endpoint, self.leases, self.targets)
+            acquire = self.acquires[protocol] = OneEndpoint(new_endpoint, self.leases, self.targets)
         return acquire
 
 

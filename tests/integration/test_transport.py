@@ -103,9 +103,9 @@ class LoopbackMixin(TestCase):
 class ListenTests(LoopbackMixin):
     """Every kind of address that can be listened on, and some that cannot."""
 
-    async def hello(self, address: str, family: int = socket.AF_INET) -> SocketStream:
+    async def hello(self, address: str, family: int = socket.AF_INET, at: Any = None) -> SocketStream:
         listener = await self.listen(address)
-        client = self.client(listener._sock.getsockname(), family)
+        client = self.client(listener.address if at is None else at, family)
         client.send(b"hello")
         await self.until(lambda: bool(self.readers) and self.readers[0].heard == b"hello")
         return self.accepted[0]
@@ -141,7 +141,7 @@ class ListenTests(LoopbackMixin):
         home = tempfile.mkdtemp()  # the kernel wants it short
         self.addCleanup(shutil.rmtree, home)
         path = Path(home, "socket")
-        stream = await self.hello(f"unix:{path}", socket.AF_UNIX)
+        stream = await self.hello(f"unix:{path}", socket.AF_UNIX, str(path))
         self.assertEqual((("", 0), ("", 0), None), stream.conn)
         self.listeners[0].stop()
         await self.until(lambda: not path.exists())

@@ -138,7 +138,7 @@ class HttpTestCase(SynchronousTestCase):
     @property
     def pool(self) -> Pool:
         """Of the upstream."""
-        service = self.proxy._acquires["http"].service
+        service = self.proxy.acquires["http"].service
         assert isinstance(service, Pool)
         return service
 

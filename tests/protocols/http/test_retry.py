@@ -315,7 +315,7 @@ class RetryTests(HttpTestCase):
 
     def test_three_tries(self) -> None:
         """Where others serve the same it is tried on them, three times in all; only then the client hears of it."""
-        with patch.object(self.proxy._acquires["http"], "failed", return_value=True):
+        with patch.object(self.proxy.acquires["http"], "failed", return_value=True):
             client = self.client(GET)
             for n in range(1, 4):
                 self.assertEqual((n, GET, b""), (len(self.ups), self.heard(self.up), self.heard(client)))
@@ -331,13 +331,13 @@ class RetryTests(HttpTestCase):
         self.client(GET)
         self.up.hang_up()
         self.settle()
-        (error,) = self.proxy._acquires["http"].retried
+        (error,) = self.proxy.acquires["http"].retried
         self.assertEqual("closed the connection without an answer", error.what())
         self.assertEqual((3, 1), (len(self.proxy.leases), self.proxy.open))
 
     def test_what_the_endpoint_did(self) -> None:
         """A connection that died of idleness is no fault of the endpoint's; any other that was in use is."""
-        acquire = self.proxy._acquires["http"]
+        acquire = self.proxy.acquires["http"]
         self.used()
         self.client(GET)
         self.up.hang_up()

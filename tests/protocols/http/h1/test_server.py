@@ -776,7 +776,7 @@ class BugTests(HttpTestCase):
     def test_before_the_answer(self) -> None:
         """A mistake is a 500 that says nothing, one traceback, and the connection's end."""
         service = Mock(try_acquire=Mock(side_effect=ZeroDivisionError("secret")))
-        with patch.object(self.proxy._acquires["http"], "service", service):
+        with patch.object(self.proxy.acquires["http"], "service", service):
             client = self.client(GET + GET)
         heard = self.heard(client)
         self.assertRegex(heard, b"^HTTP/1.1 500 Internal Server Error\r\n")

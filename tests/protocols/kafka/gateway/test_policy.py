@@ -78,7 +78,7 @@ class AnswerTests(GatewayTestCase):
             self.start()
             client = self.asked(ask_metadata(1, version))
             seen: list[bytes] = []
-            expose = self.proxy._expose
+            expose = self.proxy.runtime.expose
 
             def exposing(*args: Any, peer: Peer = client, seen: list[bytes] = seen, real: Any = expose) -> Any:
                 seen.append(peer.heard)
@@ -397,7 +397,7 @@ class ClusterTests(GatewayTestCase):
         """/services shows a broker's node id and who talks to it."""
         self.told(*BROKERS)
         self.client(heartbeat(1, client="x"), heartbeat(2, client="x"), port=9101)
-        service: Any = self.proxy._acquires["kafka"].service
+        service: Any = self.proxy.acquires["kafka"].service
         self.assertEqual(
             {"connections": 2, "in_flight": 2, "node": "bootstrap", "client_ids": ["shop", "x"]}, shown(service)
         )
