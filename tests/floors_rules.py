@@ -67,16 +67,11 @@ def unknown_floor(source: Source) -> Iterator[tuple[int, str]]:
 
 
 def values_are_plain(source: Source) -> Iterator[tuple[int, str]]:
-    """Values need nothing but Python's own library; interfaces may name Twisted's and zope's interfaces."""
-    if floor(source.module)[1] != "values":
-        return
-    allowed = {"lproxy", *sys.stdlib_module_names}
-    for line, name in source.imports:
-        if name.split(".")[0] not in allowed and not (
-            source.module == "lproxy.interfaces"
-            and under(name, "zope.interface", "twisted.internet.interfaces", "twisted.plugin")
-        ):
-            yield line, f"a value imports {name}; values are Python's own library alone"
+    """Values need nothing but Python's own library."""
+    if floor(source.module)[1] == "values":
+        for line, name in source.imports:
+            if name.split(".")[0] not in ("lproxy", *sys.stdlib_module_names):
+                yield line, f"a value imports {name}; values are Python's own library alone"
 
 
 def sans_io(source: Source) -> Iterator[tuple[int, str]]:

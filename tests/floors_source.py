@@ -40,17 +40,17 @@ FLOORS = {
     "lproxy.app": (9, "app"),
     "lproxy.tap": (10, "tap"),
     "lproxy.cli": (10, "cli"),
-    "lproxy.__main__": (10, "cli"),
 }
 
 #: the modules of lproxy that lie on the lowest floor; any other at the top level is on no floor
-VALUES = ("build", "errors", "target", "verdict", "config", "configfile", "interfaces")
+VALUES = ("build", "errors", "target", "verdict", "config", "configfile")
 
 #: sans-I/O files of a protocol's room, beside all that is in its C{codec} folder
 SANS_IO = (
     "detect",
-    *("message", "head", "refuse", "chunked", "read", "encode", "frames", "hpack", "flow"),
-    *("http1", "http2", "frame", "header"),
+    *("message", "head", "refuse", "chunked", "read", "encode"),
+    # of HTTP/2, once there is one
+    *("frames", "hpack", "flow"),
 )
 
 
