@@ -2,8 +2,9 @@
 """
 File descriptors: how many there are, and how many of them clients may have.
 
-Whoever accepts as many clients as there are descriptors has none left to serve them with. So every client's connection
-leaves room for an upstream's, and some are kept for the admin server, DNS, pipes and files.
+Whoever accepts as many clients as there are descriptors has none left to serve them with. So clients leave some to
+upstreams, fewer than one each, as most clients are idle at any moment and connections to upstreams are shared; and some to
+the admin server, DNS, pipes and files.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import resource
 
 from lproxy.app.log import log
 
-#: descriptors that are neither a client's nor its upstream's
+#: descriptors that are neither a client's nor an upstream's
 RESERVE = 32
+#: of the others, one in so many is an upstream's
+UPSTREAMS = 4
 
 
 def raise_limit() -> int:
@@ -36,7 +39,7 @@ def allowed(connections: int) -> int:
     if connections > most:
         log.warn(
             "limits.connections = {wanted} cannot be had with {descriptors} descriptors (ulimit -n, LimitNOFILE): "
-            "{most} clients at most, each with an upstream",
+            "{most} clients at most, the others are for upstreams",
             wanted=connections,
             descriptors=descriptors,
             most=most,
@@ -45,5 +48,6 @@ def allowed(connections: int) -> int:
 
 
 def most_clients(descriptors: int) -> int:
-    """How many clients can be served with so many descriptors, at least one."""
-    return max(1, (descriptors - RESERVE) // 2)
+    """How many clients there may be with so many descriptors, at least one."""
+    others = descriptors - RESERVE
+    return max(1, others - others // UPSTREAMS)

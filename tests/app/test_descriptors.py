@@ -43,11 +43,9 @@ class LimitTests(SynchronousTestCase):
             self.assertEqual([], asked)
 
     def test_clients(self) -> None:
-        """Each client leaves room for an upstream, all together for what is neither; there is always one."""
-        for available in (64, 1024, 20001):
-            most = descriptors.most_clients(available)
-            self.assertLessEqual(2 * most + descriptors.RESERVE, available)
-            self.assertGreater(2 * (most + 1) + descriptors.RESERVE, available)
+        """A quarter is left to upstreams, besides what is kept for what is neither; there is always a client."""
+        for available, most in ((64, 24), (1024, 744), (20_001, 14_977)):
+            self.assertEqual(most, descriptors.most_clients(available))
         self.assertEqual(1, descriptors.most_clients(3))
 
     def test_allowed(self) -> None:
@@ -59,7 +57,7 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(
             [
                 "limits.connections = 10000 cannot be had with 1024 descriptors (ulimit -n, LimitNOFILE): "
-                "496 clients at most, each with an upstream"
+                "744 clients at most, the others are for upstreams"
             ],
             [formatEvent(line) for line in lines],
         )
