@@ -11,9 +11,9 @@ from typing import Final, Protocol
 from lproxy.api import Conn, Runtime, Stack, Target
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.metrics import HttpCounter, HttpMetrics
-from lproxy.protocols.http.pool import PooledLease
 from lproxy.protocols.http.record import Recorder
 from lproxy.protocols.http.route import route
+from lproxy.protocols.http.streams import HttpLease
 
 #: routes remembered, before it begins to remember anew
 ROUTES: Final = 1_000
@@ -66,7 +66,7 @@ class Listener:
         "tunnels",
     )
 
-    def __init__(self, runtime: Runtime, acquire: Stack[PooledLease], metrics: HttpMetrics, record: Recorder) -> None:
+    def __init__(self, runtime: Runtime, acquire: Stack[HttpLease], metrics: HttpMetrics, record: Recorder) -> None:
         """
         @param acquire: the stack of this protocol
         """

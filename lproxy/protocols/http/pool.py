@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from lproxy.api import FREE, Health, Hold, ProxyError, Report, Runtime, Stream, ended
 from lproxy.protocols.http.message import Request
-from lproxy.protocols.http.streams import Outgoing, Responder, UpstreamLost
+from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder, UpstreamLost
 from lproxy.target import Endpoint
 
 #: seconds for which a connection that served is taken to be as it was; later the kernel is asked what it knows
@@ -162,7 +162,7 @@ class Pool:
 
     # the service
 
-    def try_acquire(self) -> PooledLease | None:
+    def try_acquire(self) -> HttpLease | None:
         """The connection that was used last, of those that are idle and alive."""
         idle = self.idle
         while idle and not self._doubtful:
@@ -176,7 +176,7 @@ class Pool:
             connection.close()
         return None
 
-    def acquire(self) -> Deferred[PooledLease]:
+    def acquire(self) -> Deferred[HttpLease]:
         """An idle connection or a new one."""
         lease = self.try_acquire()
         if lease is not None:
@@ -197,7 +197,7 @@ class Pool:
         """Connections, by what they do."""
         report.show(in_flight=self.load, idle=len(self.idle))
 
-    def _connected(self, stream: Stream) -> PooledLease:
+    def _connected(self, stream: Stream) -> HttpLease:
         runtime = self._runtime
         runtime.opened(stream, self.endpoint, self._protocol)
         stream.high_water = runtime.limits.buffer
