@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from lproxy.api import Conn, ConnectionLease, ProxyError, Stream, judge
@@ -248,6 +248,8 @@ class Exchange:
         if self.state != OVER:
             self.flags = self.flags or "DC"
             self.ended = self._listener.seconds()
+            if self._outgoing is not None:
+                self._outgoing.reset(CancelledError())
             self._over(False)
 
     def tunnelled(self) -> None:
@@ -318,11 +320,22 @@ class Exchange:
         ):
             self._again(error)
             return
+        try:
+            self._failed(error)
+        except BaseException as bug:
+            # whoever tells us of failures, a clock or an upstream, can do nothing about this one
+            self._listener.record.crashed(bug)
+            self._over(False)
+            self._client.reset(bug)
+
+    def _failed(self, error: BaseException) -> None:
         verdict = judge(error)
         self.flags = verdict.flag
         listener, client = self._listener, self._client
         listener.record.failed(verdict, error, client.conn)
         self.ended = listener.seconds()
+        if self._outgoing is not None:
+            self._outgoing.reset(error)
         if self.status:
             self._over(False)
             client.reset(error)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import gc
 from typing import Any
+from unittest.mock import Mock
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 
 import lproxy.testing
 from lproxy.protocols.http.exchange import Exchange
-from lproxy.protocols.http.message import NO_TRAILERS, Headers, Request, Response
+from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, Request, Response
 from lproxy.protocols.http.streams import UpstreamLost
 from lproxy.stack.admit import TooManyInFlight
 from lproxy.stack.lease import FREE, Hold
@@ -384,7 +385,26 @@ class ExchangeTests(HttpTestCase):
         client = self.begin()
         client.exchange.cancel()
         client.exchange.cancel()
+        self.assertIsInstance(self.upstreams[0].sent[-1], CancelledError)
         self.assertEqual((1, [], [(0, "DC")] * 2), (self.upstreams[0].closed, client.told, self.rows))
+
+    def test_told_upstream(self) -> None:
+        """Whatever ends it is told to the upstream, whose work nobody wants any more."""
+        client = self.begin()
+        error = Rejected("", 400, "chunk_size", "not a chunk size")
+        client.exchange.reset(error)
+        self.assertEqual(
+            ((b"/", b"", True), error, [(400, True, True), "complete"]), (*self.upstreams[0].sent, client.told)
+        )
+
+    def test_cannot_be_told(self) -> None:
+        """A mistake on the way to the client costs its connection; nothing is left over."""
+        client: Any = self.begin()
+        bug = ZeroDivisionError()
+        client.respond = Mock(side_effect=bug)
+        client.exchange.reset(self.lost())
+        self.assertEqual(([bug], 1, 1), (client.told, self.upstreams[0].closed, len(self.proxy.crashes)))
+        self.crashed = 1
 
     def test_over(self) -> None:
         """Whoever is late, a clock or an upstream, changes nothing any more."""
