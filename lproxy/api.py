@@ -26,7 +26,7 @@ lproxy guarantees:
 from __future__ import annotations
 
 from lproxy.config import setting
-from lproxy.configfile import Refused, Wrong, read_own
+from lproxy.configfile import Demands, Refused, Wrong, read_own
 from lproxy.errors import ProxyError, explain, judge, one_line
 from lproxy.metrics.caps import Cap
 from lproxy.metrics.counters import SECONDS, Histogram
@@ -73,6 +73,7 @@ __all__ = [
     "Connector",
     "Counted",
     "Counters",
+    "Demands",
     "Detector",
     "Direction",
     "Endpoint",

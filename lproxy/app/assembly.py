@@ -25,6 +25,7 @@ from lproxy.app.sockets import Accepting, CannotListen
 from lproxy.app.stacks import Stacks
 from lproxy.app.surroundings import Surroundings
 from lproxy.config import DETECT, Config, Direction, Listen
+from lproxy.configfile import insist
 from lproxy.discover.dns import Dns
 from lproxy.discover.literal import Literal
 from lproxy.discover.static import Static
@@ -207,6 +208,7 @@ class Assembly:
             try:
                 # a listener that no file made has no values yet
                 value = listen.plugins[name] if name in listen.plugins else plugin.configure({})
+                insist(value, listen)
                 factory = factories[name] = plugin.factory(replace(runtime, counters=self._counters(name)), value)
                 # a factory's own knows the listener's settings
                 detect = factory.detector or plugin.detector

@@ -8,6 +8,7 @@ metadata say what a file may hold.
 
 from __future__ import annotations
 
+from .demands import Demands, insist
 from .load import Loaded, load, load_file
 from .own import Refused, messages_of, read_own
 from .plugins import Configure
@@ -17,10 +18,12 @@ from .render import render
 
 __all__ = [
     "Configure",
+    "Demands",
     "Loaded",
     "Problem",
     "Refused",
     "Wrong",
+    "insist",
     "load",
     "load_file",
     "messages_of",

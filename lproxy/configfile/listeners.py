@@ -53,6 +53,7 @@ def read_listeners(
         values = read_table(Listen, table, path, report, plugins.names(), checks, elsewhere)
         listener = Listen(**values, plugins=plugins.listener(table, path))
         warn_unused(listener, table, path, report, plugins)
+        plugins.check(listener, spoken(listener), path)
         listeners.append(listener)
     check_names(listeners, report)
     return tuple(listeners)

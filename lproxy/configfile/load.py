@@ -20,7 +20,16 @@ from lproxy.target import split_host_port
 
 from .kinds import settings
 from .lines import locate
-from .listeners import Bound, check_addresses, check_loops, read_listeners, refuse_loop, targeted, used_protocols
+from .listeners import (
+    Bound,
+    check_addresses,
+    check_loops,
+    read_listeners,
+    refuse_loop,
+    spoken,
+    targeted,
+    used_protocols,
+)
 from .plugins import Configure, Plugins
 from .problem import Problem, Report, show, spell
 from .relations import check_relations
@@ -123,6 +132,8 @@ def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Con
         listeners = read_listeners(top["listen"], report, plugins, services, elsewhere)
     else:
         listeners = tuple(dataclasses.replace(one, plugins=plugins.listener({}, ())) for one in DEFAULT_LISTEN)
+        for index, one in enumerate(listeners):
+            plugins.check(one, spoken(one), ("listen", index))
     admin: Admin = values["admin"]
     bound = check_addresses(admin, listeners, report)
     check_loops(listeners, bound, report)

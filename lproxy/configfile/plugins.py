@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
 from lproxy.config import Config, Listen
 
+from .demands import refusals
 from .own import messages_of
 from .problem import Path, Report, show
 from .table import Table, as_table
@@ -58,6 +59,13 @@ class Plugins:
                 own = as_table(table[name], here, self.report, f"[listen.{name}]")
                 values[name] = self._call(name, {**self.tables.get(name, {}), **own}, here)
         return MappingProxyType(values)
+
+    def check(self, listener: Listen, spoken: Collection[str], path: Path) -> None:
+        """Ask the plugins of those protocols that C{listener} may speak whether it will do."""
+        for name, value in listener.plugins.items():
+            if name in spoken:
+                for key, wrong in refusals(value, listener):
+                    self.report.error((*path, key) if key else path, wrong)
 
     def _call(self, name: str, table: Table, path: Path) -> object:
         value = None

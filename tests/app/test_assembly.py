@@ -6,7 +6,7 @@ Tests for L{lproxy.app.assembly}: what is made of a configuration, how it begins
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from weakref import ref
@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from lproxy.api import CannotExpose, IProtocolPlugin, NoMatch, Runtime, SessionFactory, TcpFactory, Verdict
+from lproxy.api import CannotExpose, Demands, IProtocolPlugin, NoMatch, Runtime, SessionFactory, TcpFactory, Verdict
 from lproxy.app.assembly import LAST, Assembly, CannotStart
 from lproxy.app.plugins import Found
 from lproxy.config import DETECT, AccessLog, Config, Listen, Timeouts
@@ -146,6 +146,19 @@ class MadeTests(SynchronousTestCase):
                 f"a: protocol third cannot be set up: {type(error).__name__}: {error}",
                 self.refusal(listen, Forwarder(factory)),
             )
+
+    def test_demanding(self) -> None:
+        """A listener that the protocol's own configuration refuses is none, whoever has made it."""
+
+        class Never(Demands):
+            def refuse(self, listen: Listen) -> Iterable[str]:
+                return [f"target: {listen.target} is not for me"]
+
+        listen = Listen(name="a", address="127.0.0.1:1", protocol="third", plugins={"third": Never()})
+        self.assertEqual(
+            "a: protocol third cannot be set up: Refused: target: authority is not for me",
+            self.refusal(listen, Forwarder(lambda runtime, config: TcpFactory(runtime, "third", None))),
+        )
 
     def test_no_detector(self) -> None:
         """A protocol without a detector can only be configured; where it should be detected, the way out is told."""

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lproxy.config import KIB, MIB, NOTHING, setting
-from lproxy.configfile import Refused, Wrong, messages_of, read_own
+from lproxy.config import KIB, MIB, NOTHING, Listen, setting
+from lproxy.configfile import Demands, Refused, Wrong, messages_of, read_own
 from lproxy.configfile.problem import did_you_mean, show
 from lproxy.configfile.table import Check
 from lproxy.protocols.kafka.codec.apis import APIS, BY_NAME
 from lproxy.protocols.kafka.filter import Filter, Filters, make
 from lproxy.target import split_host_port
 
+#: as brokers have it by default (socket.request.max.bytes)
+MAX_REQUEST = 100 * MIB
 #: the last one there is
 PORTS = 65535
 #: a host's name; digits alone are an address to some, and a wildcard at that
@@ -34,7 +36,7 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
-class KafkaConfig:
+class KafkaConfig(Demands):
     """C{[kafka]}: for all listeners; C{[listen.kafka]} replaces keys of it for one."""
 
     mode: Literal["observe", "gateway"] = setting(
@@ -43,7 +45,7 @@ class KafkaConfig:
     on_invalid: Literal["auto", "opaque", "close"] = setting(
         "auto", "what becomes of a connection that is no Kafka: opaque passes it on unread; auto: closed in a gateway"
     )
-    max_request: int = setting(100 * MIB, "the largest request that is let through", "size")
+    max_request: int = setting(MAX_REQUEST, "the largest request that is let through", "size")
     max_response: int = setting(100 * MIB, "the largest answer that is taken for one", "size")
     max_header: int = setting(4 * KIB, "what is kept of a request to read its header", "size")
     max_in_flight: int = setting(1024, "unanswered requests of a connection, after which it is not read")
@@ -80,6 +82,30 @@ class KafkaConfig:
     def gateway(self) -> bool:
         """Whether addresses are rewritten."""
         return self.mode == "gateway"
+
+    @property
+    def guards(self) -> tuple[str, ...]:
+        """The settings by which something is kept from clients or brokers: connections must not pass them by."""
+        kept = {
+            'mode = "gateway"': self.gateway,
+            "deny": self.deny,
+            "filters": self.filters,
+            "quotas": self.quotas,
+            'sasl_v0 = "reject"': self.sasl_v0 == "reject",
+            'on_invalid = "close"': self.on_invalid == "close",
+            "max_connections": self.max_connections is not None,
+            "max_connections_per_address": self.max_connections_per_address is not None,
+            "max_request": self.max_request < MAX_REQUEST,
+        }
+        return tuple(setting for setting, given in kept.items() if given)
+
+    def refuse(self, listen: Listen) -> Iterable[str]:
+        """Where connections are judged by their first bytes, those that do not look like Kafka pass by its rules."""
+        if listen.protocol is None and self.guards:
+            yield (
+                f"detect: what detection does not take for Kafka goes on as TCP, and so passes by kafka's "
+                f'{", ".join(self.guards)}; write protocol = "kafka" instead, or leave "kafka" out of detect'
+            )
 
     @property
     def fail_open(self) -> bool:

@@ -10,8 +10,10 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.config import KIB, MIB
+from lproxy.config import KIB, MIB, Listen
+from lproxy.configfile import load
 from lproxy.configfile.kinds import settings
+from lproxy.protocols.kafka.plugin import KafkaPlugin
 from lproxy.protocols.kafka.settings import KafkaConfig, Quota, allowed, denied, read
 
 #: what a gateway must have
@@ -208,6 +210,53 @@ class SettingTests(SynchronousTestCase):
         self.assertTrue(read({"deny": ["Fetch"], "on_invalid": "opaque"}).fail_open)
         self.assertFalse(read({"sasl_v0": "reject"}).fail_open)
         self.assertFalse(read({"on_invalid": "close"}).fail_open)
+
+    def test_guards(self) -> None:
+        """
+        A listener that detects would let connections pass by what is kept from them, and is refused; one that names the
+        protocol is not, and neither is one that only observes.
+        """
+        guards: list[tuple[str, dict[str, Any]]] = [
+            ('mode = "gateway"', {"mode": "gateway", "base_port": 1000}),
+            ("deny", {"deny": ["Fetch"]}),
+            ("filters", {"filters": {f"{FILTERS}:Told": {}}}),
+            ("quotas", {"quotas": {"*": {"requests": 1}}}),
+            ('sasl_v0 = "reject"', {"sasl_v0": "reject"}),
+            ('on_invalid = "close"', {"on_invalid": "close"}),
+            ("max_connections", {"max_connections": 1}),
+            ("max_connections_per_address", {"max_connections_per_address": 1}),
+            ("max_request", {"max_request": "1MiB"}),
+        ]
+        for said, table in guards:
+            config = read(table)
+            (message,) = config.refuse(Listen())
+            self.assertEqual(
+                "detect: what detection does not take for Kafka goes on as TCP, and so passes by kafka's "
+                f'{said}; write protocol = "kafka" instead, or leave "kafka" out of detect',
+                message,
+            )
+            self.assertEqual([], list(config.refuse(Listen(protocol="kafka"))))
+        self.assertEqual([], list(read({"topics": True, "max_request": "1GiB"}).refuse(Listen())))
+
+    def test_checked(self) -> None:
+        """The file is refused at its listener, also where that has a table of its own, or stands in no file."""
+        table = '[kafka]\nmode = "gateway"\nbase_port = 19000\n'
+        listen = '[[listen]]\nname = "k"\naddress = "127.0.0.1:9092"\ntarget = "127.0.0.1:9093"\n'
+        for text, lines in (
+            (table + listen + 'detect = ["kafka"]', [8]),
+            (table + listen, [4]),
+            (listen + '[listen.kafka]\ndeny = ["Fetch"]', [1]),
+            (table, [None, None]),
+        ):
+            loaded = load(text, "f", {"kafka": KafkaPlugin().configure})
+            self.assertEqual(lines, [problem.line for problem in loaded.problems])
+            self.assertIn("passes by kafka's", str(loaded.problems[0]))
+            self.assertIsNone(loaded.config)
+        for text in (
+            table + listen + 'protocol = "kafka"',
+            f'{table}{listen}detect = ["http"]\n[listen.kafka]\ntopics = true',
+        ):
+            self.assertIsNotNone(load(text, "f", {"kafka": KafkaPlugin().configure}).config)
 
     def test_named(self) -> None:
         """Names and keys are the same."""
