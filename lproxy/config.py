@@ -47,6 +47,12 @@ class Admin:
     )
 
 
+#: whom a silent client is taken to wait for
+ServerFirst = Literal["learn", "always", "never"]
+#: of C{Listen.undecided}: detection goes on
+WAIT = "wait"
+
+
 @dataclass(frozen=True, slots=True)
 class Listen:
     """C{[[listen]]}: one listener."""
@@ -59,6 +65,15 @@ class Listen:
     target: str = setting("authority", "where connections go: authority, original-dst, host:port or service:NAME")
     detect: tuple[str, ...] = setting(DETECT, "the protocols to detect, in this order; tcp always comes last")
     protocol: str | None = setting(None, "the protocol, instead of detection: http, tcp or a plugin's name")
+    server_first: ServerFirst = setting(
+        "learn",
+        "whether a silent client makes lproxy connect upstream, as that may speak first; learn: not for ten minutes to "
+        "one that did not",
+    )
+    undecided: str = setting(
+        WAIT,
+        "what a client that was silent past timeouts.detect speaks, once it does: a protocol, or wait to detect it then",
+    )
     #: what plugins made of this listener's own tables, by plugin name
     plugins: Mapping[str, Any] = field(default_factory=lambda: NOTHING, hash=False)
 

@@ -3,8 +3,8 @@
 File descriptors: how many there are, and how many of them clients may have.
 
 Whoever accepts as many clients as there are descriptors has none left to serve them with. So clients leave some to
-upstreams, fewer than one each, as most clients are idle at any moment and connections to upstreams are shared; and some to
-the admin server, DNS, pipes and files.
+upstreams, fewer than one each, as most clients are idle at any moment and connections to upstreams are shared; and some
+to the admin server, DNS, pipes and files.
 """
 
 from __future__ import annotations

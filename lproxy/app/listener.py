@@ -16,9 +16,15 @@ from lproxy.metrics.counters import DetectCounter
 from lproxy.protocols.runtime import Runtime
 from lproxy.protocols.session import Accepted, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
+from lproxy.target import Target
 from lproxy.transport.detect import TCP, DetectConfig, Detected, Detection, Dialled
 from lproxy.transport.stream import Stream
 from lproxy.verdict import Detector
+
+#: seconds for which an upstream is known to wait for its client
+REMEMBER = 600.0
+#: how many of them are known at once, before all are forgotten
+REMEMBERED = 1_000
 
 Make = Callable[[Accepted], Session]
 
@@ -56,7 +62,10 @@ class ListenerEdge:
             timeouts.server_first,
             timeouts.client_idle,
             listen.name,
+            listen.server_first,
+            listen.undecided,
         )
+        self._waiting: dict[Target, float] = {}
 
     def count_into(self, counter: DetectCounter) -> None:
         """Count in C{counter} from now on, as the listener is about to open."""
@@ -108,8 +117,24 @@ class ListenerEdge:
     # Detection's Edge
 
     def dial(self, stream: Stream) -> Deferred[Dialled] | None:
-        """Open the upstream, where the destination is known."""
-        return self._tcp.dial(stream) if self._tcp is not None else None
+        """Open the upstream, where the destination is known, and not known to wait for its client."""
+        target = self._runtime.destination(stream.conn)
+        if self._tcp is None or target is None:
+            return None
+        until = self._waiting.get(target)
+        if until is not None:
+            if self._runtime.clock.seconds() < until:
+                return None
+            del self._waiting[target]
+        return self._tcp.dial(stream)
+
+    def waits(self, stream: Stream) -> None:
+        """The upstream did not speak first, and is not asked to for a while."""
+        target = self._runtime.destination(stream.conn)
+        if target is not None:
+            if len(self._waiting) >= REMEMBERED:
+                self._waiting.clear()
+            self._waiting[target] = self._runtime.clock.seconds() + REMEMBER
 
     def can_relay(self, stream: Stream) -> bool:
         """Whether it has a destination of its own."""

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from lproxy.config import Admin, Listen
+from lproxy.config import WAIT, Admin, Listen
 
 from .address import overlap, reaches, socket_of, target_address
 from .plugins import Plugins
@@ -45,6 +45,7 @@ def read_listeners(
         "target": functools.partial(check_target, services=services),
         "detect": functools.partial(check_detect, known=known - {"tcp"}),
         "protocol": functools.partial(check_protocol, known=known),
+        "undecided": functools.partial(check_protocol, known=known | {WAIT}),
     }
     listeners = []
     for index, entry in enumerate(value):
@@ -54,6 +55,7 @@ def read_listeners(
         listener = Listen(**values, plugins=plugins.listener(table, path))
         warn_unused(listener, table, path, report, plugins)
         plugins.check(listener, spoken(listener), path)
+        check_undecided(listener, path, report)
         listeners.append(listener)
     check_names(listeners, report)
     return tuple(listeners)
@@ -106,6 +108,13 @@ def warn_unused(listener: Listen, table: Table, path: Path, report: Report, plug
     for name in plugins.names():
         if name in table and name not in spoken(listener):
             report.warning((*path, name), f"is unused: the listener speaks no {name}", f'add "{name}" to its detect')
+
+
+def check_undecided(listener: Listen, path: Path, report: Report) -> None:
+    """Who gets a client that was silent for too long is one of those that may get it at all."""
+    if listener.protocol is None and listener.undecided not in (WAIT, *spoken(listener)):
+        wrong = f"the listener does not detect {show(listener.undecided)}"
+        report.error((*path, "undecided"), wrong, f"write {any_of(sorted({WAIT, *spoken(listener)}))}")
 
 
 def spoken(listener: Listen) -> tuple[str, ...]:

@@ -24,10 +24,14 @@ from twisted.python.failure import Failure
 from lproxy.target import Endpoint, join_host_port
 from lproxy.transport.relay import Relay
 from lproxy.transport.stream import Stream
-from lproxy.verdict import Detector, Match, NeedMore
+from lproxy.verdict import Detector, Match, NeedMore, NoMatch, Verdict
 
 #: the protocol that always matches
 TCP = "tcp"
+#: as C{undecided}: it is detected, whenever it speaks
+WAIT = "wait"
+#: seconds that an upstream is given to speak first, before it is let go again: it may have but one worker
+SPEAKS = 0.5
 #: seconds for what a silent client may be about to say when the proxy begins to drain
 GRACE = 1.0
 
@@ -43,6 +47,10 @@ class DetectConfig:
     idle: float
     #: the listener's name
     listener: str = ""
+    #: whether a silent client makes us ask the upstream: C{learn}, C{always} or C{never}
+    server_first_mode: str = "learn"
+    #: who gets a client that was silent past the deadline, once it speaks; L{WAIT}: detection goes on
+    undecided: str = WAIT
 
 
 class Detected(NamedTuple):
@@ -87,6 +95,9 @@ class Edge(Protocol):
     def dial(self, stream: Stream) -> Deferred[Dialled] | None:
         """Open the upstream, where it is known without reading and nothing but TCP could speak to it first."""
 
+    def waits(self, stream: Stream) -> None:
+        """The upstream of C{stream} did not speak first."""
+
     def can_relay(self, stream: Stream) -> bool:
         """Whether there is somewhere to go for a connection that is just TCP."""
 
@@ -102,6 +113,13 @@ class Edge(Protocol):
 
     def detector_failed(self, name: str, failure: Failure) -> None:
         """A detector raised."""
+
+
+def _checked(verdict: object) -> Verdict:
+    """What a detector has returned, if it is a verdict; raises TypeError."""
+    if isinstance(verdict, (Match, NoMatch)) or (isinstance(verdict, NeedMore) and isinstance(verdict.at_least, int)):
+        return verdict
+    raise TypeError(f"not a verdict: {verdict!r:.80}")
 
 
 class Detection:
@@ -122,6 +140,7 @@ class Detection:
         self._timer: Any = None
         self._dialling: Deferred[Dialled] | None = None
         self._dialled: Dialled | None = None
+        self._speaking: Any = None
         self._decided = False
         #: the upstream was asked to speak, or would have been if there were one
         self._asked = False
@@ -152,8 +171,13 @@ class Detection:
         """Ask those detectors that are still undecided."""
         prefix = self._prefix = self._prefix + data if self._prefix else data
         if self._idle:
-            # it has begun after all: from now on its protocol is waited for, as it is from an accept
+            # it has begun after all
             self._idle = False
+            late = self._config.undecided
+            if late != WAIT and self._edge.can_relay(self.stream):
+                self._decide(late, "timeout")
+                return
+            # from now on its protocol is waited for, as it is from an accept
             self._again(self._config.deadline, self._expired)
         if len(prefix) < self._at_least:
             return
@@ -163,7 +187,7 @@ class Detection:
         at_least = limit
         for name, detect in self._pending:
             try:
-                verdict = detect(view)
+                verdict = _checked(detect(view))
             except BaseException:
                 self._edge.detector_failed(name, Failure())
                 continue
@@ -250,6 +274,8 @@ class Detection:
 
     def _dial(self) -> None:
         self._asked = True
+        if self._config.server_first_mode == "never":
+            return
         self._dialling = self._edge.dial(self.stream)
         if self._dialling is not None:
             self._dialling.addCallbacks(self._connected, self._not_connected)
@@ -260,7 +286,17 @@ class Detection:
             dialled.close()
             return
         self._dialled = dialled
+        if self._config.server_first_mode == "learn":
+            self._speaking = self._clock.callLater(SPEAKS, self._unspoken)
         dialled.listen(self._spoken)
+
+    def _unspoken(self) -> None:
+        """The upstream waits for its client: no worker of its must be held by one that is silent."""
+        self._speaking = None
+        dialled, self._dialled = self._dialled, None
+        if dialled is not None:
+            dialled.close()
+            self._edge.waits(self.stream)
 
     def _not_connected(self, failure: Failure) -> None:
         # whoever gets the connection will try by itself, and say what is wrong
@@ -271,12 +307,14 @@ class Detection:
             self._decide(TCP, "server_first")
 
     def _expired(self) -> None:
-        if self._prefix or self._dialled is not None or self._edge.can_relay(self.stream):
+        if self._prefix or self._dialled is not None:
             self._decide(TCP, "timeout")
             return
-        # nowhere to go without a word: an idle client
+        # an idle client: neither it nor the upstream has anything to say
         self._idle = True
-        self._timer = self._clock.callLater(self._config.idle, self.stream.close)
+        if not self._edge.can_relay(self.stream):
+            # nor is there anywhere to go without a word
+            self._timer = self._clock.callLater(self._config.idle, self.stream.close)
 
     def _again(self, seconds: float, call: Callable[[], object]) -> None:
         if self._timer.active():
@@ -302,6 +340,9 @@ class Detection:
         timer, self._timer = self._timer, None
         if timer is not None and timer.active():
             timer.cancel()
+        speaking, self._speaking = self._speaking, None
+        if speaking is not None:
+            speaking.cancel()
         if self._dialling is not None:
             self._dialling.cancel()
         if self._dialled is not None:

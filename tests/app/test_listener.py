@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.api import Accepted, Detector, Match, NeedMore, NoMatch, Stream, Verdict
-from lproxy.app.listener import ListenerEdge, exposed
+from lproxy.app.listener import REMEMBER, REMEMBERED, ListenerEdge, exposed
 from lproxy.app.sessions import Sessions
 from lproxy.metrics.counters import DetectCounter
 from lproxy.protocols.tcp.detect import detect
@@ -333,6 +333,20 @@ class CrashTests(EdgeMixin):
             self.assertEqual([], self.crashes)
             self.assert_nothing_left()
 
+    def test_waits_for_its_client(self) -> None:
+        """An upstream that did not speak first is not asked again for ten minutes."""
+        for clients, upstreams, passed in ((1, 1, 0.0), (3, 1, 0.0), (1, 1, REMEMBER - 20.0), (1, 2, 20.0)):
+            self.proxy.settle(passed)
+            peers = [self.connect() for _ in range(clients)]
+            self.proxy.settle(0.05)
+            self.assertEqual(upstreams, len(self.proxy.connector.upstreams))
+            self.proxy.settle(0.5)
+            self.assertEqual({"reset"}, {upstream.ended for upstream in self.proxy.connector.upstreams})
+            for peer in peers:
+                self.assertEqual("", peer.ended)
+                peer.reset()
+            self.proxy.settle()
+
     def test_dialled(self) -> None:
         """A connection that was opened for a session that never was is closed, once."""
 
@@ -504,3 +518,32 @@ class ListenerTests(EdgeMixin):
 
     def assert_nothing_left_upstream(self) -> None:
         self.assertEqual((0, ["reset"]), (self.proxy.open, [one.ended for one in self.proxy.connector.upstreams]))
+
+
+class WaitingTests(EdgeMixin):
+    """Upstreams that wait for their clients, where each connection has its own."""
+
+    target = "original-dst"
+
+    def to(self, n: int) -> Stream:
+        """A connection to one of many upstreams."""
+        stream = self.proxy.reactor.stream(Peer(), CLIENT, OURS)
+        stream.conn = stream.conn._replace(original_dst=("10.1.0.1", n))
+        return stream
+
+    def asked(self, n: int) -> bool:
+        """Whether such an upstream is connected to for a silent client."""
+        return self.edge.dial(self.to(n)) is not None
+
+    def test_each(self) -> None:
+        """What is known of one says nothing of another."""
+        self.edge.waits(self.to(1))
+        self.assertEqual([False, True], [self.asked(1), self.asked(2)])
+
+    def test_bounded(self) -> None:
+        """So many are known; before there are more, all are forgotten."""
+        for n in range(REMEMBERED):
+            self.edge.waits(self.to(n + 1))
+        self.assertFalse(self.asked(1))
+        self.edge.waits(self.to(REMEMBERED + 1))
+        self.assertEqual([True, False], [self.asked(1), self.asked(REMEMBERED + 1)])

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.metrics.counters import TransportCounter
 from lproxy.testing.garbage import only_new, uncounted
 from lproxy.testing.wire import Peer, ScriptedReactor
-from lproxy.transport.detect import GRACE, DetectConfig, Detected, Detection
+from lproxy.transport.detect import GRACE, SPEAKS, DetectConfig, Detected, Detection
 from lproxy.transport.stream import Raw, Reader, Stream
 from lproxy.verdict import Detector, Match, NeedMore, NoMatch, Verdict
 
@@ -74,6 +74,7 @@ class FakeEdge:
         self.ends: list[tuple[str, float]] = []
         self.failures: list[tuple[str, type]] = []
         self.dials: list[Deferred[Any]] = []
+        self.waiting: list[Stream] = []
         self.cancelled = 0
         self.at_once: FakeDialled | Exception | None = None
         self.next = Next()
@@ -92,6 +93,9 @@ class FakeEdge:
 
     def _cancel(self, d: Deferred[Any]) -> None:
         self.cancelled += 1
+
+    def waits(self, stream: Stream) -> None:
+        self.waiting.append(stream)
 
     def can_relay(self, stream: Stream) -> bool:
         return self.known
@@ -133,7 +137,7 @@ class DetectionCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.start()
 
-    def start(self, prefix: bytes = b"", eof: bool = False, **settings: float) -> None:
+    def start(self, prefix: bytes = b"", eof: bool = False, **settings: float | str) -> None:
         """A new connection, in a world of its own."""
         self.reactor = ScriptedReactor()
         self.edge = FakeEdge()
@@ -576,7 +580,8 @@ class ServerFirstTests(DetectionCase):
         self.edge.at_once = ZeroDivisionError()
         self.reactor.settle(SERVER_FIRST)
         self.reactor.settle(DEADLINE)
-        self.assert_found("tcp", "timeout", b"", dialled=None)
+        self.say(b"abc")
+        self.assert_found("tcp", "timeout", b"abc", dialled=None)
 
     def test_decided_meanwhile(self) -> None:
         """One that is still being opened when the client speaks is cancelled; if it comes all the same, closed."""
@@ -600,11 +605,50 @@ class ServerFirstTests(DetectionCase):
         self.reactor.settle()
         self.assert_found("tcp", "eof", b"", dialled=self.dialled, eof=True)
 
-    def test_both_silent(self) -> None:
-        """At the deadline two silent ones are joined."""
+    def test_waits_for_its_client(self) -> None:
+        """An upstream that does not speak within half a second is let go, so that no silent client holds a worker."""
+        self.connected()
+        self.reactor.settle(SPEAKS - 0.001)
+        self.assertEqual((0, []), (self.dialled.closed, self.edge.waiting))
+        self.reactor.settle(0.001)
+        self.assertEqual((1, [self.stream]), (self.dialled.closed, self.edge.waiting))
+        self.say(b"abc")
+        self.assert_found("abc", "abc", b"abc", dialled=None)
+        self.assertEqual(1, self.dialled.closed)
+
+    def test_always(self) -> None:
+        """Where that is configured it is kept, and at the deadline two silent ones are joined."""
+        self.start(server_first_mode="always")
         self.connected()
         self.reactor.settle(DEADLINE)
+        self.assertEqual([], self.edge.waiting)
         self.assert_found("tcp", "timeout", b"", dialled=self.dialled)
+
+    def test_never(self) -> None:
+        """Where that is configured nobody is asked, not even at the end."""
+        self.start(server_first_mode="never")
+        self.reactor.settle(SERVER_FIRST)
+        self.detection.drain()
+        self.reactor.settle()
+        self.assertEqual([], self.edge.dials)
+
+    def test_silent_for_long(self) -> None:
+        """A silent client with somewhere to go is kept without an upstream, and is TCP once it speaks."""
+        self.connected()
+        self.reactor.settle(DEADLINE)
+        self.reactor.settle(IDLE * 100)
+        self.assertEqual((1, "", []), (self.dialled.closed, self.peer.ended, self.edge.found))
+        self.say(b"abc")
+        self.assert_found("tcp", "timeout", b"abc", dialled=None)
+
+    def test_undecided(self) -> None:
+        """Or whatever is configured, or is detected all the same."""
+        for undecided, found in (("abc", ("abc", "timeout")), ("wait", ("abc", "abc"))):
+            self.start(undecided=undecided)
+            self.reactor.settle(SERVER_FIRST)
+            self.reactor.settle(DEADLINE)
+            self.say(b"abc")
+            self.assertEqual(found, self.edge.found[-1][:2])
 
 
 class DeadlineTests(DetectionCase):
@@ -622,8 +666,9 @@ class DeadlineTests(DetectionCase):
         """A deadline shorter than the patience with silent clients is the deadline."""
         self.start(deadline=0.01)
         self.reactor.settle(0.01)
-        self.assertEqual(["timeout"], [found.result for found in self.edge.found])
         self.assertEqual([], self.edge.dials)
+        self.say(b"abc")
+        self.assertEqual(["timeout"], [found.result for found in self.edge.found])
 
 
 class IdleTests(DetectionCase):
@@ -737,7 +782,7 @@ class SessionTests(DetectionCase):
         self.edge.at_once = dialled = FakeDialled()
         self.detection.drain()
         assert dialled.spoke is not None
-        self.reactor.settle(GRACE / 2)
+        self.reactor.settle(SPEAKS / 2)
         dialled.spoke()
         self.assert_found("tcp", "server_first", b"", dialled=dialled)
 

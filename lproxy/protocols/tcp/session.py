@@ -18,6 +18,9 @@ from lproxy.target import Endpoint, Target, join_host_port
 from lproxy.transport.detect import Dialled
 from lproxy.transport.relay import Relay
 
+#: seconds for what a client that has said nothing may be about to say when the proxy begins to drain
+GRACE = 1.0
+
 
 class TcpSession:
     """
@@ -38,6 +41,7 @@ class TcpSession:
         self._target: Target | None = None
         self._began = runtime.clock.seconds()
         self._flags = ""
+        self._timer: Any = None
         self._over = False
         self._relay = Relay(self._stream, self._ended, runtime.limits.buffer)
 
@@ -75,7 +79,18 @@ class TcpSession:
             self._pending.addCallbacks(self._acquired, self._failed).addErrback(self._crashed)
 
     def drain(self) -> None:
-        """A byte stream has no better moment to end than its own."""
+        """A byte stream has no better moment to end than its own; one that was never begun is given L{GRACE}."""
+        if not self._spoken():
+            self._timer = self._runtime.clock.callLater(GRACE, self._drained)
+
+    def _drained(self) -> None:
+        self._timer = None
+        if not self._spoken() and self._stream.silent():
+            self._relay.close()
+
+    def _spoken(self) -> bool:
+        """Whether the client has said anything."""
+        return bool(self._accepted.prefix) or self._stream.bytes_in > 0
 
     def abort(self) -> None:
         """End now."""
@@ -123,6 +138,9 @@ class TcpSession:
     def _ended(self) -> None:
         """Both connections are closed, or the client's before there was another."""
         self._over = True
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
         if self._pending is not None:
             self._pending.cancel()
         lease, self._lease = self._lease, None
