@@ -72,7 +72,7 @@ class Listen:
     )
     undecided: str = setting(
         WAIT,
-        "what a client that was silent past timeouts.detect speaks, once it does: a protocol, or wait to detect it then",
+        "what a client that was silent past timeouts.detect speaks, once it does: a protocol, or wait to detect that",
     )
     #: what plugins made of this listener's own tables, by plugin name
     plugins: Mapping[str, Any] = field(default_factory=lambda: NOTHING, hash=False)

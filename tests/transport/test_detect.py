@@ -581,7 +581,7 @@ class ServerFirstTests(DetectionCase):
         self.reactor.settle(SERVER_FIRST)
         self.reactor.settle(DEADLINE)
         self.say(b"abc")
-        self.assert_found("tcp", "timeout", b"abc", dialled=None)
+        self.assert_found("abc", "abc", b"abc", dialled=None)
 
     def test_decided_meanwhile(self) -> None:
         """One that is still being opened when the client speaks is cancelled; if it comes all the same, closed."""
@@ -633,17 +633,17 @@ class ServerFirstTests(DetectionCase):
         self.assertEqual([], self.edge.dials)
 
     def test_silent_for_long(self) -> None:
-        """A silent client with somewhere to go is kept without an upstream, and is TCP once it speaks."""
+        """A silent client with somewhere to go is kept without an upstream, and detected once it speaks."""
         self.connected()
         self.reactor.settle(DEADLINE)
         self.reactor.settle(IDLE * 100)
         self.assertEqual((1, "", []), (self.dialled.closed, self.peer.ended, self.edge.found))
         self.say(b"abc")
-        self.assert_found("tcp", "timeout", b"abc", dialled=None)
+        self.assert_found("abc", "abc", b"abc", dialled=None)
 
     def test_undecided(self) -> None:
-        """Or whatever is configured, or is detected all the same."""
-        for undecided, found in (("abc", ("abc", "timeout")), ("wait", ("abc", "abc"))):
+        """Or is taken for whatever is configured."""
+        for undecided, found in (("abc", ("abc", "timeout")), ("tcp", ("tcp", "timeout")), ("wait", ("abc", "abc"))):
             self.start(undecided=undecided)
             self.reactor.settle(SERVER_FIRST)
             self.reactor.settle(DEADLINE)
@@ -667,7 +667,8 @@ class DeadlineTests(DetectionCase):
         self.start(deadline=0.01)
         self.reactor.settle(0.01)
         self.assertEqual([], self.edge.dials)
-        self.say(b"abc")
+        self.say(b"ab")
+        self.reactor.settle(0.01)
         self.assertEqual(["timeout"], [found.result for found in self.edge.found])
 
 
