@@ -339,7 +339,7 @@ class ThirdPartyTests(SynchronousTestCase):
         listed = environment.lproxy("plugins")
         for name in ("http", "tcp", "memo"):
             self.assertRegex(listed, rf"(?m)^{name}\b")
-        self.assertIn("0.1", re.search(r"(?m)^memo\b.*$", listed)[0])
+        self.assertIn("0.2", re.search(r"(?m)^memo\b.*$", listed)[0])
 
     def test_wheel_on_wheel(self) -> None:
         """Both as wheels: the files lie in one folder."""

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
@@ -208,10 +207,15 @@ def threaded(test: Callable[[Any], None]) -> Callable[[Any], Deferred[None]]:
     return run
 
 
-def _total(proxy: Proxy, family: str) -> float:
-    """All samples of a metric family together."""
-    families = text_string_to_metric_families(b"".join(proxy.metrics.text()).decode())
-    return sum(sample.value for one in families for sample in one.samples if sample.name == family)
+def _samples(proxy: Proxy, family: str) -> list[tuple[dict[str, str], int]]:
+    """The samples of a family of counters or gauges; to be asked in the reactor's thread."""
+    found = [one.samples for one in proxy.metrics.families() if one.name == family]
+    return [(dict(labels), int(value)) for samples in found for labels, value in samples]
+
+
+def _total(proxy: Proxy, family: str) -> int:
+    """The sum of a family's samples."""
+    return sum(value for _, value in _samples(proxy, family))
 
 
 class HttpCase(TestCase):
@@ -328,10 +332,8 @@ class HttpCase(TestCase):
     def _reasons(self, family: str) -> dict[str, int]:
         """A family's samples by reason since L{forget}, those of all listeners together."""
         found: Counter[str] = Counter()
-        for one in text_string_to_metric_families(b"".join(self.proxy.metrics.text()).decode()):
-            for sample in one.samples:
-                if sample.name == family:
-                    found[sample.labels["reason"]] += int(sample.value)
+        for labels, value in blockingCallFromThread(reactor, _samples, self.proxy, family):
+            found[labels["reason"]] += value
         return dict(found - self._forgotten.get(family, Counter()))
 
     def forget(self) -> None:
@@ -342,4 +344,4 @@ class HttpCase(TestCase):
     @property
     def in_flight(self) -> int:
         """Requests under way."""
-        return int(blockingCallFromThread(reactor, _total, self.proxy, "in_flight"))
+        return blockingCallFromThread(reactor, _total, self.proxy, "in_flight")
