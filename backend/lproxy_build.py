@@ -41,9 +41,13 @@ VARIABLE = "LPROXY_COMPILE"
 #: a piece of a stream passes through belongs here; what runs once a connection or less gains nothing
 HOT = (
     "lproxy/target.py",
+    "lproxy/verdict.py",
     "lproxy/metrics/counters.py",
     "lproxy/stack",
-    "lproxy/transport/original_dst.py",
+    "lproxy/transport",
+    "lproxy/protocols/tcp/detect.py",
+    "lproxy/protocols/tcp/dial.py",
+    "lproxy/protocols/tcp/session.py",
     "lproxy/protocols/http/detect.py",
     "lproxy/protocols/http/exchange.py",
     "lproxy/protocols/http/h1",
@@ -58,9 +62,12 @@ HOT = (
     "lproxy/protocols/http/streams.py",
     "lproxy/protocols/http/timeouts.py",
     "lproxy/protocols/kafka/detect.py",
-    "lproxy/protocols/kafka/codec/apis.py",
-    "lproxy/protocols/kafka/codec/wire.py",
+    "lproxy/protocols/kafka/codec",
+    "lproxy/protocols/kafka/talk",
 )
+
+#: what is not, though its folder is: nothing passes through it, and tests have doubles for its classes
+COLD = ("lproxy/transport/connect.py", "lproxy/transport/listen.py")
 
 #: the compiler's own packages. mypyc reads the types of what the modules import, with the settings of [tool.mypy]: so
 #: lproxy's requirements are needed as well, and the plugin that knows zope's interfaces
@@ -74,12 +81,12 @@ Settings = Mapping[str, Any] | None
 
 def hot(root: Path = ROOT) -> list[str]:
     """The files to compile, relative to C{root}. A package's C{__init__.py} is never one: it is empty or cold."""
-    found: list[Path] = []
+    found: list[str] = []
     for name in HOT:
         path = root / name
         files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-        found += [file for file in files if file.name != "__init__.py"]
-    return [str(file.relative_to(root)) for file in found]
+        found += [str(file.relative_to(root)) for file in files if file.name != "__init__.py"]
+    return [name for name in found if name not in COLD]
 
 
 def wanted() -> bool:

@@ -35,7 +35,7 @@ WATCH: Final = 1 << 31
 #: events that are neither readable nor writable
 TROUBLE: Final = ~(READ | WRITE)
 
-_log = Logger()
+_log = Logger(__name__)
 
 
 class Events(Protocol):

@@ -38,7 +38,7 @@ MSG_MORE: Final[int] = getattr(socket, "MSG_MORE", 0)
 #: SO_LINGER of zero seconds: close() sends a reset
 RESET: Final = struct.pack("ii", 1, 0)
 
-_log = Logger()
+_log = Logger(__name__)
 
 
 def clean_address(raw: Any) -> Address:

@@ -101,7 +101,7 @@ class TopicTests(SynchronousTestCase):
         """The body comes in pieces."""
         assert walker is not None
         for at in range(0, len(body), step):
-            walker.feed(body[at : at + step])
+            walker.feed(bytes(body[at : at + step]))
         return walker
 
     def test_produce(self) -> None:
