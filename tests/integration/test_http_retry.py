@@ -5,10 +5,16 @@ Kept upstream connections that die, through the whole proxy and real sockets.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
-from tests.integration.http_case import GET, MOMENT, OK, HttpCase, Wire, threaded
+from twisted.internet.threads import blockingCallFromThread
+
+from lproxy.config import Config, Service
+from tests.integration.http_case import GET, MOMENT, OK, HttpCase, Upstream, Wire, reactor, threaded
 
 BODY = bytes(range(256)) * 100
 PUT = b"PUT / HTTP/1.1\r\nHost: web.local\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
@@ -144,3 +150,96 @@ class RetryTests(HttpCase):
         finally:
             stop.set()
             serving.join()
+
+    @threaded
+    def test_idle_408(self) -> None:
+        """What an upstream says to an idle connection before it has the request is never the answer to that."""
+        timeout = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        for request in (GET, POST):
+            for said in (timeout, OK.replace(b"ok", b"no")):
+                client, up = self.kept()
+                time.sleep(0.02)
+
+                def at_once(client: Wire = client, up: Wire = up, request: bytes = request, said: bytes = said) -> None:
+                    up.send(said).close()
+                    client.send(request)
+
+                # in the reactor's own thread: the proxy finds both when it looks again
+                blockingCallFromThread(reactor, at_once)
+                up = self.upstream.accept()
+                self.assertEqual(request, up.message())
+                up.send(OK)
+                self.assertEqual(OK, client.message())
+                up.close()
+                time.sleep(0.02)
+        self.assertEqual({}, self.errors)
+
+
+class EndpointsTests(HttpCase):
+    """A service of two endpoints, one of which dies."""
+
+    def config(self) -> Config:
+        """With both."""
+        self.other = self.new_upstream()
+        config = super().config()
+        endpoints = (self.upstream.address, self.other.address)
+        return replace(config, services={"web.local:80": Service("web.local:80", endpoints)})
+
+    def serve(self, upstream: Upstream, answer: Callable[[Wire], None]) -> None:
+        """Have C{upstream} accept, and C{answer} each connection in a thread of its own, until it is closed."""
+
+        def each(wire: Wire) -> None:
+            try:
+                answer(wire)
+            except (EOFError, OSError):
+                wire.close()
+
+        def accept() -> None:
+            while True:
+                try:
+                    wire = upstream.accept(20.0)
+                except (TimeoutError, OSError):
+                    return
+                threading.Thread(target=each, args=(wire,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+
+    def answer(self, wire: Wire) -> None:
+        """Everything, as it should be."""
+        while True:
+            wire.message()
+            wire.send(OK)
+
+    @threaded
+    def test_dies(self) -> None:
+        """One that goes with all its connections costs nobody an answer: what was sent to it is sent to the other."""
+        self.serve(self.upstream, self.answer)
+        self.serve(self.other, self.answer)
+        clients = [self.client(GET) for _ in range(20)]
+        for client in clients:
+            self.assertEqual(OK, client.message())
+        for sock in (self.upstream.sock, *(wire.sock for wire in self.upstream.wires)):
+            # closing would wait for the threads that read
+            sock.shutdown(socket.SHUT_RDWR)
+        for _ in range(5):
+            for client in clients:
+                client.send(GET)
+            for client in clients:
+                self.assertEqual(OK, client.message())
+        self.assertEqual({}, self.errors)
+
+    @threaded
+    def test_hangs_up(self) -> None:
+        """One that takes every request and hangs up on it is left for the other."""
+
+        def hang_up(wire: Wire) -> None:
+            wire.message()
+            wire.reset()
+
+        self.serve(self.upstream, hang_up)
+        self.serve(self.other, self.answer)
+        for _ in range(40):
+            client = self.client(GET)
+            self.assertEqual(OK, client.message())
+            client.close()
+        self.assertEqual({}, self.errors)

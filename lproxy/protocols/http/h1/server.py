@@ -317,7 +317,7 @@ class Http1Server:
         if reader.buffered:
             self._pump()
         if self._eof and not reader.done:
-            # the rest of it will not come: whatever the upstream makes of it, nobody waits for that
+            # half a request: whatever the upstream makes of it, nobody waits for that
             self._stream.abort()
 
     def _pump(self) -> None:
