@@ -116,7 +116,7 @@ class Exchange:
         self.route: Route | None = None
         self.state = ACQUIRING
         self.status = 0
-        self.began = 0.0
+        self.began = listener.seconds()
         self.ended = 0.0
         self.flags = ""
         self.upstream: str | None = None
@@ -130,7 +130,6 @@ class Exchange:
     def start(self) -> None:
         """Find out where it goes, and go there as soon as a service is ready."""
         listener = self._listener
-        self.began = listener.seconds()
         request = self.request
         try:
             route = listener.route(request, self._client.conn)

@@ -100,10 +100,13 @@ class PooledLease:
 
     def close(self) -> None:
         """End it: the connection is kept for another, or closed."""
-        if ended(self):
-            entry = self._entry
-            connection = entry.connection
-            entry.pool.released(entry, connection is not None and connection.finish())
+        if not ended(self):
+            return
+        entry = self._entry
+        pool, connection = entry.pool, entry.connection
+        pool.load -= 1
+        if connection is not None and connection.finish():
+            pool.keep(entry)
 
 
 class Pool:
@@ -211,11 +214,8 @@ class Pool:
 
     # leases and connections
 
-    def released(self, entry: Entry, usable: bool) -> None:
-        """A lease has ended. C{usable}: its connection can be given out again; otherwise it is closed already."""
-        self.load -= 1
-        if not usable:
-            return
+    def keep(self, entry: Entry) -> None:
+        """A connection can be given out again."""
         self._doubtful = False
         if self.closed or len(self.idle) >= self._limit:
             self._drop(entry)

@@ -179,7 +179,7 @@ def make_response(
         if not kind:
             continue
         if kind == LENGTH:
-            length = _length(value)
+            length = int(value) if value.isdigit() and len(value) <= DIGITS else _length(value)
         elif kind == ENCODING:
             if chunked or value.lower() != b"chunked" or version == 10:
                 raise Rejected("", 502, "te_unknown", f"Transfer-Encoding {value[:40]!r} is not understood")

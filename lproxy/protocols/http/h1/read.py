@@ -112,10 +112,17 @@ class MessageReader:
         left = self._left
         if left > 0:
             buffered = self.buffered
-            data = self._take(left if left < buffered else buffered)
-            left -= len(data)
-            self._left = left
-            self.done = not left
+            if left == buffered:
+                # by far the most bodies come with their head, and alone
+                data = self._buffer[self._at :]
+                self._buffer = b""
+                self._at = self.buffered = self._left = 0
+                self.done = True
+            else:
+                data = self._take(left if left < buffered else buffered)
+                left -= len(data)
+                self._left = left
+                self.done = not left
             if self._parser is not None:
                 self._parser.feed_data(data)
             return data
@@ -275,7 +282,13 @@ class ResponseReader(MessageReader):
             return None
         if size > limits.headers + limits.request_line:
             raise Rejected("", 502, "too_large", f"the response's head is longer than {limits.headers} bytes")
-        head = self._take(size)
+        # what is left of the buffer belongs to what follows
+        self._at = at = at + size
+        self.buffered -= size
+        head = buffer[at - size : at]
+        if not self.buffered:
+            self._buffer = b""
+            self._at = 0
         headers: Headers = []
         self._headers = headers
         self._word = b""
@@ -301,7 +314,10 @@ class ResponseReader(MessageReader):
         response, self.keep_alive = make_response(status, self._word, version, headers, method, upgrading)
         self.version = version
         framing = response.framing
-        if framing or self._chunks is not None:
+        if 0 < framing <= PARSED_BODY and self._chunks is None:
+            self._left = framing
+            self.done = False
+        elif framing or self._chunks is not None:
             self._begin_body(framing)
         if method == b"HEAD" or method == b"CONNECT":
             # llhttp does not know the method: it waits for a body
