@@ -201,6 +201,7 @@ class Proxy(service.Service):
         await DeferredList(list(self._retiring.values()))
         self._lag.stop()
         await self._close_admin()
+        self._hub.close()
 
     def end(self) -> None:
         """As SIGTERM or SIGINT: drain and end. Told again, end at once."""

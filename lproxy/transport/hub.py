@@ -91,6 +91,9 @@ class Hub(Protocol):
     def call_later(self, delay: float, f: Any, *args: Any) -> Any:
         """An L{IDelayedCall<twisted.internet.interfaces.IDelayedCall>}."""
 
+    def close(self) -> None:
+        """Shut all descriptors down; there will be none any more."""
+
 
 def hub(reactor: Any) -> Hub:
     """The descriptor set that lproxy's transports of C{reactor} use."""
@@ -109,6 +112,7 @@ class EpollHub:
         self._reactor: Any = reactor
         self._epoll: select.epoll = select.epoll()
         self._descriptors: dict[int, Descriptor] = {}
+        self._closed: bool = False
         self._door: _Door = _Door(self)
         self._time: Any = reactor.seconds
         self._later: Any = reactor.callLater
@@ -135,7 +139,7 @@ class EpollHub:
     def want(self, descriptor: Descriptor, interest: int) -> None:
         """Wait for C{interest}: no system call where nothing changes."""
         before = descriptor.interest
-        if interest == before:
+        if interest == before or self._closed:
             return
         fd = descriptor.fd
         if not interest:
@@ -177,7 +181,7 @@ class EpollHub:
                 descriptor = self._descriptors.get(fd)
                 if descriptor is not None:
                     self._tell(descriptor, event)
-            if len(events) < BUSY:
+            if len(events) < BUSY or self._closed:
                 return
 
     def _tell(self, descriptor: Descriptor, event: int) -> None:
@@ -205,6 +209,14 @@ class EpollHub:
         """The reactor removed us: it is shutting down."""
         for descriptor in list(self._descriptors.values()):
             _shut_down(descriptor)
+
+    def close(self) -> None:
+        """Shut all descriptors down, and have none any more."""
+        self.shut_down()
+        for descriptor in list(self._descriptors.values()):
+            self.forget(descriptor)
+        self._closed = True
+        self._epoll.close()
 
 
 def _shut_down(descriptor: Descriptor) -> None:
@@ -279,6 +291,11 @@ class ReactorHub:
         if descriptor.interest:
             self.want(descriptor, 0)
         descriptor.events = None
+
+    def close(self) -> None:
+        """Shut all descriptors down."""
+        for descriptor in list(self._adapters):
+            _shut_down(descriptor)
 
 
 @implementer(IReadWriteDescriptor)

@@ -143,7 +143,7 @@ class RelayMixin:
         self.assertEqual((0, 0), (len(self.hub), len(self.outside)))
         self.assertEqual([0, []], [self.pipes.users, self.pipes.free])
         for served in (self.hub, self.outside):
-            served._epoll.close()
+            served.close()
         # another test's process or thread may hold one for a moment; what leaks does so again and again
         self.assertLessEqual(descriptors(), self.before + 3)
 

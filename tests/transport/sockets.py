@@ -117,7 +117,7 @@ class SocketCase(SynchronousTestCase):
         for stream in self.streams:
             stream.abort()
         self.assertEqual(([], 0), (self.reactor.readers, len(self.hub)))
-        self.hub._epoll.close()
+        self.hub.close()
 
     def unix(self, little: bool = False) -> tuple[SocketStream, socket.socket]:
         """
