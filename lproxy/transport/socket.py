@@ -33,8 +33,6 @@ READ_SIZE: Final = 65536
 HIGH_WATER: Final = 65536
 #: keepalive probes that may go unanswered
 PROBES: Final = 6
-#: what is sent goes with what comes next; nothing where the platform knows no such thing
-MSG_MORE: Final[int] = getattr(socket, "MSG_MORE", 0)
 #: SO_LINGER of zero seconds: close() sends a reset
 RESET: Final = struct.pack("ii", 1, 0)
 
@@ -90,7 +88,6 @@ class SocketStream:
         "_hub",
         "_low_water",
         "_paused",
-        "_read_size",
         "_reader",
         "_released",
         "_sock",
@@ -119,7 +116,6 @@ class SocketStream:
         self._divert_in: Callable[[], None] | None = None
         self._divert_out: Callable[[], None] | None = None
         self._began: float = hub.seconds()
-        self._read_size: int = READ_SIZE
         self._low_water: int = 1
         self._paused: bool = False
         self._ended: bool = False
@@ -180,7 +176,7 @@ class SocketStream:
             self._divert_in()
             return
         try:
-            data = self._sock.recv(self._read_size)
+            data = self._sock.recv(READ_SIZE)
         except BlockingIOError:
             return
         except OSError as e:
@@ -405,10 +401,6 @@ class SocketStream:
         """The descriptor's number."""
         return self._descriptor.fd
 
-    def read_up_to(self, count: int) -> None:
-        """Read so many bytes at once from now on."""
-        self._read_size = count
-
     def low_water(self, count: int) -> None:
         """Wait for C{count} bytes, or the end; no system call where nothing changes."""
         if count == self._low_water or self.closed:
@@ -419,20 +411,11 @@ class SocketStream:
         except OSError:
             pass  # where sockets have no such thing, whatever comes wakes us
 
-    def write_more(self, data: bytes) -> bool:
-        """Send C{data} together with what comes next."""
-        if self._unsent is not None or self.closed or self._ended or self._closing:
-            self.write(data)
-            return False
-        try:
-            sent = self._sock.send(data, MSG_MORE)
-        except OSError:
-            sent = 0  # found again by write
-        self.bytes_out += sent
-        if sent == len(data):
-            return True
-        self.write(data[sent:])
-        return False
+    def read_on(self) -> bool:
+        """Read once more."""
+        before = self.bytes_in
+        self.readable()
+        return self.bytes_in != before
 
     def divert_reading(self, readable: Callable[[], None] | None) -> None:
         """Call C{readable} instead of reading."""

@@ -141,14 +141,11 @@ class Raw(Protocol):
         @param first: with C{None}: sent before what waits, as it was said before
         """
 
-    def read_up_to(self, count: int) -> None:
-        """Read so many bytes at once from now on."""
-
     def low_water(self, count: int) -> None:
         """Wait for C{count} bytes, or the end, before anything is read; 1: for whatever comes."""
 
-    def write_more(self, data: bytes) -> bool:
-        """As C{write}, of what is continued at once: the kernel waits for that. Whether it has taken everything."""
+    def read_on(self) -> bool:
+        """Read once more at once, as the last read was as much as there is in one. Whether there was anything."""
 
     def moved_in(self, count: int) -> None:
         """So many bytes were read by the kernel."""

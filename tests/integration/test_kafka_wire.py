@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import threading
+import time
 from collections import Counter
 from random import Random
 from typing import Any
@@ -240,6 +241,18 @@ class BadInputTests(KafkaCase):
         self.assertEqual({"stalled": 1}, self.metrics("strict").protocol_errors)
         client = self.client(port="strict")
         self.assertIn(client.end(), ("eof", "reset"))
+
+    @threaded
+    def test_slow(self) -> None:
+        """Whoever sends a little now and then is slow, and does not stand still, though the rest is waited for."""
+        client, said = self.client(port="strict"), produce(1, 5000)
+        client.send(said[:1000])
+        broker = self.upstream.accept()
+        for at in range(1000, len(said), 300):
+            time.sleep(0.06)
+            client.send(said[at : at + 300])
+        self.assertEqual(said, broker.exactly(len(said)))
+        self.assertEqual({}, self.metrics("strict").protocol_errors)
 
 
 class GatewayTests(KafkaCase):

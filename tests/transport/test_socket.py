@@ -764,12 +764,12 @@ class RawTests(StreamCase):
         self.settle()
         self.assertEqual((["readable"], [b"x"]), (self.calls, self.reader.events))
 
-    def test_read_size(self) -> None:
-        """Who expects much reads but the beginning of it."""
-        self.stream.read_up_to(3)
-        self.peer.send(b"abcdefg")
-        self.settle()
-        self.assertEqual([b"abc", b"def", b"g"], self.reader.events)
+    def test_read_on(self) -> None:
+        """What has come after the last read is had without waiting for the hub; nothing is no end."""
+        self.assertFalse(self.stream.read_on())
+        self.peer.send(b"abc")
+        self.assertTrue(self.stream.read_on())
+        self.assertEqual([b"abc"], self.reader.events)
 
     def test_low_water(self) -> None:
         """Who waits for so much is woken when it is there, once; or by the end; and is paused and read as always."""
@@ -789,39 +789,7 @@ class RawTests(StreamCase):
         self.peer.shutdown(socket.SHUT_WR)
         self.until(lambda: self.reader.events[-1] == "eof")
         self.assertEqual([b"12345", b"6", b"7", "eof"], self.reader.events)
-
-    def test_write_more(self) -> None:
-        """What is continued at once goes with that, in order."""
-        self.start(self.tcp())
-        self.assertTrue(self.stream.write_more(b"head "))
-        self.stream.write(b"body")
-        got = b""
-        while len(got) < 9:
-            self.assertTrue(select.select([self.peer], [], [], 10)[0])
-            got += self.peer.recv(100)
-        self.assertEqual((b"head body", 9), (got, self.stream.bytes_out))
-
-    def test_write_more_than_fits(self) -> None:
-        """What is not taken waits, and what is written so meanwhile goes behind it: neither is all taken."""
-        self.start(self.unix(little=True))
-        data = os.urandom(100 * KIB)
-        self.assertFalse(self.stream.write_more(data))
-        self.assertFalse(self.stream.write_more(b"late"))
-        self.assertEqual(["pause"], self.reader.events)
-        got = b""
-        while len(got) < len(data) + 4:
-            got += drain(self.peer)
-            self.settle()
-        self.assertTrue(data + b"late" == got)
-        self.assertEqual(len(got), self.stream.bytes_out)
-
-    def test_write_more_in_vain(self) -> None:
-        """An error is found as by any other write; what has ended takes nothing."""
-        self.peer.close()
-        self.assertFalse(self.stream.write_more(b"x"))
-        self.settle()
-        self.assertEqual((["lost"], "EPIPE"), (self.reader.events, self.stream.errno))
-        self.assertFalse(self.stream.write_more(b"x"))
+        self.stream.abort()
         self.stream.low_water(5)
 
     def test_counts(self) -> None:

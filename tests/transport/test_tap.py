@@ -5,6 +5,8 @@ Tests for L{lproxy.transport.tap}: in memory, and on sockets, between which the 
 
 from __future__ import annotations
 
+import select
+import socket
 from unittest import skipUnless
 
 from twisted.python.failure import Failure
@@ -13,7 +15,8 @@ from lproxy.testing.garbage import only_new, uncounted
 from lproxy.testing.wire import MemoryStream
 from lproxy.transport.pipe import AVAILABLE, Pipes
 from lproxy.transport.relay import BLOCKED, COPYING, KEEPING, SPLICING, Relay
-from lproxy.transport.tap import HEAD, TappedRelay
+from lproxy.transport.socket import SocketStream
+from lproxy.transport.tap import TappedRelay
 from tests.transport.test_relay import KIB, RelayCase
 from tests.transport.test_splice import SplicedCase, noise
 
@@ -344,19 +347,6 @@ class SplicedTests(SplicedCase):
         self.assertGreater(sum(one for one in self.forth.seen if isinstance(one, int)), 50_000)
         self.assertEqual(self.a.bytes_in, self.b.bytes_out)
 
-    def test_expected(self) -> None:
-        """After one that was large, only the beginning of the next is read, and all the rest goes by the kernel."""
-        message = b"LARGE\n" + self.data
-        self.say(message)
-        self.forth.seen.clear()
-        self.say(message)
-        read, *moved = [one for one in self.forth.seen if one]
-        self.assertEqual(
-            (message[:HEAD], len(message) - HEAD), (read, sum(one for one in moved if isinstance(one, int)))
-        )
-        self.say(b"SMALL\n" * 1000)
-        self.assertTrue(message + message + b"SMALL\n" * 1000 == self.heard)
-
     def test_not_spliced(self) -> None:
         """Where little is left to pass unseen, a large read is copied on."""
         self.say(b"X" * 60_000 + b"\n" + b"Y" * 60_000 + b"\n")
@@ -437,6 +427,64 @@ class SplicedTests(SplicedCase):
         self.client.send(self.data[100_000:])
         self.settle()
         self.assertEqual(([ZeroDivisionError], 1), ([failure.type for failure in crashes], self.done))
+
+
+class RestTests(SplicedCase):
+    """The rest of a message whose length is known, on TCP."""
+
+    splice_from = 1 << 30
+
+    def make(self) -> Relay:
+        self.forth = Lines()
+        taps = (self.forth, Lines(last=True))
+        self.tapped = TappedRelay(self.a, self.count, self.buffer, taps, splice_from=self.splice_from, pipes=self.pipes)
+        return self.tapped
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.data = noise(LARGE)
+        self.begin()
+
+    def unix(self, little: bool = False) -> tuple[SocketStream, socket.socket]:
+        """By TCP."""
+        return self.tcp()
+
+    def arrives(self, data: bytes, total: int) -> None:
+        """The client sends C{data}, and then the upstream has heard so many bytes."""
+        while data:
+            if select.select([], [self.client], [], 0)[1]:
+                data = data[self.client.send(data) :]
+            self.hub.serve()
+            self.hear()
+        self.until(lambda: (self.hear(), len(self.heard) >= total)[1])
+        self.assertEqual(total, len(self.heard))
+
+    def test_waited_for(self) -> None:
+        """It is waited for as a whole, or for a good deal of it; then for whatever comes."""
+        self.arrives(b"LARGE\n" + self.data[:150_000], 150_006)
+        self.client.send(self.data[150_000:180_000])
+        self.assertFalse(self.ready(0.02), "woken for a part of it")
+        self.arrives(self.data[180_000:] + b"NE", 200_006)
+        self.arrives(b"XT\n", 200_011)
+        self.assertTrue(b"LARGE\n" + self.data + b"NEXT\n" == self.heard)
+
+    def test_look(self) -> None:
+        """Whoever wants to know whether anything moves has what there is read."""
+        self.arrives(b"LARGE\n" + self.data[:150_000], 150_006)
+        self.client.send(self.data[150_000:160_000])
+        self.assertFalse(self.ready(0.02))
+        self.tapped.look()
+        self.arrives(b"", 160_006)
+        self.client.send(self.data[160_000:170_000])
+        self.assertFalse(self.ready(0.02))
+
+    def test_read_on(self) -> None:
+        """What has come already is read at once, not in another turn."""
+        self.client.send(b"LARGE\n" + self.data[:100_000])
+        self.assertTrue(self.ready(10))
+        self.hub.serve()
+        self.assertEqual([65_536, 100_006 - 65_536], [len(one) for one in self.forth.seen if isinstance(one, bytes)])
+        self.arrives(b"", 100_006)
 
 
 class Broken(Lines):

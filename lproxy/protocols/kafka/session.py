@@ -310,6 +310,9 @@ class KafkaSession:
             self._talk.fail(reason)
         if reason:
             self.abort()
+        elif self._requests.inside or self._answers.inside:
+            # before the next look: what is slow must not look as if it stood still
+            self._relay.look()
 
     def _counts(self) -> Counts:
         """Bytes so far."""

@@ -34,8 +34,7 @@ def produce(version: int) -> bytes:
     ]
     request = ProduceRequest(transactional_id=None, acks=-1, timeout_ms=1000, topic_data=topics)
     request._header = None
-    body: bytes = request.encode(version=version)
-    return body
+    return bytes(request.encode(version=version))
 
 
 def fetch(version: int) -> bytes:
@@ -60,8 +59,7 @@ def fetch(version: int) -> bytes:
     ]
     response = FetchResponse(throttle_time_ms=0, error_code=0, session_id=9, responses=topics)
     response._header = None
-    body: bytes = response.encode(version=version)
-    return body
+    return bytes(response.encode(version=version))
 
 
 def metadata(version: int) -> bytes:
@@ -82,8 +80,7 @@ def metadata(version: int) -> bytes:
     broker = MetadataResponse.MetadataResponseBroker(node_id=1, host="kafka-1", port=9092, rack="r")
     response = MetadataResponse(brokers=[broker], cluster_id="c", controller_id=1, topics=topics)
     response._header = None
-    body: bytes = response.encode(version=version)
-    return body
+    return bytes(response.encode(version=version))
 
 
 class TopicTests(SynchronousTestCase):
