@@ -28,8 +28,9 @@ def setting(default: Any, help: str, unit: str = "", required: bool = False) -> 
     """
     A field with its C{help} and C{unit}, for checks and docs.
 
-    @param unit: C{duration}, C{size}, C{address} (IP:port to connect to), C{listen} (IP:port or endpoint string to
-        listen on), C{word} (fit for a metric label), C{table} (the table's own name, no key in it), or none
+    @param unit: C{duration}, C{size}, C{address} (IP:port to connect to), C{resolver} (that of a DNS server),
+        C{listen} (IP:port or endpoint string to listen on), C{word} (fit for a metric label), C{table} (the table's own
+        name, no key in it), or none
     @param required: whether a file must give it, and not empty
     """
     return field(default=default, metadata={"help": help, "unit": unit, "required": required})
@@ -152,7 +153,7 @@ class Limits:
 class Dns:
     """C{[dns]}."""
 
-    servers: tuple[str, ...] = setting((), "resolvers, each IP:port; none: those of /etc/resolv.conf", "address")
+    servers: tuple[str, ...] = setting((), "resolvers, each IP:port; none: those of /etc/resolv.conf", "resolver")
     ttl_min: float = setting(5.0, "an answer is cached at least this long, whatever its TTL", "duration")
     ttl_max: float = setting(300.0, "and at most this long", "duration")
     timeout: float = setting(1.0, "one query to one resolver", "duration")

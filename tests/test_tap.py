@@ -302,8 +302,12 @@ class ImportTests(SynchronousTestCase):
     def test_no_reactor(self) -> None:
         """Neither the options nor a check install a reactor: C{--reactor} would come too late."""
         program = (
-            "import sys; from lproxy import tap, cli; tap.Options; cli.main(['check', '/dev/null']); "
+            "import sys; from lproxy import tap, cli; tap.Options; cli.main(['check', sys.argv[1]]); "
             "sys.exit('twisted.internet.reactor' in sys.modules)"
         )
-        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        path = Path(self.mktemp()).absolute()
+        path.write_text(GOOD)
+        done = subprocess.run(
+            [sys.executable, "-c", program, path], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
         self.assertEqual((0, ""), (done.returncode, done.stderr))

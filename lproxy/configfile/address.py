@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from lproxy.target import join_host_port
 
-from .problem import Wrong, did_you_mean, show
+from .endpoint import ENDPOINTS, OTHERS, check_endpoint, endpoint_arguments
+from .problem import Wrong, nearest, show
 
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -21,8 +22,13 @@ HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^\[\]:]*)):(?P<port>[
 HOST_NAME = re.compile(r"(?!.*\.[0-9]+$)(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 #: the start of a Twisted server endpoint string, with something after it
 ENDPOINT_STRING = re.compile(r"([A-Za-z][A-Za-z0-9_+-]*):(.+)")
-#: those that Twisted has; others come from plugins
-ENDPOINT_TYPES = frozenset({"fd", "haproxy", "ssl", "stdio", "systemd", "tcp", "tcp6", "tls", "unix"})
+DNS_PORT = 53
+
+#: scheme, host and port
+URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(?:[^/@]*@)?(\[[^\]]*\]|[^/:?#]*)(?::([0-9]{1,5}))?")
+#: what was meant as an IPv4 address, and is none
+IP_LIKE = re.compile(r"[0-9.]+")
+UNIX_UPSTREAM = 'lproxy connects by TCP alone: let the application listen on an IP and port, such as "127.0.0.1:8081"'
 
 LISTEN_EXAMPLE = 'write IP:port such as "127.0.0.1:4140", or an endpoint string such as "tcp:4140"'
 
@@ -40,29 +46,67 @@ def listen_address(text: str) -> str:
 
     @raise Wrong: it is neither
     """
-    if not text:
-        return text
     kind = ENDPOINT_STRING.fullmatch(text)
     if kind is not None:
         name, rest = kind.groups()
+        if name in OTHERS:
+            raise Wrong(f"{show(text)} is no plain stream socket: {OTHERS[name]}", LISTEN_EXAMPLE)
+        if name in ENDPOINTS:
+            check_endpoint(name, rest)
+            return text
         # a name and a port alone is a host; further plugins' endpoints show arguments
-        if name in ENDPOINT_TYPES or (":" in rest or "=" in rest):
+        if (":" in rest or "=" in rest) and "//" not in rest:
             return text
         if rest.isdigit():
-            near = did_you_mean(f"{name}:{rest}", [f"{known}:{rest}" for known in ENDPOINT_TYPES])
-            raise Wrong(f"{show(name)} is no IP address", near or f'write one, such as "127.0.0.1:{rest[:5]}"')
+            raise Wrong(f"{show(name)} is no IP address", instead_of(name, rest))
+    if not text or text.startswith("/"):
+        if text:
+            raise Wrong(f"{show(text)} is no address with a port", f"did you mean {show(f'unix:{text}')}?")
+        return text
     return spelled(parse(text, LISTEN_EXAMPLE, lowest_port=0))
 
 
-def endpoint_address(text: str) -> str:
+def instead_of(name: str, port: str) -> str:
+    """What to write for a listener whose address is a C{name} and a C{port}."""
+    if name != "localhost" and (near := nearest(name, ENDPOINTS)):
+        return f"did you mean {show(f'{near}:{port}')}?"
+    alone = f'"127.0.0.1:{port[:5]}"'
+    if name == "localhost":
+        return f"write {alone}"
+    return f'write one of this machine\'s, such as {alone}, or "0.0.0.0:{port[:5]}" for all of them'
+
+
+def endpoint_address(text: str, port: int = 8080) -> str:
     """
     C{text} as IP:port to connect to.
 
+    @param port: the one in examples
     @raise Wrong: it is not, or it cannot be connected to
     """
-    place = parse(text, 'write IP:port such as "10.0.0.7:8080"; a DNS name belongs in "target"')
+    refuse_elsewhere(text)
+    host, _, digits = text.rpartition(":")
+    if (
+        digits.isascii()
+        and digits.isdigit()
+        and as_ip(host) is None
+        and HOST_NAME.fullmatch(host)
+        and not IP_LIKE.fullmatch(host)
+    ):
+        if port == DNS_PORT:
+            right = "the name of a resolver would need a resolver: write its IP address"
+        elif host == "localhost":
+            right = f'write "127.0.0.1:{digits[:5]}"'
+        else:
+            right = f"a DNS name needs no service: let a listener have target = {show(text)}"
+        raise Wrong(f"{show(host)} is a name, no IP address", right)
+    place = parse(text, f'write IP:port such as "10.0.0.7:{port}"', example_port=port)
     refuse_wildcard(place)
     return spelled(place)
+
+
+def resolver_address(text: str) -> str:
+    """As L{endpoint_address}, of a DNS server."""
+    return endpoint_address(text, DNS_PORT)
 
 
 def target_address(text: str) -> str:
@@ -71,15 +115,33 @@ def target_address(text: str) -> str:
 
     @raise Wrong: it is not
     """
+    refuse_elsewhere(text)
     host, _, port = text.rpartition(":")
     if port.isascii() and port.isdigit() and HOST_NAME.fullmatch(host):
         return join_host_port(host, checked_port(port[:9]))
+    if HOST_NAME.fullmatch(text) and "." in text:
+        raise Wrong(f"{show(text)} has no port", f"add one, as in {show(f'{text}:80')}")
     place = parse(text, 'write "host:port", "authority", "original-dst" or "service:NAME"')
     refuse_wildcard(place)
     return spelled(place)
 
 
-def parse(text: str, example: str, lowest_port: int = 1) -> Socket:
+def refuse_elsewhere(text: str) -> None:
+    """Refuse a URL and a UNIX socket, which look like addresses to connect to; raises L{Wrong}."""
+    if url := URL.match(text):
+        scheme, host, port = url.groups()
+        if text.startswith("unix:"):
+            raise Wrong(f"{show(text)} is a UNIX socket", UNIX_UPSTREAM)
+        encrypted = scheme.lower() in ("https", "wss", "tls", "ssl", "grpcs")
+        right = f"write {show(f'{host}:{port or (443 if encrypted else 80)}')}"
+        if encrypted:
+            right = f"lproxy speaks no TLS to upstreams: name a port without it, or for clients that speak it {right}"
+        raise Wrong(f"{show(text)} is a URL", right)
+    if text.startswith(("unix:", "/", "./", "@")):
+        raise Wrong(f"{show(text)} is a UNIX socket", UNIX_UPSTREAM)
+
+
+def parse(text: str, example: str, lowest_port: int = 1, example_port: int = 80) -> Socket:
     """The address that C{text} spells; raises L{Wrong}, with C{example} of what would be right."""
     match = HOST_PORT.fullmatch(text)
     if match is None:
@@ -88,7 +150,7 @@ def parse(text: str, example: str, lowest_port: int = 1) -> Socket:
         if isinstance(as_ip(head), ipaddress.IPv6Address) and tail.isdigit():
             raise Wrong(f"{show(text)} does not tell address from port", f'write "[{head}]:{tail}"')
         if bare is not None:
-            raise Wrong(f"{show(text)} has no port", f'add one, as in "{join_host_port(str(bare), 80)}"')
+            raise Wrong(f"{show(text)} has no port", f'add one, as in "{join_host_port(str(bare), example_port)}"')
         raise Wrong(f"{show(text)} is no address with a port", example)
     host = match["v6"] if match["host"] is None else match["host"]
     port = checked_port(match["port"], lowest_port)
@@ -139,18 +201,17 @@ def socket_of(address: str) -> Socket | None:
 
 def tcp_socket(kind: str, arguments: str) -> Socket | None:
     """What the endpoint string C{tcp:PORT:interface=IP} binds."""
-    named = {}
-    for name, argument in zip(("port", "interface", "backlog"), re.split(r"(?<!\\):", arguments), strict=False):
-        key, equals, value = argument.partition("=")
-        named[key if equals else name] = (value if equals else argument).replace("\\", "")
-    ip = as_ip(named.get("interface", "::" if kind == "tcp6" else "0.0.0.0"))
+    named = endpoint_arguments(arguments, ENDPOINTS[kind].arguments)
+    ip = as_ip(named.get("interface") or ("::" if kind == "tcp6" else "0.0.0.0"))
     return None if ip is None else Socket(ip, int(named.get("port", 0)))
 
 
 def overlap(one: Socket, other: Socket) -> bool:
-    """Whether binding both fails, or one takes the other's connections: a wildcard and an address, same port."""
-    wild = one.ip.is_unspecified or other.ip.is_unspecified
-    return one.port == other.port and one.ip.version == other.ip.version and wild
+    """Whether binding both fails: a wildcard and an address of one port. C{[::]} takes IPv4 connections, too."""
+    if one.port != other.port:
+        return False
+    wild, narrow = (one.ip, other.ip) if one.ip.is_unspecified else (other.ip, one.ip)
+    return wild.is_unspecified and (wild.version == narrow.version or wild.version == 6 or narrow.is_unspecified)
 
 
 def reaches(destination: str, listener: Socket) -> bool:

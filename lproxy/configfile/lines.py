@@ -27,12 +27,17 @@ BARE = re.compile(r"[^,\]}#\n]+")
 
 def locate(text: str) -> dict[Path, int]:
     """The line, from 1, of every table, key and array element in C{text} that can be told."""
+    return scan(text).lines
+
+
+def scan(text: str) -> Scanner:
+    """What can be told of C{text}, up to a token that is not understood."""
     scanner = Scanner(text)
     try:
         scanner.document()
     except (ValueError, RecursionError):
         pass  # what was found so far is right
-    return scanner.lines
+    return scanner
 
 
 class Lost(ValueError):
@@ -48,6 +53,10 @@ class Scanner:
     counted: tuple[int, int] = (0, 1)
     #: how many elements each array of tables has so far
     arrays: dict[Path, int] = field(default_factory=dict)
+    #: what was declared or given a value so far
+    given: dict[Path, int] = field(default_factory=dict)
+    #: what was so a second time, with the line of the first and its own
+    repeated: list[tuple[Path, int, int]] = field(default_factory=list)
 
     def document(self) -> None:
         table: Path = ()
@@ -56,6 +65,7 @@ class Scanner:
             line = self.line()
             if self.skip("[["):
                 table = self.resolve(self.key())
+                self.given.setdefault(table, line)
                 self.arrays[table] = self.arrays.get(table, -1) + 1
                 self.note(table, line)
                 table = (*table, self.arrays[table])
@@ -63,6 +73,7 @@ class Scanner:
                 self.note(table, line)
             elif self.skip("["):
                 table = self.resolve(self.key())
+                self.give(table, line)
                 self.expect("]")
                 self.note(table, line)
             else:
@@ -72,6 +83,7 @@ class Scanner:
     def assignment(self, table: Path) -> None:
         line = self.line()
         path = (*table, *self.key())
+        self.give(path, line)
         self.expect("=")
         for length in range(len(table) + 1, len(path) + 1):
             self.note(path[:length], line)
@@ -130,6 +142,12 @@ class Scanner:
         while path and path not in self.lines:
             self.lines[path] = line
             path = path[:-1]
+
+    def give(self, path: Path, line: int) -> None:
+        if path in self.given:
+            self.repeated.append((path, self.given[path], line))
+        else:
+            self.given[path] = line
 
     def line(self) -> int:
         where, line = self.counted

@@ -51,6 +51,8 @@ def read_listeners(
     for index, entry in enumerate(value):
         path: Path = ("listen", index)
         table = as_table(entry, path, report, "[[listen]]")
+        if table is not entry:
+            continue
         values = read_table(Listen, table, path, report, plugins.names(), checks, elsewhere)
         listener = Listen(**values, plugins=plugins.listener(table, path))
         warn_unused(listener, table, path, report, plugins)
@@ -73,8 +75,6 @@ def check_target(text: str, services: Collection[str]) -> str:
                 f"there is no service {show(name)}", near or f"add [services.{spell((name,))}] with its endpoints"
             )
         return text
-    if "://" in text:
-        raise Wrong(f"{show(text)} is a URL", 'write its "host:port" alone')
     if not colon:
         if text in services:
             raise Wrong(f"{show(text)} has no port", f"write {show(f'service:{text}')} for the service of that name")
@@ -152,7 +152,8 @@ def check_addresses(admin: Admin, listeners: tuple[Listen, ...], report: Report)
             if same_string or (mine is not None and mine == theirs):
                 report.error(place.path, f"{show(place.address)} is taken by {who}", "give each its own port")
             elif mine is not None and theirs is not None and overlap(mine, theirs):
-                report.warning(place.path, f"{show(place.address)} overlaps {who}", "give each its own port")
+                wrong = f"{show(place.address)} overlaps {who}: both cannot be bound"
+                report.error(place.path, wrong, "give each its own port, or leave out the narrower one")
         bound.append(place)
     return bound
 

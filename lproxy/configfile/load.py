@@ -7,41 +7,25 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import re
-import tomllib
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from lproxy.config import DEFAULT_LISTEN, INBOUND, Admin, Config, Direction, Listen, Service, Timeouts
-from lproxy.target import split_host_port
 
 from .kinds import settings
-from .lines import locate
-from .listeners import (
-    Bound,
-    check_addresses,
-    check_loops,
-    read_listeners,
-    refuse_loop,
-    spoken,
-    targeted,
-    used_protocols,
-)
+from .lines import BLANK, locate
+from .listeners import check_addresses, check_loops, read_listeners, spoken, used_protocols
 from .plugins import Configure, Plugins
-from .problem import Problem, Report, show, spell
+from .problem import Problem, Report
 from .relations import check_relations
-from .table import Table, as_table, read_table, unknown
+from .services import SERVICE_HEADER, read_services
+from .syntax import parse
+from .table import Table, as_table, is_table, read_table, unknown
 
 #: no configuration is longer; a log or a device given by mistake is
 MAX_FILE = 4 * 1024 * 1024
-
-SERVICE_HEADER = '[services."NAME"]'
-
-#: C{3s} without quotes, the most common mistake
-UNQUOTED = re.compile(r"=\s*([0-9.]+(?:ms|[smhB]|[KMG]iB|kB|MB))\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +56,14 @@ def load_file(path: str, plugins: Mapping[str, Configure]) -> Loaded:
         line = content.count(b"\n", 0, error.start) + 1
         wrong = f"not UTF-8: byte 0x{content[error.start]:02x}"
         return Loaded(None, (Problem("error", path, line, "", wrong, "save the file as UTF-8"),))
-    return load(text, path, plugins)
+    loaded = load(text, path, plugins)
+    if loaded.config is not None and BLANK.fullmatch(text.removeprefix("\ufeff")):
+        listeners = " and ".join(f"{one.name} on {one.address}" for one in DEFAULT_LISTEN)
+        empty = Problem(
+            "warning", path, None, "", f"is empty: the default listeners run, {listeners}", "is this the right file?"
+        )
+        return Loaded(loaded.config, (*loaded.problems, empty))
+    return loaded
 
 
 def load(text: str, name: str, plugins: Mapping[str, Configure]) -> Loaded:
@@ -86,29 +77,12 @@ def load(text: str, name: str, plugins: Mapping[str, Configure]) -> Loaded:
     @param plugins: by name, what checks each plugin's table
     """
     text = text.removeprefix("\ufeff")
-    try:
-        top = tomllib.loads(text)
-    except RecursionError:
-        return Loaded(None, (Problem("error", name, None, "", "not valid TOML: nested too deeply"),))
-    except tomllib.TOMLDecodeError as error:
-        return Loaded(None, (syntax_problem(text, name, error),))
-    except ValueError:  # from int() itself
-        return Loaded(None, (Problem("error", name, None, "", "not valid TOML: a number of thousands of digits"),))
+    top = parse(text, name)
+    if isinstance(top, Problem):
+        return Loaded(None, (top,))
     report = Report(name, locate(text))
     config = build(top, report, plugins)
     return Loaded(None if report.failed() else config, report.in_order())
-
-
-def syntax_problem(text: str, name: str, error: ValueError) -> Problem:
-    message = str(error)
-    line = text.count("\n") + 1 if message.endswith("(at end of document)") else None
-    if place := re.search(r" \(at line ([0-9]+), column ([0-9]+)\)$", message):
-        line = int(place[1])
-        message = f"{message[: place.start()]}, at column {place[2]}"
-    right = ""
-    if line is not None and (slip := UNQUOTED.search(text.split("\n")[line - 1])):
-        right = f'durations and sizes stand in quotes: write "{slip[1]}"'
-    return Problem("error", name, line, "", f"not valid TOML: {message}", right)
 
 
 def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Config:
@@ -120,7 +94,7 @@ def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Con
     known = {*sections, "listen", "services", "timeouts", *plugins.names()}
     for key, value in top.items():
         if key not in known:
-            noun = "table" if isinstance(value, dict) else "key"
+            noun = "table" if is_table(value) else "key"
             unknown(key, (key,), report, known, elsewhere, noun)
     values: dict[str, Any] = {}
     for name, kind in sections.items():
@@ -161,37 +135,6 @@ def read_timeouts(top: Table, report: Report, elsewhere: Mapping[str, str]) -> d
             **{**defaults, **both, **read_table(Timeouts, one, path, report, elsewhere=elsewhere)}
         )
     return result
-
-
-def read_services(
-    table: Table, report: Report, listeners: tuple[Listen, ...], bound: list[Bound], elsewhere: Mapping[str, str]
-) -> Mapping[str, Service]:
-    checks = {"endpoints": functools.partial(refuse_loop, bound=bound)}
-    by_name = targeted(listeners)
-    services = {}
-    for name, entry in table.items():
-        path = ("services", name)
-        if not name:
-            report.error(path, "a service needs a name", 'write [services."web.local:80"]')
-        values = read_table(
-            Service, as_table(entry, path, report, f"[{spell(path)}]"), path, report, checks=checks, elsewhere=elsewhere
-        )
-        services[name] = Service(name=name, **values)
-        if isinstance(entry, dict) and entry.get("endpoints", []) == []:
-            report.warning(path, "has no endpoints: every request to it fails", 'write endpoints = ["127.0.0.1:8081"]')
-        if name and name not in by_name and not is_authority(name):
-            suggestion = f"write [{spell(('services', f'{name}:80'))}], or " if ":" not in name else ""
-            right = f"{suggestion}let a listener have target = {show(f'service:{name}')}"
-            report.warning(path, "has no port, so that no client's authority can name it", right)
-    return MappingProxyType(services)
-
-
-def is_authority(name: str) -> bool:
-    """Whether C{name} is a host and a port, as requests are looked up."""
-    try:
-        return bool(split_host_port(name)[0])
-    except ValueError:
-        return False
 
 
 @functools.cache

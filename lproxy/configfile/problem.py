@@ -125,6 +125,10 @@ def show(value: object) -> str:
     """C{value} for a message: as TOML has it, short."""
     if isinstance(value, (bool, str)):
         return one_line(json.dumps(value, ensure_ascii=False), 80)
+    if isinstance(value, dict):
+        return "{...}" if value else "{}"
+    if isinstance(value, list):
+        return one_line(f"[{', '.join(map(show, value[:10]))}{', ...' if len(value) > 10 else ''}]", 80)
     if isinstance(value, int) and abs(value) >= 2**63:
         return "a number beyond 64 bits"  # str() refuses those of thousands of digits
     return one_line(str(value), 80)

@@ -12,7 +12,8 @@ import re
 from lproxy.config import INBOUND, Listen, Service, Timeouts
 
 from .kinds import Setting, settings
-from .load import SERVICE_HEADER, plain_sections
+from .load import plain_sections
+from .services import SERVICE_HEADER
 
 #: in the docs, what stands between these lines is generated
 BEGIN = ".. begin of the generated reference: python -m lproxy.configfile --write FILE"

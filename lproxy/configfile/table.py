@@ -5,14 +5,19 @@ Read one table against the settings it may have, every problem in one pass.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from .hints import as_main, hint
 from .kinds import Setting, settings
 from .problem import Path, Report, Wrong, did_you_mean, nearest, show, spell
 from .units import type_name
 
 Table = dict[str, Any]
+
+#: a shell's, or a template's
+VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]{0,60}\}|\{\{ *[A-Za-z_.]{1,60} *\}\}")
 
 #: what a setting must be besides its kind; returns the value or raises L{Wrong}
 Check = Callable[[Any], Any]
@@ -33,7 +38,7 @@ def read_table(
     @param kind: the dataclass in L{lproxy.config} whose fields are the keys
     @param also: further keys, which the caller reads
     @param checks: for some keys, what else their value (or each element of it) must be
-    @param elsewhere: the tables that keys of other tables belong in, to be suggested
+    @param elsewhere: the tables that keys of other tables belong in, to be suggested; none for a plugin's table
     """
     known = settings(kind)
     values = {}
@@ -41,7 +46,7 @@ def read_table(
         if key in known:
             values.update(read_setting(known[key], value, (*path, key), report, (checks or {}).get(key)))
         elif key not in also:
-            unknown(key, (*path, key), report, {*known, *also}, elsewhere or {})
+            unknown(key, (*path, key), report, {*known, *also}, elsewhere)
     for setting in known.values():
         if setting.required and table.get(setting.key, "") == "":
             here = (*path, setting.key)
@@ -53,6 +58,7 @@ def read_setting(setting: Setting, value: Any, path: Path, report: Report, check
     """The setting's key and checked value, or nothing."""
 
     def read(value: Any) -> Any:
+        refuse_variables(value)
         checked = setting.kind.read(value)
         return checked if check is None else check(checked)
 
@@ -79,12 +85,24 @@ def read_setting(setting: Setting, value: Any, path: Path, report: Report, check
     return {setting.key: tuple(elements)}
 
 
+def refuse_variables(value: object) -> None:
+    """A file has no variables: C{"${PORT}"} would be taken as it stands, wherever that is allowed."""
+    if isinstance(value, str) and (variable := VARIABLE.search(value)):
+        raise Wrong(
+            f"{show(value)}: variables such as {variable[0]} are not replaced",
+            "write the value, or fill it in before: envsubst < FILE",
+        )
+
+
 def unknown(
-    key: str, path: Path, report: Report, known: Iterable[str], elsewhere: Mapping[str, str], noun: str = "key"
+    key: str, path: Path, report: Report, known: Iterable[str], elsewhere: Mapping[str, str] | None, noun: str = "key"
 ) -> None:
     """Report a key that nobody knows, with the likeliest reason."""
     right = did_you_mean(key, known)
-    if noun == "key" and key in elsewhere:
+    elsewhere = elsewhere or {}
+    if elsewhere and (told := hint(path)):
+        right = told
+    elif noun == "key" and key in elsewhere:
         right = f"it belongs in {elsewhere[key]}"
     elif not right and noun == "key" and (near := nearest(key, elsewhere)):
         right = f"did you mean {show(near)} in {elsewhere[near]}?"
@@ -93,12 +111,20 @@ def unknown(
     report.error(path, f"unknown {noun}", right or f"keys here are {', '.join(sorted(known))}")
 
 
+def is_table(value: object) -> bool:
+    """Whether C{value} is a table, or an array of them."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(element, dict) for element in value)
+    return isinstance(value, dict)
+
+
 def as_table(value: object, path: Path, report: Report, header: str) -> Table:
     """C{value} if it is a table, else a problem and an empty one."""
     if isinstance(value, dict):
         return value
-    if isinstance(value, list) and value and all(isinstance(element, dict) for element in value):
+    if is_table(value):
         report.error(path, "must be one table, not an array of them", f"write {header} once, in single brackets")
     else:
-        report.error(path, f"must be a table, not {type_name(value)}", f"write {header}, and below it its keys")
+        keys = as_main(path, value) or "its keys"
+        report.error(path, f"must be a table, not {type_name(value)}", f"write {header}, and below it {keys}")
     return {}

@@ -35,7 +35,8 @@ class Static:
                 host, port = split_host_port(name)
             except ValueError:
                 continue  # not an authority: for service:NAME alone
-            self._by_authority[host.lower(), port] = endpoints
+            # as requests are routed: in any case, with or without the root's dot
+            self._by_authority[host.lower().removesuffix("."), port] = endpoints
 
     def __repr__(self) -> str:
         return f"<Static {', '.join(sorted(self._by_name))}>"

@@ -20,9 +20,7 @@ class AddressTests(FileTestCase):
             "tcp6:port=80:interface=\\:\\:1",
             "unix:/run/x",
             "systemd:domain=INET:index=0",
-            "haproxy:tcp:80",
             "onion:80:key=x",
-            "fd:3",
         ):
             self.assertEqual(address, self.good(listener(address=address)).listen[0].address)
 
@@ -38,9 +36,15 @@ class AddressTests(FileTestCase):
             "127.0.0.1:８０": f'"127.0.0.1:８０" is no address with a port; {examples}',
             "127.0.0.256:80": f'"127.0.0.256" is no IP address; {examples}',
             ":4140": f'":4140" has no IP address; {examples}',
-            "localhost:4140": '"localhost" is no IP address; write one, such as "127.0.0.1:4140"',
+            "localhost:4140": '"localhost" is no IP address; write "127.0.0.1:4140"',
+            "web:4140": '"web" is no IP address; write one of this machine\'s, such as "127.0.0.1:4140"',
             "tpc:4140": '"tpc" is no IP address; did you mean "tcp:4140"?',
             "proxy.local:80": f'"proxy.local" is no IP address; {examples}',
+            "/run/x": '"/run/x" is no address with a port; did you mean "unix:/run/x"?',
+            "http://127.0.0.1:80": f'"http://127.0.0.1:80" is no address with a port; {examples}',
+            "ssl:443:privateKey=k": '"ssl:443:privateKey=k" is no plain stream socket: lproxy ends no TLS',
+            "haproxy:tcp:80": '"haproxy:tcp:80" is no plain stream socket: the PROXY protocol is not read',
+            "stdio:": '"stdio:" is no address with a port',
             "::1:80": '"::1:80" does not tell address from port; write "[::1]:80"',
             "[::1]": '"[::1]" has no port; add one, as in "[::1]:80"',
             "[127.0.0.1]:80": '"[127.0.0.1]:80": brackets are for IPv6 addresses; write "127.0.0.1:80"',
@@ -64,7 +68,13 @@ class AddressTests(FileTestCase):
             "web": '"web" is no address with a port; write "host:port", "authority", "original-dst" or "service:NAME"',
             "service:wep:1": 'there is no service "wep:1"; did you mean "web:1"?',
             "service:zzz": 'there is no service "zzz"; add [services.zzz] with its endpoints',
-            "http://web:80": '"http://web:80" is a URL; write its "host:port" alone',
+            "http://web": '"http://web" is a URL; write "web:80"',
+            "http://u:p@web:81/x": '"http://u:p@web:81/x" is a URL; write "web:81"',
+            "https://web/": '"https://web/" is a URL; lproxy speaks no TLS to upstreams: name a port without it, or '
+            'for clients that speak it write "web:443"',
+            "unix:/run/x": '"unix:/run/x" is a UNIX socket; lproxy connects by TCP alone',
+            "/run/x": '"/run/x" is a UNIX socket; lproxy connects by TCP alone',
+            "web.local": '"web.local" has no port; add one, as in "web.local:80"',
             "web:0": "port 0 is not one of 1 to 65535",
             "web:65536": "port 65536 is not one of 1 to 65535",
             "10.0.0.256:80": '"10.0.0.256" is no IP address',
@@ -83,9 +93,13 @@ class AddressTests(FileTestCase):
     def test_endpoints(self) -> None:
         """Endpoints are IP addresses with a port, each once."""
         for endpoints, says in {
-            '["web:80"]': 'endpoints[0]: "web" is no IP address; write IP:port such as "10.0.0.7:8080"; a DNS name '
-            'belongs in "target"',
-            '["10.0.0.1"]': 'endpoints[0]: "10.0.0.1" has no port; add one, as in "10.0.0.1:80"',
+            '["web:80"]': 'endpoints[0]: "web" is a name, no IP address; a DNS name needs no service: let a listener '
+            'have target = "web:80"',
+            '["localhost:80"]': 'endpoints[0]: "localhost" is a name, no IP address; write "127.0.0.1:80"',
+            '["10.0.0.256:80"]': 'endpoints[0]: "10.0.0.256" is no IP address; write IP:port such as "10.0.0.7:8080"',
+            '["unix:/x"]': 'endpoints[0]: "unix:/x" is a UNIX socket; lproxy connects by TCP alone: let the '
+            'application listen on an IP and port, such as "127.0.0.1:8081"',
+            '["10.0.0.1"]': 'endpoints[0]: "10.0.0.1" has no port; add one, as in "10.0.0.1:8080"',
             '["10.0.0.1:0"]': "endpoints[0]: port 0 is not one of 1 to 65535",
             '["10.0.0.1:1", "10.0.0.1:01"]': 'endpoints[1]: "10.0.0.1:1" is given twice; services."a:80".endpoints[0] '
             "is the same",
@@ -95,3 +109,14 @@ class AddressTests(FileTestCase):
             loaded = load(f'[services."a:80"]\nendpoints = {endpoints}', "f", {})
             errors = [str(problem) for problem in loaded.problems if problem.severity == "error"]
             self.assertEqual([f'f:2: services."a:80".{says}'], errors)
+
+    def test_resolvers(self) -> None:
+        """A DNS server has port 53 in what is suggested, and no name."""
+        for server, says in {
+            "8.8.8.8": '"8.8.8.8" has no port; add one, as in "8.8.8.8:53"',
+            "2001:db8::1": '"2001:db8::1" has no port; add one, as in "[2001:db8::1]:53"',
+            "dns.local:53": '"dns.local" is a name, no IP address; the name of a resolver would need a resolver: write '
+            "its IP address",
+            "dns": '"dns" is no address with a port; write IP:port such as "10.0.0.7:53"',
+        }.items():
+            self.problems(f'[dns]\nservers = ["{server}"]', f"f:2: dns.servers[0]: {says}")

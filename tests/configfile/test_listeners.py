@@ -50,13 +50,22 @@ class ListenTests(FileTestCase):
         self.says('[admin]\naddress = "127.0.0.1:4140"', "is taken by admin.address (127.0.0.1:4140)")
 
     def test_overlapping_addresses(self) -> None:
-        """A wildcard beside an address of the same port is a warning: some systems allow it."""
-        text = listener(address="127.0.0.1:80") + listener(name="b", address="0.0.0.0:80")
+        """A wildcard beside an address of the same port is an error: the second cannot be bound."""
         self.problems(
-            text,
-            'f:6: warning: listen[1].address: "0.0.0.0:80" overlaps listen[0].address (127.0.0.1:80); give each its '
-            "own port",
+            listener(address="127.0.0.1:80") + listener(name="b", address="0.0.0.0:80"),
+            'f:6: listen[1].address: "0.0.0.0:80" overlaps listen[0].address (127.0.0.1:80): both cannot be bound; '
+            "give each its own port, or leave out the narrower one",
         )
+        for one, other in (
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "0.0.0.0:80"),
+            ("0.0.0.0:80", "[::]:80"),
+            ("[::]:80", "127.0.0.1:80"),
+            ("[::1]:80", "[::]:80"),
+            ("tcp:80", "tcp6:80"),
+        ):
+            self.says(listener(address=one) + listener(name="b", address=other), "both cannot be bound")
+        self.says('admin.address = "0.0.0.0:80"\n' + listener(address="127.0.0.1:80"), "overlaps admin.address")
 
     def test_addresses_beside_each_other(self) -> None:
         """Fresh ports, other ports, other addresses and an admin server that is off clash with nothing."""
@@ -66,6 +75,8 @@ class ListenTests(FileTestCase):
             ("127.0.0.1:80", "127.0.0.2:80"),
             ("127.0.0.1:80", "127.0.0.1:81"),
             ("127.0.0.1:80", "[::1]:80"),
+            ("0.0.0.0:80", "[::1]:80"),
+            ("0.0.0.0:80", "[::]:81"),
             ("unix:/a", "unix:/b"),
         ):
             self.good(listener(address=one) + listener(name="b", address=other))

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.config import Config, Timeouts
 from lproxy.configfile import Loaded, load, load_file, render
-from tests.configfile.case import GOOD, LISTEN, PLUGINS, FileTestCase
+from tests.configfile.case import GOOD, PLUGINS, FileTestCase
 
 
 class GoodTests(FileTestCase):
@@ -55,42 +55,6 @@ class GoodTests(FileTestCase):
         self.assertEqual(("[::1]:53", "127.0.0.1:53"), config.dns.servers)
 
 
-class ServiceTests(FileTestCase):
-    def test_no_endpoints(self) -> None:
-        """A service without endpoints is a warning, whether the list is empty or left out."""
-        for keys in ("", "endpoints = []"):
-            self.problems(
-                f'[services."a:80"]\n{keys}',
-                'f:1: warning: services."a:80": has no endpoints: every request to it fails; write endpoints = '
-                '["127.0.0.1:8081"]',
-            )
-
-    def test_name_without_port(self) -> None:
-        """A name that no client can ask for is a warning, unless a listener asks for it."""
-        service = '[services."web.local"]\nendpoints = ["127.0.0.1:1"]\n'
-        self.problems(
-            service,
-            'f:1: warning: services."web.local": has no port, so that no client\'s authority can name it; write '
-            '[services."web.local:80"], or let a listener have target = "service:web.local"',
-        )
-        self.good(service + LISTEN + 'target = "service:web.local"')
-        self.says('[services.""]\nendpoints = ["127.0.0.1:1"]', "a service needs a name")
-
-
-class SyntaxTests(FileTestCase):
-    def test_syntax(self) -> None:
-        """What is no TOML is one problem, with its line where there is one."""
-        for text, says in {
-            "\n[a": "f:2: not valid TOML: Expected ']' at the end of a table declaration (at end of document)",
-            "a = 1\na = 2\n": "f:2: not valid TOML: Cannot overwrite a value, at column 6",
-            "a = " + "[" * 10000: "f: not valid TOML: nested too deeply",
-            "a = " + "9" * 10000: "f: not valid TOML: a number of thousands of digits",
-            "[timeouts]\nacquire = 3s": "f:2: not valid TOML: Expected newline or end of document after a statement, "
-            'at column 12; durations and sizes stand in quotes: write "3s"',
-        }.items():
-            self.problems(text, says)
-
-
 class FileTests(FileTestCase):
     def write(self, content: bytes) -> str:
         path = self.mktemp()
@@ -108,6 +72,20 @@ class FileTests(FileTestCase):
             loaded = load_file(self.write(content), {})
             self.assertEqual((Config().limits, ()), (loaded.config and loaded.config.limits, loaded.problems))
             self.assertEqual("é", loaded.config and loaded.config.access_log.path)
+
+    def test_empty(self) -> None:
+        """A file that says nothing starts the default listeners, and a warning says so."""
+        for content in (b"", b"\n# nothing\n", b"\xef\xbb\xbf \r\n"):
+            path = self.write(content)
+            loaded = load_file(path, {})
+            self.assertEqual(Config(), loaded.config)
+            self.assertEqual(
+                [
+                    f"{path}: warning: is empty: the default listeners run, outbound on 127.0.0.1:4140 and inbound on "
+                    "127.0.0.1:4143; is this the right file?"
+                ],
+                [str(problem) for problem in loaded.problems],
+            )
 
     def test_unreadable(self) -> None:
         """A file that is not there, or no file, is a problem that says so."""

@@ -1,0 +1,137 @@
+# -*- test-case-name: tests.configfile.test_hints -*-
+"""
+What users of other proxies probably mean by a table or a key that lproxy does not have.
+
+By name alone the nearest one is often the wrong one: C{timeouts.idle} is not C{metrics.idle}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .problem import Path, show
+
+SERVICES = 'endpoints stand in [services."NAME"], as endpoints = ["127.0.0.1:8081"]'
+LISTENERS = "each listener is a table [[listen]], in double brackets"
+TARGET = 'write target = "service:NAME", and the endpoints in [services.NAME]'
+ADDRESS = 'write IP and port as one: address = "127.0.0.1:4140"'
+TLS = "lproxy speaks no TLS of its own: what arrives encrypted is forwarded as it is, as bytes"
+RETRIES = (
+    "there is nothing to set: where it does no harm, a request is repeated on another endpoint, within timeouts.acquire"
+)
+HEALTH = "there is nothing to set: an endpoint that fails is passed over and tried again after timeouts.backoff_min"
+BALANCE = "there is nothing to set: of two endpoints at random, the less loaded one is taken"
+LOGS = "the environment variable LPROXY_LOG sets the level; requests and connections are logged to [access_log] path"
+IN_FLIGHT = "limits.in_flight bounds requests, limits.connections bounds clients"
+PAGES = "metrics and pages are served at [admin] address, /metrics and others"
+WHOLE = "the limit on a whole request and its response is timeouts.stream"
+
+
+def _each(names: str, hint: str) -> dict[str, str]:
+    return dict.fromkeys(names.split(), hint)
+
+
+#: by the table that they stand in (none: at the top), then by name; without - and _ and in lower case
+HINTS: Mapping[str, Mapping[str, str]] = {
+    "": {
+        **_each("retry retries retrypolicy", RETRIES),
+        **_each(
+            "route routes router routers routing rules",
+            f"HTTP is routed by its Host to [services] or DNS; else {TARGET}",
+        ),
+        **_each("healthcheck healthchecks health probe probes outlier outlierdetection ejection", HEALTH),
+        **_each("upstream upstreams backend backends cluster clusters server servers endpoints service pool", SERVICES),
+        **_each("listener listeners frontend frontends entrypoint entrypoints bind port", LISTENERS),
+        **_each("tls ssl cert certs certificate certificates https", TLS),
+        **_each("log logs logging loglevel errorlog", LOGS),
+        **_each("balance balancer balancing loadbalancer loadbalancing lb", BALANCE),
+        **_each("ratelimit ratelimits ratelimiting", IN_FLIGHT),
+        **_each(
+            "circuitbreaker circuitbreakers breaker",
+            "timeouts.failfast is when a service that is not ready is given up",
+        ),
+        **_each("prometheus stats statistics api dashboard", PAGES),
+        **_each("resolver resolvers nameserver nameservers", 'did you mean [dns], with servers = ["10.0.0.2:53"]?'),
+        **_each(
+            "inbound outbound", LISTENERS + ', with direction = "inbound" or "outbound"; see also [timeouts.inbound]'
+        ),
+    },
+    "listen": {
+        **_each(
+            "timeouts timeout", "timeouts are those of a direction: [timeouts], [timeouts.inbound], [timeouts.outbound]"
+        ),
+        **_each("limits limit", "limits are those of the whole proxy: [limits]"),
+        **_each("port host bind ip interface", ADDRESS),
+        **_each("tls ssl cert certificate key", TLS),
+        **_each("upstream upstreams backend backends service services endpoints servers routes cluster", TARGET),
+        **_each("mode type", 'did you mean "protocol"?'),
+        **_each("accesslog", "one access log is for the whole proxy: [access_log]"),
+        **_each("protocols", 'did you mean "detect", for several, or "protocol", for one without detection?'),
+    },
+    "services": {
+        **_each(
+            "address addresses host hosts server servers backend backends target upstream url",
+            f"did you mean {show('endpoints')}?",
+        ),
+        **_each("balance balancer lb loadbalancer policy weight weights", BALANCE),
+        **_each("healthcheck health check", HEALTH),
+        **_each("retry retries", RETRIES),
+        **_each(
+            "timeout timeouts", "timeouts are those of a direction: [timeouts], [timeouts.inbound], [timeouts.outbound]"
+        ),
+        **_each("port", 'the port stands with each endpoint: endpoints = ["127.0.0.1:8081"]'),
+        **_each("protocol", "the protocol is that of the listener: [[listen]] protocol"),
+        **_each("tls ssl", TLS),
+    },
+    "timeouts": {
+        **_each("idle keepaliveidle", 'did you mean "client_idle", "upstream_idle" or "service_idle"?'),
+        **_each("read", 'did you mean "header_read" or "body" (of a request), or "response_headers"?'),
+        **_each("send", 'did you mean "write" (an HTTP client that stops reading)?'),
+        **_each("request call total overall proxy http", f'did you mean "acquire" (waiting in the proxy)? {WHOLE}'),
+        **_each("response server upstream backend", 'did you mean "response_headers", or "connect"?'),
+        **_each("client", 'did you mean "client_idle", "header_read", "body" or "write"?'),
+        **_each("header headers requestheader", 'did you mean "header_read" (of a request) or "response_headers"?'),
+        **_each("queue wait pending", 'did you mean "acquire"?'),
+        **_each("dns resolve", "did you mean timeout in [dns]? timeouts.acquire bounds all waiting"),
+        **_each("shutdown graceful grace", 'did you mean "drain"?'),
+        **_each("tcp tunnel", 'byte streams may be idle; did you mean "keepalive" (is the peer still there)?'),
+    },
+    "admin": _each("port host bind", 'write IP and port as one: address = "127.0.0.1:4191"'),
+    "dns": _each("server nameserver nameservers resolver resolvers", f"did you mean {show('servers')}?"),
+    "limits": {
+        **_each("requests rate rps ratelimit", IN_FLIGHT),
+        **_each("maxconnections clients", f"did you mean {show('connections')}?"),
+        **_each(
+            "body bodysize maxbody", "bodies of any length are streamed; limits.buffer bounds what is held of them"
+        ),
+    },
+    "metrics": _each("port address listen path", PAGES),
+    "access_log": _each("file", f"did you mean {show('path')}?"),
+}
+
+#: the key that is meant where a value stands in the place of the whole table
+MAIN: Mapping[str, str] = {"access_log": "path", "admin": "address", "dns": "servers", "services": "endpoints"}
+
+
+def hint(path: Path) -> str:
+    """What is probably meant by the unknown key or table at C{path} of a file; empty where there is no telling."""
+    names = [part for part in path if isinstance(part, str)]
+    table = names[0] if len(names) > 1 else ""
+    return HINTS.get(table, {}).get(names[-1][:100].lower().replace("_", "").replace("-", ""), "")
+
+
+def as_main(path: Path, value: object) -> str:
+    """The line to write where C{value} stands in the place of the table at C{path}; empty where there is no telling."""
+    key = MAIN.get(str(path[0]), "")
+    if not key or len(path) != (2 if key == "endpoints" else 1):
+        return ""
+    if isinstance(value, str) and value:
+        return f"{key} = [{show(value)}]" if key in ("servers", "endpoints") else f"{key} = {show(value)}"
+    if (
+        isinstance(value, list)
+        and key in ("servers", "endpoints")
+        and value
+        and all(isinstance(one, str) for one in value)
+    ):
+        return f"{key} = [{', '.join(show(one) for one in value[:3])}{', ...' if len(value) > 3 else ''}]"
+    return ""
