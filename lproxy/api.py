@@ -18,7 +18,8 @@ lproxy guarantees:
     stream that is closed or aborted tells its reader C{connection_lost} before that returns.
  6. An exception in any of these, whatever its class, ends the one connection (or, in C{configure}, C{factory} and
     C{start}, names the plugin in the configuration's errors). It is logged once with the plugin's name and counted in
-    C{plugin_errors_total}. One in a metric source or in C{describe} costs its rows.
+    C{plugin_errors_total}. One in a metric source or in C{describe} costs its rows. For what a timer or a Deferred
+    is to call there is C{runtime.contained}.
  7. A lease is ended exactly once, by C{close}; C{call} is called at most once before that. Closing the lease of a
     connection closes the connection. A Deferred of an acquisition may be cancelled at any time.
 """

@@ -12,7 +12,7 @@ from tests.test_floors import ROOT
 
 
 def source(name: str) -> ModuleType:
-    """The module C{name}, interpreted: for tests whose classes inherit from one of its, which a compiled one refuses."""
+    """The module C{name}, interpreted: for tests whose classes inherit from its, which a compiled one refuses."""
     path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
     module = importlib.import_module(name)
     if module.__file__ == str(path):

@@ -210,6 +210,8 @@ class Assembly:
                 value = listen.plugins[name] if name in listen.plugins else plugin.configure({})
                 insist(value, listen)
                 factory = factories[name] = plugin.factory(replace(runtime, counters=self._counters(name)), value)
+                if factory is None:
+                    raise TypeError("its plugin's factory() returns nothing")
                 # a factory's own knows the listener's settings
                 detect = factory.detector or plugin.detector
             except BaseException as e:

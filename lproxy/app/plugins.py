@@ -47,6 +47,13 @@ class Found:
         return {**row, "error": self.error} if self.error else row
 
 
+def packages(found: list[Found]) -> dict[str, str]:
+    """The names of third parties' plugins, by the top-level package that their code is in."""
+    tops = {type(one.plugin).__module__.partition(".")[0]: one.name for one in found if one.plugin is not None}
+    tops.pop("lproxy", None)
+    return tops
+
+
 def find() -> list[Found]:
     """Every protocol, by name, and what is broken. Of two with one name the first counts, built-in ones before all."""
     found: list[Found] = []

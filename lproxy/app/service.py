@@ -20,10 +20,11 @@ from lproxy.app.descriptors import allowed
 from lproxy.app.log import log, set_level
 from lproxy.app.openings import wanted
 from lproxy.app.own import OwnAddresses
-from lproxy.app.plugins import Found
+from lproxy.app.plugins import Found, packages
 from lproxy.app.sockets import CannotListen, Sockets, bind_now, place_of
 from lproxy.app.surroundings import Surroundings
 from lproxy.app.warn import Warn
+from lproxy.app.watchdog import Watchdog
 from lproxy.build import version
 from lproxy.config import Config
 from lproxy.configfile import render
@@ -78,6 +79,7 @@ class Proxy(service.Service):
         self._admin_bound: Bound | None = None
         self._admin_address: Address | None = None
         self._lag = ReactorLag(reactor, self.metrics.lag)
+        self._watchdog = Watchdog(packages(plugins), self._around.warn, reactor)
         self._ending = self._hurried = False
         self._not_ready: str | None = "starting"
 
@@ -126,6 +128,7 @@ class Proxy(service.Service):
                 )
         self._tell(assembly)
         self._lag.start()
+        self._watchdog.start()
         self._not_ready = None
 
     def _abandon(self) -> None:
@@ -200,6 +203,7 @@ class Proxy(service.Service):
             self._retire(assembly)
         await DeferredList(list(self._retiring.values()))
         self._lag.stop()
+        self._watchdog.stop()
         await self._close_admin()
         self._hub.close()
 

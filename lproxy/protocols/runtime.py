@@ -25,6 +25,7 @@ from lproxy.transport.connect import Connector
 from lproxy.transport.stream import Conn, Stream
 
 C = TypeVar("C", bound=Counted)
+R = TypeVar("R")
 
 
 class CannotExpose(Exception):
@@ -118,6 +119,21 @@ class Runtime:
             return self.fixed
         original = conn.original_dst
         return OriginalDst(*original) if original is not None else None
+
+    def contained(self, stream: Stream, protocol: str, f: Callable[..., R]) -> Callable[..., R | None]:
+        """
+        C{f}, for a timer or a Deferred to call: what it raises, whatever that is, is a crash of C{protocol} and costs
+        C{stream}, as it does where a stream or the proxy calls.
+        """
+        return partial(self._contain, stream, protocol, f)
+
+    def _contain(self, stream: Stream, protocol: str, f: Callable[..., R], *args: Any) -> R | None:
+        try:
+            return f(*args)
+        except BaseException:
+            self.crashed(protocol, Failure())
+            stream.abort()
+            return None
 
     def accepted(self, stream: Stream, protocol: str) -> None:
         """Count an accepted connection, now that its protocol is known, and what that breaks."""

@@ -147,6 +147,15 @@ class MadeTests(SynchronousTestCase):
                 self.refusal(listen, Forwarder(factory)),
             )
 
+    def test_no_factory(self) -> None:
+        """A factory() that forgets to return one is told so."""
+        self.assertEqual(
+            "a: protocol third cannot be set up: TypeError: its plugin's factory() returns nothing",
+            self.refusal(
+                Listen(name="a", address="127.0.0.1:1", protocol="third"), Forwarder(lambda runtime, config: None)
+            ),
+        )
+
     def test_demanding(self) -> None:
         """A listener that the protocol's own configuration refuses is none, whoever has made it."""
 

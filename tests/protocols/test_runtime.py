@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
+from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.protocols.runtime import Runtime, fixed_target
@@ -116,3 +117,20 @@ class Broken:
 
     def connection_lost(self) -> None:
         pass
+
+    def test_contained(self) -> None:
+        """What a timer or a Deferred of a plugin's calls costs one connection, whatever it raises, and is told."""
+        for error in (ValueError("no such board"), SystemExit(3), KeyboardInterrupt()):
+            proxy = self.start("db.local:5432")
+            stream, other = self.stream(proxy), self.stream(proxy)
+
+            def broken(n: int, error: BaseException = error) -> None:
+                raise error
+
+            proxy.runtime.clock.callLater(1.0, proxy.runtime.contained(stream, "memo", broken), 7)
+            proxy.settle(1.0)
+            self.assertEqual([error], [failure.value for failure in proxy.crashes])
+            self.assertEqual([True, False], [stream.closed, other.closed])
+            d = succeed(20)
+            d.addCallback(proxy.runtime.contained(other, "memo", lambda n: n + 1))
+            self.assertEqual(21, self.successResultOf(d))
