@@ -9,11 +9,12 @@ import codecs
 from typing import Any
 
 from twisted.application import service
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 
 from lproxy.admin.server import admin_site
+from lproxy.app.adminport import AdminPort
 from lproxy.app.assembly import Assembly, CannotStart
 from lproxy.app.crashes import Crashes
 from lproxy.app.descriptors import allowed
@@ -21,7 +22,7 @@ from lproxy.app.log import log, set_level
 from lproxy.app.openings import wanted
 from lproxy.app.own import OwnAddresses
 from lproxy.app.plugins import Found, packages
-from lproxy.app.sockets import CannotListen, Sockets, bind_now, place_of
+from lproxy.app.sockets import CannotListen, Sockets, place_of
 from lproxy.app.surroundings import Surroundings
 from lproxy.app.warn import Warn
 from lproxy.app.watchdog import Watchdog
@@ -32,7 +33,7 @@ from lproxy.metrics.lag import ReactorLag
 from lproxy.metrics.registry import Metrics
 from lproxy.target import join_host_port
 from lproxy.transport.hub import hub
-from lproxy.transport.listen import Bound, ConnectionLimit
+from lproxy.transport.listen import ConnectionLimit
 from lproxy.transport.stream import Address
 
 #: what Python imports at first use, which may be too late: in a chroot, say, or for a user who cannot read it
@@ -75,9 +76,7 @@ class Proxy(service.Service):
         )
         self._assembly: Assembly | None = None
         self._retiring: dict[Assembly, Deferred[None]] = {}
-        self._admin: Any = None
-        self._admin_bound: Bound | None = None
-        self._admin_address: Address | None = None
+        self._admin = AdminPort(self._own, reactor)
         self._lag = ReactorLag(reactor, self.metrics.lag)
         self._watchdog = Watchdog(packages(plugins), self._around.warn, reactor)
         self._ending = self._hurried = False
@@ -102,8 +101,7 @@ class Proxy(service.Service):
         assembly = self._assembly = Assembly(self._config, self._around)
         try:
             assembly.bind()
-            if self._config.admin.address:
-                self._admin_bound = bind_now("admin", self._config.admin.address, self._reactor)
+            self._admin.bind(self._config.admin.address)
         except (CannotStart, CannotListen) as e:
             self._abandon()
             raise CannotStart(str(e)) from e
@@ -114,7 +112,8 @@ class Proxy(service.Service):
             self._prepare()  # twist calls no privilegedStartService
         assembly = self._assembly
         assert assembly is not None
-        self._open_admin()
+        if (host := self._admin.host()) is not None:
+            self._admin.open(admin_site(self, self.metrics, self._config.admin, host))
         try:
             assembly.start()
         except CannotStart:
@@ -137,7 +136,7 @@ class Proxy(service.Service):
         if assembly is not None:
             assembly.close()
         self._sockets.stop_all()
-        self._close_admin()
+        self._admin.close()
 
     def _tell(self, assembly: Assembly) -> None:
         addresses = self.addresses()
@@ -204,7 +203,7 @@ class Proxy(service.Service):
         await DeferredList(list(self._retiring.values()))
         self._lag.stop()
         self._watchdog.stop()
-        await self._close_admin()
+        await self._admin.close()
         self._hub.close()
 
     def end(self) -> None:
@@ -239,7 +238,7 @@ class Proxy(service.Service):
 
     def admin_address(self) -> Address | None:
         """Where the admin server listens: IP and port; C{None} where there is none."""
-        return self._admin_address
+        return self._admin.address
 
     def clients(self) -> int:
         """How many accepted connections are open, whoever has them: what limits.connections bounds."""
@@ -282,24 +281,3 @@ class Proxy(service.Service):
         """As SIGHUP: the access log's file was moved away."""
         for assembly in self._assemblies():
             assembly.reopen()
-
-    def _open_admin(self) -> None:
-        bound, self._admin_bound = self._admin_bound, None
-        if bound is None:
-            return
-        address = self._admin_address = bound.sock.getsockname()[:2]
-        self._own.add(address)
-        site = admin_site(self, self.metrics, self._config.admin, address[0])
-        self._admin = self._reactor.adoptStreamPort(bound.sock.fileno(), bound.sock.family, site)
-        bound.release()
-        log.info("admin server on http://{address}/", address=join_host_port(*address))
-
-    def _close_admin(self) -> Deferred[None]:
-        bound, self._admin_bound = self._admin_bound, None
-        if bound is not None:
-            bound.release()
-        admin, self._admin = self._admin, None
-        if self._admin_address is not None:
-            self._own.remove(self._admin_address)
-            self._admin_address = None
-        return maybeDeferred(admin.stopListening) if admin is not None else succeed(None)

@@ -1,0 +1,74 @@
+# -*- test-case-name: tests.app.test_adminport -*-
+"""
+Tests for L{lproxy.app.adminport}.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet import reactor as real
+from twisted.internet.protocol import Factory
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from lproxy.app.adminport import AdminPort
+from lproxy.app.own import OwnAddresses
+from lproxy.app.sockets import CannotListen
+
+reactor: Any = real
+
+
+class AdminPortTests(TestCase):
+    """Bound, then served, then let go of."""
+
+    def setUp(self) -> None:
+        self.own = OwnAddresses()
+        self.port = AdminPort(self.own, reactor)
+        self.addCleanup(self.port.close)
+
+    def serve(self) -> tuple[str, int]:
+        factory = Factory()
+        factory.noisy = False
+        self.port.open(factory)
+        assert self.port.address is not None
+        return self.port.address
+
+    async def test_served(self) -> None:
+        """From when it is served its address is our own, until it is closed; then it can be had by others."""
+        self.port.bind("127.0.0.1:0")
+        self.assertEqual(("127.0.0.1", None), (self.port.host(), self.port.address))
+        address = self.serve()
+        self.assertTrue(self.own.contains(*address))
+        socket.create_connection(address).close()
+        await self.port.close()
+        self.assertIsNone(self.port.address)
+        self.assertFalse(self.own.contains(*address))
+        socket.create_server(address).close()
+
+    async def test_never_served(self) -> None:
+        """What was bound and not served is closed as well."""
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            address = "{}:{}".format(*other.getsockname())
+        self.port.bind(address)
+        await self.port.close()
+        self.port.bind(address)
+
+
+class NoneTests(SynchronousTestCase):
+    """There need not be one."""
+
+    def test_none(self) -> None:
+        """Without an address nothing is bound, served or closed."""
+        port = AdminPort(OwnAddresses(), reactor)
+        port.bind("")
+        port.open(Factory())
+        self.assertEqual((None, None), (port.host(), port.address))
+        self.successResultOf(port.close())
+
+    def test_taken(self) -> None:
+        """One that is taken is an error that says whose it would have been."""
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            address = "{}:{}".format(*other.getsockname())
+            error = self.assertRaises(CannotListen, AdminPort(OwnAddresses(), reactor).bind, address)
+        self.assertIn(f"admin: cannot listen on {address}: Address already in use", str(error))
