@@ -65,7 +65,6 @@ class Http1Server:
     L{Reader<lproxy.transport.stream.Reader>}, and the L{Client<lproxy.protocols.http.exchange.Client>} of its
     exchanges.
 
-    @ivar conn: who is at its ends
     @ivar _since: since when, in seconds, the client is waited for: the latest change of state, or progress
     @ivar _moved: bytes that had moved then
     @ivar _credit: how much of the request's body is welcome
@@ -379,9 +378,8 @@ class Http1Server:
         """Both sides speak something else from now on."""
         self._state = TUNNEL
         self._stream.write(encode_interim(head) + rest)
-        kept = self._reader.take_rest()
         relay = self._relay = Relay(self._stream, self._tunnel_ended, self._listener.runtime.limits.buffer)
-        relay.start(kept, self._eof)
+        relay.start(self._reader.take_rest(), self._eof)
         relay.join(stream)
 
     def reset(self, error: BaseException) -> None:

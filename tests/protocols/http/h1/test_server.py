@@ -701,6 +701,19 @@ class TunnelTests(HttpTestCase):
             self.settle()
             self.assertEqual("reset", (self.up, client)[end].ended)
 
+    def test_gone_already(self) -> None:
+        """Where the client's connection breaks as it is told, the upstream's ends as well."""
+        client = self.client(self.upgrade)
+        stream = self.stream(client)
+
+        def breaks(data: bytes) -> int:
+            stream.abort()
+            return len(data)
+
+        with patch.object(client, "take", breaks):
+            self.say(self.up, self.switching)
+        self.assertEqual(("reset", "reset", 0), (client.ended, self.up.ended, self.proxy.open))
+
     def test_abort(self) -> None:
         """At the end of the drain it ends, and the log says why."""
         client = self.client(self.upgrade)
