@@ -1,19 +1,19 @@
 # -*- test-case-name: tests.protocols.kafka.test_filter -*-
 """
-For authors: look at requests and answers on their way, and refuse or answer what shall not pass.
+For authors: see requests and responses on their way, and refuse or answer requests.
 
 A filter is named in the configuration, C{[kafka.filters."module:name"]}, and made by calling that name with the table's
-keys. It is asked for every request and told of every answer, by their heads; bodies are only decoded for the requests
-and answers that it names, so that all others pass unread. Filters are asked in the order of the file; the first that
-does not let a request pass decides.
+keys. It is asked for every request and told of every response, by their headers; bodies are only decoded for the
+requests and responses that it names, so that all others pass unread. Filters are asked in the order of the file; the
+first that does not let a request pass decides.
 
 lproxy guarantees:
 
  1. One instance serves all connections of a listener, in the reactor's thread. It must not block.
- 2. C{on_request} is called once per request, in the order of the connection, before any byte of its body goes on;
+ 2. C{on_request} is called once per request, in the order of the connection, before any byte of its body passes;
     for the requests it names, once the whole request (at most C{kafka.buffered} bytes) has come.
- 3. C{on_response} is called once per answer of a broker, before any byte of it goes on.
- 4. An answer of its own takes its turn: clients get their answers in the order of their requests.
+ 3. C{on_response} is called once per response of a broker, before any byte of it passes.
+ 4. A response of its own waits in the FIFO queue: clients get responses in the order of their requests.
  5. An exception ends the connection, is logged once and counted. What cannot be decoded ends the connection too.
 """
 
@@ -83,7 +83,7 @@ class Filter:
     Lets everything pass. Subclass it.
 
     @cvar requests: names of the APIs whose requests' bodies it wants
-    @cvar responses: and of those whose answers'
+    @cvar responses: and of those whose responses'
     """
 
     requests: Collection[str] = ()
@@ -165,7 +165,7 @@ class Filters:
         return any(name in one.requests for one in self._filters)
 
     def wants_response(self, name: str) -> bool:
-        """Whether one wants the bodies of such answers."""
+        """Whether one wants the bodies of such responses."""
         return any(name in one.responses for one in self._filters)
 
     def request(self, context: Context, name: str, head: RequestHead, body: Any) -> Decision:

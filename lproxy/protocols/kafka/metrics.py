@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.protocols.kafka.test_metrics -*-
 """
-What is counted of Kafka's conversations: plain integers, resolved once per connection and kind of request.
+What is counted of a listener's Kafka: plain integers, resolved once per connection and versioned API.
 
 The metric families that these become stand below, so that this folder is all that there is of Kafka.
 """
@@ -29,10 +29,10 @@ def version_label(key: int, version: int) -> str:
 
 class Metrics:
     """
-    One listener's conversations.
+    What is counted of one listener's connections.
 
-    @ivar open: those that are live
-    @ivar in_flight: asks how many requests are unanswered
+    @ivar open: asks how many are live
+    @ivar in_flight: asks how many requests are in flight
     """
 
     def __init__(
@@ -103,69 +103,83 @@ class Metrics:
             per_version(lambda c: c.requests),
         )
         yield Family(
-            "kafka_responses_total", "counter", "Answers, by their request.", per_version(lambda c: c.responses)
+            "kafka_responses_total",
+            "counter",
+            "Responses, with the labels of their requests.",
+            per_version(lambda c: c.responses),
         )
         yield Family("kafka_request_bytes_total", "counter", "Bytes of requests.", per_api(lambda c: c.request_bytes))
-        yield Family("kafka_response_bytes_total", "counter", "Bytes of answers.", per_api(lambda c: c.response_bytes))
+        yield Family(
+            "kafka_response_bytes_total", "counter", "Bytes of responses.", per_api(lambda c: c.response_bytes)
+        )
         yield Family("kafka_request_size_bytes", "histogram", "Sizes of requests.", per_api(lambda c: c.sizes))
         yield Family(
             "kafka_response_latency_seconds",
             "histogram",
-            "From a request's last byte to its answer's first. Fetch, JoinGroup, SyncGroup: intended waiting included.",
+            "From a request's last byte to its response's first. Fetch, JoinGroup, SyncGroup wait on purpose.",
             per_api(lambda c: c.latency),
         )
-        yield Family("kafka_in_flight", "gauge", "Requests that await their answer.", [(own, self.in_flight())])
+        yield Family(
+            "kafka_in_flight", "gauge", "Requests in flight: sent, and not responded to.", [(own, self.in_flight())]
+        )
         yield Family(
             "kafka_no_response_total",
             "counter",
-            "Produce requests with acks=0, which have no answer.",
+            "Produce requests with acks=0, which have no response.",
             [(own, self.no_response)],
         )
         yield Family(
             "kafka_unexpected_response_total",
             "counter",
-            "Answers to requests that have none (acks=0): passed on.",
+            "Responses to requests that have none (acks=0): passed on.",
             [(own, self.unexpected)],
         )
         yield Family(
             "kafka_incomplete_total",
             "counter",
-            "Requests whose connection ended before their answer.",
+            "Requests whose connection ended before their response.",
             per_api(lambda c: c.incomplete),
         )
         yield Family(
             "kafka_protocol_errors_total",
             "counter",
-            "Connections on which something was no Kafka: closed, or passed on unread. By reason.",
+            "Connections on which something was not Kafka: closed, or passed on unread. By reason.",
             by("reason", self.protocol_errors),
         )
         yield Family(
             "kafka_connections_refused_total",
             "counter",
-            "Connections closed at once, by reason.",
+            "Connections over a limit, closed at once, by the limit.",
             by("reason", self.refused),
         )
-        yield Family("kafka_denied_total", "counter", "Requests refused by rule or filter.", by("api", self.denied))
+        yield Family(
+            "kafka_denied_total", "counter", "Requests refused by deny, a gateway or a filter.", by("api", self.denied)
+        )
         yield Family(
             "kafka_rewritten_addresses_total",
             "counter",
-            "Brokers' addresses replaced in answers.",
+            "Broker addresses replaced in responses.",
             by("api", self.rewritten),
         )
         yield Family(
             "kafka_versions_clamped_total",
             "counter",
-            "ApiVersions answers in which an API's newest version was lowered, or the API removed.",
+            "ApiVersions responses in which an API's newest version was lowered, or the API removed.",
             by("api", self.clamped),
         )
         yield Family(
             "kafka_read_paused_seconds_total",
             "counter",
-            "Seconds in which a client was not read: in_flight, too many unanswered requests; quota.",
+            "Seconds for which a client was not read: in_flight, too many requests in flight; quota.",
             by("reason", self.paused),
         )
         sasl = ((((*own, ("mechanism", m), ("result", r))), n) for (m, r), n in list(self.sasl.items()))
-        yield Family("kafka_sasl_total", "counter", "Logins: ok, failed, or a mechanism refused.", sasl)
+        yield Family(
+            "kafka_sasl_total",
+            "counter",
+            "SASL logins: ok, or failed, which includes a mechanism that was refused.",
+            sasl,
+        )
         yield Family(
             "kafka_topic_produce_bytes_total",
             "counter",

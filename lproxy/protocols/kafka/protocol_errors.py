@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lproxy.api import Runtime
 
-#: why a connection is no Kafka, by the reason that is counted, in words that go on after "the client" or "the broker"
+#: why a connection is not Kafka, by the reason that is counted, in words that go on after "the client" or "the broker"
 REASONS = {
     "tls_on_plaintext": "speaks TLS to a Kafka listener without it",
     "http": "speaks HTTP",
@@ -17,14 +17,14 @@ REASONS = {
     "size": "announces a frame of an impossible size",
     "too_large": "announces a request beyond kafka.max_request",
     "upstream_size": "announces a frame of an impossible size",
-    "upstream_too_large": "announces an answer beyond kafka.max_response",
+    "upstream_too_large": "announces a response beyond kafka.max_response",
     "truncated": "sends a request that ends within its header",
     "client_id": "sends a client id that does not fit into its request",
     "header_too_long": "sends a header beyond kafka.max_header",
     "varint": "sends a header with an impossible number",
     "tags": "sends a header whose tags do not fit into it",
-    "correlation": "answers a request that is not the next one",
-    "unexpected": "answers although nothing was asked",
+    "correlation": "responds to a request that is not the next one",
+    "unexpected": "responds although nothing was asked",
     "denied": "sends a request that kafka.deny or a filter forbids",
     "unsupported": "sends a request whose answer may hold addresses that lproxy cannot rewrite",
     "undecodable": "sends what a filter was to read and cannot be decoded",
@@ -36,7 +36,7 @@ REASONS = {
 
 
 def invalid(runtime: Runtime, client: str, side: str, reason: str, goes_on: bool) -> None:
-    """Log that C{side}, client or broker, sent what is no Kafka, or not allowed."""
+    """Log that C{side}, client or broker, sent what is not Kafka, or not allowed."""
     what = REASONS.get(reason, f"sends what cannot be passed on ({reason})")
     runtime.warn(
         f"kafka-{reason.partition(':')[0]}",

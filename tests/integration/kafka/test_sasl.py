@@ -53,7 +53,7 @@ class SaslTests(Proxied):
         return answers
 
     def test_old(self) -> None:
-        """A login of the old kind, whose tokens are no requests (SaslHandshake v0); then requests as ever."""
+        """SaslHandshake v0, whose raw tokens are not requests; then requests as ever."""
         handshake = struct.pack(">hhih3sh5s", 17, 0, 7, 3, b"old", 5, b"PLAIN")
         metadata = struct.pack(">hhih3si", 3, 1, 8, 3, b"old", 0)
         for password, result in ((PASSWORD, "ok"), ("wrong", "failed")):

@@ -67,7 +67,7 @@ class GatewayTests(ObserveTests):
 
 
 class LoginTests(ObserveTests):
-    """A login of the old kind, its tokens said all at once."""
+    """A SaslHandshake v0, its raw tokens sent all at once."""
 
     conversation = handshake(1)
     answer = handshaken(1)

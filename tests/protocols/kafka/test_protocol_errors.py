@@ -35,7 +35,7 @@ class ReasonTests(SynchronousTestCase):
         """What is no Kafka is told in words, with who said it and what becomes of it."""
         for side, reason, goes_on, words in (
             ("client", "http", True, "the client speaks HTTP: passed on unread"),
-            ("broker", "correlation", False, "the broker answers a request that is not the next one: closed"),
+            ("broker", "correlation", False, "the broker responds to a request that is not the next one: closed"),
             ("broker", "rewrite: x", False, "the broker sends what cannot be passed on (rewrite: x): closed"),
         ):
             invalid(self.runtime, "10.0.0.1", side, reason, goes_on)

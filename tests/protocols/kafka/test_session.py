@@ -445,7 +445,7 @@ class RefusedTests(KafkaTestCase):
 
 
 class LoginTests(KafkaTestCase):
-    """Logins of the old kind, whose tokens are no requests."""
+    """SaslHandshake v0: raw SASL tokens, which are not requests."""
 
     def test_tokens(self) -> None:
         """They pass, and what follows is read again."""

@@ -1,10 +1,10 @@
 # -*- test-case-name: tests.protocols.kafka.codec.test_header -*-
 """
-Heads of frames, as they stand on the wire: the four bytes of size, then a request's or an answer's header.
+Heads of frames, as they stand on the wire: the four bytes of size, then a request's or a response's header.
 
 Source: the Kafka protocol guide, KIP-482. A request's header is key, version, correlation id (version 0, which only
 ControlledShutdown v0 has), then a nullable client id with a length of two bytes in I{every} version, then in version 2
-a tag buffer. An answer's is the correlation id, and in version 1 a tag buffer.
+a tag buffer. A response's is the correlation id, and in version 1 a tag buffer.
 
 All functions here take the bytes and where to look; C{None} says that the bytes end too early.
 """
@@ -185,7 +185,7 @@ def read_acks(data: bytes, at: int, stop: int, version: int) -> int | None:
     """
     What a Produce request whose body begins at C{at} wants acknowledged: -1 by all replicas, 1 by the leader, or 0.
 
-    The answer to 0 is none at all.
+    There is no response to 0.
 
     @raise Malformed: the body is too short for it
     """

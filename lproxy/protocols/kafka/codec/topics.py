@@ -1,9 +1,9 @@
 # -*- test-case-name: tests.protocols.kafka.codec.test_topics -*-
 """
-Bytes of records by topic, read off Produce requests and Fetch answers while they pass.
+Bytes of records by topic, read off Produce requests and Fetch responses while they pass.
 
 A body is walked as its bytes come: what a step needs is gathered, records are skipped, nothing else is kept. From
-version 13 on topics have ids; their names are learnt from Metadata answers, on any connection of the listener.
+version 13 on topics have ids; their names are learnt from Metadata responses, on any connection of the listener.
 
 Source: ProduceRequest.json, FetchResponse.json and MetadataResponse.json of Apache Kafka.
 """
@@ -54,7 +54,7 @@ class Topics:
         return Walker(self._produce(version)) if key == PRODUCE and version <= APIS[key].newest else None
 
     def answer(self, key: int, version: int) -> Walker | None:
-        """And for an answer to it."""
+        """And for a response."""
         if key == FETCH and version <= APIS[key].newest:
             return Walker(self._fetch(version))
         if key == METADATA and METADATA_ID <= version <= APIS[key].newest:

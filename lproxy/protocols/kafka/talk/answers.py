@@ -95,7 +95,7 @@ class Answers(Frames):
             return len(frame), b""
 
     def interject(self) -> bytes:
-        """Responses of our own, whose turn has come."""
+        """Responses of our own that are the first of the queue."""
         talk = self._talk
         if not talk.local:
             return b""

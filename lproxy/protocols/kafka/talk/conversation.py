@@ -5,7 +5,7 @@ One connection's conversation: which response belongs to which request.
 A broker responds in the order of the requests, so what is outstanding is a FIFO queue, and a response belongs to its
 first or to nothing. Exceptions: a Produce request with acks=0 has no response; after SaslHandshake v0 both sides
 exchange bare SASL tokens, frames without any header, before they go on; and a response that lproxy makes itself waits
-for its turn like all others.
+in the queue like all others.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Owner(Protocol):
         """There is room for more requests."""
 
     def interject(self) -> None:
-        """There is a response of our own, whose turn may have come."""
+        """There is a response of our own, which may be the first of the queue."""
 
     def pass_unread(self) -> None:
         """Nobody here can read what comes, in either direction: it passes unread."""
@@ -102,7 +102,7 @@ class Conversation:
             self.no_response.popitem(last=False)
 
     def answer(self, pending: Pending, frame: bytes) -> None:
-        """We respond to C{pending} ourselves, when its turn comes."""
+        """We respond to C{pending} ourselves, once it is the first of the queue."""
         pending.local = frame
         self.queue.append(pending)
         self.local += 1

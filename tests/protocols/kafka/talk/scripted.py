@@ -151,7 +151,7 @@ class Talk:
         return [pending.correlation_id for pending in self.talk.queue]
 
     def told(self, what: str) -> list[tuple[Any, ...]]:
-        """What the watcher was told of C{what}."""
+        """What the owner was told of C{what}."""
         return [said[1:] for said in self.said if said[0] == what]
 
     # Owner

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.protocols.kafka.talk.test_answers -*-
 """
-Tests for L{lproxy.protocols.kafka.talk.answers}: the way back to the client. And what is said wrongly both ways.
+Tests for L{lproxy.protocols.kafka.talk.answers}: broker to client; and what is wrong in either direction.
 """
 
 from __future__ import annotations

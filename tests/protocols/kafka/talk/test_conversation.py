@@ -157,7 +157,7 @@ class SilentTests(TalkTestCase):
         self.assertEqual("", talk.held)
 
 
-class OldLoginTests(TalkTestCase):
+class HandshakeV0Tests(TalkTestCase):
     """SaslHandshake v0, and bare tokens after it."""
 
     def test_plain(self) -> None:
@@ -389,7 +389,7 @@ class DrainTests(TalkTestCase):
             self.assertNotEqual([], talk.told("drained"))
 
     def test_login(self) -> None:
-        """A login of the old kind goes on."""
+        """Raw SASL tokens pass."""
         talk = self.begin()
         talk.client(handshake())
         talk.broker(granted())
