@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 Direction = Literal["inbound", "outbound"]
+Forwarded = Literal["pass", "append", "replace", "remove"]
 
 #: the protocols that a listener detects by default; one that is not installed is left out
 DETECT = ("http", "kafka")
@@ -29,8 +30,8 @@ def setting(default: Any, help: str, unit: str = "", required: bool = False) -> 
     A field with its C{help} and C{unit}, for checks and docs.
 
     @param unit: C{duration}, C{size}, C{address} (IP:port to connect to), C{resolver} (that of a DNS server),
-        C{listen} (IP:port or endpoint string to listen on), C{word} (fit for a metric label), C{table} (the table's own
-        name, no key in it), or none
+        C{listen} (IP:port or endpoint string to listen on), C{network} (IP or IP/bits), C{word} (fit for a metric
+        label), C{table} (the table's own name, no key in it), or none
     @param required: whether a file must give it, and not empty
     """
     return field(default=default, metadata={"help": help, "unit": unit, "required": required})
@@ -75,6 +76,17 @@ class Listen:
         WAIT,
         "what a client that was silent past timeouts.detect speaks, once it does: a protocol, or wait to detect that",
     )
+    forwarded: Forwarded = setting(
+        "pass",
+        "what becomes of X-Forwarded-For and the like in HTTP requests: passed on as they are, the client's address "
+        "appended, replaced by what is known of the client, or removed",
+    )
+    trusted: tuple[str, ...] = setting(
+        (),
+        "networks whose clients' X-Forwarded-For and the like are kept where they are passed on or appended to; those "
+        "of others are removed first; none: everybody's are kept",
+        "network",
+    )
     #: what plugins made of this listener's own tables, by plugin name
     plugins: Mapping[str, Any] = field(default_factory=lambda: NOTHING, hash=False)
 
@@ -87,6 +99,15 @@ class Service:
         "", "the table's name: an authority such as web.local:80, or any word for service:NAME", "table"
     )
     endpoints: tuple[str, ...] = setting((), "the addresses that serve it, each IP:port", "address")
+    proxy: bool = setting(
+        False,
+        "whether it is an HTTP proxy itself: it is sent Proxy-Authorization and the absolute form of the target, and "
+        "its Proxy-Authenticate is passed on",
+    )
+
+
+#: of a service that the configuration says nothing about
+PLAIN = Service()
 
 
 @dataclass(frozen=True, slots=True)

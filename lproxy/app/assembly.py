@@ -75,7 +75,7 @@ class Assembly:
         self._grace: Deferred[None] | None = None
         self.sessions = Sessions(around.crashed)
         reactor = around.reactor
-        discover = Static(config.services, Literal(Dns(config.dns, reactor)))
+        self._static = discover = Static(config.services, Literal(Dns(config.dns, reactor)))
         self.stacks = Stacks(config, reactor, discover, around.metrics)
         self.openings = Openings(around.sockets)
         self.edges: dict[Listen, ListenerEdge] = {}
@@ -248,6 +248,7 @@ class Assembly:
             detect=partial(self._redetect, listen),
             expose=lambda port, protocol, make: self._expose(listen, port, protocol, make),
             access=self._log_access if config.access_log.path else None,
+            service=self._static.service,
         )
         return runtime
 

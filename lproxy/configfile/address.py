@@ -141,6 +141,25 @@ def refuse_elsewhere(text: str) -> None:
         raise Wrong(f"{show(text)} is a UNIX socket", UNIX_UPSTREAM)
 
 
+def network_address(text: str) -> str:
+    """
+    C{text} as a network, of one address or of many.
+
+    @raise Wrong: it is not
+    """
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError:
+        pass
+    else:
+        return str(network)
+    try:
+        wider = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise Wrong(f"{show(text)} is no network", 'write one such as "10.0.0.0/8", or an IP address') from None
+    raise Wrong(f"{show(text)} has bits set beyond its /{wider.prefixlen}", f'write "{wider}"')
+
+
 def parse(text: str, example: str, lowest_port: int = 1, example_port: int = 80) -> Socket:
     """The address that C{text} spells; raises L{Wrong}, with C{example} of what would be right."""
     match = HOST_PORT.fullmatch(text)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from .address import endpoint_address, listen_address, resolver_address
+from .address import endpoint_address, listen_address, network_address, resolver_address
 from .problem import Wrong, any_of, did_you_mean, show
 from .units import read_count, read_duration, read_size, type_name, write_duration, write_size
 
@@ -146,6 +146,7 @@ KINDS: dict[tuple[type, str], Kind] = {
     (str, "listen"): Kind("IP:port or endpoint string", lambda value: listen_address(read_text(value))),
     (str, "address"): Kind("IP:port", lambda value: endpoint_address(read_text(value))),
     (str, "resolver"): Kind("IP:port", lambda value: resolver_address(read_text(value))),
+    (str, "network"): Kind("IP or IP/bits", lambda value: network_address(read_text(value))),
     (bool, ""): Kind("boolean", read_bool),
     (int, ""): Kind("count", read_count),
     (int, "size"): Kind("size", read_size, write_size),

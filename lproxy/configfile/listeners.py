@@ -19,6 +19,8 @@ from .units import type_name
 
 #: protocols that are known whatever plugins are installed
 BUILT_IN = frozenset({"http", "tcp"})
+#: what becomes of fields, by the word for it
+PARTICIPLES = {"replace": "replaced", "remove": "removed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,9 @@ def warn_unused(listener: Listen, table: Table, path: Path, report: Report, plug
     if "protocol" in table and "detect" in table:
         right = "a configured protocol is never detected; leave out one of the two"
         report.warning((*path, "detect"), "is unused beside protocol", right)
+    if listener.trusted and listener.forwarded in ("replace", "remove"):
+        right = 'with forwarded = "pass" or "append" it says whose fields are kept'
+        report.warning((*path, "trusted"), f"is unused: everybody's are {PARTICIPLES[listener.forwarded]}", right)
     for name in plugins.names():
         if name in table and name not in spoken(listener):
             report.warning((*path, name), f"is unused: the listener speaks no {name}", f'add "{name}" to its detect')

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lproxy.config import Service
+from lproxy.config import PLAIN, Service
 from lproxy.stack.interfaces import Discover, Watch, Watcher
 from lproxy.target import Authority, Endpoint, ServiceName, Target, split_host_port
 
@@ -25,27 +25,35 @@ class Static:
     """
 
     def __init__(self, services: Mapping[str, Service], otherwise: Discover) -> None:
-        self._by_name: dict[str, tuple[Endpoint, ...]] = {}
-        self._by_authority: dict[tuple[str, int], tuple[Endpoint, ...]] = {}
+        self._by_name: Mapping[str, Service] = services
+        self._by_authority: dict[tuple[str, int], Service] = {}
+        self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
         self._otherwise = otherwise
         for name, service in services.items():
-            endpoints = tuple(Endpoint(*split_host_port(text)) for text in service.endpoints)
-            self._by_name[name] = endpoints
+            self._endpoints[name] = tuple(Endpoint(*split_host_port(text)) for text in service.endpoints)
             try:
                 host, port = split_host_port(name)
             except ValueError:
                 continue  # not an authority: for service:NAME alone
             # as requests are routed: in any case, with or without the root's dot
-            self._by_authority[host.lower().removesuffix("."), port] = endpoints
+            self._by_authority[host.lower().removesuffix("."), port] = service
 
     def __repr__(self) -> str:
         return f"<Static {', '.join(sorted(self._by_name))}>"
 
     def watch(self, target: Target, watcher: Watcher) -> Watch:
         """Tell C{watcher} within this call, or let C{otherwise} do so."""
-        endpoints = None
+        service = self.find(target)
+        if service is None:
+            return self._otherwise.watch(target, watcher)
+        return Known(watcher, self._endpoints[service.name])
+
+    def find(self, target: Target) -> Service | None:
+        """The service that serves C{target}, if the configuration has one."""
         if isinstance(target, Authority):
-            endpoints = self._by_authority.get((target.host.lower(), target.port))
-        elif isinstance(target, ServiceName):
-            endpoints = self._by_name.get(target.name)
-        return self._otherwise.watch(target, watcher) if endpoints is None else Known(watcher, endpoints)
+            return self._by_authority.get((target.host.lower(), target.port))
+        return self._by_name.get(target.name) if isinstance(target, ServiceName) else None
+
+    def service(self, target: Target) -> Service:
+        """What the configuration says about who serves C{target}; the defaults where that is nothing."""
+        return self.find(target) or PLAIN

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from lproxy.config import Limits, Listen, Timeouts
+from lproxy.config import PLAIN, Limits, Listen, Service, Timeouts
 from lproxy.metrics.caps import Cap
 from lproxy.metrics.counters import TransportCounter
 from lproxy.metrics.family import Family
@@ -85,6 +85,7 @@ class Runtime:
         C{session}'s protocol carries, and hands the session's place over to what is found
     @ivar expose: C{expose(port, protocol, make)} listens on a further port of the listener's own address, for sessions
         of a protocol that C{make} makes; returns the address. Raises L{CannotExpose}
+    @ivar service: C{service(target)} is what the configuration says about who serves it
     @ivar access: writes a line of the access log, or C{None} where it is off
     """
 
@@ -103,6 +104,7 @@ class Runtime:
     detect: Callable[[Stream, Session], None]
     expose: Callable[[int, str, Callable[[Accepted], Session]], tuple[str, int]]
     access: Callable[[dict[str, Any]], None] | None = None
+    service: Callable[[Target], Service] = lambda target: PLAIN
     fixed: Target | None = field(init=False)
 
     def __post_init__(self) -> None:

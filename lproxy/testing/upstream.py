@@ -95,6 +95,11 @@ class CountedLease:
         self.closed += 1
         self.inner.close()
 
+    def keep(self) -> Any:
+        """End it, and have what it was for."""
+        self.closed += 1
+        return self.inner.keep()
+
 
 def over(lease: CountedLease) -> bool:
     """Whether the stack knows that C{lease} has ended, or it has not."""

@@ -125,3 +125,19 @@ class ListenTests(FileTestCase):
         )
         for target in ("127.0.0.1:81", "127.0.0.2:80", "[::1]:80", "web.local:80"):
             self.good(listener(address="127.0.0.1:80", target=target))
+
+    def test_forwarded(self) -> None:
+        """What becomes of X-Forwarded-For, and whose networks are trusted."""
+        config = self.good(listener(forwarded="append", trusted=["10.0.0.0/8", "::1", "192.0.2.1"]))
+        self.assertEqual("append", config.listen[0].forwarded)
+        self.assertEqual(("10.0.0.0/8", "::1/128", "192.0.2.1/32"), config.listen[0].trusted)
+        self.says(listener(forwarded="add"), "listen[0].forwarded: must be ")
+        says = '"10.0.0.1/8" has bits set beyond its /8; write "10.0.0.0/8"'
+        self.says(listener(trusted=["10.0.0.1/8"]), f"listen[0].trusted[0]: {says}")
+        says = '"lb.local" is no network; write one such as "10.0.0.0/8", or an IP address'
+        self.says(listener(trusted=["lb.local"]), f"listen[0].trusted[0]: {says}")
+
+    def test_trusted_unused(self) -> None:
+        """Where everybody's are removed, nobody needs to be trusted."""
+        for forwarded in ("replace", "remove"):
+            self.says(listener(forwarded=forwarded, trusted=["10.0.0.0/8"]), "listen[0].trusted: is unused: ")

@@ -49,7 +49,7 @@ class ReferenceTests(SynchronousTestCase):
         if not self.page.exists():
             self.skipTest("no docs beside the tests")
         blocks = self.page.read_text("utf-8").split(".. code-block:: toml\n\n")[1:]
-        self.assertEqual(3, len(blocks))
+        self.assertEqual(4, len(blocks))
         for block in blocks:
             lines = block.splitlines()
             until = next(index for index, line in enumerate(lines) if line and not line.startswith("    "))

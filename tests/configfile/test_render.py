@@ -63,7 +63,7 @@ class RenderTests(FileTestCase):
                 rendered["limits"]["in_flight"],
             ),
         )
-        self.assertEqual({"endpoints": ["127.0.0.1:8081", "[::1]:8081"]}, rendered["services"]["app"])
+        self.assertEqual({"endpoints": ["127.0.0.1:8081", "[::1]:8081"], "proxy": False}, rendered["services"]["app"])
 
     def test_plugin_values(self) -> None:
         """Plugins' values are rendered whatever they are, and without what they keep out of their own repr."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.config import Service
+from lproxy.config import PLAIN, Service
 from lproxy.discover.static import Static
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target
 from tests.discover.doubles import Elsewhere, Told
@@ -64,3 +64,10 @@ class StaticTests(SynchronousTestCase):
         for target in targets:
             self.assertIdentical(self.elsewhere, self.discover.watch(target, self.told))
         self.assertEqual((targets, []), (self.elsewhere.watched, self.told.events))
+
+    def test_service(self) -> None:
+        """What the configuration says of who serves a target, and the defaults where that is nothing."""
+        self.assertIs(SERVICES["db"], self.discover.service(ServiceName("db")))
+        self.assertIs(SERVICES["Web.local:80"], self.discover.service(Authority("web.LOCAL", 80)))
+        for target in (Authority("nobody", 80), ServiceName("nobody"), OriginalDst("10.0.0.1", 5432)):
+            self.assertIs(PLAIN, self.discover.service(target))

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from lproxy.api import Conn, ConnectionLease, ProxyError, Stream, judge
 from lproxy.protocols.http.listener import Listener, Route
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, Request, Response
+from lproxy.protocols.http.own import Own
 from lproxy.protocols.http.rescue import answer, refusal
 from lproxy.protocols.http.retry import may_replay
 from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder
@@ -41,15 +42,14 @@ OVER: Final = 4
 AMPLE: Final = 65536
 
 
-class Held(Protocol):
-    """A lease of whatever kind, once it was called."""
-
-    def close(self) -> None:
-        """End it."""
-
-
 class Client(Responder, Protocol):
-    """The client's side, as it is known to exchanges."""
+    """
+    The client's side, as it is known to exchanges.
+
+    @ivar own: upstream connections that nobody else gets; C{None} as long as there was none
+    """
+
+    own: Own | None
 
     @property
     def conn(self) -> Conn:
@@ -73,6 +73,7 @@ class Exchange:
     @ivar upstream: whom the request was sent to, if it was
     @ivar whole: whether all of the request's body was read
     @ivar _first: of the body, what was at hand when the request was dispatched: kept to be sent once more
+    @ivar _private: whether the client has authenticated the connection that the request goes on
     @ivar _kept: whether C{_first} is all that was sent of it
     @ivar _tries: how often the request was sent
     """
@@ -87,8 +88,10 @@ class Exchange:
         "_outgoing",
         "_overhead",
         "_pending",
+        "_private",
         "_trailers",
         "_tries",
+        "_tunnel",
         "began",
         "ended",
         "flags",
@@ -103,12 +106,14 @@ class Exchange:
     def __init__(self, listener: Listener, client: Client, request: Request, whole: bool) -> None:
         self._listener = listener
         self._client = client
-        self._lease: Held | None = None
+        self._lease: HttpLease | None = None
+        self._tunnel: ConnectionLease | None = None
         self._outgoing: Outgoing | None = None
         self._pending: Deferred[Any] | None = None
         self._clocks: CallClocks | None = None
         self._first = b""
         self._kept = True
+        self._private = request.private
         self._trailers = NO_TRAILERS
         self._tries = 0
         self._overhead = 0.0
@@ -135,13 +140,22 @@ class Exchange:
             route = listener.route(request, self._client.conn)
             route.counter.began()
             self.route = route
+            if request.proxied or request.absolute:
+                self._as_proxy(route)
+            if listener.forwarding is not None:
+                listener.forwarding.apply(request, self._client.conn)
             if not request.authority:
                 # HTTP/1.1, which the upstream is spoken to in, cannot do without (RFC 9112, 3.2)
                 request.name_host(str(route.target).encode("ascii", "replace"))
             if listener.by_authority and request.method == b"CONNECT":
                 self._wait(listener.tunnels.acquire(route.target), self._tunnel_acquired)
                 return
-            lease = listener.try_acquire(route.target)
+            own = self._client.own
+            lease = own.lease(route.target) if own is not None else None
+            if lease is not None:
+                self._private = True
+            else:
+                lease = listener.try_acquire(route.target)
             if lease is None:
                 self._wait(listener.acquire.acquire(route.target), self._acquired)
             elif self.whole:
@@ -151,6 +165,14 @@ class Exchange:
                 self._acquired(lease)
         except BaseException as e:
             self.reset(e)
+
+    def _as_proxy(self, route: Route) -> None:
+        """What is said to a proxy: to us, unless the service is one."""
+        request = self.request
+        if not route.proxy:
+            request.not_proxied()
+        elif request.absolute:
+            request.target = request.absolute
 
     def _wait(self, acquiring: Deferred[Any], acquired: Callable[[Any], None]) -> None:
         # known before anything is told of it, which may be at once
@@ -202,6 +224,7 @@ class Exchange:
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.close()
+        self._private = self.request.private
         assert self.route is not None
         self._wait(self._listener.acquire.again(self.route.target, error), self._acquired)
 
@@ -211,7 +234,7 @@ class Exchange:
         if self.state != ACQUIRING:
             lease.close()
             return
-        self._lease = lease
+        self._tunnel = lease
         upstream = lease.call()
         self.upstream = str(upstream.endpoint)
         self.tunnel(Response(200, b"Connection established", [], 0), upstream.stream, b"")
@@ -260,6 +283,7 @@ class Exchange:
 
     def informational(self, head: Response) -> None:
         """1xx goes on."""
+        self._told(head)
         self._client.informational(head)
 
     def respond(self, head: Response, body: bytes, end: bool, trailers: Headers) -> int:
@@ -268,6 +292,10 @@ class Exchange:
         before = listener.seconds()
         self.status = head.status
         self.state = ANSWERING
+        if head.private:
+            self._private = True
+        if head.proxied:
+            self._told(head)
         credit = self._client.respond(head, body, end, trailers)
         self.ended = listener.seconds()
         self._overhead += self.ended - before
@@ -294,6 +322,7 @@ class Exchange:
 
     def tunnel(self, head: Response, stream: Stream, rest: bytes) -> None:
         """Both sides speak something else from now on: whoever has the client joins them."""
+        self._told(head)
         self._stop_clocks()
         self.status = head.status
         self.ended = self._listener.seconds()
@@ -302,6 +331,11 @@ class Exchange:
             route.counter.ended(self.status, (self.ended - self.began) * 1000.0, self._overhead)
         self.state = TUNNEL
         self._client.tunnel(head, stream, rest)
+
+    def _told(self, head: Response) -> None:
+        """An answer goes on without what only a proxy may say, unless the service is one."""
+        if head.proxied and self.route is not None and not self.route.proxy:
+            head.not_proxied()
 
     def reset(self, error: BaseException) -> None:
         """
@@ -379,11 +413,25 @@ class Exchange:
         self._outgoing = None
         lease, self._lease = self._lease, None
         if lease is not None:
-            lease.close()
+            if self._private:
+                self._keep(lease)
+            else:
+                lease.close()
+        tunnel, self._tunnel = self._tunnel, None
+        if tunnel is not None:
+            tunnel.close()
         if error is not None:
             client.reset(error)
         elif complete:
             client.complete()
+
+    def _keep(self, lease: HttpLease) -> None:
+        """The connection is the client's own from now on."""
+        kept, client = lease.keep(), self._client
+        if kept is not None and self.route is not None:
+            if client.own is None:
+                client.own = Own()
+            client.own.keep(self.route.target, kept)
 
     # the application's clocks, where they are configured
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from lproxy.api import Conn, Runtime, Stack, Target
+from lproxy.config import Service
+from lproxy.protocols.http.forwarded import forwarding
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.metrics import HttpCounter, HttpMetrics
 from lproxy.protocols.http.record import Recorder
@@ -30,13 +32,18 @@ class Swept(Protocol):
 
 
 class Route:
-    """A target and what is counted for it."""
+    """
+    A target, and what is counted for it.
 
-    __slots__ = ("counter", "target")
+    @ivar proxy: whether it is a proxy itself, and is spoken to as one
+    """
 
-    def __init__(self, target: Target, counter: HttpCounter) -> None:
+    __slots__ = ("counter", "proxy", "target")
+
+    def __init__(self, target: Target, counter: HttpCounter, service: Service) -> None:
         self.target = target
         self.counter = counter
+        self.proxy = service.proxy
 
 
 class Listener:
@@ -46,6 +53,7 @@ class Listener:
     @ivar tunnels: the stack for CONNECT, whose leases are plain connections
     @ivar seconds: the clock
     @ivar by_authority: whether requests choose where they go
+    @ivar forwarding: what becomes of X-Forwarded-For and the like, if anything
     @ivar has_clocks: whether the application's time is limited
     @ivar draining: whether answers say that the connection ends
     @ivar clients: the connections, to be swept
@@ -58,6 +66,7 @@ class Listener:
         "by_authority",
         "clients",
         "draining",
+        "forwarding",
         "has_clocks",
         "record",
         "runtime",
@@ -80,6 +89,7 @@ class Listener:
         self.by_authority = runtime.listen.target == "authority"
         timeouts = runtime.timeouts
         self.has_clocks = timeouts.response_headers is not None or timeouts.stream is not None
+        self.forwarding = forwarding(runtime.listen)
         self.draining = False
         self.clients: dict[Swept, None] = {}
         self._routes: dict[bytes, Route] = {}
@@ -89,14 +99,14 @@ class Listener:
         Where C{request} goes, and what it is counted under.
 
         @raise NoAuthority: nowhere
-        @raise Rejected: to what cannot be an address
+        @raise Rejected: to what cannot be an address, or to the empty one where an address is needed
         """
         key = request.authority if conn.original_dst is None else request.authority + b" %r" % (conn.original_dst,)
         known = self._routes.get(key)
         if known is None:
             target = route(request, self.runtime.destination(conn), self.by_authority)
             authority = request.authority.decode("ascii").lower() or str(target)
-            known = Route(target, self._metrics.route(authority))
+            known = Route(target, self._metrics.route(authority), self.runtime.service(target))
             if len(self._routes) >= ROUTES:
                 self.forget_routes()
             known.counter.hold()

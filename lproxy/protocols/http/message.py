@@ -26,7 +26,10 @@ UNTIL_CLOSE: Final = -2
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 #: uri-host and port of RFC 3986, without the userinfo that RFC 9110, 4.2.4, forbids
-HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9!$&'()*+,;=._~%\-]+)(?::([0-9]{1,5}))?")
+HOST = re.compile(
+    rb"(\[[0-9A-Fa-f:.]+\]|(?=[^:])[A-Za-z0-9!$&'()*+,;=._~\-]*(?:%[0-9A-Fa-f]{2}[A-Za-z0-9!$&'()*+,;=._~\-]*)*)"
+    rb"(?::([0-9]{0,5}))?"
+)
 
 #: methods that may be sent twice, RFC 9110, 9.2.2
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
@@ -41,6 +44,12 @@ DROP: Final = 5
 TE: Final = 6
 UPGRADE: Final = 7
 FORWARDED: Final = 8
+#: from here on: who somebody is
+AUTHORIZATION: Final = 9
+CHALLENGE: Final = 10
+#: the same towards a proxy
+PROXY_AUTHORIZATION: Final = 11
+PROXY_CHALLENGE: Final = 12
 
 _KINDS = {
     b"host": HOST_FIELD,
@@ -52,17 +61,23 @@ _KINDS = {
     b"te": TE,
     b"upgrade": UPGRADE,
     b"forwarded": FORWARDED,
-    b"x-forwarded-for": FORWARDED,
-    b"x-forwarded-host": FORWARDED,
-    b"x-forwarded-proto": FORWARDED,
     b"x-real-ip": FORWARDED,
+    b"authorization": AUTHORIZATION,
+    b"www-authenticate": CHALLENGE,
+    b"proxy-authorization": PROXY_AUTHORIZATION,
+    b"proxy-authenticate": PROXY_CHALLENGE,
+    b"proxy-authentication-info": PROXY_CHALLENGE,
 }
+#: of the fields by which a proxy says for whom, and how, it was asked; applications read them with _ for - as well
+X_FORWARDED = b"x-forwarded-"
+#: what says where a message goes and ends: passed on without the blanks around it, which not everybody takes off
+MEASURED = frozenset((HOST_FIELD, LENGTH, ENCODING))
 #: what belongs to one connection, whatever its value
 HOP_BY_HOP = frozenset((CONNECTION, DROP, UPGRADE))
 #: a prefix that only lproxy itself speaks with
 MESH = b"l5d-"
-#: entries of each memo below: they are bounded, since peers choose what is looked up
-_MEMO = 4096
+#: entries of each memo of what peers say: they are bounded, since peers choose what is looked up
+MEMO = 4096
 
 
 class _Kinds(dict[bytes, int]):
@@ -70,21 +85,26 @@ class _Kinds(dict[bytes, int]):
 
     def __missing__(self, name: bytes) -> int:
         lower = name.lower()
-        kind = DROP if lower.startswith(MESH) else _KINDS.get(lower, ORDINARY)
-        if len(self) < _MEMO:
+        kind = _KINDS.get(lower, ORDINARY)
+        if not kind:
+            dashed = lower.replace(b"_", b"-")
+            if dashed.startswith(MESH):
+                kind = DROP
+            elif dashed.startswith(X_FORWARDED) or _KINDS.get(dashed) == FORWARDED:
+                kind = FORWARDED
+        if len(self) < MEMO:
             self[name] = kind
         return kind
 
 
 kinds = _Kinds()
 
-#: never to be named by a Connection header: framing, routing and identity are not for one connection to drop
-PROTECTED = frozenset((b"content-length", b"transfer-encoding", b"host", b"authorization", b"cookie"))
+#: authentication schemes that hold for a connection and whatever else comes on it (RFC 4559, 6)
+_OF_CONNECTION = frozenset((b"ntlm", b"negotiate", b"nego2", b"kerberos"))
 #: not to be had from trailers: framing, routing, authentication, and how to read the content (RFC 9110, 6.5.1)
 NOT_IN_TRAILERS = frozenset(
     _KINDS.keys()
     | {
-        b"authorization",
         b"cache-control",
         b"content-encoding",
         b"content-range",
@@ -92,12 +112,9 @@ NOT_IN_TRAILERS = frozenset(
         b"cookie",
         b"expect",
         b"max-forwards",
-        b"proxy-authenticate",
-        b"proxy-authorization",
         b"range",
         b"set-cookie",
         b"trailer",
-        b"www-authenticate",
     }
 )
 
@@ -137,9 +154,22 @@ class Request:
     @ivar authority: what it is for: the target's authority if it has one, else Host; empty if it has neither
     @ivar framing: length of the body in bytes, or L{CHUNKED}
     @ivar upgrade: whether it asks to become another protocol
+    @ivar private: whether it authenticates the connection that it goes on, and not itself alone
+    @ivar proxied: whether it has fields that are for a proxy
+    @ivar absolute: the target in absolute form, where it came in that
     """
 
-    __slots__ = ("authority", "framing", "headers", "method", "target", "upgrade")
+    __slots__ = (
+        "absolute",
+        "authority",
+        "framing",
+        "headers",
+        "method",
+        "private",
+        "proxied",
+        "target",
+        "upgrade",
+    )
 
     def __init__(
         self, method: bytes, target: bytes, headers: Headers, framing: int, authority: bytes, upgrade: bool
@@ -150,9 +180,16 @@ class Request:
         self.framing = framing
         self.authority = authority
         self.upgrade = upgrade
+        self.private = False
+        self.proxied = False
+        self.absolute = b""
 
     def __repr__(self) -> str:
         return f"<Request {self.method!r} {self.authority!r} {self.target!r}>"
+
+    def not_proxied(self) -> None:
+        """Take out what is for a proxy: this is the last, or asks for nothing of the kind."""
+        self.headers = without_proxy(self.headers)
 
     def name_host(self, host: bytes) -> None:
         """Say C{host} in its Host field, and nowhere else: it came without one, or with an empty one."""
@@ -166,9 +203,11 @@ class Response:
     @ivar framing: length of the body in bytes, L{CHUNKED} or L{UNTIL_CLOSE}
     @ivar ours: whether the proxy itself answers
     @ivar last: whether the client's connection ends with it, as some answers of ours want it
+    @ivar private: whether it is about the authentication of the connection that it came on
+    @ivar proxied: whether it has fields of a proxy
     """
 
-    __slots__ = ("framing", "headers", "last", "ours", "reason", "status")
+    __slots__ = ("framing", "headers", "last", "ours", "private", "proxied", "reason", "status")
 
     def __init__(
         self,
@@ -185,41 +224,30 @@ class Response:
         self.framing = framing
         self.ours = ours
         self.last = last
+        self.private = False
+        self.proxied = False
+
+    def not_proxied(self) -> None:
+        """Take out what a proxy says, as it was not asked as one."""
+        self.headers = without_proxy(self.headers)
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"
 
 
-#: what a Connection field says: lower case names of the fields that it names, whether it closes, whether it keeps
-Options = tuple[frozenset[bytes], bool, bool]
-_options: dict[bytes, Options] = {}
+def of_connection(credentials: bytes) -> bool:
+    """Whether C{credentials}, or a challenge for some, are of a scheme that authenticates a whole connection."""
+    return any(words[0].lower() in _OF_CONNECTION for part in credentials.split(b",") if (words := part.split(None, 1)))
 
 
-def connection_options(value: bytes) -> Options:
-    """
-    Read a Connection field (RFC 9110, 7.6.1); C{close} and C{keep-alive} are no fields.
-
-    @raise Rejected: it names one that is not for a connection to drop
-    """
-    options = _options.get(value)
-    if options is None:
-        named = frozenset(token.strip(b" \t").lower() for token in value.split(b","))
-        for token in named:
-            if token in PROTECTED or token.startswith(MESH):
-                raise Rejected("", 400, "connection", f"Connection names {token!r}, which no connection may drop")
-        options = (named - {b"", b"close", b"keep-alive"}, b"close" in named, b"keep-alive" in named)
-        if len(_options) < _MEMO:
-            _options[value] = options
-    return options
+def without_proxy(headers: Headers) -> Headers:
+    """Those that are not between a client and a proxy (RFC 9110, 11.7)."""
+    return [field for field in headers if kinds[field[0]] not in (PROXY_AUTHORIZATION, PROXY_CHALLENGE)]
 
 
 def trailer_fields(headers: Headers) -> Headers:
     """Those of a trailer section that may be passed on."""
-    return [
-        (name, value)
-        for name, value in headers
-        if (lower := name.lower()) not in NOT_IN_TRAILERS and not lower.startswith(MESH)
-    ]
+    return [(name, value) for name, value in headers if not kinds[name] and name.lower() not in NOT_IN_TRAILERS]
 
 
 def find(headers: Headers, lower: bytes) -> bytes | None:

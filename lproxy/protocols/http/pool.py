@@ -5,6 +5,8 @@ The bottom of the HTTP stack: connections to one endpoint, and the leases on the
 A connection that an exchange left clean is kept for a while and given out again, the latest first, so that those not
 needed grow old and go. What it says, or that it ends, while nobody uses it is no answer: it is closed, and another one
 is used.
+
+Over 300 lines: leases, what they leave behind and the pool it goes back to are read together.
 """
 
 from __future__ import annotations
@@ -50,15 +52,17 @@ class Entry:
 
     @ivar since: seconds, when it was last used
     @ivar swept: whether it has been idle since before the latest sweep
+    @ivar private: whether a client has authenticated on it: it is that client's, and never kept for others
     """
 
-    __slots__ = ("connection", "pool", "since", "swept")
+    __slots__ = ("connection", "pool", "private", "since", "swept")
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.connection: Connection | None = None
         self.since = 0.0
         self.swept = False
+        self.private = False
 
     def failed(self, error: ProxyError) -> bool:
         """As L{Pool.failed}."""
@@ -96,6 +100,8 @@ class PooledLease:
         connection = entry.connection
         if connection is None:
             raise UpstreamLost(entry.pool.endpoint, "", "before the request was sent", answered=False, unsent=True)
+        if head.private:
+            entry.private = True
         return connection.dispatch(head, body, end, to)
 
     def close(self) -> None:
@@ -107,6 +113,59 @@ class PooledLease:
         pool.load -= 1
         if connection is not None and connection.finish():
             pool.keep(entry)
+
+    def keep(self) -> Kept | None:
+        """
+        End it, and have its connection for oneself: a client has authenticated on it.
+
+        @return: C{None} where it cannot be used any more
+        """
+        hold, entry = self.hold, self._entry
+        entry.private = True
+        if not ended(self):
+            return None
+        connection = entry.connection
+        usable = connection is not None and connection.finish()
+        entry.pool.load -= 1
+        return Kept(entry, hold) if usable else None
+
+
+class Kept:
+    """
+    A connection that is one client's for as long as both last, between that client's requests.
+
+    It counts for nothing then: neither as in flight nor as load.
+    """
+
+    __slots__ = ("_entry", "_hold")
+
+    def __init__(self, entry: Entry, hold: Hold) -> None:
+        """
+        @param hold: what the stack held for the lease that it came with
+        """
+        self._entry = entry
+        self._hold = hold
+
+    def lease(self) -> PooledLease | None:
+        """For that client's next request; C{None} where the connection has ended."""
+        entry, hold = self._entry, self._hold
+        connection = entry.connection
+        if connection is None:
+            return None
+        if not connection.silent():
+            connection.close()
+            return None
+        lease = PooledLease(entry)
+        entry.pool.load += 1
+        if hold is not FREE:
+            lease.hold = hold
+            hold.count += 1
+        return lease
+
+    def close(self) -> None:
+        """The client is gone."""
+        if self._entry.connection is not None:
+            self._entry.connection.close()
 
 
 class Pool:
@@ -217,7 +276,7 @@ class Pool:
     def keep(self, entry: Entry) -> None:
         """A connection can be given out again."""
         self._doubtful = False
-        if self.closed or len(self.idle) >= self._limit:
+        if self.closed or entry.private or len(self.idle) >= self._limit:
             self._drop(entry)
             return
         entry.since = self._seconds()

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 from lproxy.errors import ProxyError
-from lproxy.protocols.http.message import Rejected, Request
-from lproxy.target import Authority, Target, split_host_port
+from lproxy.protocols.http.message import Rejected, Request, find
+from lproxy.target import Authority, OriginalDst, Target, split_host_port
 
-#: the port that http://host/ means
+#: the port that http://host/ means, where the connection was not going to another
 DEFAULT_PORT: Final = 80
 
 
@@ -38,16 +38,19 @@ def route(head: Request, connection: Target | None, by_authority: bool) -> Targe
     @param connection: where its connection goes, as far as that is known
     @param by_authority: whether the listener lets requests choose
     @raise NoAuthority: nobody says where
-    @raise Rejected: to what cannot be an address
+    @raise Rejected: to what cannot be an address, or to an empty one where it is needed
     """
     if by_authority and head.authority:
         try:
-            host, port = split_host_port(head.authority.decode("ascii"), DEFAULT_PORT)
+            default = connection.port if isinstance(connection, OriginalDst) else DEFAULT_PORT
+            host, port = split_host_port(head.authority.decode("ascii"), default)
         except ValueError as e:
             rejected = Rejected("", 400, "host", str(e)).because(e)
         else:
             return Authority(host.lower().removesuffix("."), port)
         raise rejected
     if connection is None:
+        if find(head.headers, b"host") is not None:
+            raise Rejected("", 400, "host", "an empty Host, and the listener has no target of its own")
         raise NoAuthority
     return connection

@@ -146,3 +146,20 @@ class HttpLease(Protocol):
 
     def close(self) -> None:
         """End the lease. What C{call} began and did not come to its end by itself is aborted."""
+
+    def keep(self) -> Kept | None:
+        """
+        End the lease, as C{close}, and have the connection for oneself, which a client has authenticated.
+
+        @return: C{None} where nothing can follow on it
+        """
+
+
+class Kept(Protocol):
+    """A connection that is one client's, between its requests."""
+
+    def lease(self) -> HttpLease | None:
+        """For the next of them, where the connection still lives."""
+
+    def close(self) -> None:
+        """The client is gone."""

@@ -12,6 +12,7 @@ from unittest.mock import Mock
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 
 import lproxy.testing
+from lproxy.config import Service
 from lproxy.protocols.http.exchange import Exchange
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, Request, Response
 from lproxy.protocols.http.streams import UpstreamLost
@@ -185,6 +186,40 @@ class UploadTests(HttpTestCase):
         self.assertEqual(("reset", []), (self.up.ended, self.proxy.sessions))
 
 
+class ProxyFieldTests(HttpTestCase):
+    """What is between a client and a proxy, which we are unless the service is one."""
+
+    secret = "Proxy-Authorization: Basic dXNlcjpzZWNyZXQ="
+    challenge = "Proxy-Authenticate: Basic realm=x"
+    absolute = "http://web.test/a?b"
+
+    def test_ours(self) -> None:
+        """Credentials for a proxy go no further, nor does what asks for them; targets are in origin form."""
+        client = self.client(get(self.absolute, self.secret, "X-A: b", "proxy-authorization: x"))
+        self.assertEqual(get("/a?b", "X-A: b"), self.heard(self.up))
+        self.say(self.up, b"HTTP/1.1 103 Early\r\n" + self.challenge.encode() + b"\r\n\r\n")
+        self.say(self.up, ok(b"", self.challenge, "Proxy-Authentication-Info: x", status="407 No"))
+        self.assertEqual(b"HTTP/1.1 103 Early\r\n\r\n" + ok(b"", status="407 No"), self.heard(client))
+
+    def test_theirs(self) -> None:
+        """A service that is a proxy gets and says all that, and targets as they came."""
+        self.start(service=lambda target: Service(proxy=True))
+        client = self.client(get(self.absolute, self.secret))
+        self.assertEqual(get(self.absolute, self.secret), self.heard(self.up))
+        answer = ok(b"", self.challenge, status="407 No")
+        self.say(self.up, answer)
+        self.assertEqual(answer, self.heard(client))
+        self.say(client, get("/a"))
+        self.assertEqual(get("/a"), self.heard(self.up))
+
+    def test_tunnel(self) -> None:
+        """A tunnel's answer says no more than others."""
+        client = self.client(get("web.test:80", self.secret, method="CONNECT"))
+        self.assertEqual(get("web.test:80", method="CONNECT"), self.heard(self.up))
+        self.say(self.up, b"HTTP/1.1 200 OK\r\nProxy-Authenticate: x\r\nX: y\r\n\r\n")
+        self.assertEqual(b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n", self.heard(client))
+
+
 class Ends:
     """
     An exchange's client, in the hands of a test: what it is told, in order.
@@ -194,6 +229,7 @@ class Ends:
 
     def __init__(self) -> None:
         self.conn = Conn(("10.0.0.1", 1), ("10.0.0.2", 2))
+        self.own = None
         self.told: list[Any] = []
         self.exchange: Exchange
         self.at_hand: list[tuple[bytes, bool]] = []

@@ -39,6 +39,18 @@ class RouteTests(HttpTestCase):
         self.assertEqual(OriginalDst("10.9.9.9", 99), route.target)
         self.assertIs(self.factory.metrics.route("10.9.9.9:99"), route.counter)
 
+    def test_empty_host(self) -> None:
+        """An empty Host is bad input where an address is needed, and none where the connection has one."""
+        listener = self.factory.listener
+        empty = Request(b"GET", b"/", [(b"Host", b"")], 0, b"", False)
+        conn = Conn(("10.0.0.1", 1), ("10.0.0.2", 2))
+        self.assertEqual(Authority("upstream.test", 9000), listener.route(empty, conn).target)
+        self.start(listen={"target": "authority"})
+        error = self.assertRaises(Rejected, self.factory.listener.route, empty, conn)
+        self.assertEqual((400, "host"), (error.status, error.reason))
+        redirected = conn._replace(original_dst=("10.9.9.9", 99))
+        self.assertEqual(OriginalDst("10.9.9.9", 99), self.factory.listener.route(empty, redirected).target)
+
     def test_fixed(self) -> None:
         """Where the listener has a target, all go there, counted by what they ask for."""
         self.start(listen={"target": "service:web"})

@@ -11,11 +11,10 @@ from lproxy.protocols.http import message
 from lproxy.protocols.http.message import (
     CONNECTION,
     DROP,
+    FORWARDED,
     HOST,
     HOST_FIELD,
     ORDINARY,
-    Rejected,
-    connection_options,
     find,
     kinds,
     trailer_fields,
@@ -38,47 +37,22 @@ class KindTests(SynchronousTestCase):
 
     def test_mesh(self) -> None:
         """Whatever begins as lproxy's own fields do is dropped."""
-        self.assertEqual([DROP, DROP, ORDINARY], [kinds[b"l5d-x"], kinds[b"L5D-"], kinds[b"l5d"]])
+        self.assertEqual([DROP, DROP, DROP, ORDINARY], [kinds[n] for n in (b"l5d-x", b"L5D-", b"L5d_x", b"l5d")])
+
+    def test_forwarded(self) -> None:
+        """What says for whom a request is forwarded, as applications read it."""
+        for name in (b"Forwarded", b"X-Forwarded-For", b"x-forwarded-anything", b"X_FORWARDED_PROTO", b"X-Real_IP"):
+            self.assertEqual(FORWARDED, kinds[name])
 
     def test_bounded(self) -> None:
         """Names that peers make up are known, and not all remembered."""
         before = dict(kinds)
         self.addCleanup(kinds.update, before)
         self.addCleanup(kinds.clear)
-        for n in range(message._MEMO + 100):
+        for n in range(message.MEMO + 100):
             self.assertEqual(ORDINARY, kinds[b"x-%d" % n])
-        self.assertLessEqual(len(kinds), message._MEMO)
+        self.assertLessEqual(len(kinds), message.MEMO)
         self.assertEqual(DROP, kinds[b"pRoXy-CoNnEcTiOn"])
-
-
-class ConnectionTests(SynchronousTestCase):
-    """Connection fields."""
-
-    def test_options(self) -> None:
-        """Names are told from the two words that are none."""
-        for value, options in (
-            (b"close", (set(), True, False)),
-            (b"Keep-Alive", (set(), False, True)),
-            (b" x , close,,\tY ", ({b"x", b"y"}, True, False)),
-            (b"", (set(), False, False)),
-        ):
-            self.assertEqual(options, connection_options(value))
-            self.assertEqual(options, connection_options(value), "the second time as well")
-
-    def test_protected(self) -> None:
-        """Framing, routing and identity are nobody's to drop, in whatever case and company."""
-        for value in (b"Content-Length", b"x, HOST", b"transfer-encoding,close", b"authorization", b"l5d-client-id"):
-            for _ in range(2):
-                self.assertEqual("connection", self.assertRaises(Rejected, connection_options, value).reason)
-
-    def test_bounded(self) -> None:
-        """Values that peers make up are not all remembered."""
-        before = dict(message._options)
-        self.addCleanup(message._options.update, before)
-        self.addCleanup(message._options.clear)
-        for n in range(message._MEMO + 100):
-            connection_options(b"x-%d" % n)
-        self.assertLessEqual(len(message._options), message._MEMO)
 
 
 class FieldTests(SynchronousTestCase):
@@ -87,13 +61,28 @@ class FieldTests(SynchronousTestCase):
     def test_trailers(self) -> None:
         """Of trailers, those pass that mean something behind the content."""
         fields = [(b"Grpc-Status", b"0"), (b"Content-Type", b"x"), (b"L5d-x", b"y"), (b"TE", b"x"), (b"Digest", b"z")]
+        fields += [(b"Authorization", b"x"), (b"X-Forwarded-For", b"x"), (b"X_Real_IP", b"x"), (b"Set-Cookie", b"x")]
         self.assertEqual([(b"Grpc-Status", b"0"), (b"Digest", b"z")], trailer_fields(fields))
 
     def test_host(self) -> None:
         """What may stand in Host."""
-        for host in (b"a", b"a:80", b"a.b.", b"[::1]", b"[::1]:80", b"1.2.3.4", b"a_b", b"%61", b"a-b:", b"A"):
-            self.assertEqual(not host.endswith(b":"), HOST.fullmatch(host) is not None, host)
-        for host in (b"", b"a b", b"a/b", b"a@b", b"a:b", b"[::1", b"a:123456", b"a\x7f", b"\xe9"):
+        for host in (
+            b"a",
+            b"a:80",
+            b"a.b.",
+            b"[::1]",
+            b"[::1]:80",
+            b"1.2.3.4",
+            b"a_b",
+            b"%61",
+            b"a-b:",
+            b"A",
+            b"a%2Db",
+        ):
+            self.assertIsNotNone(HOST.fullmatch(host), host)
+        for host in (b"", b":", b":80", b"a b", b"a/b", b"a@b", b"a:b", b"[::1", b"a:123456", b"a\x7f", b"\xe9"):
+            self.assertIsNone(HOST.fullmatch(host), host)
+        for host in (b"%zz", b"a%", b"a%2", b"%", b"%%41", b"a%4g:80"):
             self.assertIsNone(HOST.fullmatch(host), host)
 
     def test_find(self) -> None:

@@ -27,9 +27,17 @@ class RouteTests(SynchronousTestCase):
             (b"web.local.:81", Authority("web.local", 81)),
             (b"[::1]:8080", Authority("::1", 8080)),
             (b"[::1]", Authority("::1", 80)),
+            (b"web.local", Authority("web.local", 80)),
             (b"10.0.0.1:80", Authority("10.0.0.1", 80)),
         ):
             self.assertEqual(target, route(request(authority), OriginalDst("1.2.3.4", 80), True))
+
+    def test_port_of_connection(self) -> None:
+        """A redirected connection was going to a port, which a Host without one means."""
+        connection = OriginalDst("1.2.3.4", 8080)
+        for authority, port in ((b"web.local", 8080), (b"[::1]", 8080), (b"web.local:80", 80), (b"web.local:81", 81)):
+            self.assertEqual(port, route(request(authority), connection, True).port)
+        self.assertEqual(80, route(request(b"web.local"), None, True).port)
 
     def test_by_connection(self) -> None:
         """Where the listener says so, all requests go where their connection goes."""

@@ -10,15 +10,19 @@ import re
 
 from lproxy.protocols.http.h1.refuse import DIGITS
 from lproxy.protocols.http.message import (
+    AUTHORIZATION,
+    CHALLENGE,
     CHUNKED,
     CONNECTION,
     DROP,
     ENCODING,
-    FORWARDED,
     HOP_BY_HOP,
     HOST,
     HOST_FIELD,
     LENGTH,
+    MEASURED,
+    PROXY_AUTHORIZATION,
+    PROXY_CHALLENGE,
     TE,
     UNTIL_CLOSE,
     UPGRADE,
@@ -26,12 +30,18 @@ from lproxy.protocols.http.message import (
     Rejected,
     Request,
     Response,
-    connection_options,
     kinds,
+    of_connection,
 )
+from lproxy.protocols.http.options import connection_options
 
 #: an absolute URI; userinfo is not allowed (RFC 9110, 4.2.4)
-ABSOLUTE = re.compile(rb"http://([^/?#@]+)([/?][^#]*)?", re.IGNORECASE)
+ABSOLUTE = re.compile(rb"(https?)://([^/?#@]+)([/?][^#]*)?", re.IGNORECASE)
+#: where a URI names none; what a TLS terminator passes on may say https (RFC 9112, 3.2.2)
+PORTS = {b"http": b"", b"https": b":443"}
+#: what may stand around a value, and is no part of it
+BLANKS = b" \t"
+BLANK = (b" ", b"\t")
 
 
 def make_request(method: bytes, url: bytes, version: int, headers: Headers) -> tuple[Request, bool]:
@@ -45,7 +55,7 @@ def make_request(method: bytes, url: bytes, version: int, headers: Headers) -> t
     upgrade: bytes | None = None
     dropped: Headers = []
     named: frozenset[bytes] = frozenset()
-    close = keep = False
+    close = keep = private = proxied = sized = untidy = False
     for name, value in headers:
         kind = kinds[name]
         if not kind:
@@ -54,15 +64,25 @@ def make_request(method: bytes, url: bytes, version: int, headers: Headers) -> t
             if host is not None:
                 raise Rejected("", 400, "host", "two Host fields")
             host = value
+            if value[-1:] in BLANK:
+                host, untidy = value.rstrip(BLANKS), True
         elif kind == LENGTH:
-            framing = _length(value)
+            if sized or framing == CHUNKED:
+                raise Rejected("", 400, "cl_dup" if sized else "cl_te", "more than one length")
+            framing, sized = _length(value), True
+            untidy = untidy or value[-1:] in BLANK
         elif kind == ENCODING:
-            if framing == CHUNKED or value.lower() != b"chunked":
+            if sized:
+                raise Rejected("", 400, "cl_te", "Content-Length and Transfer-Encoding")
+            untidy = untidy or value[-1:] in BLANK
+            if framing == CHUNKED or value.strip(BLANKS).lower() != b"chunked":
                 raise Rejected("", 501, "te_unknown", f"Transfer-Encoding {value[:40]!r} is not understood")
             framing = CHUNKED
         elif kind == CONNECTION:
             dropped.append((name, value))
-            names, closing, keeping = connection_options(value)
+            names, closing, keeping, protected = connection_options(value)
+            if protected:
+                raise Rejected("", 400, "connection", f"Connection names {protected!r}, which no connection may drop")
             named = named | names if named else names
             close = close or closing
             keep = keep or keeping
@@ -72,8 +92,13 @@ def make_request(method: bytes, url: bytes, version: int, headers: Headers) -> t
         elif kind == TE:
             if not _trailers_only(value):
                 dropped.append((name, value))
-        elif kind != FORWARDED:
+        elif kind == DROP:
             dropped.append((name, value))
+        elif kind in (AUTHORIZATION, PROXY_AUTHORIZATION):
+            private = private or of_connection(value)
+            proxied = proxied or kind == PROXY_AUTHORIZATION
+        elif kind == PROXY_CHALLENGE:
+            proxied = True
     upgrading = (
         upgrade is not None
         and version == 11
@@ -83,13 +108,16 @@ def make_request(method: bytes, url: bytes, version: int, headers: Headers) -> t
     )
     if dropped:
         headers = _kept(headers, dropped, named, upgrading)
+    if untidy:
+        headers = [(n, v.strip(BLANKS) if kinds[n] in MEASURED else v) for n, v in headers]
     if host is None:
         if version == 11:
             raise Rejected("", 400, "host", "no Host field")
         authority = b""
     elif HOST.fullmatch(host):
-        authority = host
-    elif not host and version == 10:
+        authority = host if host[-1:] != b":" else host[:-1]
+    elif not host:
+        # what is for no authority at all says so by an empty one: good where nobody needs to know (RFC 9112, 3.2)
         authority = b""
     else:
         raise Rejected("", 400, "host", f"not a host: {host[:80]!r}")
@@ -97,12 +125,19 @@ def make_request(method: bytes, url: bytes, version: int, headers: Headers) -> t
         if not _has_port(url) or framing:
             raise Rejected("", 400, "connect", f"CONNECT needs host:port and no body, not {url[:80]!r}")
         authority = url
-    elif url[:1] != b"/":
-        url, authority, headers = _other_form(method, url, authority, headers)
-    return Request(method, url, headers, framing, authority, upgrading), not close and (keep or version == 11)
+    elif url[:1] != b"/" and (url != b"*" or method != b"OPTIONS"):
+        request = _absolute(method, url, headers, framing, upgrading)
+        request.private = private
+        request.proxied = proxied
+        return request, not close and (keep or version == 11)
+    request = Request(method, url, headers, framing, authority, upgrading)
+    request.private = private
+    request.proxied = proxied
+    return request, not close and (keep or version == 11)
 
 
 def _length(value: bytes) -> int:
+    value = value.strip(BLANKS)
     if not value.isdigit() or len(value) > DIGITS:
         raise Rejected("", 400, "cl_bad", f"Content-Length {value[:40]!r}")
     return int(value)
@@ -110,25 +145,29 @@ def _length(value: bytes) -> int:
 
 def _has_port(authority: bytes) -> bool:
     match = HOST.fullmatch(authority)
-    return match is not None and match[2] is not None and 0 < int(match[2]) < 65536
+    return match is not None and bool(match[2]) and 0 < int(match[2]) < 65536
 
 
-def _other_form(method: bytes, url: bytes, authority: bytes, headers: Headers) -> tuple[bytes, bytes, Headers]:
-    """A target that does not begin with a slash: absolute form, asterisk form, or wrong."""
-    if url == b"*" and method == b"OPTIONS":
-        return url, authority, headers
+def _absolute(method: bytes, url: bytes, headers: Headers, framing: int, upgrading: bool) -> Request:
+    """A target that begins with neither a slash nor an asterisk: in absolute form, or wrong."""
     match = ABSOLUTE.fullmatch(url)
-    if match is None or not HOST.fullmatch(match[1]):
+    host = HOST.fullmatch(match[2]) if match is not None else None
+    if match is None or host is None:
         raise Rejected("", 400, "req_line", f"not a request-target for {method[:20]!r}: {url[:80]!r}")
-    authority = match[1]
-    path: bytes = match[2] or (b"*" if method == b"OPTIONS" else b"/")
+    authority: bytes = match[2]
+    path: bytes = match[3] or (b"*" if method == b"OPTIONS" else b"/")
     if path[:1] == b"?":
         path = b"/" + path
     # the target decides, and Host has to say the same (RFC 9112, 3.2.2)
     rewritten = [(name, authority if kinds[name] == HOST_FIELD else value) for name, value in headers]
     if not any(kinds[name] == HOST_FIELD for name, _ in headers):
         rewritten.insert(0, (b"Host", authority))
-    return path, authority, rewritten
+    if not host[2]:
+        # a port of its own, whatever the connection's is
+        authority = authority.removesuffix(b":") + PORTS[match[1].lower()]
+    request = Request(method, path, rewritten, framing, authority, upgrading)
+    request.absolute = url
+    return request
 
 
 def _kept(headers: Headers, dropped: Headers, named: frozenset[bytes], upgrading: bool) -> Headers:
@@ -173,7 +212,7 @@ def make_response(
     chunked = False
     dropped: Headers = []
     named: frozenset[bytes] = frozenset()
-    close = keep = False
+    close = keep = private = proxied = False
     for name, value in headers:
         kind = kinds[name]
         if not kind:
@@ -181,21 +220,27 @@ def make_response(
         if kind == LENGTH:
             length = int(value) if value.isdigit() and len(value) <= DIGITS else _length(value)
         elif kind == ENCODING:
-            if chunked or value.lower() != b"chunked" or version == 10:
+            if chunked or value.strip(BLANKS).lower() != b"chunked" or version == 10:
                 raise Rejected("", 502, "te_unknown", f"Transfer-Encoding {value[:40]!r} is not understood")
             chunked = True
         elif kind == CONNECTION:
             dropped.append((name, value))
-            names, closing, keeping = connection_options(value)
+            # what it names and must not is the answer's to have all the same
+            names, closing, keeping, _ = connection_options(value)
             named = named | names if named else names
             close = close or closing
             keep = keep or keeping
-        elif kind != FORWARDED and kind != HOST_FIELD:
+        elif kind in (CHALLENGE, PROXY_CHALLENGE):
+            private = private or (status in (401, 407) and of_connection(value))
+            proxied = proxied or kind == PROXY_CHALLENGE
+        elif kind in (DROP, UPGRADE, TE):
             dropped.append((name, value))
     if status == 101:
         if not upgrading:
             raise Rejected("", 502, "upgrade", "101 to a request that asked for nothing of the kind")
-        return Response(status, reason, _kept(headers, dropped, named, True), 0), False
+        switching = Response(status, reason, _kept(headers, dropped, named, True), 0)
+        switching.proxied = proxied
+        return switching, False
     if dropped:
         headers = _kept(headers, dropped, named, False)
     if status < 200 or status == 204:
@@ -212,4 +257,7 @@ def make_response(
     else:
         framing = UNTIL_CLOSE
         close = True
-    return Response(status, reason, headers, framing), not close and (keep or version == 11)
+    response = Response(status, reason, headers, framing)
+    response.private = private
+    response.proxied = proxied
+    return response, not close and (keep or version == 11)

@@ -13,6 +13,7 @@ Over 300 lines: both directions of one reader.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import httptools
@@ -34,6 +35,8 @@ from lproxy.protocols.http.message import (
 
 #: bodies up to this many bytes are shown to llhttp, which costs less than a new parser for the next head
 PARSED_BODY: Final = 4096
+#: blanks behind a transfer coding are no part of it (RFC 9110, 5.5); llhttp does not take all of them for such
+CODING = re.compile(rb"(\r\ntransfer-encoding:[ \t]*[^ \t\r\n]+)[ \t]+(?=\r\n)", re.IGNORECASE)
 
 
 class MessageReader:
@@ -226,7 +229,15 @@ class RequestReader(MessageReader):
             except httptools.HttpParserError:
                 refuse_request(head, self._limits)
         except httptools.HttpParserError:
-            refuse_request(head, self._limits)
+            tidied = CODING.sub(rb"\1", head)
+            if tidied == head:
+                refuse_request(head, self._limits)
+            headers.clear()
+            parser = self._parser = httptools.HttpRequestParser(self)
+            try:
+                parser.feed_data(tidied)
+            except httptools.HttpParserError:
+                refuse_request(head, self._limits)
         method = method or parser.get_method()
         url = self._word
         # llhttp is lenient with blanks, versions and the absence of one; this is the line as it must be

@@ -10,13 +10,28 @@ Over 300 lines: a connection is one run of states, and is read as one.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from lproxy.api import Accepted, Conn, Relay, Stream
 from lproxy.protocols.http import exchange as exchanges
 from lproxy.protocols.http.exchange import Exchange
 from lproxy.protocols.http.h1.chunked import encode_piece
 from lproxy.protocols.http.h1.encode import encode_interim, encode_response
+from lproxy.protocols.http.h1.life import (
+    BUSY,
+    CLOSED,
+    FULL,
+    GRACE,
+    HEAD,
+    IDLE,
+    LINGER,
+    LINGERING,
+    NAMES,
+    PARTING,
+    TUNNEL,
+    TURN,
+    YIELDING,
+)
 from lproxy.protocols.http.h1.read import RequestReader
 from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.message import (
@@ -26,37 +41,10 @@ from lproxy.protocols.http.message import (
     Response,
     find,
 )
+from lproxy.protocols.http.own import Own
 from lproxy.protocols.http.record import text
 from lproxy.protocols.http.rescue import refusal
 from lproxy.protocols.http.timeouts import TooSlow
-
-# where the connection is in its life; up to HEAD the next request may begin
-#: between requests
-IDLE: Final = 0
-#: part of a head was read
-HEAD: Final = 1
-#: there is an exchange
-BUSY: Final = 2
-#: other connections have their turn before the next request
-YIELDING: Final = 3
-#: answered; the client has to take some of that before its next request is looked at
-FULL: Final = 4
-#: another protocol's bytes
-TUNNEL: Final = 5
-#: answered for the last time: what comes is read and dropped
-LINGERING: Final = 6
-CLOSED: Final = 7
-
-NAMES: Final = ("idle", "head", "calling", "yielding", "full", "tunnel", "linger", "closed")
-
-#: requests that are answered by ourselves in one turn of the reactor
-TURN: Final = 8
-#: seconds that what a client still sends is read and dropped after the last answer, so that no reset overtakes it
-LINGER: Final = 2.0
-#: the same, where nothing is known to come: a client that would have kept the connection may yet have said more
-PARTING: Final = 0.5
-#: seconds for a request that is on its way to an idle connection when the proxy begins to drain
-GRACE: Final = 1.0
 
 
 class Http1Server:
@@ -65,6 +53,7 @@ class Http1Server:
     L{Reader<lproxy.transport.stream.Reader>}, and the L{Client<lproxy.protocols.http.exchange.Client>} of its
     exchanges.
 
+    @ivar own: upstream connections that nobody else gets
     @ivar _since: since when, in seconds, the client is waited for: the latest change of state, or progress
     @ivar _moved: bytes that had moved then
     @ivar _credit: how much of the request's body is welcome
@@ -97,6 +86,7 @@ class Http1Server:
         "_stream",
         "_turn",
         "conn",
+        "own",
     )
 
     def __init__(self, listener: Listener, accepted: Accepted) -> None:
@@ -108,6 +98,7 @@ class Http1Server:
         self._reader = RequestReader(listener.runtime.limits)
         self._exchange: Exchange | None = None
         self._relay: Relay | None = None
+        self.own: Own | None = None
         self._turn: Any = None
         self._state = IDLE
         self._requests = 0
@@ -220,6 +211,8 @@ class Http1Server:
             if exchange is not None:
                 exchange.cancel()
         finally:
+            if self.own is not None:
+                self.own.close()
             # last: who waits for us may close what was used here
             listener.runtime.sessions.remove(self)
 

@@ -49,6 +49,51 @@ class RequestTests(SynchronousTestCase):
         ):
             self.assertEqual(framing, make_request(b"POST", b"/", 11, [HOST, field])[0].framing)
 
+    def test_blanks(self) -> None:
+        """Blanks around what says where a message ends and goes are no part of it, nor passed on."""
+        for blanks in (b" ", b"\t", b" \t "):
+            headers = [(b"Host", b"a" + blanks), (b"X", b"y "), (b"Content-Length", b"3" + blanks)]
+            request = make_request(b"POST", b"/", 11, headers)[0]
+            self.assertEqual((3, b"a"), (request.framing, request.authority))
+            self.assertEqual([HOST, (b"X", b"y "), (b"Content-Length", b"3")], request.headers)
+            fields = self.made((b"Transfer-Encoding", b"chunked" + blanks), method=b"POST")
+            self.assertEqual([HOST, (b"Transfer-Encoding", b"chunked")], fields)
+
+    def test_one_length(self) -> None:
+        """Two lengths are one too many, whoever has let them pass."""
+        length, chunked = (b"Content-Length", b"3"), (b"Transfer-Encoding", b"chunked")
+        for fields, reason in (
+            ((length, length), "cl_dup"),
+            ((length, chunked), "cl_te"),
+            ((chunked, length), "cl_te"),
+        ):
+            error = self.assertRaises(Rejected, self.made, *fields, method=b"POST")
+            self.assertEqual((400, reason), (error.status, error.reason))
+
+    def test_hosts(self) -> None:
+        """A Host may be empty, and a port; what it is for goes without the colon then."""
+        for host, authority in ((b"", b""), (b"a:", b"a"), (b"[::1]:", b"[::1]"), (b"a:80", b"a:80")):
+            request = make_request(b"GET", b"/", 11, [(b"Host", host)])[0]
+            self.assertEqual((authority, [(b"Host", host)]), (request.authority, request.headers))
+
+    def test_absolute(self) -> None:
+        """A target with an authority decides, and Host has to say the same; https means another port."""
+        for url, target, host, authority in (
+            (b"http://b/x?y", b"/x?y", b"b", b"b"),
+            (b"HTTP://b", b"/", b"b", b"b"),
+            (b"http://b:/", b"/", b"b:", b"b"),
+            (b"http://b?y", b"/?y", b"b", b"b"),
+            (b"https://b/", b"/", b"b", b"b:443"),
+            (b"HTTPS://b:/", b"/", b"b:", b"b:443"),
+            (b"https://b:81/", b"/", b"b:81", b"b:81"),
+        ):
+            for fields in ([HOST], [(b"Host", b"")]):
+                request = make_request(b"GET", url, 11, list(fields))[0]
+                self.assertEqual((target, authority, url), (request.target, request.authority, request.absolute))
+                self.assertEqual([(b"Host", host)], request.headers)
+        self.assertEqual(b"*", make_request(b"OPTIONS", b"http://b", 11, [HOST])[0].target)
+        self.assertEqual(b"", make_request(b"OPTIONS", b"*", 11, [HOST])[0].absolute)
+
     def test_connect_by_authority(self) -> None:
         """CONNECT goes where its target says, whatever Host says."""
         self.assertEqual(b"b:443", make_request(b"CONNECT", b"b:443", 11, [HOST])[0].authority)
@@ -71,6 +116,23 @@ class ResponseTests(SynchronousTestCase):
         self.assertEqual(0, make_response(304, b"", 11, [(b"Content-Length", b"5")], b"GET", False)[0].framing)
 
     def test_identity_not_dropped(self) -> None:
-        """An upstream cannot have its framing dropped on the way."""
-        headers = [(b"Connection", b"content-length"), (b"Content-Length", b"5")]
-        self.assertRaises(Rejected, make_response, 200, b"OK", 11, headers, b"GET", False)
+        """What an upstream's Connection must not name is the answer's all the same, and the rest of it counts."""
+        headers = [(b"Connection", b"content-length, X-A, close"), (b"Content-Length", b"5"), (b"X-A", b"b")]
+        response, more = make_response(200, b"OK", 11, headers, b"GET", False)
+        self.assertEqual((5, [(b"Content-Length", b"5")], False), (response.framing, response.headers, more))
+        headers = [(b"Connection", b"Transfer-Encoding"), (b"Transfer-Encoding", b"chunked")]
+        response, more = make_response(200, b"OK", 11, headers, b"GET", False)
+        self.assertEqual((CHUNKED, True), (response.framing, more))
+        self.assertEqual([(b"Transfer-Encoding", b"chunked")], response.headers)
+
+    def test_proxied(self) -> None:
+        """An answer is known to have what only a proxy says, and a challenge that is for its connection."""
+        for name, value, status, private, proxied in (
+            (b"Proxy-Authenticate", b"Basic", 407, False, True),
+            (b"Proxy-Authenticate", b"NTLM", 407, True, True),
+            (b"WWW-Authenticate", b"Basic realm=a , nEgotiate", 401, True, False),
+            (b"WWW-Authenticate", b"NTLM", 200, False, False),
+            (b"Proxy-Authentication-Info", b"x", 200, False, True),
+        ):
+            response = make_response(status, b"", 11, [(name, value)], b"GET", False)[0]
+            self.assertEqual((private, proxied), (response.private, response.proxied), (name, value))

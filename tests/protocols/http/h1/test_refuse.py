@@ -39,6 +39,9 @@ BAD: tuple[tuple[str, bytes, int, str], ...] = (
     ("F01", POST + b"transfer-encoding: CHUNKED\r\ncontent-length: 3\r\n\r\nabc", 400, "cl_te"),
     ("F02", POST + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400, "cl_dup"),
     ("F02", POST + b"Content-Length: 3\r\ncontent-length: 4\r\n\r\nabc", 400, "cl_dup"),
+    ("F01", POST + b"Transfer-Encoding: chunked \r\nContent-Length: 3 \r\n\r\nabc", 400, "cl_te"),
+    ("F01", POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\t\r\n\r\nabc", 400, "cl_te"),
+    ("F02", POST + b"Content-Length: 3 \r\nContent-Length: 3\r\n\r\nabc", 400, "cl_dup"),
     ("F03", POST + b"Content-Length: 3, 3\r\n\r\nabc", 400, "cl_dup"),
     *(
         ("F04", POST + b"Content-Length: " + length + b"\r\n\r\nabc", 400, "cl_bad")
@@ -77,7 +80,20 @@ BAD: tuple[tuple[str, bytes, int, str], ...] = (
     ("R01", GET + b"Host: a\r\n\r\n", 400, "host"),
     *(
         ("R01", b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n", 400, "host")
-        for host in (b"a/b", b"u@a", b"a b", b"", b"a, b", b"a:b", b"[::1", b"a#b", b"a?b", b"a\\b", b"\xc3\xa9.de")
+        for host in (
+            b"a/b",
+            b"u@a",
+            b"a b",
+            b":80",
+            b"%zz",
+            b"a, b",
+            b"a:b",
+            b"[::1",
+            b"a#b",
+            b"a?b",
+            b"a\\b",
+            b"\xc3\xa9.de",
+        )
     ),
     ("R03", GET + b"a b: c\r\n\r\n", 400, "hdr_name"),
     ("R03", GET + b"a(: c\r\n\r\n", 400, "hdr_name"),
@@ -111,7 +127,10 @@ BAD: tuple[tuple[str, bytes, int, str], ...] = (
             b"(GET) / HTTP/1.1",
             b"GET a HTTP/1.1",
             b"GET * HTTP/1.1",
-            b"GET https://a/ HTTP/1.1",
+            b"GET ftp://a/ HTTP/1.1",
+            b"GET https:///x HTTP/1.1",
+            b"GET https://u@a/ HTTP/1.1",
+            b"GET http://a%zz/ HTTP/1.1",
             b"GET http:///x HTTP/1.1",
             b"GET http://u@a/ HTTP/1.1",
         )
@@ -131,6 +150,11 @@ BAD: tuple[tuple[str, bytes, int, str], ...] = (
     ("hop", GET + b"Connection: content-length\r\n\r\n", 400, "connection"),
     ("hop", GET + b"Connection: close, Host\r\n\r\n", 400, "connection"),
     ("hop", GET + b"Connection: l5d-client-id\r\n\r\n", 400, "connection"),
+    ("hop", GET + b"Connection: keep-alive, X-Forwarded-For\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n", 400, "connection"),
+    ("hop", GET + b"Connection: X-Real-IP\r\n\r\n", 400, "connection"),
+    ("hop", GET + b"Connection: Forwarded\r\n\r\n", 400, "connection"),
+    ("hop", GET + b"Connection: x-forwarded-proto, close\r\n\r\n", 400, "connection"),
+    ("hop", GET + b"Connection: close\r\nConnection: X-Forwarded-Host\r\n\r\n", 400, "connection"),
     ("tls", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "req_line"),
 )
 

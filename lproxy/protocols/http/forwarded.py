@@ -1,0 +1,90 @@
+# -*- test-case-name: tests.protocols.http.test_forwarded -*-
+"""
+What a listener makes of the fields that say for whom a request is forwarded: X-Forwarded-For, -Proto, -Host and others
+of that name, X-Real-IP and Forwarded (RFC 7239).
+
+Anybody can write them. Those of a peer outside of the trusted networks, where such are configured, are taken out; what
+remains is passed on, appended to, replaced or removed.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+from lproxy.api import Conn
+from lproxy.config import Listen
+from lproxy.protocols.http.message import FORWARDED, Headers, Request, kinds
+
+#: peers that are known to be trusted or not, before they begin to be looked at anew
+PEERS: Final = 1_000
+#: of a client without an address (RFC 7239, 6.2)
+UNKNOWN: Final = b"unknown"
+#: what TLS is not terminated of is plain
+PROTO: Final = b"http"
+
+
+class Forwarding:
+    """Of one listener."""
+
+    __slots__ = ("_adds", "_drops", "_known", "_trusted")
+
+    def __init__(self, listen: Listen) -> None:
+        self._adds = listen.forwarded in ("append", "replace")
+        self._drops = listen.forwarded in ("replace", "remove")
+        self._trusted = [ip_network(network) for network in listen.trusted]
+        self._known: dict[str, bool] = {}
+
+    def apply(self, request: Request, conn: Conn) -> None:
+        """Have C{request}, which came on C{conn}, say no more than it may."""
+        if self._drops or (self._trusted and not self._trusts(conn.peer[0])):
+            request.headers = [field for field in request.headers if kinds[field[0]] != FORWARDED]
+        if self._adds:
+            request.headers = _added(request.headers, conn.peer[0].encode("ascii"), request.authority)
+
+    def _trusts(self, host: str) -> bool:
+        known = self._known.get(host)
+        if known is None:
+            try:
+                address = ip_address(host)
+            except ValueError:
+                known = False  # a UNIX socket's
+            else:
+                known = any(address in network for network in self._trusted)
+            if len(self._known) >= PEERS:
+                self._known.clear()
+            self._known[host] = known
+        return known
+
+
+def forwarding(listen: Listen) -> Forwarding | None:
+    """What C{listen} makes of such fields; C{None}: it passes them on as they are."""
+    return Forwarding(listen) if listen.forwarded != "pass" or listen.trusted else None
+
+
+def _added(headers: Headers, peer: bytes, authority: bytes) -> Headers:
+    """With what is known of the client at the end of each list, and in each field that is not there."""
+    said = {}
+    for at, (name, _) in enumerate(headers):
+        if kinds[name] == FORWARDED:
+            said[name.lower()] = at
+    headers = list(headers)
+    element = b"for=%b" % _node(peer)
+    for lower, more in ((b"x-forwarded-for", peer or UNKNOWN), (b"forwarded", element)):
+        if lower in said:
+            name, value = headers[said[lower]]
+            headers[said[lower]] = (name, b"%b, %b" % (value, more) if value else more)
+    if b"x-forwarded-for" not in said:
+        headers.append((b"X-Forwarded-For", peer or UNKNOWN))
+    if b"x-forwarded-proto" not in said:
+        headers.append((b"X-Forwarded-Proto", PROTO))
+    if authority and b"x-forwarded-host" not in said:
+        headers.append((b"X-Forwarded-Host", authority))
+    return headers
+
+
+def _node(peer: bytes) -> bytes:
+    """An address as a node of RFC 7239."""
+    if not peer:
+        return UNKNOWN
+    return b'"[%b]"' % peer if b":" in peer else peer
