@@ -4,6 +4,8 @@ Everything that is made of one configuration: listeners' edges and their protoco
 
 A value, as far as its owner (L{lproxy.app.service}) is concerned: it is made without opening anything, started, and
 retired when its sessions have ended. Another may be running meanwhile.
+
+Over 300 lines: how all of it is put together is to be read in one place.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from lproxy.app.access import AccessLog
 from lproxy.app.listener import ListenerEdge, exposed
 from lproxy.app.log import log
 from lproxy.app.openings import Openings
+from lproxy.app.readiness import Readiness
 from lproxy.app.sessions import Sessions
 from lproxy.app.sockets import Accepting, CannotListen
 from lproxy.app.stacks import Stacks
@@ -56,6 +59,7 @@ class Assembly:
     @ivar sessions: those that began with it, until they end
     @ivar edges: by listener
     @ivar openings: where it accepts
+    @ivar readiness: why it is not ready
     """
 
     def __init__(self, config: Config, around: Surroundings) -> None:
@@ -73,7 +77,7 @@ class Assembly:
         self._counted: list[PluginCounters] = []
         self._closed = False
         self._grace: Deferred[None] | None = None
-        self.sessions = Sessions(around.crashed)
+        self.sessions, self.readiness = Sessions(around.crashed), Readiness(around.crashed)
         reactor = around.reactor
         self._static = discover = Static(config.services, Literal(Dns(config.dns, reactor)))
         self.stacks = Stacks(config, reactor, discover, around.metrics)
@@ -209,7 +213,8 @@ class Assembly:
                 # a listener that no file made has no values yet
                 value = listen.plugins[name] if name in listen.plugins else plugin.configure({})
                 insist(value, listen)
-                factory = factories[name] = plugin.factory(replace(runtime, counters=self._counters(name)), value)
+                own = replace(runtime, counters=self._counters(name), not_ready=partial(self.readiness.add, name))
+                factory = factories[name] = plugin.factory(own, value)
                 if factory is None:
                     raise TypeError("its plugin's factory() returns nothing")
                 # a factory's own knows the listener's settings
@@ -220,13 +225,12 @@ class Assembly:
                 detectors[name] = detect
             elif listen.protocol is None:
                 raise CannotStart(f"{listen.name}: protocol {name} cannot be detected; set protocol = {name!r}")
-        tcp = factories.get("tcp")
-        dialler = tcp if isinstance(tcp, TcpFactory) else None
-        return ListenerEdge(runtime, self.sessions, factories, detectors, dialler)
+        dialler = factories.get("tcp")
+        tcp = dialler if isinstance(dialler, TcpFactory) else None
+        return ListenerEdge(runtime, self.sessions, factories, detectors, tcp)
 
     def _runtime(self, listen: Listen) -> Runtime:
         direction, config, around = listen.direction, self.config, self._around
-
         acquire = self.stacks.of(direction)
 
         def client(endpoint: Endpoint, _: Health) -> ConnectionClient:
@@ -247,6 +251,8 @@ class Assembly:
             tunnels=lambda: acquire("tcp", client),
             detect=partial(self._redetect, listen),
             expose=lambda port, protocol, make: self._expose(listen, port, protocol, make),
+            conceal=partial(self.openings.conceal, listen),
+            not_ready=partial(self.readiness.add, "tcp"),
             access=self._log_access if config.access_log.path else None,
             service=self._static.service,
         )

@@ -58,8 +58,17 @@ class Openings:
         assert address is not None
         return address
 
+    def conceal(self, listen: Listen, port: int) -> None:
+        """Accept no more on C{port}, which was exposed. Harmless where it was not, or another assembly has it now."""
+        ours = self._sockets.address(place_of(wanted(listen)))
+        if ours is None or self._closed or port == ours[1]:
+            return
+        place = place_of(Wanted(listen.name, join_host_port(ours[0], port)))
+        if self._accepting.pop(place, None) is not None:
+            self._sockets.stop(place)
+
     def close(self) -> None:
-        """Nothing is opened any more."""
+        """Nothing is opened or stopped any more: another may have it all."""
         self._closed = True
 
     def places(self) -> frozenset[Place]:

@@ -210,12 +210,17 @@ def socket_of(address: str) -> Socket | None:
 
     Port 0 is another port each time.
     """
+    place = any_socket_of(address)
+    return place if place is not None and place.port else None
+
+
+def any_socket_of(address: str) -> Socket | None:
+    """As L{socket_of}, port 0 included."""
     try:
         kind, _, rest = address.partition(":")
-        place = tcp_socket(kind, rest) if kind in ("tcp", "tcp6") else parse(address, "")
+        return tcp_socket(kind, rest) if kind in ("tcp", "tcp6") else parse(address, "", lowest_port=0)
     except ValueError:
         return None
-    return place if place is not None and place.port else None
 
 
 def tcp_socket(kind: str, arguments: str) -> Socket | None:
@@ -231,6 +236,11 @@ def overlap(one: Socket, other: Socket) -> bool:
         return False
     wild, narrow = (one.ip, other.ip) if one.ip.is_unspecified else (other.ip, one.ip)
     return wild.is_unspecified and (wild.version == narrow.version or wild.version == 6 or narrow.is_unspecified)
+
+
+def share(one: IP, other: IP) -> bool:
+    """Whether what is bound on C{one} may be bound on C{other} as well."""
+    return one == other or (one.version == other.version and (one.is_unspecified or other.is_unspecified))
 
 
 def reaches(destination: str, listener: Socket) -> bool:

@@ -35,7 +35,7 @@ class Demands:
         """
         return ()
 
-    def ports(self, listen: Listen) -> range:
+    def further_ports(self, listen: Listen) -> range:
         """Ports on the listener's own address that the protocol may listen on besides the listener's own."""
         return NONE
 
@@ -64,12 +64,12 @@ def insist(value: object, listen: Listen) -> None:
         raise Refused(messages)
 
 
-def further_ports(value: object, listen: Listen) -> range:
+def ports_beside(value: object, listen: Listen) -> range:
     """The ports that C{value}, a plugin's configuration, wants besides the one of C{listen}."""
     if not isinstance(value, Demands):
         return NONE
     try:
-        ports: object = value.ports(listen)
+        ports: object = value.further_ports(listen)
     except BaseException:  # what is wrong with it, its start says
         return NONE
     return ports if isinstance(ports, range) else NONE

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from lproxy.config import WAIT, Admin, Listen
 
-from .address import overlap, reaches, socket_of, target_address
+from .address import IP, any_socket_of, overlap, reaches, share, socket_of, target_address
+from .demands import NONE, ports_beside
 from .plugins import Plugins
 from .problem import Path, Report, Wrong, any_of, did_you_mean, show, spell
 from .table import Check, Table, as_table, read_table
@@ -161,6 +162,30 @@ def check_addresses(admin: Admin, listeners: tuple[Listen, ...], report: Report)
                 report.error(place.path, wrong, "give each its own port, or leave out the narrower one")
         bound.append(place)
     return bound
+
+
+def check_further_ports(listeners: tuple[Listen, ...], bound: list[Bound], report: Report) -> None:
+    """What protocols listen on besides must be nobody else's."""
+    seen: list[tuple[Path, IP, range]] = []
+    sockets = [(place, socket) for place in bound if (socket := socket_of(place.address)) is not None]
+    for index, listener in enumerate(listeners):
+        own = any_socket_of(listener.address)
+        for name, value in listener.plugins.items():
+            ports = ports_beside(value, listener) if name in spoken(listener) else NONE
+            if own is None or not ports:
+                continue
+            path: Path = ("listen", index, name)
+            wants = f"wants the ports {ports[0]} to {ports[-1]}"
+            for place, socket in sockets:
+                if share(own.ip, socket.ip) and socket.port in ports:
+                    taken = f"{spell(place.path)} ({place.address}) is one of them"
+                    report.error(path, f"{wants}: {taken}", "move the one or the other")
+            for other, ip, theirs in seen:
+                if share(own.ip, ip) and ports[0] <= theirs[-1] and theirs[0] <= ports[-1]:
+                    report.error(
+                        path, f"{wants}: so does {spell(other)}, in part", "give each listener ports of its own"
+                    )
+            seen.append((path, own.ip, ports))
 
 
 def is_fresh_port(address: str) -> bool:

@@ -16,7 +16,14 @@ from lproxy.config import DEFAULT_LISTEN, INBOUND, Admin, Config, Direction, Lis
 
 from .kinds import settings
 from .lines import BLANK, locate
-from .listeners import check_addresses, check_loops, read_listeners, spoken, used_protocols
+from .listeners import (
+    check_addresses,
+    check_further_ports,
+    check_loops,
+    read_listeners,
+    spoken,
+    used_protocols,
+)
 from .plugins import Configure, Plugins
 from .problem import Problem, Report
 from .relations import check_relations
@@ -110,6 +117,7 @@ def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Con
             plugins.check(one, spoken(one), ("listen", index))
     admin: Admin = values["admin"]
     bound = check_addresses(admin, listeners, report)
+    check_further_ports(listeners, bound, report)
     check_loops(listeners, bound, report)
     values["services"] = read_services(services, report, listeners, bound, elsewhere)
     used = used_protocols(listeners)

@@ -85,6 +85,8 @@ class Runtime:
         C{session}'s protocol carries, and hands the session's place over to what is found
     @ivar expose: C{expose(port, protocol, make)} listens on a further port of the listener's own address, for sessions
         of a protocol that C{make} makes; returns the address. Raises L{CannotExpose}
+    @ivar conceal: C{conceal(port)} accepts no more on such a port; connections that there are go on
+    @ivar not_ready: C{not_ready(source)} has C{source()} asked for why C{/ready} is to say no: words, or C{None}
     @ivar service: C{service(target)} is what the configuration says about who serves it
     @ivar access: writes a line of the access log, or C{None} where it is off
     """
@@ -103,6 +105,8 @@ class Runtime:
     tunnels: Callable[[], Stack[Any]]
     detect: Callable[[Stream, Session], None]
     expose: Callable[[int, str, Callable[[Accepted], Session]], tuple[str, int]]
+    conceal: Callable[[int], None]
+    not_ready: Callable[[Callable[[], str | None]], None]
     access: Callable[[dict[str, Any]], None] | None = None
     service: Callable[[Target], Service] = lambda target: PLAIN
     fixed: Target | None = field(init=False)

@@ -42,6 +42,8 @@ class ScriptedProxy:
     @ivar targets: what was acquired, or waited for
     @ivar acquires: by protocol, the stack that its sessions acquire from; its C{service} is the endpoint's
     @ivar exposed: by port, what makes the sessions of further addresses
+    @ivar taken: ports that another program has
+    @ivar unready: what is asked whether the protocol is ready
     @ivar redetected: streams that are to be detected anew, each with the session that carries it
     @ivar metrics: the sources of the protocol's own metric families
     @ivar counted: the transport counters by their labels
@@ -59,6 +61,8 @@ class ScriptedProxy:
         self.targets: list[Target] = []
         self.counted: dict[tuple[str, ...], TransportCounter] = {}
         self.exposed: dict[int, Callable[[Accepted], Session]] = {}
+        self.taken: set[int] = set()
+        self.unready: list[Callable[[], str | None]] = []
         self.redetected: list[tuple[Stream, Session]] = []
         self.metrics: list[Callable[[], Iterable[Family]]] = []
         self.acquires: dict[str, OneEndpoint] = {}
@@ -80,6 +84,8 @@ class ScriptedProxy:
             tunnels=lambda: self._acquire("tcp", lambda endpoint, _: ConnectionClient(self.runtime, endpoint, "tcp")),
             detect=lambda stream, session: self.redetected.append((stream, session)),
             expose=self._expose,
+            conceal=self._conceal,
+            not_ready=self.unready.append,
             access=self.records.append,
         )
         self.factory: Any = plugin.factory(self.runtime, config)
@@ -155,10 +161,13 @@ class ScriptedProxy:
         self.metrics.append(source)
 
     def _expose(self, port: int, protocol: str, make: Callable[[Accepted], Session]) -> tuple[str, int]:
-        if port in self.exposed:
+        if port in self.exposed or port in self.taken:
             raise CannotExpose(f"cannot listen on {port}: Address already in use")
         self.exposed[port] = make
         return OURS[0], port
+
+    def _conceal(self, port: int) -> None:
+        del self.exposed[port]
 
     def _acquire(self, protocol: str, new_endpoint: NewEndpoint[Any]) -> Any:
         acquire = self.acquires.get(protocol)

@@ -50,6 +50,10 @@ class MemorySockets:
     def listen(self, place: Place, accepting: Accepting) -> None:
         self.accepting[place] = accepting
 
+    def stop(self, place: Place) -> None:
+        self._ports.pop(place, None)
+        self.accepting.pop(place, None)
+
     def address(self, place: Place) -> Address | None:
         return ("127.0.0.1", self._ports[place]) if place in self._ports else None
 

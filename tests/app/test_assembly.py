@@ -283,6 +283,23 @@ class ExposeTests(LifeMixin):
         self.assertEqual(b"hello", self.scene.client(further, b"hello").heard)
         self.assertEqual((1, 2), (len(assembly.sessions), len(assembly.openings.places())))
 
+    def test_concealed(self) -> None:
+        """It is given back; whoever is connected stays."""
+        assembly = self.scene.assembly(NOTE)
+        self.expose(7000)
+        client = self.scene.client(Listen(name="", address="127.0.0.1:7000"), b"hello")
+        self.note.factories[-1].runtime.conceal(7000)
+        self.assertEqual((b"hello", "", 1), (client.heard, client.ended, len(assembly.openings.places())))
+        self.expose(7000)
+
+    def test_readiness(self) -> None:
+        """A protocol says why it is not ready."""
+        reasons: list[str | None] = [None, "a seed is asked"]
+        self.note.on["factory"] = lambda: None
+        assembly = self.scene.assembly(NOTE)
+        self.note.factories[-1].runtime.not_ready(reasons.pop)
+        self.assertEqual(["note: a seed is asked", None], [assembly.readiness.why_not() for _ in range(2)])
+
     def test_refused(self) -> None:
         """Not where it is taken, not before the listener is there, and not at the end."""
         self.note.on["factory"] = lambda: None

@@ -130,6 +130,30 @@ class OpeningsTests(SynchronousTestCase):
         self.assertEqual({"one": 1}, self.count(self.port()))
         self.sockets.stop_all()
 
+    def test_conceal(self) -> None:
+        """What was exposed is given back, and to be had again; the listener's own port is not its to give."""
+        openings = self.openings()
+        openings.open()
+        port = self.free()
+        for _ in range(2):
+            openings.expose(self.listen, "note", port, self.accepting("further"))
+            openings.conceal(self.listen, port)
+            self.assertRaises(ConnectionRefusedError, socket.create_connection, ("127.0.0.1", port))
+        openings.conceal(self.listen, port)
+        openings.conceal(self.listen, self.port())
+        self.assertEqual({"one": 1}, self.count(self.port()))
+
+    def test_conceal_late(self) -> None:
+        """An assembly that retires gives nothing back: the next may have it."""
+        one, two = self.openings("one"), self.openings("two")
+        port = self.free()
+        for openings, name in ((one, "first"), (two, "second")):
+            openings.open()
+            openings.expose(self.listen, "note", port, self.accepting(name))
+        one.close()
+        one.conceal(self.listen, port)
+        self.assertEqual({"second": 1}, self.count(port))
+
     def test_expose_closed(self) -> None:
         """Not before the listener is bound, and not once its assembly retires."""
         said = "a: note: cannot listen on 99: the listener is not open"

@@ -42,6 +42,10 @@ class StartTests(RunningCase):
             self.assertEqual("starting", proxy.ready())
             proxy.startService()
             self.assertIsNone(proxy.ready())
+            reasons = [None, "not yet"]
+            self.note.factories[-1].runtime.not_ready(reasons.pop)
+            self.assertEqual(["note: not yet", None], [proxy.ready() for _ in range(2)])
+            reasons.append("never")
             ports = [port for _, port in proxy.addresses().values()]
             self.assertEqual((2, ["a", "b"]), (len(set(ports)), list(proxy.addresses())))
             await self.stop(proxy)

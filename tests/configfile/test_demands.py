@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.config import Listen
 from lproxy.configfile import Demands, Refused, insist
-from lproxy.configfile.demands import further_ports, refusals
-from tests.configfile.case import LISTEN, Configure, FileTestCase
+from lproxy.configfile.demands import ports_beside, refusals
+from tests.configfile.case import LISTEN, Configure, FileTestCase, listener
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Strict(Demands):
             raise self.error
         return ["detect: lets us be passed by; write protocol", "and more"] if listen.protocol is None else []
 
-    def ports(self, listen: Listen) -> range:
+    def further_ports(self, listen: Listen) -> range:
         """Two."""
         if self.error is not None:
             raise self.error
@@ -45,7 +45,7 @@ class DemandsTests(SynchronousTestCase):
         """Whatever else configure returns demands nothing, and neither does a class that says nothing."""
         for value in (None, {}, object(), Demands()):
             self.assertEqual([], list(refusals(value, Listen())))
-            self.assertEqual(range(0), further_ports(value, Listen()))
+            self.assertEqual(range(0), ports_beside(value, Listen()))
             insist(value, Listen())
 
     def test_refused(self) -> None:
@@ -56,22 +56,22 @@ class DemandsTests(SynchronousTestCase):
         error = self.assertRaises(Refused, insist, Strict(), Listen())
         self.assertEqual(("detect: lets us be passed by; write protocol", "and more"), error.messages)
         insist(Strict(), Listen(protocol="strict"))
-        self.assertEqual(range(5000, 5002), further_ports(Strict(), Listen()))
+        self.assertEqual(range(5000, 5002), ports_beside(Strict(), Listen()))
 
     def test_raises(self) -> None:
         """What raises has refused; nothing else is hurt."""
         for error in (KeyError("x"), SystemExit(3)):
             self.assertIn("cannot be judged", dict(refusals(Strict(error), Listen()))[""])
-            self.assertEqual(range(0), further_ports(Strict(error), Listen()))
+            self.assertEqual(range(0), ports_beside(Strict(error), Listen()))
 
     def test_no_ports(self) -> None:
         """What is no range of ports counts as none."""
 
         class Odd(Demands):
-            def ports(self, listen: Listen) -> Any:
+            def further_ports(self, listen: Listen) -> Any:
                 return "5000"
 
-        self.assertEqual(range(0), further_ports(Odd(), Listen()))
+        self.assertEqual(range(0), ports_beside(Odd(), Listen()))
 
 
 class FileTests(FileTestCase):
@@ -88,3 +88,35 @@ class FileTests(FileTestCase):
     def test_unspoken(self) -> None:
         """A listener that does not speak the protocol is not its affair."""
         self.good(f'{LISTEN}detect = ["http"]', STRICT)
+
+    def port(self, number: int, host: str = "127.0.0.1", name: str = "web") -> str:
+        """A listener there, whose protocol wants the ports 5000 and 5001 besides."""
+        return listener(name=name, address=f"{host}:{number}", protocol="strict")
+
+    def test_ports(self) -> None:
+        """Ports that a protocol wants besides are nobody else's: another listener's, its own, the admin server's."""
+        other = listener(name="b", address="0.0.0.0:5001", protocol="tcp")
+        for text, part in (
+            (
+                self.port(4000) + other,
+                "listen[0].strict: wants the ports 5000 to 5001: listen[1].address (0.0.0.0:5001)",
+            ),
+            (
+                self.port(5000),
+                "listen[0].strict: wants the ports 5000 to 5001: listen[0].address (127.0.0.1:5000) is one",
+            ),
+            ('[admin]\naddress = "127.0.0.1:5001"\n' + self.port(0), "wants the ports 5000 to 5001: admin.address"),
+            (
+                self.port(4000) + self.port(0, name="b"),
+                "listen[1].strict: wants the ports 5000 to 5001: so does listen[0].strict, in part; give each listener",
+            ),
+        ):
+            self.says(text, part, STRICT)
+
+    def test_apart(self) -> None:
+        """On other addresses, or by a listener that does not speak it, they do no harm."""
+        self.good(self.port(4000) + listener(name="b", address="127.0.0.1:5002", protocol="tcp"), STRICT)
+        self.good(self.port(4000) + self.port(5000, "127.0.0.2", "b").replace("strict", "tcp"), STRICT)
+        self.good(self.port(4000) + self.port(4000, "127.0.0.2", "b"), STRICT)
+        self.good(self.port(4000) + self.port(4000, "[::1]", "b"), STRICT)
+        self.good(listener(address="unix:/a", protocol="strict") + self.port(4000, name="b"), STRICT)

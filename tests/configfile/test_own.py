@@ -76,7 +76,7 @@ class OwnTests(FileTestCase):
             f'{use}[listen.kafka]\n\ndeny = ["Fetch",\n "Fetsch"]': "f:8: listen[0].kafka.deny[1]: there is no "
             'request "Fetsch"; did you mean "Fetch"?',
             f'{use}[listen.kafka]\nmode = "gateway"': "f:5: listen[0].kafka: base_port: is missing; a gateway serves "
-            "the broker with node id N on base_port + N",
+            'the broker with node id N on base_port + N, or brokers on the ports that ports = "29793-29892" names',
             f"{use}[listen.kafka.quotas]\na = {{ byte = 1 }}": "f:5: listen[0].kafka.quotas: 'a': byte: unknown key; "
             'did you mean "bytes"?',
             f'{use}[kafka.brokers]\n1 = "x"': "f:5: kafka.brokers: 'x' is no address; write 1 = \"kafka-1:9092\"",

@@ -34,7 +34,7 @@ class KafkaFactory:
         self._policy: Policy | None = None
         self.cluster: Cluster | None = None
         if config.gateway:
-            self.cluster = Cluster(runtime, config, NAME, self._rules, self._to_broker)
+            self.cluster = Cluster(runtime, config, NAME, self._rules, self._to_broker, self.live.nodes)
             self._policy = GatewayPolicy(config, self.metrics, self.cluster).decide
         self.rules = self._rules("bootstrap" if config.gateway else "")
         runtime.counters.families(self.metrics.families)

@@ -26,6 +26,9 @@ class Connection(Protocol):
     def in_flight(self) -> int:
         """Requests that await their response."""
 
+    def names(self) -> tuple[str | None, str]:
+        """What the client calls itself, and the broker's node id."""
+
 
 class Live:
     """All connections of a listener, its brokers' ports included."""
@@ -43,6 +46,10 @@ class Live:
     def in_flight(self) -> int:
         """Requests of all of them that await their response."""
         return sum(connection.in_flight() for connection in self._live)
+
+    def nodes(self) -> set[str]:
+        """The node ids of the brokers to which anybody is connected, as far as they are known."""
+        return {connection.names()[1] for connection in self._live}
 
     def begin(self, connection: Connection, address: str, metrics: Metrics) -> str:
         """C{connection}, of a client at C{address}, begins. Returns the setting whose limit is reached, if one is."""

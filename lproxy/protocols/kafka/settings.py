@@ -1,6 +1,8 @@
 # -*- test-case-name: tests.protocols.kafka.test_settings -*-
 """
 C{[kafka]} and C{[listen.kafka]}: every setting, its default and what it is for.
+
+Over 300 lines: each setting has one place, its check, and what follows from several together.
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ from lproxy.target import split_host_port
 MAX_REQUEST = 100 * MIB
 #: the last one there is
 PORTS = 65535
+#: brokers of one listener, where nothing is said; few clusters have more
+MAX_BROKERS = 100
+#: first and last port
+RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 #: a host's name; digits alone are an address to some, and a wildcard at that
 HOST = re.compile(r"(?![\d.]+$)[\w.-]+")
 
@@ -54,14 +60,21 @@ class KafkaConfig(Demands):
     idle: float = setting(660.0, "a connection without a byte; brokers close theirs after 10 minutes", "duration")
     max_connections: int | None = setting(None, "Kafka connections of a listener; unset: no limit of its own")
     max_connections_per_address: int | None = setting(None, "and from one client address; unset: no limit")
-    base_port: int | None = setting(None, "gateway: the broker with the node id N is reached on base_port + N")
+    ports: str = setting(
+        "", 'gateway: the ports on which brokers are reached, "29793-29892"; a new one gets the lowest that is free'
+    )
+    base_port: int | None = setting(
+        None, "gateway: the broker with the node id N is reached on base_port + N, where that port is to be had"
+    )
     advertised_host: str = setting(
         "", "gateway: the host that clients are told; empty: the address that they have connected to"
     )
     advertised_base_port: int | None = setting(
-        None, "gateway: as base_port, in what clients are told; unset: base_port itself"
+        None, "gateway: what clients are told in place of base_port, or of the first of ports; unset: that itself"
     )
-    max_brokers: int = setting(100, "gateway: brokers that are given a port")
+    max_brokers: int | None = setting(
+        None, "gateway: brokers that are given a port; unset: as many as there are ports, or 100 above base_port"
+    )
     deny: tuple[str, ...] = setting((), "requests that are refused, by name or key: the connection is closed")
     allow: tuple[str, ...] = setting(
         (), "gateway: requests that pass although lproxy does not know whether their answers hold addresses"
@@ -99,6 +112,36 @@ class KafkaConfig(Demands):
         }
         return tuple(setting for setting, given in kept.items() if given)
 
+    @property
+    def most_brokers(self) -> int:
+        """How many brokers are given a port."""
+        if not self.ports:
+            return MAX_BROKERS if self.max_brokers is None else self.max_brokers
+        most = len(port_range(self.ports))
+        return most if self.max_brokers is None else min(most, self.max_brokers)
+
+    @property
+    def advertised_offset(self) -> int:
+        """What is added to a port where clients are told it."""
+        if self.advertised_base_port is None:
+            return 0
+        return self.advertised_base_port - (self.base_port or port_range(self.ports).start)
+
+    @property
+    def broker_ports(self) -> range:
+        """
+        The ports for brokers. Those above C{base_port}, which itself is node id 0's, if there is one: many have the
+        listener there.
+        """
+        if self.ports:
+            return port_range(self.ports)
+        first = (self.base_port or 0) + 1
+        return range(first, min(first + self.most_brokers, PORTS + 1, PORTS + 1 - self.advertised_offset))
+
+    def further_ports(self, listen: Listen) -> range:
+        """Its brokers'."""
+        return self.broker_ports if self.gateway and not any(self.refuse(listen)) else range(0)
+
     def refuse(self, listen: Listen) -> Iterable[str]:
         """Where connections are judged by their first bytes, those that do not look like Kafka pass by its rules."""
         if listen.protocol is None and self.guards:
@@ -127,7 +170,7 @@ def read(table: dict[str, Any]) -> KafkaConfig:
         "advertised_host": advertisable,
         "extra_api_keys": int16,
     }
-    checks |= {"base_port": port, "advertised_base_port": port}
+    checks |= {"base_port": port, "advertised_base_port": port, "ports": checked_range}
     tables = ("brokers", "max_versions", "quotas", "filters")
     parts: dict[str, Callable[[], Any]] = {
         "": lambda: read_own(KafkaConfig, table, checks, tables),
@@ -146,8 +189,11 @@ def read(table: dict[str, Any]) -> KafkaConfig:
     if wrong:
         raise Refused(wrong)
     config = KafkaConfig(**values)
-    if config.gateway and config.base_port is None:
-        raise ValueError("base_port: is missing; a gateway serves the broker with node id N on base_port + N")
+    if config.gateway and config.base_port is None and not config.ports:
+        raise ValueError(
+            "base_port: is missing; a gateway serves the broker with node id N on base_port + N, or brokers on the "
+            'ports that ports = "29793-29892" names'
+        )
     if config.gateway and config.on_invalid == "opaque":
         raise ValueError('on_invalid: a gateway that passes on what it cannot read leaks addresses; write "close"')
     if config.gateway:
@@ -193,6 +239,21 @@ def port(number: int) -> int:
     if not 0 < number <= PORTS:
         raise Wrong(f"{number} is no port", "write a number from 1 to 65535")
     return number
+
+
+def checked_range(text: str) -> str:
+    """C{text} as a range of ports, or as none."""
+    if text:
+        match = RANGE.fullmatch(text)
+        if match is None or not 0 < int(match[1]) <= int(match[2]) <= PORTS:
+            raise Wrong(f"{show(text)} is no range of ports", 'write the first and the last: "29793-29892"')
+    return text
+
+
+def port_range(text: str) -> range:
+    """The ports of a checked range."""
+    first, last = map(int, text.split("-"))
+    return range(first, last + 1)
 
 
 def advertisable(host: str) -> str:
@@ -252,12 +313,11 @@ def _versions(table: dict[str, Any]) -> dict[int, int]:
 
 def _check_brokers(config: KafkaConfig) -> None:
     """They have ports to be reached on, and clients can be told them."""
-    if len(config.brokers) > config.max_brokers:
-        raise ValueError(f"brokers: are {len(config.brokers)}; raise max_brokers")
-    for name, base in (("base_port", config.base_port), ("advertised_base_port", config.advertised_base_port)):
-        for node in config.brokers:
-            if (on := (base or 0) + node) > PORTS:
-                raise ValueError(f"brokers: {node} would be on port {on}; lower {name}")
+    if len(config.brokers) > config.most_brokers:
+        raise ValueError(f"brokers: are {len(config.brokers)}; raise max_brokers, or give more ports")
+    last = config.broker_ports.stop - 1 + config.advertised_offset
+    if last > PORTS:
+        raise ValueError(f"advertised_base_port: clients would be told ports up to {last}; lower it")
 
 
 def _version(name: str, version: Any) -> int:

@@ -148,7 +148,8 @@ class KafkaTestCase(SynchronousTestCase):
 
     def start(self, **table: Any) -> None:
         """Begin anew, with a listener of other settings."""
-        self.proxy = ScriptedProxy(KafkaPlugin(), {**self.table, **table}, target=self.target)
+        settings = {key: value for key, value in {**self.table, **table}.items() if value is not None}
+        self.proxy = ScriptedProxy(KafkaPlugin(), settings, target=self.target)
         self.factory: KafkaFactory = self.proxy.factory
         self.factory.start()
         self.connector = self.proxy.connector

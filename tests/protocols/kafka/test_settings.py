@@ -33,6 +33,7 @@ GOOD: dict[str, tuple[Any, Any]] = {
     "idle": ("1h", 3600.0),
     "max_connections": (10, 10),
     "max_connections_per_address": (2, 2),
+    "ports": ("29793-29892", "29793-29892"),
     "base_port": (65535, 65535),
     "advertised_host": ("kafka.example", "kafka.example"),
     "advertised_base_port": (1, 1),
@@ -57,6 +58,11 @@ BAD: list[tuple[str, Any, str]] = [
     ("mode", "gatway", 'mode: must be "observe" or "gateway", not "gatway"; did you mean "gateway"?'),
     ("mode", 1, 'mode: must be "observe" or "gateway", not 1'),
     ("on_invalid", "open", 'on_invalid: must be "auto", "opaque" or "close", not "open"'),
+    ("ports", "29793", 'ports: "29793" is no range of ports; write the first and the last: "29793-29892"'),
+    ("ports", "2-1", 'ports: "2-1" is no range of ports; '),
+    ("ports", "0-1", 'ports: "0-1" is no range of ports; '),
+    ("ports", "1-65536", 'ports: "1-65536" is no range of ports; '),
+    ("ports", 29793, "ports: must be a string, not "),
     ("max_request", "10 megs", 'max_request: "10 megs" has an unknown unit; units are '),
     ("max_request", 0, "max_request: 0 is not more than zero; write "),
     ("max_response", True, "max_response: must be a "),
@@ -192,17 +198,47 @@ class SettingTests(SynchronousTestCase):
         self.assertFalse(read({**GATEWAY, "on_invalid": "close"}).fail_open)
 
     def test_brokers_without_room(self) -> None:
-        """Brokers that are configured must have a port, and be no more than there may be."""
-        brokers = {"1": "a:1", "60000": "b:1"}
-        self.says({**GATEWAY, "brokers": brokers}, "brokers: 60000 would be on port 69100; lower base_port")
-        self.says(
-            {**GATEWAY, "brokers": brokers, "base_port": 1, "advertised_base_port": 10_000},
-            "brokers: 60000 would be on port 70000; lower advertised_base_port",
-        )
+        """Brokers that are configured must be no more than there may be."""
         self.says(
             {**GATEWAY, "brokers": {"1": "a:1", "2": "b:1"}, "max_brokers": 1}, "brokers: are 2; raise max_brokers"
         )
-        read({"brokers": brokers})
+        self.says(
+            {"mode": "gateway", "ports": "9-9", "brokers": {"1": "a:1", "2": "b:1"}}, "brokers: are 2; raise max_"
+        )
+        read({"brokers": {"1": "a:1", "2": "b:1"}, "max_brokers": 1})
+        read({**GATEWAY, "brokers": {"60000": "a:1"}})
+
+    def test_ports(self) -> None:
+        """Brokers have the ports of the range, or those above base_port: as many as there may be."""
+        for table, ports, most in (
+            ({"base_port": 9100}, range(9101, 9201), 100),
+            ({"base_port": 9100, "max_brokers": 3}, range(9101, 9104), 3),
+            ({"base_port": 65_530}, range(65_531, 65_536), 100),
+            ({"base_port": 9100, "advertised_base_port": 65_530}, range(9101, 9106), 100),
+            ({"ports": "9-9"}, range(9, 10), 1),
+            ({"ports": "1000-1999"}, range(1000, 2000), 1000),
+            ({"ports": "1000-1999", "max_brokers": 10}, range(1000, 2000), 10),
+            ({"ports": "1000-1004", "max_brokers": 10, "base_port": 999}, range(1000, 1005), 5),
+        ):
+            config = read({"mode": "gateway", **table})
+            self.assertEqual((ports, most), (config.broker_ports, config.most_brokers))
+            self.assertEqual(ports, config.further_ports(Listen(protocol="kafka")))
+            self.assertEqual(range(0), config.further_ports(Listen()))
+        self.assertEqual(range(0), read({"base_port": 9100}).further_ports(Listen(protocol="kafka")))
+
+    def test_advertised(self) -> None:
+        """What clients are told differs from where it is, always by as much."""
+        for table, offset in (
+            ({"base_port": 9100}, 0),
+            ({"base_port": 9100, "advertised_base_port": 9000}, -100),
+            ({"ports": "9100-9199", "advertised_base_port": 100}, -9000),
+            ({"ports": "9100-9199", "base_port": 9099, "advertised_base_port": 99}, -9000),
+        ):
+            self.assertEqual(offset, read({"mode": "gateway", **table}).advertised_offset)
+        self.says(
+            {"mode": "gateway", "ports": "9100-9199", "advertised_base_port": 65_500},
+            "advertised_base_port: clients would be told ports up to 65599; lower it",
+        )
 
     def test_fail_open(self) -> None:
         """Where something is kept from somebody, what cannot be read does not pass, unless that is said."""

@@ -2,8 +2,9 @@
 """
 The brokers behind a gateway: where each really is, and where clients find it.
 
-A broker that is heard of for the first time is given a listener of its own, on C{base_port} plus its node id, before
-the answer that names it goes on. One that has moved keeps it: further connections go to the new address.
+A broker that is heard of for the first time is given a port of its own, before the answer that names it goes on. One
+that has moved keeps it: further connections go to the new address. One that no answer names any more gives it back
+after a while. One broker's trouble is nobody else's: where there is no port for it, it alone is left out of answers.
 """
 
 from __future__ import annotations
@@ -12,39 +13,50 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from lproxy.api import Accepted, Authority, CannotExpose, Runtime, Session, join_host_port
-from lproxy.protocols.kafka.settings import KafkaConfig
+from lproxy.api import Accepted, Authority, Runtime, Session, join_host_port
+from lproxy.protocols.kafka.gateway.ports import NoPort, Ports
+from lproxy.protocols.kafka.settings import PORTS, KafkaConfig
 from lproxy.protocols.kafka.talk.rules import Rules
 
-#: beyond any port
-PORTS = 1 << 16
+#: seconds for which a port stays whose broker no answer names any more
+GRACE = 600.0
+#: brokers that a log line names
+SHOWN = 5
+
+#: a broker as an answer has it: node id, host, port
+Named = tuple[int, str, int]
 
 
 class Unmapped(ValueError):
-    """Clients cannot be told where a broker is."""
+    """Clients cannot be told where any broker is."""
 
 
 @dataclass(slots=True)
 class Broker:
     """
-    One broker.
+    One broker that has a port.
 
     @ivar address: where it says it is
     @ivar target: where connections to it go: the configured address, or what it says
     @ivar rules: what is made of requests to it
+    @ivar port: ours
+    @ivar gone: since when no answer has named it, in seconds of the clock; C{None} where the latest did
     """
 
     node: int
     address: tuple[str, int]
     target: Authority
     rules: Rules
+    port: int = 0
+    gone: float | None = None
 
 
 class Cluster:
     """
     All brokers of one gateway.
 
-    @ivar session: makes the session of a connection to a broker
+    @ivar brokers: those that have a port, by node id
+    @ivar left_out: and those that have none, with the reason
     """
 
     def __init__(
@@ -54,90 +66,148 @@ class Cluster:
         name: str,
         rules: Callable[[str], Rules],
         session: Callable[[Broker, Accepted], Session],
+        connected: Callable[[], set[str]],
     ) -> None:
+        """
+        @param session: makes the session of a connection to a broker
+        @param connected: tells the node ids to which anybody is connected
+        """
         self._runtime = runtime
         self._config = config
         self._name = name
         self._rules = rules
         self._session = session
+        self._connected = connected
+        self._ports = Ports(config, runtime.clock.seconds)
         self.brokers: dict[int, Broker] = {}
+        self.left_out: dict[int, str] = {}
 
     def start(self) -> None:
-        """Listen for the brokers that are configured; raises L{Unmapped}."""
-        named = [(node, *address) for node, address in self._config.brokers.items()]
-        self._check(named)
-        for one in named:
-            self._broker(*one)
+        """Listen for the brokers that are configured."""
+        self.learn([(node, *address) for node, address in self._config.brokers.items()], all_there_are=False)
 
-    def check(self, named: Iterable[tuple[int, str, int]], ours: str) -> None:
+    def learn(self, named: Iterable[Named], all_there_are: bool) -> None:
         """
-        There is a place for all of these, if their ports are free: what L{locate} will be asked. Nobody is bound.
+        An answer names these: give ports to those that are new.
 
-        @raise Unmapped: for one there is none
+        @param all_there_are: who is not among them is gone
         """
-        named = list(named)
-        self._check(named)
-        for node, _, _ in named:
-            self._place(node, ours)
+        latest = {node: (host, port) for node, host, port in named}
+        self.left_out = {node: why for node, why in self.left_out.items() if not all_there_are and node not in latest}
+        new: list[int] = []
+        for node, address in latest.items():
+            if node < 0 or self._target(address) is None:
+                self.left_out[node] = f"it says that it is at {address[0]!a}, port {address[1]}"
+            elif node in self.brokers:
+                self._seen(self.brokers[node], address)
+            else:
+                new.append(node)
+        if all_there_are and latest:
+            self._miss(latest)
+        # in one order, so that the same brokers have the same ports next time; those first that can be nowhere else
+        new.sort()
+        others = [node for node in new if not self._bind(node, latest, self._ports.bind_own)]
+        for node in others:
+            self._bind(node, latest, lambda _, bind: self._ports.bind(bind))
+        if self.left_out and not latest.keys().isdisjoint(self.left_out):
+            self._complain()
 
-    def locate(self, node: int, host: str, port: int, ours: str) -> tuple[str, int]:
+    def locate(self, node: int, ours: str) -> tuple[str, int] | None:
         """
-        Where a client finds the broker C{node}, which says that it is at C{host} and C{port}.
+        Where a client finds the broker C{node}, C{None} where it does not.
 
         @param ours: the address by which that client has found us
-        @raise Unmapped: it is new, and its port is taken; all else is for L{check} to say
+        @raise Unmapped: nobody can be found by it
         """
-        broker = self._broker(node, host, port)
-        if (host, port) != broker.address:
-            if node not in self._config.brokers:
-                broker.target = self._target(node, host, port)
-                self._say(f"broker {node} is at {broker.target} now")
-            broker.address = (host, port)
-        return self._place(node, ours)
-
-    def _check(self, named: Iterable[tuple[int, str, int]]) -> None:
-        room = self._config.max_brokers - len(self.brokers)
-        new: set[int] = set()
-        for node, host, port in named:
-            self._target(node, host, port)
-            self._port(node)
-            if node not in self.brokers:
-                new.add(node)
-            if len(new) > room:
-                raise Unmapped(f"broker {node} is one more than kafka.max_brokers")
-
-    def _port(self, node: int) -> int:
-        ours = (self._config.base_port or 0) + node
-        if node < 0 or ours >= PORTS:
-            raise Unmapped(f"broker {node} would be on port {ours}: kafka.base_port leaves no room for it")
-        return ours
-
-    def _place(self, node: int, ours: str) -> tuple[str, int]:
         told = self._config.advertised_host or ours
-        base = self._config.advertised_base_port or self._config.base_port or 0
-        if not told or base + node >= PORTS:
+        if not told:
             raise Unmapped(f"broker {node} has no address that clients could be told")
-        return told, base + node
-
-    def _broker(self, node: int, host: str, port: int) -> Broker:
         broker = self.brokers.get(node)
-        return broker if broker is not None else self._bind(node, host, port)
+        if broker is None or node in self.left_out:
+            return None
+        return told, broker.port + self._config.advertised_offset
 
-    def _bind(self, node: int, host: str, port: int) -> Broker:
-        target = self._target(node, *self._config.brokers.get(node, (host, port)))
-        broker = Broker(node, (host, port), target, self._rules(str(node)))
+    def _seen(self, broker: Broker, address: tuple[str, int]) -> None:
+        broker.gone = None
+        if address == broker.address:
+            return
+        broker.address = address
+        target = self._target(address)
+        if target is not None and broker.node not in self._config.brokers:
+            broker.target = target
+            self._say(f"broker {broker.node} is at {target} now")
+
+    def _miss(self, latest: dict[int, tuple[str, int]]) -> None:
+        """Who is not among the C{latest} is gone, and after a while gives back its port."""
+        now = self._runtime.clock.seconds()
+        over: list[Broker] = []
+        for node, broker in self.brokers.items():
+            if node in latest or node in self._config.brokers:
+                continue
+            if broker.gone is None:
+                broker.gone = now
+            elif now - broker.gone >= GRACE:
+                over.append(broker)
+        connected = self._connected() if over else set()
+        for broker in over:
+            if str(broker.node) not in connected:
+                self._give_back(broker)
+
+    def _bind(
+        self,
+        node: int,
+        latest: dict[int, tuple[str, int]],
+        have_bound: Callable[[int, Callable[[int], object]], int],
+    ) -> bool:
+        """Give C{node} a port by C{have_bound}, if it may have one. Whether it has one."""
+        most = self._config.most_brokers
+        if len(self.brokers) >= most and not self._make_room(latest):
+            self.left_out[node] = f"it is one more than the {most} that may have a port: kafka.ports, max_brokers"
+            return False
+        address = latest[node]
+        target = self._target(self._config.brokers.get(node, address))
+        assert target is not None
+        broker = Broker(node, address, target, self._rules(str(node)))
+        make = partial(self._session, broker)
+        where: list[tuple[str, int]] = []
         try:
-            where = self._runtime.expose(self._port(node), self._name, partial(self._session, broker))
-        except CannotExpose as e:
-            raise Unmapped(f"broker {node}: {e}") from e
+            broker.port = have_bound(node, lambda port: where.append(self._runtime.expose(port, self._name, make)))
+        except NoPort as e:
+            self.left_out[node] = str(e)
+            return False
+        self.left_out.pop(node, None)
         self.brokers[node] = broker
-        self._say(f"broker {node} at {target} is served on {join_host_port(*where)}")
-        return broker
+        self._say(f"broker {node} at {target} is served on {join_host_port(*where[0])}")
+        return True
 
-    def _target(self, node: int, host: str, port: int) -> Authority:
-        if not host or not 0 < port < PORTS:
-            raise Unmapped(f"broker {node} says that it is at {host!r}, port {port}")
-        return Authority(host, port)
+    def _make_room(self, latest: dict[int, tuple[str, int]]) -> bool:
+        """Take the port of the one that is gone for longest and that nobody is connected to. Whether there was one."""
+        gone = [broker for broker in self.brokers.values() if broker.gone is not None and broker.node not in latest]
+        connected = self._connected() if gone else set()
+        free = [broker for broker in gone if str(broker.node) not in connected]
+        if free:
+            self._give_back(min(free, key=lambda broker: broker.gone or 0.0))
+        return bool(free)
+
+    def _give_back(self, broker: Broker) -> None:
+        del self.brokers[broker.node]
+        self._ports.used.discard(broker.port)
+        self._runtime.conceal(broker.port)
+        self._say(f"broker {broker.node} is gone, and its port {broker.port} is free again")
+
+    def _target(self, address: tuple[str, int]) -> Authority | None:
+        """Where connections to C{address} go, C{None} where there is no such place."""
+        host, port = address
+        return Authority(host, port) if host and host.isprintable() and " " not in host and 0 < port <= PORTS else None
+
+    def _complain(self) -> None:
+        names = [f"{node} ({why})" for node, why in sorted(self.left_out.items())]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        self._runtime.warn(
+            "kafka-left-out",
+            f"listener {self._runtime.listen.name}: clients are not told of broker {', '.join(names[:SHOWN])}{more}; "
+            "all others are served, and it is tried again with every answer",
+        )
 
     def _say(self, text: str) -> None:
         self._runtime.say(f"listener {self._runtime.listen.name}: {text}")

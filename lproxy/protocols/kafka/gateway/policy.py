@@ -24,7 +24,7 @@ from lproxy.protocols.kafka.codec.header import SIZE, Malformed
 from lproxy.protocols.kafka.codec.versions import UNSUPPORTED_VERSION, narrow, unsupported
 from lproxy.protocols.kafka.filter import Context
 from lproxy.protocols.kafka.gateway import rewrite
-from lproxy.protocols.kafka.gateway.cluster import Cluster
+from lproxy.protocols.kafka.gateway.cluster import Cluster, Named
 from lproxy.protocols.kafka.gateway.limits import HIDDEN, NEWEST_VERSIONS
 from lproxy.protocols.kafka.metrics import Metrics
 from lproxy.protocols.kafka.settings import KafkaConfig, allowed, denied
@@ -127,8 +127,8 @@ class GatewayPolicy:
         return changed
 
     def _rewritten(self, context: Context, pending: Pending, change: Callable[[rewrite.Translate], Done]) -> Done:
-        """What C{change} makes of an answer. Nobody is given a listener unless all that it names can be."""
-        named: list[tuple[int, str, int]] = []
+        """What C{change} makes of an answer. Nobody is given a port before all of it has proved well-formed."""
+        named: list[Named] = []
 
         def note(node: int, host: str, port: int) -> tuple[str, int]:
             named.append((node, host, port))
@@ -137,10 +137,11 @@ class GatewayPolicy:
         unchanged = change(note)
         if not named:
             return unchanged
-        self._cluster.check(named, context.local)
-        rewritten, name = self.metrics.rewritten, pending.api.name
+        cluster, name = self._cluster, pending.api.name
+        cluster.learn(named, all_there_are=pending.api.key in (METADATA, DESCRIBE_CLUSTER))
+        rewritten = self.metrics.rewritten
         rewritten[name] = rewritten.get(name, 0) + len(named)
-        return change(lambda node, host, port: self._cluster.locate(node, host, port, context.local))
+        return change(lambda node, host, port: cluster.locate(node, context.local))
 
     def _bounded(self, size: int) -> None:
         if size > self.config.buffered:

@@ -6,19 +6,24 @@ Bodies are walked, not decoded: what is not an address, unknown tagged fields in
 asked for an address before all of them are found and the answer has proved well-formed, so that what is forged binds
 nothing. All functions take the body of an answer, without size and header, and the version of its request.
 
+Over 300 lines: five answers, and one way to find brokers in them and to put others in their place.
+
 Source: the message schemas of Apache Kafka 4.1 (C{MetadataResponse.json} and so on), KIP-951 for node endpoints.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from lproxy.protocols.kafka.codec.apis import APIS, DESCRIBE_CLUSTER, FIND_COORDINATOR, METADATA, PRODUCE
 from lproxy.protocols.kafka.codec.header import Malformed
 from lproxy.protocols.kafka.codec.wire import (
+    INT16,
     INT32,
     Truncated,
     array,
+    encode_count,
     encode_string,
     encode_uvarint,
     int32,
@@ -28,8 +33,8 @@ from lproxy.protocols.kafka.codec.wire import (
     uvarint,
 )
 
-#: a broker's node id, host and port: where clients shall find it. What it raises passes through
-Translate = Callable[[int, str, int], tuple[str, int]]
+#: a broker's node id, host and port: where clients shall find it, C{None}: nowhere. What it raises passes through
+Translate = Callable[[int, str, int], tuple[str, int] | None]
 
 #: the newest version of each that is walked here. Not from the table of APIs: what that learns, this cannot do yet
 NEWEST = {PRODUCE: 13, METADATA: 13, FIND_COORDINATOR: 6, DESCRIBE_CLUSTER: 2}
@@ -50,8 +55,32 @@ _WELL = b"\x01\x00\x00"
 _PARTITION = _FIXED + len(_WELL)
 _NO_TAGS = b"\x00"
 
-#: where host and port begin and end, and whose they are
-_Found = list[tuple[int, int, int, str, int]]
+#: the node id and the error of a coordinator that there is not now (COORDINATOR_NOT_AVAILABLE)
+NOBODY = INT32.pack(-1)
+NOT_AVAILABLE = INT16.pack(15)
+
+
+class Found(NamedTuple):
+    """A broker: where its node id begins, host and port, and after its port; and what they are."""
+
+    begin: int
+    start: int
+    end: int
+    node: int
+    host: str
+    port: int
+
+
+class List(NamedTuple):
+    """A list of brokers: where it begins, where its first element does, and where each ends."""
+
+    begin: int
+    first: int
+    ends: list[int]
+
+
+#: what stands in the place of the bytes between two positions
+Edit = tuple[int, int, bytes]
 
 
 class Unsupported(Malformed):
@@ -68,28 +97,31 @@ def metadata(body: bytes, version: int, size: int, translate: Translate) -> tupl
     @raise Malformed: it cannot become a list of brokers, whatever comes
     """
     flexible = _flexible(METADATA, version)
-    found: _Found = []
+    found: list[Found | None] = []
+    begin = 4 if version >= 3 else 0
     try:
         # node, host, port, rack, tags
         least = 11 if flexible else 12 if version >= 1 else 10
-        brokers, at = array(body, 4 if version >= 3 else 0, flexible, least)
+        brokers, at = array(body, begin, flexible, least)
+        listed = List(begin, at, [])
         for _ in range(_bounded(brokers)):
             at = _broker(body, at, flexible, found)
             if version >= 1:
                 at = skip_string(body, at, flexible)
             if flexible:
                 at = skip_tags(body, at)
+            listed.ends.append(at)
     except Truncated as e:
         if e.end > size:
             raise
         return None
-    return at, _replace(body[:at], found, flexible, translate)
+    return at, _replace_listed(body[:at], listed, found, flexible, translate)
 
 
 def find_coordinator(body: bytes, version: int, translate: Translate) -> bytes:
-    """Rewrite the coordinators, or the one there was before version 4."""
+    """Rewrite the coordinators, or the one there was before version 4. One that is nowhere is not available now."""
     flexible = _flexible(FIND_COORDINATOR, version)
-    found: _Found = []
+    found: list[Found | None] = []
     if version >= 4:
         # key, node, host, port, error, message, tags
         coordinators, at = array(body, 4, True, 14)
@@ -103,13 +135,24 @@ def find_coordinator(body: bytes, version: int, translate: Translate) -> bytes:
     if flexible:
         at = skip_tags(body, at)
     _check_end(body, at)
-    return _replace(body, found, flexible, translate)
+    edits: list[Edit] = []
+    for one in found:
+        told = translate(one.node, one.host, one.port) if one is not None else None
+        if one is not None and told is not None:
+            edits.append((one.start, one.end, _address(told, flexible)))
+        elif one is not None and version >= 4:
+            edits.append((one.begin, one.end + 2, NOBODY + _address(("", -1), True) + NOT_AVAILABLE))
+        elif one is not None:
+            error = 4 if version >= 1 else 0
+            edits.append((error, error + 2, NOT_AVAILABLE))
+            edits.append((one.begin, one.end, NOBODY + _address(("", -1), flexible)))
+    return _edited(body, edits)
 
 
 def describe_cluster(body: bytes, version: int, translate: Translate) -> bytes:
     """Rewrite the cluster's brokers. Controllers have addresses of another kind, for which there is no place."""
     _flexible(DESCRIBE_CLUSTER, version)
-    found: _Found = []
+    found: list[Found | None] = []
     # throttle time and error, then the error's message
     at = skip_string(body, 6, True)
     if version >= 1:
@@ -120,14 +163,17 @@ def describe_cluster(body: bytes, version: int, translate: Translate) -> bytes:
     at = skip_string(body, at, True) + 4
     fenced = 1 if version >= 2 else 0
     # node, host, port, rack, fenced, tags
+    begin = at
     brokers, at = array(body, at, True, 11 + fenced)
+    listed = List(begin, at, [])
     for _ in range(_bounded(brokers)):
         at = skip_string(body, _broker(body, at, True, found), True) + fenced
         at = skip_tags(body, at)
+        listed.ends.append(at)
     # authorized operations
     at = skip_tags(body, at + 4)
     _check_end(body, at)
-    return _replace(body, found, True, translate)
+    return _replace_listed(body, listed, found, True, translate)
 
 
 def produce(body: bytes, version: int, translate: Translate) -> bytes:
@@ -192,34 +238,57 @@ def _endpoints(body: bytes, at: int, translate: Translate) -> bytes:
 
 def _nodes(field: bytes, translate: Translate) -> bytes:
     """Rewrite the content of a tagged field that is an array of nodes."""
-    found: _Found = []
+    found: list[Found | None] = []
     # node, host, port, rack, tags
     nodes, at = array(field, 0, True, 11)
+    listed = List(0, at, [])
     for _ in range(_bounded(nodes)):
         at = skip_tags(field, skip_string(field, _broker(field, at, True, found), True))
+        listed.ends.append(at)
     _check_end(field, at)
-    return _replace(field, found, True, translate)
+    return _replace_listed(field, listed, found, True, translate)
 
 
-def _broker(body: bytes, at: int, flexible: bool, found: _Found) -> int:
+def _broker(body: bytes, at: int, flexible: bool, found: list[Found | None]) -> int:
     """Where the port of the broker at C{at} ends. Everywhere its node id stands first, then host and port."""
     node = int32(body, at)
     host, end = string(body, at + 4, flexible)
     port = int32(body, end)
     # without a host it is nobody: there is no coordinator now. A host without a node id is not left to clients either
-    if host:
-        found.append((at + 4, end + 4, node, host, port))
+    found.append(Found(at, at + 4, end + 4, node, host, port) if host else None)
     return end + 4
 
 
-def _replace(body: bytes, found: _Found, flexible: bool, translate: Translate) -> bytes:
-    """C{body} with the addresses that clients shall see; itself where those are the same."""
+def _replace_listed(
+    body: bytes, listed: List, found: list[Found | None], flexible: bool, translate: Translate
+) -> bytes:
+    """C{body} with the addresses that clients shall see, and without those brokers that they shall not."""
+    edits: list[Edit] = []
+    begin, left = listed.first, 0
+    for one, end in zip(found, listed.ends, strict=True):
+        told = translate(one.node, one.host, one.port) if one is not None else None
+        if one is not None and told is None:
+            edits.append((begin, end, b""))
+            left += 1
+        elif one is not None and told is not None and told != (one.host, one.port):
+            edits.append((one.start, one.end, _address(told, flexible)))
+        begin = end
+    if left:
+        edits.insert(0, (listed.begin, listed.first, encode_count(len(found) - left, flexible)))
+    return _edited(body, edits)
+
+
+def _address(told: tuple[str, int], flexible: bool) -> bytes:
+    return encode_string(told[0], flexible) + INT32.pack(told[1])
+
+
+def _edited(body: bytes, edits: list[Edit]) -> bytes:
+    """C{body} with C{edits}, which follow each other; itself where they change nothing."""
     pieces: list[bytes] = []
     copied = 0
-    for start, end, node, host, port in found:
-        told = translate(node, host, port)
-        if told != (host, port):
-            pieces += body[copied:start], encode_string(told[0], flexible), INT32.pack(told[1])
+    for start, end, instead in edits:
+        if body[start:end] != instead:
+            pieces += body[copied:start], instead
             copied = end
     if not pieces:
         return body

@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.kafka.gateway.cluster import Cluster, Unmapped
+from lproxy.protocols.kafka.gateway.cluster import GRACE, Cluster, Unmapped
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from lproxy.protocols.kafka.settings import read
 from lproxy.target import Authority
@@ -19,8 +19,10 @@ from lproxy.testing import ScriptedProxy
 OURS = "10.0.0.2"
 
 
-class ClusterTests(SynchronousTestCase):
-    """Where brokers are, and where clients find them."""
+class ClusterTestCase(SynchronousTestCase):
+    """A gateway's brokers."""
+
+    table: dict[str, Any] = {"base_port": 9100}
 
     def setUp(self) -> None:
         self.start()
@@ -28,77 +30,211 @@ class ClusterTests(SynchronousTestCase):
     def start(self, **table: Any) -> None:
         """Begin anew."""
         self.proxy = ScriptedProxy(KafkaPlugin())
-        config = read({"mode": "gateway", "base_port": 9100, **table})
+        config = read({"mode": "gateway", **self.table, **table})
         self.ruled: list[str] = []
+        self.connected: set[str] = set()
 
         def rules(node: str) -> Any:
             self.ruled.append(node)
 
-        self.cluster = Cluster(self.proxy.runtime, config, "kafka", rules, lambda broker, accepted: broker)
+        make: Any = lambda broker, accepted: broker  # noqa: E731
+        self.cluster = Cluster(self.proxy.runtime, config, "kafka", rules, make, lambda: self.connected)
+
+    def learn(self, *nodes: int, all_there_are: bool = True) -> dict[int, int | None]:
+        """The port of each, once an answer has named them, in this order."""
+        self.cluster.learn([(node, f"kafka-{node}", 9092) for node in nodes], all_there_are)
+        return {node: self.port(node) for node in nodes}
+
+    def port(self, node: int) -> int | None:
+        told = self.cluster.locate(node, OURS)
+        return told[1] if told is not None else None
+
+    def made(self, port: int) -> Any:
+        made: Any = self.proxy.exposed[port]
+        return made(None)
+
+
+class ClusterTests(ClusterTestCase):
+    """Where brokers are, and where clients find them."""
 
     def test_located(self) -> None:
         """A new broker is bound, once, with rules for its node id."""
+        self.assertIsNone(self.cluster.locate(7, OURS))
         for _ in range(2):
-            self.assertEqual((OURS, 9107), self.cluster.locate(7, "kafka-7", 9092, OURS))
+            self.assertEqual({7: 9107}, self.learn(7))
         self.assertEqual((["7"], [9107]), (self.ruled, list(self.proxy.exposed)))
-        broker: Any = self.proxy.exposed[9107](None)
+        broker = self.made(9107)
         self.assertEqual((7, Authority("kafka-7", 9092)), (broker.node, broker.target))
 
     def test_ours(self) -> None:
         """Each client is told the address by which it has found us; or what the configuration says."""
-        self.assertEqual(("10.9.9.9", 9101), self.cluster.locate(1, "a", 1, "10.9.9.9"))
-        self.assertEqual(("2001:db8::1", 9101), self.cluster.locate(1, "a", 1, "2001:db8::1"))
+        self.learn(1)
+        self.assertEqual(("10.9.9.9", 9101), self.cluster.locate(1, "10.9.9.9"))
+        self.assertEqual(("2001:db8::1", 9101), self.cluster.locate(1, "2001:db8::1"))
+        self.assertRaises(Unmapped, self.cluster.locate, 1, "")
         self.start(advertised_host="kafka.example", advertised_base_port=100)
-        self.assertEqual(("kafka.example", 101), self.cluster.locate(1, "a", 1, "10.9.9.9"))
+        self.learn(1)
+        self.assertEqual(("kafka.example", 101), self.cluster.locate(1, "10.9.9.9"))
         self.assertEqual([9101], list(self.proxy.exposed))
 
     def test_moved(self) -> None:
         """One that is elsewhere is there for all who come; it is said once."""
-        self.cluster.locate(1, "a", 1, OURS)
+        self.learn(1)
         for _ in range(2):
-            self.cluster.locate(1, "b", 2, OURS)
-        made: Any = self.proxy.exposed[9101](None)
-        self.assertEqual(Authority("b", 2), made.target)
+            self.cluster.learn([(1, "b", 2)], all_there_are=False)
+        self.assertEqual(Authority("b", 2), self.made(9101).target)
         self.assertEqual(2, len(self.proxy.said))
 
     def test_moved_nowhere(self) -> None:
-        """One that says it is nowhere is where it was, and that is no place to send clients to, time and again."""
-        self.cluster.locate(1, "a", 1, OURS)
+        """One that says it is nowhere is where it was, and clients are not sent there until it says so itself."""
+        self.learn(1)
         for _ in range(2):
-            self.assertRaises(Unmapped, self.cluster.locate, 1, "b", 0, OURS)
-        made: Any = self.proxy.exposed[9101](None)
-        self.assertEqual(Authority("a", 1), made.target)
-
-    def test_taken(self) -> None:
-        """A port that is taken is said; when it is free again, so is the broker."""
-        self.proxy.exposed[9101] = lambda: None
-        error = self.assertRaises(Unmapped, self.cluster.locate, 1, "a", 1, OURS)
-        self.assertEqual("broker 1: cannot listen on 9101: Address already in use", str(error))
-        self.assertEqual({}, self.cluster.brokers)
-        del self.proxy.exposed[9101]
-        self.assertEqual((OURS, 9101), self.cluster.locate(1, "a", 1, OURS))
-
-    def test_checked(self) -> None:
-        """All that an answer names is looked at before anybody is bound."""
-        self.start(max_brokers=2)
-        good = [(1, "a", 1), (2, "b", 1), (1, "a", 1)]
-        self.cluster.check(good, OURS)
-        self.cluster.check([], "")
-        for wrong in ((3, "c", 1), (-1, "c", 1), (60_000, "c", 1), (2, "b", 0), (2, "b", 65_536), (2, "", 1)):
-            self.assertRaises(Unmapped, self.cluster.check, [*good, wrong], OURS)
-        self.assertRaises(Unmapped, self.cluster.check, good, "")
-        self.assertEqual({}, self.proxy.exposed)
+            self.cluster.learn([(1, "b", 0)], all_there_are=True)
+            self.assertIsNone(self.port(1))
+        self.assertEqual(Authority("kafka-1", 9092), self.made(9101).target)
+        self.assertEqual({1: 9101}, self.learn(1))
 
     def test_started(self) -> None:
         """Configured brokers are bound at the start, where the configuration has them, whatever they say later."""
         self.start(brokers={"1": "inside:1", "2": "inside:2"})
         self.cluster.start()
-        self.cluster.locate(1, "outside", 9, OURS)
-        made: Any = self.proxy.exposed[9101](None)
-        self.assertEqual(([9101, 9102], Authority("inside", 1)), (sorted(self.proxy.exposed), made.target))
+        self.cluster.learn([(1, "outside", 9)], all_there_are=True)
+        self.assertEqual([9101, 9102], sorted(self.proxy.exposed))
+        self.assertEqual(Authority("inside", 1), self.made(9101).target)
 
-    def test_not_started(self) -> None:
-        """Where that cannot be, the start fails."""
-        self.start(brokers={"1": "inside:1"})
-        self.proxy.exposed[9101] = lambda: None
-        self.assertRaises(Unmapped, self.cluster.start)
+    def test_taken_at_the_start(self) -> None:
+        """A port that another program has keeps nobody from starting."""
+        self.start(brokers={"1": "inside:1", "2": "inside:2"}, max_brokers=2)
+        self.proxy.taken.add(9101)
+        self.cluster.start()
+        self.assertEqual([9102], sorted(self.proxy.exposed))
+        self.assertEqual({1: "cannot listen on 9101: Address already in use"}, self.cluster.left_out)
+        self.assertIn("clients are not told of broker 1 (cannot listen on 9101", self.proxy.warnings[0])
+
+
+class RangeTests(ClusterTestCase):
+    """Ports of a range."""
+
+    table = {"ports": "9101-9103"}
+
+    def test_lowest(self) -> None:
+        """Whatever its id, a new broker has the lowest that is free; of several, the lowest id comes first."""
+        self.assertEqual({200_000: 9102, 100_000: 9101}, self.learn(200_000, 100_000))
+        self.assertEqual({5: 9103, 200_000: 9102}, self.learn(5, 200_000))
+
+    def test_fits(self) -> None:
+        """With a base_port as well, ids that fit have their own port, whoever else is new, and in whatever order."""
+        self.start(base_port=9100, ports="9101-9104")
+        self.assertEqual({100: 9102, 1: 9101, 3: 9103}, self.learn(100, 1, 3))
+        self.assertEqual({4: 9104}, self.learn(4, all_there_are=False))
+
+    def test_stable(self) -> None:
+        """The same brokers have the same ports when the gateway starts again, however they are named."""
+        before = self.learn(12, 7, 9)
+        self.start()
+        self.assertEqual(before, self.learn(9, 12, 7))
+
+    def test_full(self) -> None:
+        """One too many is left out by itself, with the reason, and has the first that is free."""
+        ports = {1: 9101, 2: 9102, 3: 9103, 4: None}
+        self.assertEqual(ports, self.learn(1, 2, 3, 4))
+        self.assertIn("clients are not told of broker 4 (it is one more than the 3 that ", self.proxy.warnings[-1])
+        self.assertEqual({1: 9101, 3: 9103, 4: None}, self.learn(1, 3, 4, all_there_are=False))
+        self.assertEqual({1: 9101, 3: 9103, 4: 9102}, self.learn(1, 3, 4))
+
+    def test_many_left_out(self) -> None:
+        """The log names some of them."""
+        self.learn(*range(20))
+        self.assertIn(" and 12 more; all others are served", self.proxy.warnings[-1])
+
+    def test_taken(self) -> None:
+        """A port that another program has is passed over for now, and for another broker later on."""
+        self.proxy.taken.add(9101)
+        self.assertEqual({1: 9102}, self.learn(1))
+        self.proxy.taken.clear()
+        self.assertEqual({1: 9102, 2: 9103, 3: None}, self.learn(1, 2, 3))
+        self.proxy.settle(5)
+        self.assertEqual({1: 9102, 2: 9103, 3: 9101}, self.learn(1, 2, 3))
+
+    def test_all_taken(self) -> None:
+        """Where another program has all that are left, the reason is told each time."""
+        self.proxy.taken.update((9102, 9103))
+        for _ in range(2):
+            self.assertEqual({1: 9101, 2: None}, self.learn(1, 2))
+            self.assertEqual({2: "cannot listen on 9103: Address already in use"}, self.cluster.left_out)
+
+
+class GoneTests(ClusterTestCase):
+    """Brokers that no answer names any more."""
+
+    table = {"ports": "9101-9103"}
+
+    def later(self, *nodes: int, seconds: float = GRACE) -> None:
+        """These are named once more after C{seconds}."""
+        self.proxy.settle(seconds)
+        self.learn(*nodes)
+
+    def test_given_back(self) -> None:
+        """After a while its port is closed, and the next one's."""
+        self.learn(1, 2)
+        self.learn(2)
+        self.later(2, seconds=GRACE - 1)
+        self.assertEqual([9101, 9102], sorted(self.proxy.exposed))
+        self.later(2, seconds=1)
+        self.assertEqual([9102], sorted(self.proxy.exposed))
+        self.assertEqual("listener scripted: broker 1 is gone, and its port 9101 is free again", self.proxy.said[-1])
+        self.assertEqual({2: 9102, 3: 9101}, self.learn(2, 3))
+
+    def test_back(self) -> None:
+        """One that any answer names is there again."""
+        self.learn(1, 2)
+        self.learn(2)
+        self.proxy.settle(GRACE - 1)
+        self.learn(1, all_there_are=False)
+        self.later(2, seconds=2)
+        self.assertEqual([9101, 9102], sorted(self.proxy.exposed))
+
+    def test_some(self) -> None:
+        """An answer that never names all, or names nobody, says nothing about others."""
+        self.learn(1, 2)
+        for seconds in (1, GRACE, GRACE):
+            self.proxy.settle(seconds)
+            self.learn(2, all_there_are=False)
+            self.learn()
+        self.assertEqual([9101, 9102], sorted(self.proxy.exposed))
+
+    def test_connected(self) -> None:
+        """Where somebody is connected, it stays."""
+        self.learn(1, 2)
+        self.learn(2)
+        self.connected = {"1", "bootstrap"}
+        self.later(2)
+        self.assertEqual([9101, 9102], sorted(self.proxy.exposed))
+        self.connected = {"bootstrap"}
+        self.later(2, seconds=0)
+        self.assertEqual([9102], sorted(self.proxy.exposed))
+
+    def test_configured(self) -> None:
+        """So does one that is configured."""
+        self.start(brokers={"1": "a:1"})
+        self.cluster.start()
+        for _ in range(3):
+            self.later(2)
+        self.assertEqual([9101, 9102], sorted(self.proxy.exposed))
+
+    def test_room(self) -> None:
+        """Where there is no other port, the one that is gone for longest gives its up at once, if nobody is there."""
+        self.learn(1, 2, 3)
+        self.later(2, 3, seconds=1)
+        self.later(3, seconds=1)
+        self.connected = {"1"}
+        self.assertEqual({3: 9103, 4: 9102}, self.learn(3, 4))
+        self.assertEqual({3: 9103, 4: 9102, 5: None}, self.learn(3, 4, 5))
+        self.connected = set()
+        self.assertEqual({3: 9103, 4: 9102, 5: 9101}, self.learn(3, 4, 5))
+
+    def test_ever_new_ids(self) -> None:
+        """A cluster whose brokers have ever new ids is served as long as it is small enough."""
+        for node in range(1, 50, 3):
+            ports = self.learn(node, node + 1, node + 2)
+            self.assertEqual({9101, 9102, 9103}, set(ports.values()))

@@ -308,50 +308,93 @@ class ClusterTests(GatewayTestCase):
         self.assertEqual("listener scripted: broker 1 is at elsewhere:7 now", self.proxy.said[-1])
         self.assertEqual([9101, 9102], sorted(self.proxy.exposed))
 
+    def left_out(self, client: Peer, words: str, *nodes: Node) -> None:
+        """C{client} was told of these alone, and the log says why not of others."""
+        self.assertEqual(answer(METADATA, 12, 1, metadata(12, list(nodes))), client.heard)
+        self.assertEqual({}, self.metrics.protocol_errors)
+        self.warned(f"listener scripted: clients are not told of broker {words}")
+
     def test_nowhere(self) -> None:
-        """One that says it is on no port is told to nobody, however often it says so."""
+        """One that says it is on no port is told to nobody, however often it says so; it stays where it was."""
         self.told(*BROKERS)
         for port in (0, -1, 65536):
             for _ in range(2):
-                client = self.told((1, "elsewhere", port, None))
-                self.refused(client, f"Metadata v12: broker 1 says that it is at 'elsewhere', port {port}")
-                self.metrics.protocol_errors.clear()
+                client = self.told((1, "elsewhere", port, None), BROKERS[1])
+                self.left_out(client, f"1 (it says that it is at 'elsewhere', port {port})", TOLD[1])
         self.assertEqual(f"{SECRET}-1:9092", self.node(9101)["target"])
+        self.assertEqual(answer(METADATA, 12, 1, metadata(12, TOLD)), self.told(*BROKERS).heard)
+
+    def test_no_host(self) -> None:
+        """Nor is one that has no host that there can be; the log shows it in characters that harm nobody."""
+        for host in ("a\0b", "h\n2026 [lproxy#critical] forged", "a b", "\x1b[2J"):
+            client = self.told((1, host, 9092, None), BROKERS[1])
+            self.left_out(client, f"1 (it says that it is at {host!a}, port 9092)", TOLD[1])
 
     def test_bind_failure(self) -> None:
-        """One whose port is taken is told to nobody, and the log says why."""
-        self.proxy.exposed[9102] = lambda: None
+        """One whose port is taken by another program has another one."""
+        self.proxy.taken.add(9102)
         client = self.told(*BROKERS)
-        self.refused(client, "Metadata v12: broker 2: cannot listen on 9102: Address already in use")
-        del self.proxy.exposed[9102]
-        self.assertIn(b"10.0.0.2", self.told(*BROKERS).heard)
+        told: list[Node] = [TOLD[0], (2, "10.0.0.2", 9103, "rack")]
+        self.assertEqual(answer(METADATA, 12, 1, metadata(12, told)), client.heard)
+        self.assertEqual([9101, 9103], sorted(self.proxy.exposed))
 
-    def test_no_such_port(self) -> None:
-        """Nor is one for whose id there is no port."""
-        for node in (60_000, 2**31 - 1, -1, -9200):
+    def test_no_port(self) -> None:
+        """Where there is no other, it alone is left out, loudly; and tried again."""
+        self.start(ports="9101-9102", base_port=None)
+        self.proxy.taken.add(9102)
+        self.left_out(self.told(*BROKERS), "2 (cannot listen on 9102: Address already in use)", TOLD[0])
+        self.proxy.taken.clear()
+        self.settle(5)
+        self.assertEqual(answer(METADATA, 12, 1, metadata(12, TOLD)), self.told(*BROKERS).heard)
+
+    def test_any_node(self) -> None:
+        """Node ids beyond all ports have one all the same, with others untouched; below zero there is nobody."""
+        for node in (60_000, 2**31 - 1):
+            self.start()
             client = self.told(BROKERS[0], (node, "x", 1, None))
-            self.refused(client, f"Metadata v12: broker {node} would be on port {9100 + node}")
-            self.metrics.protocol_errors.clear()
-        self.assertEqual({}, self.proxy.exposed)
+            told: list[Node] = [TOLD[0], (node, "10.0.0.2", 9102, None)]
+            self.assertEqual(answer(METADATA, 12, 1, metadata(12, told)), client.heard)
+        for node in (-1, -9200):
+            self.start()
+            client = self.told(BROKERS[0], (node, "x", 1, None))
+            self.left_out(client, f"{node} (it says that it is at 'x', port 1)", TOLD[0])
 
     def test_forged(self) -> None:
-        """An answer that names more brokers than there may be binds none of them, however many."""
-        for count in (101, 10_000, 10_001):
+        """However many an answer names, only so many are bound, and the others left out; beyond all reason, none is."""
+        for count, bound in ((101, 100), (10_000, 100), (10_001, 0)):
             self.start()
             client = self.told(*((n, "x", 1, None) for n in range(count)))
-            self.assertEqual((b"", {}), (client.heard, self.proxy.exposed))
-            self.assertEqual(0, len(self.factory.cluster.brokers))  # type: ignore[union-attr]
-            self.assert_over(client, flags="PE")
-            self.assertEqual({"rewrite": 1}, self.metrics.protocol_errors)
+            cluster = self.factory.cluster
+            assert cluster is not None
+            self.assertEqual((bound, bound), (len(self.proxy.exposed), len(cluster.brokers)))
+            self.assertEqual(count - bound if bound else 0, len(cluster.left_out))
+            self.assertEqual(not bound, bool(client.ended))
+            self.proxy.warnings.clear()
 
     def test_max_brokers(self) -> None:
         """Those that are known count; those that are in the answer twice do not."""
         self.start(max_brokers=2)
         self.told(BROKERS[0], BROKERS[0])
-        client = self.told(BROKERS[1], (3, "x", 1, None))
-        self.refused(client, "Metadata v12: broker 3 is one more than kafka.max_brokers")
-        self.assertEqual([9101], list(self.proxy.exposed))
-        self.assertIn(b"10.0.0.2", self.told(*BROKERS).heard)
+        client = self.told(*BROKERS, (3, "x", 1, None))
+        self.left_out(client, "3 (it is one more than the 2 that may have a port: kafka.ports, max_brokers)", *TOLD)
+        self.assertEqual([9101, 9102], sorted(self.proxy.exposed))
+
+    def test_left_out_everywhere(self) -> None:
+        """Who is left out coordinates nothing, and leads nothing."""
+        self.start(max_brokers=1)
+        self.told(BROKERS[0])
+        for version in range(7):
+            client = self.asked(find_coordinator(1, version))
+            self.say(self.broker, answer(FIND_COORDINATOR, version, 1, coordinators(version, BROKERS[1:])))
+            nobody = coordinators(version, [(-1, "", -1, None)]).replace(b"\tgroup--1", b"\x08group-2")
+            self.assertEqual(answer(FIND_COORDINATOR, version, 1, nobody), client.heard)
+        client = self.asked(raw_request(PRODUCE, 10, 1, b"\0\xff\xff\0\0\0\1\1\0"))
+        self.say(self.broker, answer(PRODUCE, 10, 1, produced(10, BROKERS)))
+        self.assertEqual(answer(PRODUCE, 10, 1, produced(10, TOLD[:1])), client.heard)
+        client = self.asked(describe_cluster(1))
+        self.say(self.broker, answer(DESCRIBE_CLUSTER, 1, 1, cluster(1, BROKERS)))
+        self.assertEqual(answer(DESCRIBE_CLUSTER, 1, 1, cluster(1, TOLD[:1])), client.heard)
+        self.proxy.warnings.clear()
 
     def test_advertised(self) -> None:
         """Clients are told what the configuration says; listeners are where they were."""
@@ -364,16 +407,16 @@ class ClusterTests(GatewayTestCase):
     def test_advertised_beyond(self) -> None:
         """A port that there is not is told to nobody, and nobody is bound for it."""
         self.start(advertised_base_port=65_534)
-        client = self.told(*BROKERS)
-        self.refused(client, "Metadata v12: broker 2 has no address that clients could be told")
-        self.assertEqual({}, self.proxy.exposed)
+        told: list[Node] = [(1, "10.0.0.2", 65_535, None)]
+        self.left_out(self.told(*BROKERS), "2 (all are in use by brokers)", *told)
+        self.assertEqual([9101], list(self.proxy.exposed))
 
     def test_no_wildcard(self) -> None:
         """Where our own address says nothing, nobody is told it."""
         where = self.factory.cluster
         assert where is not None
-        self.assertRaises(Unmapped, where.check, [(1, "x", 1)], "")
-        self.assertEqual({}, self.proxy.exposed)
+        where.learn([(1, "x", 1)], all_there_are=True)
+        self.assertRaises(Unmapped, where.locate, 1, "")
 
     def test_configured(self) -> None:
         """Brokers of the configuration are served from the start, at the address that it has for them."""
