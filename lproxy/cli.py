@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_cli -*-
 """
-The C{lproxy} command: C{check}, C{demo}, C{plugins}. The proxy itself is run by C{twistd lproxy}.
+The C{lproxy} command: C{run}, C{check}, C{demo}, C{plugins}. C{lproxy run} is short for C{twistd -n lproxy}.
 """
 
 from __future__ import annotations
@@ -11,15 +11,34 @@ import sys
 import lproxy
 from lproxy.app.plugins import find, tried
 from lproxy.build import version
+from lproxy.tap import plugins as found_plugins
 from lproxy.tap import read, report
 
 
+def run(arguments: argparse.Namespace) -> int:
+    """Run the proxy in the foreground, as C{twistd -n lproxy} does."""
+    # the reactor comes with it
+    from twisted.scripts import twistd
+
+    command = ["twistd", "--nodaemon", "--pidfile=", "lproxy"]
+    if arguments.file is not None:
+        command += ["--config", arguments.file]
+    # twistd reads its own command line
+    sys.argv = command
+    twistd.run()
+    return 0
+
+
 def check(arguments: argparse.Namespace) -> int:
-    """Check a configuration file."""
-    status = report(read(arguments.file))
-    if not status:
-        print(f"{arguments.file}: no problem found")
-    return status
+    """Check configuration files; the status of the worst."""
+    found = found_plugins()
+    worst = 0
+    for file in arguments.file:
+        status = report(read(file, found, here=True))
+        if not status:
+            print(f"{file}: no problem found")
+        worst = max(worst, status)
+    return worst
 
 
 def plugins(arguments: argparse.Namespace) -> int:
@@ -47,12 +66,17 @@ def demo(arguments: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit status."""
     parser = argparse.ArgumentParser(
-        prog="lproxy", description=lproxy.__doc__, epilog="The proxy itself: twistd -n lproxy [--config FILE]"
+        prog="lproxy",
+        description=lproxy.__doc__,
+        epilog="As a daemon, with a pidfile or another user's rights: twistd [OPTIONS] lproxy [--config FILE]",
     )
     parser.add_argument("--version", action="version", version=f"lproxy {version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    command = commands.add_parser("check", help="check a configuration file: exit 0, 1 (warnings) or 2 (errors)")
-    command.add_argument("file", metavar="FILE")
+    command = commands.add_parser("run", help="run the proxy, until Ctrl-C: short for twistd -n lproxy [--config FILE]")
+    command.add_argument("file", metavar="FILE", nargs="?", help="the configuration; built-in defaults otherwise")
+    command.set_defaults(run=run)
+    command = commands.add_parser("check", help="check configuration files: exit 0, 1 (warnings) or 2 (errors)")
+    command.add_argument("file", metavar="FILE", nargs="+", help="- is standard input")
     command.set_defaults(run=check)
     command = commands.add_parser("demo", help="two toy upstreams, the proxy in front of them, and a little traffic")
     command.add_argument("--once", action="store_true", help="end after the traffic instead of waiting for Ctrl-C")

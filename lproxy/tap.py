@@ -17,14 +17,19 @@ from typing import Any
 from twisted.application.service import IService, MultiService
 from twisted.python import usage
 
+from lproxy.app import early
 from lproxy.app.assembly import CannotStart
 from lproxy.app.clock import monotonic
 from lproxy.app.log import log, set_level
 from lproxy.app.plugins import Found, configures, find, tried
+from lproxy.app.rehearse import look, rehearse
 from lproxy.app.service import Proxy
 from lproxy.build import version
 from lproxy.config import Config
-from lproxy.configfile import Loaded, load, load_file
+from lproxy.configfile import Loaded, load, load_file, load_stream
+
+#: what messages call the configuration that is run without a file
+DEFAULTS = "defaults"
 
 ERRORS, WARNINGS = 2, 1
 CANNOT_START = 1
@@ -43,14 +48,26 @@ def report(loaded: Loaded) -> int:
     return WARNINGS if loaded.problems else 0
 
 
-def read(path: str | None, found: list[Found] | None = None) -> Loaded:
+def read(path: str | None, found: list[Found] | None = None, here: bool = False) -> Loaded:
     """
-    The configuration in the file at C{path}, or the embedded defaults.
+    The configuration in the file at C{path}, or the embedded defaults; one with an error cannot be started.
 
+    @param path: C{-} is standard input
     @param found: the plugins; those of L{plugins} otherwise
+    @param here: whether to look at this machine, too, as far as it can be looked at without opening anything
     """
-    configure = configures(plugins() if found is None else found)
-    return load("", "defaults", configure) if path is None else load_file(path, configure)
+    found = plugins() if found is None else found
+    configure = configures(found)
+    if path is None:
+        loaded = load("", DEFAULTS, configure)
+    else:
+        loaded = load_stream(sys.stdin.buffer, "stdin", configure) if path == "-" else load_file(path, configure)
+    if loaded.config is None:
+        return loaded
+    file = {None: DEFAULTS, "-": "stdin"}.get(path, path or "")
+    more = [*rehearse(loaded.config, found, file), *(look(loaded.config, file) if here else ())]
+    failed = any(problem.severity == "error" for problem in more)
+    return Loaded(None if failed else loaded.config, (*loaded.problems, *more))
 
 
 def plugins() -> list[Found]:
@@ -97,15 +114,15 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Read the file now, before anything is started. What is wrong with it goes to standard error."""
         self.found = plugins()
-        loaded = read(self["config"], self.found)
+        loaded = read(self["config"], self.found, here=self["check"])
         status = report(loaded)
         if self["check"]:
             if not status:
-                print(f"{self['config'] or 'defaults'}: no problem found")
+                print(f"{self['config'] or DEFAULTS}: no problem found")
             sys.exit(status)
         if loaded.config is None:
             # not a UsageError, which would print the usage: the options are right
-            print(f"lproxy: {self['config'] or 'defaults'}: not started", file=sys.stderr)
+            print(f"lproxy: {self['config'] or DEFAULTS}: not started", file=sys.stderr)
             sys.exit(status)
         self.config = loaded.config
         if level := os.environ.get("LPROXY_LOG"):
@@ -199,6 +216,8 @@ def makeService(options: Options) -> IService:
     """Called by twistd and twist."""
     from twisted.internet import reactor
 
+    # before twistd changes the root directory, and long before it sheds privileges
+    early.load()
     monotonic(reactor)
     proxy: Any = _Service(options.config, options.found, reactor)
     signals = _Signals(proxy, reactor)

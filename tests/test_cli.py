@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from twisted.scripts import twistd
 from twisted.trial.unittest import SynchronousTestCase
 
 import lproxy
@@ -47,6 +48,34 @@ class CliTests(SynchronousTestCase):
         self.assertEqual(2, cli.main(["check", self.file(BAD)]))
         self.assertEqual(1, self.out.getvalue().count("\n"))
         self.assertEqual(2, self.err.getvalue().count("\n"))
+
+    def test_check_several(self) -> None:
+        """Of several files each is checked, and the status is that of the worst."""
+        good, warns, bad = self.file(GOOD), self.file(WARNS), self.file(BAD)
+        self.assertEqual(2, cli.main(["check", good, bad, warns, good]))
+        self.assertEqual([f"{good}: no problem found"] * 2, self.out.getvalue().splitlines())
+        self.assertEqual([bad, warns], [line.partition(":")[0] for line in self.err.getvalue().splitlines()])
+        self.assertEqual(1, cli.main(["check", good, warns]))
+
+    def test_check_input(self) -> None:
+        """C{-} is standard input."""
+        self.patch(sys, "stdin", io.TextIOWrapper(io.BytesIO(BAD.encode())))
+        self.assertEqual(2, cli.main(["check", "-"]))
+        self.assertEqual('stdin:2: limits.in_flght: unknown key; did you mean "in_flight"?\n', self.err.getvalue())
+
+    def test_check_machine(self) -> None:
+        """What this machine lacks is found as well."""
+        self.assertEqual(2, cli.main(["check", self.file('[access_log]\npath = "/no/such/place/x"')]))
+        self.assertIn("access_log.path: /no/such/place is no folder", self.err.getvalue())
+
+    def test_run(self) -> None:
+        """C{run} is twistd in the foreground, with the file where one is given."""
+        commands: list[list[str]] = []
+        self.patch(sys, "argv", ["lproxy"])
+        self.patch(twistd, "run", lambda: commands.append(sys.argv))
+        self.assertEqual((0, 0), (cli.main(["run"]), cli.main(["run", "x.toml"])))
+        short = ["twistd", "--nodaemon", "--pidfile=", "lproxy"]
+        self.assertEqual([short, [*short, "--config", "x.toml"]], commands)
 
     def test_check_unreadable(self) -> None:
         """A file that is not there is an error like any other."""
@@ -95,6 +124,6 @@ class CliTests(SynchronousTestCase):
             self.assertEqual(2, self.refused(*arguments))
         self.assertIn("usage: lproxy", self.err.getvalue())
         self.assertEqual(0, self.refused("--help"))
-        self.assertIn("twistd -n lproxy [--config FILE]", self.out.getvalue())
-        for command in ("check", "demo", "plugins"):
+        self.assertIn("twistd -n lproxy [--config FILE]", " ".join(self.out.getvalue().split()))
+        for command in ("run", "check", "demo", "plugins"):
             self.assertIn(command, self.out.getvalue())

@@ -5,7 +5,6 @@ The proxy as an application service: sockets, the assembly that serves them, and
 
 from __future__ import annotations
 
-import codecs
 from typing import Any
 
 from twisted.application import service
@@ -36,9 +35,6 @@ from lproxy.transport.hub import hub
 from lproxy.transport.listen import ConnectionLimit
 from lproxy.transport.stream import Address
 
-#: what Python imports at first use, which may be too late: in a chroot, say, or for a user who cannot read it
-CODECS = ("ascii", "idna", "latin-1")
-
 
 class Proxy(service.Service):
     """
@@ -65,14 +61,7 @@ class Proxy(service.Service):
         self._hub = hub(reactor)
         self._sockets = Sockets(reactor, self._hub, ConnectionLimit(config.limits.connections), self._own)
         self._around = Surroundings(
-            reactor,
-            self._hub,
-            plugins,
-            self.metrics,
-            self._sockets,
-            self._own,
-            warn,
-            self._crashes.crashed,
+            reactor, self._hub, plugins, self.metrics, self._sockets, self._own, warn, self._crashes.crashed
         )
         self._assembly: Assembly | None = None
         self._retiring: dict[Assembly, Deferred[None]] = {}
@@ -87,13 +76,18 @@ class Proxy(service.Service):
         """The configuration in effect."""
         return self._config
 
+    def rehearse(self) -> None:
+        """Make what a start makes, and throw it away: nothing is opened. Raises L{CannotStart} where it cannot be."""
+        try:
+            Assembly(self._config, self._around).close()
+        finally:
+            self._hub.close()
+
     # application service
 
     def privilegedStartService(self) -> None:
         """Bind every address, or none; raises L{CannotStart}."""
         super().privilegedStartService()  # type: ignore[no-untyped-call]
-        for name in CODECS:
-            codecs.lookup(name)
         self._prepare()
 
     def _prepare(self) -> None:

@@ -9,7 +9,7 @@ metadata say what a file may hold.
 from __future__ import annotations
 
 from .demands import Demands, insist
-from .load import Loaded, load, load_file
+from .load import Loaded, load, load_file, load_stream
 from .own import Refused, messages_of, read_own
 from .plugins import Configure
 from .problem import Problem, Wrong
@@ -26,6 +26,7 @@ __all__ = [
     "insist",
     "load",
     "load_file",
+    "load_stream",
     "messages_of",
     "own_reference",
     "read_own",

@@ -66,6 +66,13 @@ def listen_address(text: str) -> str:
     return spelled(parse(text, LISTEN_EXAMPLE, lowest_port=0))
 
 
+def refuse_unix(address: str) -> str:
+    """The checked C{address} to listen on, where it has an IP address; raises L{Wrong} for a UNIX socket."""
+    if address.startswith("unix:") or (address.startswith("systemd:") and "UNIX" in address):
+        raise Wrong(f"{show(address)} is a UNIX socket", 'the admin server needs IP:port, such as "127.0.0.1:4191"')
+    return address
+
+
 def instead_of(name: str, port: str) -> str:
     """What to write for a listener whose address is a C{name} and a C{port}."""
     if name != "localhost" and (near := nearest(name, ENDPOINTS)):

@@ -37,6 +37,8 @@ OTHERS = {
     "stdio": "it is one connection, not a listener",
 }
 NUMBERS = frozenset({"port", "backlog", "index", "lockfile"})
+#: sun_path of Linux, less the zero at its end
+MAX_PATH = 107
 DOMAINS = ("INET", "INET6", "UNIX")
 
 
@@ -78,6 +80,8 @@ def check_endpoint(kind: str, text: str) -> None:
         raise Wrong(
             f"mode {show(values['mode'])} is no octal number", 'write one, as in "unix:/run/lproxy.sock:mode=660"'
         )
+    if kind == "unix" and len(values["address"].encode()) > MAX_PATH:
+        raise Wrong(f"the path of a UNIX socket is longer than {MAX_PATH} bytes", "name a shorter one")
     if kind == "systemd":
         check_systemd(values, example)
     elif kind != "unix" and values.get("interface"):

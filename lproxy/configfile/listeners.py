@@ -22,6 +22,8 @@ from .units import type_name
 BUILT_IN = frozenset({"http", "tcp"})
 #: what becomes of fields, by the word for it
 PARTICIPLES = {"replace": "replaced", "remove": "removed"}
+#: protocols that do not say where they want to go
+NAMELESS = frozenset({"tcp", "kafka"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,9 @@ def warn_unused(listener: Listen, table: Table, path: Path, report: Report, plug
     if listener.trusted and listener.forwarded in ("replace", "remove"):
         right = 'with forwarded = "pass" or "append" it says whose fields are kept'
         report.warning((*path, "trusted"), f"is unused: everybody's are {PARTICIPLES[listener.forwarded]}", right)
+    if listener.protocol in NAMELESS and listener.target == "authority":
+        wrong = f"{listener.protocol} names no authority: only connections that iptables redirected go anywhere"
+        report.warning((*path, "target"), wrong, 'write "host:port", "service:NAME", or "original-dst" for those alone')
     for name in plugins.names():
         if name in table and name not in spoken(listener):
             report.warning((*path, name), f"is unused: the listener speaks no {name}", f'add "{name}" to its detect')

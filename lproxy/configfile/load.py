@@ -10,10 +10,11 @@ import functools
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from lproxy.config import DEFAULT_LISTEN, INBOUND, Admin, Config, Direction, Listen, Service, Timeouts
 
+from .address import refuse_unix
 from .kinds import settings
 from .lines import BLANK, locate
 from .listeners import (
@@ -47,13 +48,18 @@ class Loaded:
 
 def load_file(path: str, plugins: Mapping[str, Configure]) -> Loaded:
     """L{load} the file at C{path}; one that cannot be read is a problem, too."""
-    report = Report(path)
     try:
         with open(path, "rb") as file:
-            content = file.read(MAX_FILE + 1)
+            return load_stream(file, path, plugins)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        report.error((), f"cannot be read: {getattr(error, 'strerror', None) or error}")
-        return Loaded(None, report.in_order())
+        why = getattr(error, "strerror", None) or error
+        return Loaded(None, (Problem("error", path, None, "", f"cannot be read: {why}"),))
+
+
+def load_stream(file: IO[bytes], path: str, plugins: Mapping[str, Configure]) -> Loaded:
+    """L{load} what C{file} has to read; raises what reading it does."""
+    report = Report(path)
+    content = file.read(MAX_FILE + 1)
     if len(content) > MAX_FILE:
         report.error((), f"is longer than {MAX_FILE} bytes", "is this the right file?")
         return Loaded(None, report.in_order())
@@ -106,7 +112,8 @@ def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Con
     values: dict[str, Any] = {}
     for name, kind in sections.items():
         table = as_table(top.get(name, {}), (name,), report, f"[{name}]")
-        values[name] = kind(**read_table(kind, table, (name,), report, elsewhere=elsewhere))
+        checks = {"address": refuse_unix} if kind is Admin else None
+        values[name] = kind(**read_table(kind, table, (name,), report, checks=checks, elsewhere=elsewhere))
     values.update(read_timeouts(top, report, elsewhere))
     services = as_table(top.get("services", {}), ("services",), report, SERVICE_HEADER)
     if "listen" in top:

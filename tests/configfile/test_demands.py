@@ -95,7 +95,7 @@ class FileTests(FileTestCase):
 
     def test_ports(self) -> None:
         """Ports that a protocol wants besides are nobody else's: another listener's, its own, the admin server's."""
-        other = listener(name="b", address="0.0.0.0:5001", protocol="tcp")
+        other = listener(name="b", address="0.0.0.0:5001", protocol="tcp", target="original-dst")
         for text, part in (
             (
                 self.port(4000) + other,
@@ -115,7 +115,10 @@ class FileTests(FileTestCase):
 
     def test_apart(self) -> None:
         """On other addresses, or by a listener that does not speak it, they do no harm."""
-        self.good(self.port(4000) + listener(name="b", address="127.0.0.1:5002", protocol="tcp"), STRICT)
+        self.good(
+            self.port(4000) + listener(name="b", address="127.0.0.1:5002", protocol="tcp", target="original-dst"),
+            STRICT,
+        )
         self.good(self.port(4000) + self.port(5000, "127.0.0.2", "b").replace("strict", "tcp"), STRICT)
         self.good(self.port(4000) + self.port(4000, "127.0.0.2", "b"), STRICT)
         self.good(self.port(4000) + self.port(4000, "[::1]", "b"), STRICT)

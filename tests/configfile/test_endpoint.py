@@ -37,6 +37,7 @@ BAD = {
     "tcp:80:127.0.0.1:5:6": "has too many arguments",
     "unix:/run/x:mode=rw": 'mode "rw" is no octal number',
     "unix:mode=660": "has no address",
+    f"unix:/{'x' * 107}": "the path of a UNIX socket is longer than 107 bytes",
     "systemd:index=0": "has no domain",
     "systemd:domain=TCP:index=0": 'domain "TCP" is none of INET, INET6, UNIX',
     "systemd:domain=INET": "by its index or its name, one of them",

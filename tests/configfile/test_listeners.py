@@ -49,6 +49,17 @@ class ListenTests(FileTestCase):
         self.says(listener(address="127.0.0.1:4191"), "is taken by admin.address (127.0.0.1:4191)")
         self.says('[admin]\naddress = "127.0.0.1:4140"', "is taken by admin.address (127.0.0.1:4140)")
 
+    def test_admin(self) -> None:
+        """The admin server has an IP address, whichever way it is given."""
+        for address in ("unix:/run/x", "systemd:domain=UNIX:index=0"):
+            self.problems(
+                f'[admin]\naddress = "{address}"',
+                f'f:2: admin.address: "{address}" is a UNIX socket; the admin server needs IP:port, such as '
+                '"127.0.0.1:4191"',
+            )
+        for address in ("", "[::1]:4191", "tcp:4191", "systemd:domain=INET:index=0"):
+            self.good(f'[admin]\naddress = "{address}"')
+
     def test_overlapping_addresses(self) -> None:
         """A wildcard beside an address of the same port is an error: the second cannot be bound."""
         self.problems(
@@ -96,16 +107,31 @@ class ListenTests(FileTestCase):
         built_in: Mapping[str, Configure] = {"http": dict, "tcp": dict}
         for plugins in (PLUGINS, {**PLUGINS, **built_in}):
             for name in ("http", "tcp", "kafka"):
-                self.assertEqual(name, self.good(listener(protocol=name), plugins).listen[0].protocol)
+                self.assertEqual(
+                    name, self.good(listener(protocol=name, target="10.0.0.1:1"), plugins).listen[0].protocol
+                )
         self.says(listener(protocol="htp"), 'listen[0].protocol: there is no protocol "htp"; did you mean "http"?')
 
     def test_protocol_and_detect(self) -> None:
         """Detection beside a configured protocol is a warning: it never happens."""
         self.problems(
-            listener(protocol="tcp", detect=["http"]),
-            "f:5: warning: listen[0].detect: is unused beside protocol; a configured protocol is never detected; leave "
+            listener(protocol="tcp", target="10.0.0.1:1", detect=["http"]),
+            "f:6: warning: listen[0].detect: is unused beside protocol; a configured protocol is never detected; leave "
             "out one of the two",
         )
+
+    def test_nowhere(self) -> None:
+        """A protocol that names no authority, where the target is the authority, is a warning: where would it go?"""
+        for name in ("tcp", "kafka"):
+            self.problems(
+                listener(protocol=name),
+                f"f:1: warning: listen[0].target: {name} names no authority: only connections that iptables redirected "
+                'go anywhere; write "host:port", "service:NAME", or "original-dst" for those alone',
+            )
+        for target in ("original-dst", "web.local:80"):
+            self.good(listener(protocol="tcp", target=target))
+        # of others' protocols that is not known
+        self.good(listener(protocol="mqtt"), {"mqtt": dict})
 
     def test_loops(self) -> None:
         """The proxy is never told to connect to itself."""

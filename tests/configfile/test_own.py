@@ -68,24 +68,25 @@ class OwnTests(FileTestCase):
     def test_kafka(self) -> None:
         """With the plugin that uses it: the line is that of the key, in the file's table or in a listener's."""
         plugins: Mapping[str, Configure] = {"kafka": KafkaPlugin().configure}
-        use = f'{LISTEN}protocol = "kafka"\n'  # up to line 4
+        use = '[[listen]]\nname = "web"\naddress = "127.0.0.1:4140"\nprotocol = "kafka"\ntarget = "10.0.0.1:1"\n'
         for text, problem in {
-            f"{use}[kafka]\nidle = 3": 'f:6: kafka.idle: 3 has no unit; write "3s"',
-            f'{use}[listen.kafka]\nmax_in_flight = 0\n[kafka]\nidle = "3s"': "f:6: listen[0].kafka.max_in_flight: 0 is "
+            f"{use}[kafka]\nidle = 3": 'f:7: kafka.idle: 3 has no unit; write "3s"',
+            f'{use}[listen.kafka]\nmax_in_flight = 0\n[kafka]\nidle = "3s"': "f:7: listen[0].kafka.max_in_flight: 0 is "
             "not more than zero; write a number such as 100",
-            f'{use}[listen.kafka]\n\ndeny = ["Fetch",\n "Fetsch"]': "f:8: listen[0].kafka.deny[1]: there is no "
+            f'{use}[listen.kafka]\n\ndeny = ["Fetch",\n "Fetsch"]': "f:9: listen[0].kafka.deny[1]: there is no "
             'request "Fetsch"; did you mean "Fetch"?',
-            f'{use}[listen.kafka]\nmode = "gateway"': "f:5: listen[0].kafka: base_port: is missing; a gateway serves "
+            f'{use}[listen.kafka]\nmode = "gateway"': "f:6: listen[0].kafka: base_port: is missing; a gateway serves "
             'the broker with node id N on base_port + N, or brokers on the ports that ports = "29793-29892" names',
-            f"{use}[listen.kafka.quotas]\na = {{ byte = 1 }}": "f:5: listen[0].kafka.quotas: 'a': byte: unknown key; "
+            f"{use}[listen.kafka.quotas]\na = {{ byte = 1 }}": "f:6: listen[0].kafka.quotas: 'a': byte: unknown key; "
             'did you mean "bytes"?',
-            f'{use}[kafka.brokers]\n1 = "x"': "f:5: kafka.brokers: 'x' is no address; write 1 = \"kafka-1:9092\"",
+            f'{use}[kafka.brokers]\n1 = "x"': "f:6: kafka.brokers: 'x' is no address; write 1 = \"kafka-1:9092\"",
         }.items():
             self.problems(text, problem, plugins=plugins)
 
     def test_replaced(self) -> None:
         """A listener's own keys replace the file's, and the others stay; what is wrong is said where it stands."""
         plugins: Mapping[str, Configure] = {"kafka": KafkaPlugin().configure}
-        text = f'{LISTEN}protocol = "kafka"\n[listen.kafka]\nbase_port = 9100\n[kafka]\nidle = "5s"\nmax_brokers = 3'
+        text = f'{LISTEN}target = "10.0.0.1:1"\nprotocol = "kafka"\n[listen.kafka]\nbase_port = 9100\n'
+        text += '[kafka]\nidle = "5s"\nmax_brokers = 3'
         own: Any = self.good(text, plugins).listen[0].plugins["kafka"]
         self.assertEqual((9100, 5.0, 3), (own.base_port, own.idle, own.max_brokers))

@@ -68,7 +68,11 @@ class ServiceTests(FileTestCase):
         """A service that no listener can lead to is a warning; where a plugin may ask for it, it is none."""
         service = f'[services."web:80"]\n{ENDPOINTS}'
         unused = "is unused: no listener routes by authority, and none has it as target; let a listener have target = "
-        for values in ({"protocol": "tcp"}, {"target": "10.0.0.1:1"}, {"target": "original-dst", "protocol": "http"}):
+        for values in (
+            {"target": "original-dst", "protocol": "tcp"},
+            {"target": "10.0.0.1:1"},
+            {"target": "original-dst", "protocol": "http"},
+        ):
             self.says(service + listener(**values), unused)
         for values in ({}, {"protocol": "http"}, {"target": "web:80"}, {"target": "WEB:80"}):
             self.good(service + listener(**values))

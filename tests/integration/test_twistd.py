@@ -579,6 +579,37 @@ class DaemonTests(ProcessTestCase):
         self.assertEqual((nobody.pw_uid, 0o644), (access.st_uid, stat.S_IMODE(access.st_mode)))
         self.no_traceback(program.err)
 
+    def test_chroot(self) -> None:
+        """
+        With --chroot an empty folder is all that it sees, once it has read its configuration: it carries what it is
+        given, its pages and commands are there, the access log is inside and is opened again on SIGHUP.
+        """
+        require(root=True)
+        jail = self.home / "jail"
+        jail.mkdir()
+        more = '[access_log]\npath = "/access.log"\n'
+        config = self.config(more).replace("[admin]\n", "[admin]\nlog_level = true\n")
+        proxy = Proxy(self, self.home, config, (*TWISTD, "-n", "--pidfile=", f"--chroot={jail}"))
+        self.carries(proxy)
+        self.assertEqual(404, request(proxy.ports["web"], "/", "nobody.invalid")[0])
+        # no resolver answers, and its error is told
+        self.assertEqual(503, request(proxy.ports["web"], "/", "xn--nobody-3ya.example")[0])
+        for page in ("/", "/ready", "/live", "/config", "/services", "/connections", "/plugins", "/metrics"):
+            self.assertEqual(200, proxy.get(page)[0], page)
+        form = {"Host": "127.0.0.1", "Content-Type": "application/x-www-form-urlencoded"}
+        client = http.client.HTTPConnection("127.0.0.1", proxy.admin, timeout=PATIENCE)
+        client.request("POST", "/log-level", "level=debug", form)
+        self.assertEqual(200, client.getresponse().status)
+        client.close()
+        access = jail / "access.log"
+        eventually(lambda: access.exists() and "nobody.invalid" in access.read_text(), "a line in the access log")
+        access.rename(jail / "access.log.1")
+        proxy.signal(signal.SIGHUP)
+        eventually(access.exists, "another access log")
+        proxy.signal(signal.SIGTERM)
+        self.assertEqual(0, proxy.status())
+        self.no_traceback(proxy.out, proxy.err)
+
 
 PRIVILEGES = f"""
 import http.client, json, os, re, signal, subprocess, sys, time
