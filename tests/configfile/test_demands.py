@@ -119,7 +119,7 @@ class FileTests(FileTestCase):
             self.port(4000) + listener(name="b", address="127.0.0.1:5002", protocol="tcp", target="original-dst"),
             STRICT,
         )
-        self.good(self.port(4000) + self.port(5000, "127.0.0.2", "b").replace("strict", "tcp"), STRICT)
+        self.good(self.port(4000) + self.port(5000, "127.0.0.2", "b").replace("strict", "http"), STRICT)
         self.good(self.port(4000) + self.port(4000, "127.0.0.2", "b"), STRICT)
         self.good(self.port(4000) + self.port(4000, "[::1]", "b"), STRICT)
         self.good(listener(address="unix:/a", protocol="strict") + self.port(4000, name="b"), STRICT)
