@@ -5,11 +5,14 @@ One listener's Kafka: what its connections share.
 
 from __future__ import annotations
 
+from functools import partial
+
 from lproxy.api import Accepted, Detector, Runtime, Target
 from lproxy.protocols.kafka.client import KafkaClient
 from lproxy.protocols.kafka.detect import detector
 from lproxy.protocols.kafka.gateway.cluster import Broker, Cluster
 from lproxy.protocols.kafka.gateway.policy import GatewayPolicy
+from lproxy.protocols.kafka.gateway.seeds import Seeds
 from lproxy.protocols.kafka.live import Live
 from lproxy.protocols.kafka.metrics import Metrics
 from lproxy.protocols.kafka.session import NAME, KafkaSession
@@ -33,9 +36,14 @@ class KafkaFactory:
         self._quotas = Quotas(config.quotas)
         self._policy: Policy | None = None
         self.cluster: Cluster | None = None
+        self.seeds: Seeds | None = None
         if config.gateway:
             self.cluster = Cluster(runtime, config, NAME, self._rules, self._to_broker, self.live.nodes)
             self._policy = GatewayPolicy(config, self.metrics, self.cluster).decide
+            if runtime.fixed is not None:
+                learn = partial(self.cluster.learn, all_there_are=True)
+                self.seeds = Seeds(runtime, NAME, self.acquire, runtime.fixed, learn)
+                runtime.not_ready(self.seeds.not_ready)
         self.rules = self._rules("bootstrap" if config.gateway else "")
         runtime.counters.families(self.metrics.families)
 
@@ -44,15 +52,20 @@ class KafkaFactory:
         return self._session(self.rules, accepted, None)
 
     def start(self) -> None:
-        """Listen for the brokers that are known beforehand."""
+        """Listen for the brokers that are known beforehand, and find out who else there is."""
         if self.cluster is not None:
             self.cluster.start()
+        if self.seeds is not None:
+            self.seeds.start()
 
     def drain(self) -> None:
-        """Sessions are drained by themselves."""
+        """Sessions are drained by themselves; nobody else is told of brokers any more."""
+        if self.seeds is not None:
+            self.seeds.stop()
 
     def stop(self) -> None:
         """The last session is over, and its timer with it."""
+        self.drain()
 
     def _rules(self, node: str) -> Rules:
         return Rules(self.config, self.metrics, self._quotas, node, self._policy)

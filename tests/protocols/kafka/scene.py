@@ -151,7 +151,8 @@ class KafkaTestCase(SynchronousTestCase):
         settings = {key: value for key, value in {**self.table, **table}.items() if value is not None}
         self.proxy = ScriptedProxy(KafkaPlugin(), settings, target=self.target)
         self.factory: KafkaFactory = self.proxy.factory
-        self.factory.start()
+        if self.factory.cluster is not None:
+            self.factory.cluster.start()
         self.connector = self.proxy.connector
         self.metrics = self.factory.metrics
         self.clients.clear()
