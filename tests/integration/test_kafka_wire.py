@@ -47,7 +47,7 @@ class KafkaCase(HttpCase):
     """
 
     def setUp(self) -> None:
-        self.factories = factories(self)
+        self.factories = factories(self, asks=False)
         super().setUp()
 
     def kafka(self, **table: Any) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class KafkaFactory:
             self._policy = GatewayPolicy(config, self.metrics, self.cluster).decide
             if runtime.fixed is not None:
                 learn = partial(self.cluster.learn, all_there_are=True)
-                self.seeds = Seeds(runtime, NAME, self.acquire, runtime.fixed, learn)
+                self.seeds = Seeds(runtime, NAME, self.acquire, runtime.fixed, self.metrics, learn)
                 runtime.not_ready(self.seeds.not_ready)
         self.rules = self._rules("bootstrap" if config.gateway else "")
         runtime.counters.families(self.metrics.families)

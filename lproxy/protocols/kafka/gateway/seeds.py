@@ -23,15 +23,17 @@ from lproxy.protocols.kafka.codec.header import Malformed
 from lproxy.protocols.kafka.gateway import rewrite
 from lproxy.protocols.kafka.gateway.cluster import Named
 from lproxy.protocols.kafka.gateway.question import Question, asked
+from lproxy.protocols.kafka.metrics import Metrics
 
 #: seconds between two questions, once there was a response, and until then
 INTERVAL, RETRY = 60.0, 1.0
 
-#: Metadata in a version that all brokers know, about no topic
+#: Metadata in a version that all brokers know
 VERSION = 1
-WHO_IS_THERE = asked(METADATA, VERSION, b"\0\0\0\0")
-#: what a broker responds to before any login
-WHAT_CAN_YOU_DO = asked(API_VERSIONS, 0)
+#: version and frame: Metadata about no topic, and what a broker responds to before any login
+REQUESTS = {METADATA: (VERSION, asked(METADATA, VERSION, bytes(4))), API_VERSIONS: (0, asked(API_VERSIONS, 0))}
+#: the node that metrics have for requests of our own
+OURS = "seed"
 
 
 class Seeds:
@@ -43,6 +45,7 @@ class Seeds:
         name: str,
         acquire: Acquire[KafkaLease],
         target: Target,
+        metrics: Metrics,
         learn: Callable[[list[Named]], None],
     ) -> None:
         """
@@ -53,6 +56,7 @@ class Seeds:
         self._name = name
         self._acquire = acquire
         self._target = target
+        self._metrics = metrics
         self._learn = learn
         self._why: str | None = "no seed has been asked yet who the brokers are"
         self._stopped = False
@@ -82,18 +86,24 @@ class Seeds:
 
     def _ask(self) -> None:
         self._timer = None
-        self._acquired(WHO_IS_THERE, self._told)
+        self._acquired(METADATA, self._told)
 
-    def _acquired(self, request: bytes, done: Callable[[bytes | None], None]) -> None:
-        """Send C{request} to a seed, and have C{done} called with the response; C{None}: it closes instead."""
+    def _acquired(self, key: int, done: Callable[[bytes | None], None]) -> None:
+        """Send a request to a seed, and have C{done} called with the response; C{None}: it closes instead."""
+        version, request = REQUESTS[key]
 
         def send(lease: KafkaLease) -> None:
             self._pending = None
             if self._stopped:
                 lease.close()
                 return
-            self._question = Question(lease, request, partial(self._safely, done), self._runtime.clock)
+            self._metrics.version(key, version, OURS).requests += 1
+            self._question = Question(lease, request, partial(self._safely, responded), self._runtime.clock)
             self._question.start()
+
+        def responded(response: bytes | None) -> None:
+            self._metrics.version(key, version, OURS).responses += response is not None
+            done(response)
 
         def failed(failure: Failure) -> None:
             self._pending = None
@@ -107,7 +117,7 @@ class Seeds:
 
     def _told(self, response: bytes | None) -> None:
         if response is None:
-            self._acquired(WHAT_CAN_YOU_DO, self._closed)
+            self._acquired(API_VERSIONS, self._closed)
             return
         named: list[Named] = []
 

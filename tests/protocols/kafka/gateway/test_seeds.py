@@ -77,6 +77,8 @@ class SeedsTests(SynchronousTestCase):
         self.assertEqual("kafka-2:9092", str(self.proxy.targets[-1]))
         self.say(beat(1))
         self.assertEqual(beat(1), client.heard)
+        asked = self.proxy.factory.metrics.version(METADATA, 1, "seed")
+        self.assertEqual((1, 1), (asked.requests, asked.responses))
         client.reset()
 
     def test_every_minute(self) -> None:
