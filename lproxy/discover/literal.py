@@ -15,9 +15,9 @@ from lproxy.errors import ProxyError
 from lproxy.stack.interfaces import Discover, Watch, Watcher
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target
 
-#: what C{localhost} means. Not ::1 as well: requests are spread over all endpoints of a target, and what listens on the
-#: one loopback address need not be what listens on the other
-LOCALHOST = "127.0.0.1"
+#: what C{localhost} means (RFC 6761, 6.3). Where only one of them is listened on, the other is passed over as any
+#: endpoint that refuses
+LOCALHOST = ("::1", "127.0.0.1")
 
 
 class NoRoute(ProxyError):
@@ -87,21 +87,21 @@ class Literal:
             case OriginalDst(host=host, port=port):
                 return Known(watcher, (Endpoint(host, port),))
             case Authority(host=host, port=port):
-                if address := literal(host):
-                    return Known(watcher, (Endpoint(address, port),))
+                if addresses := literal(host):
+                    return Known(watcher, [Endpoint(address, port) for address in addresses])
                 if within(host, "invalid"):
                     return Refused(watcher, target)
         return self.otherwise.watch(target, watcher)
 
 
-def literal(host: str) -> str:
-    """The address that C{host} spells or stands for; empty where it is any other name."""
+def literal(host: str) -> tuple[str, ...]:
+    """The addresses that C{host} spells or stands for; none where it is any other name."""
     if within(host, "localhost"):
         return LOCALHOST
     try:
-        return str(ipaddress.ip_address(host))
+        return (str(ipaddress.ip_address(host)),)
     except ValueError:
-        return ""
+        return ()
 
 
 def within(host: str, domain: str) -> bool:

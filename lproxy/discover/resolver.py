@@ -9,17 +9,17 @@ open. A query here is one coroutine that owns its socket and its timer.
 
 from __future__ import annotations
 
+import errno
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.abstract import isIPv6Address
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectError, ConnectionLost, ConnectionRefusedError
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import DatagramProtocol, Factory, connectionDone
+from twisted.internet.protocol import Factory, connectionDone
 from twisted.names import dns
 from twisted.names.error import (
     DNSFormatError,
@@ -35,6 +35,7 @@ from twisted.python.failure import Failure
 
 from lproxy.config import Dns as Config
 from lproxy.target import join_host_port, split_host_port
+from lproxy.transport.datagram import Datagrams
 
 from .system import System
 
@@ -64,10 +65,14 @@ class Resolver:
     @param reactor: UDP, TCP and time
     @param servers: the servers to query; called for each query
     @param timeout: seconds, for one query to one server
+    @param udp: makes a socket connected to a server, with whoever receives from it
     """
 
-    def __init__(self, reactor: Any, servers: Callable[[], Sequence[Server]], timeout: float) -> None:
-        self._reactor = reactor
+    def __init__(
+        self, reactor: Any, servers: Callable[[], Sequence[Server]], timeout: float, udp: Callable[..., Any] = Datagrams
+    ) -> None:
+        self.reactor = reactor
+        self.udp = udp
         self._servers = servers
         self._timeout = timeout
         self._slots = DeferredSemaphore(MOST)
@@ -116,26 +121,23 @@ class Resolver:
     def _exchange(self, how: Callable[..., Any], query: dns.Query, server: Server) -> Deferred[dns.Message]:
         question = dns.Message(secrets.randbelow(0x10000), recDes=1)
         question.queries = [query]
-        d: Deferred[dns.Message] = Deferred.fromCoroutine(how(self._reactor, question, server))
-        return d.addTimeout(self._timeout, self._reactor)
+        d: Deferred[dns.Message] = Deferred.fromCoroutine(how(self, question, server))
+        return d.addTimeout(self._timeout, self.reactor)
 
 
-async def _udp(reactor: Any, question: dns.Message, server: Server) -> dns.Message:
-    protocol = Datagram(question)
+async def _udp(resolver: Resolver, question: dns.Message, server: Server) -> dns.Message:
+    asked = Datagram(question)
     # a random port for each query, which makes answers harder to forge
-    port = reactor.listenUDP(0, protocol, interface="::" if isIPv6Address(server[0]) else "")
+    sock = resolver.udp(resolver.reactor, server, asked)
     try:
-        # connected: the kernel drops answers of others, and reports that a port is closed
-        port.connect(*server)
-        port.write(question.toStr())
-        return await protocol.answer
+        sock.send(question.toStr())
+        return await asked.answer
     finally:
-        protocol.answer.addErrback(lambda failure: None)  # nobody waits for stopListening
-        port.stopListening()
+        sock.close()
 
 
-async def _tcp(reactor: Any, question: dns.Message, server: Server) -> dns.Message:
-    endpoint = TCP4ClientEndpoint(reactor, *server)  # takes an IPv6 address as well
+async def _tcp(resolver: Resolver, question: dns.Message, server: Server) -> dns.Message:
+    endpoint = TCP4ClientEndpoint(resolver.reactor, *server)  # takes an IPv6 address as well
     protocol = Segments(question)
     factory = Factory.forProtocol(lambda: protocol)
     factory.noisy = False
@@ -162,29 +164,24 @@ def answer_in(data: bytes, question: dns.Message) -> dns.Message | None:
     return message if same else None
 
 
-class Datagram(DatagramProtocol):
+class Datagram:
     """One question by UDP. Datagrams that do not answer it are ignored."""
-
-    noisy = False
 
     def __init__(self, question: dns.Message) -> None:
         self._question = question
         self.answer: Deferred[dns.Message] = Deferred()
 
-    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+    def received(self, data: bytes) -> None:
         """A datagram, perhaps the answer."""
-        message = answer_in(datagram, self._question)
+        message = answer_in(data, self._question)
         if message is not None and not self.answer.called:
             self.answer.callback(message)
 
-    def connectionRefused(self) -> None:
-        """The port is closed."""
+    def failed(self, error: OSError) -> None:
+        """The server's port is closed, or there is no way to it any more."""
         if not self.answer.called:
-            self.answer.errback(Failure(ConnectionRefusedError()))
-
-    def stopProtocol(self) -> None:
-        """The port is closed; with epoll an error stops the protocol instead."""
-        self.connectionRefused()
+            refused = error.errno == errno.ECONNREFUSED
+            self.answer.errback(Failure(ConnectionRefusedError() if refused else error))
 
 
 class Segments(Int16StringReceiver):

@@ -45,9 +45,9 @@ class LiteralTests(SynchronousTestCase):
         self.resolves(Authority("FD00::A", 80), "[fd00::a]:80")
 
     def test_localhost(self) -> None:
-        """localhost and all below it are the loopback address, whatever DNS would say."""
+        """localhost and all below it are the two loopback addresses, whatever DNS would say."""
         for host in ("localhost", "LocalHost", "localhost.", "web.localhost", "a.b.localhost."):
-            self.resolves(Authority(host, 8080), "127.0.0.1:8080")
+            self.resolves(Authority(host, 8080), "127.0.0.1:8080", "[::1]:8080")
 
     def test_invalid(self) -> None:
         """.invalid does not exist; whoever waits later is told so again, until the watch is closed."""
