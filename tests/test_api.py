@@ -37,6 +37,13 @@ class DoorTests(SynchronousTestCase):
         shown = {name for name in vars(api) if not name.startswith("_")} - {"annotations"}
         self.assertEqual(set(api.__all__), shown)
 
+    def test_named(self) -> None:
+        """The guide names all of it."""
+        guide = (ROOT / "docs" / "plugins.rst").read_text()
+        self.assertEqual([], [name for name in api.__all__ if f"``{name}``" not in guide])
+        runtime = [name for name in dir(api.Runtime) if not name.startswith("_")] + ["fixed"]
+        self.assertEqual([], [name for name in runtime if not re.search(rf"``{name}\b", guide)])
+
     def test_guide(self) -> None:
         """What the guide imports is there."""
         guide = (ROOT / "docs" / "plugins.rst").read_text()
