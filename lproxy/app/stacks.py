@@ -72,9 +72,10 @@ class Stacks:
 
     def close(self) -> None:
         """Let go of every service; once."""
+        # first: what they have counted goes with them
+        self._unwatch()
         for stack in self._stacks.values():
             stack.close()
-        self._unwatch()
 
     def describe(self) -> list[dict[str, Any]]:
         """Rows of C{/services}: state, endpoints, who waits."""

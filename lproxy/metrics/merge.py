@@ -62,8 +62,8 @@ def _rows(parts: list[tuple[str, Family]], failed: Callable[[str, Failure], None
             own: Rows = {}
             for labels, value in family.samples:
                 check_sample(family, labels, value)
-                own[labels] = value if labels not in own else _sum(own[labels], value)
-            both = {labels: _sum(rows[labels], own[labels]) for labels in own.keys() & rows.keys()}
+                own[labels] = value if labels not in own else added(own[labels], value)
+            both = {labels: added(rows[labels], own[labels]) for labels in own.keys() & rows.keys()}
         except BaseException:
             failed(plugin, Failure())
             continue
@@ -72,7 +72,8 @@ def _rows(parts: list[tuple[str, Family]], failed: Callable[[str, Failure], None
     yield from rows.items()
 
 
-def _sum(a: Any, b: Any) -> Any:
+def added(a: Any, b: Any) -> Any:
+    """The sum of two values of one kind; raises L{BadFamily} for histograms that have other bounds."""
     if not isinstance(a, Histogram):
         return a + b
     if a.bounds != b.bounds:

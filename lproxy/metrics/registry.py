@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
 from twisted.internet.interfaces import IReactorTime
@@ -17,8 +18,9 @@ from lproxy.metrics import exposition
 from lproxy.metrics.acquisition import STATE, Acquisitions, StateSource, state_families
 from lproxy.metrics.caps import Cap
 from lproxy.metrics.detection import Detections
-from lproxy.metrics.family import Family
+from lproxy.metrics.family import Family, Labels
 from lproxy.metrics.merge import merged
+from lproxy.metrics.past import Past
 from lproxy.metrics.plugin import PluginCounters
 from lproxy.metrics.process import Process
 from lproxy.metrics.transport import TransportSeries
@@ -53,6 +55,8 @@ class Metrics:
         self._acquisitions = Acquisitions()
         self._states: list[StateSource] = []
         self._plugins: list[PluginCounters] = []
+        self._past = Past()
+        self._past_state = Past()
         self.lag = self._process.lag
         self.plugin_error = self._process.plugin_error
         self.transport = self._transport.counter
@@ -62,8 +66,10 @@ class Metrics:
         self._standard = CollectorRegistry()
         ProcessCollector(registry=self._standard)
         GCCollector(registry=self._standard)
-        names = {family.name for family in self._standard.collect()}
-        self._standard_names = names | {f"{name}_total" for name in names}
+        standard = {family.name for family in self._standard.collect()}
+        ours = {family.name for family in (*self._own(), *self._process.families())}
+        # names that are no plugin's to use
+        self._taken = standard | {f"{name}_total" for name in standard} | ours | STATE.keys()
 
     def plugin(self, name: str) -> PluginCounters:
         """What the plugin C{name} counts into, until it is given to L{remove}."""
@@ -72,8 +78,10 @@ class Metrics:
         return counters
 
     def remove(self, counters: PluginCounters) -> None:
-        """Show no more of C{counters}: what counted into them is gone."""
+        """What counted into C{counters} is gone: what it has counted stays, in the sums, and no more is asked of it."""
         self._plugins.remove(counters)
+        sources = [(counters.plugin, source) for source in counters.sources]
+        self._past.add(merged(sources, self._taken, self.failed))
 
     def watch(self, source: StateSource) -> Callable[[], None]:
         """Have C{source} asked, at each scrape, for values of the families in L{STATE}. What is returned ends that."""
@@ -83,6 +91,7 @@ class Metrics:
     def _unwatch(self, source: StateSource) -> None:
         if source in self._states:
             self._states.remove(source)
+            self._past_state.add(state_families([source], partial(self.failed, OWN)))
 
     def cap_target(self) -> Cap:
         """A cap for targets as labels, to be used for one scrape."""
@@ -98,14 +107,20 @@ class Metrics:
 
     def families(self) -> Iterator[Family]:
         """All but the standard ones. C{plugin_errors_total} comes late, to have what goes wrong on the way."""
-        own = [f for room in (self._transport, self._detections, self._acquisitions) for f in room.families()]
         process = list(self._process.families())
-        taken = {family.name for family in (*own, *process)} | self._standard_names
-        yield from own
-        yield from state_families(self._states, partial(self.failed, OWN))
+        yield from self._own()
+        yield from state_families([*self._states, self._gone], partial(self.failed, OWN))
         sources = [(plugin.plugin, source) for plugin in self._plugins for source in plugin.sources]
-        yield from merged(sources, taken | STATE.keys(), self.failed)
+        yield from merged([*sources, (OWN, self._past.families)], self._taken, self.failed)
         yield from process
+
+    def _own(self) -> Iterator[Family]:
+        for room in (self._transport, self._detections, self._acquisitions):
+            yield from room.families()
+
+    def _gone(self) -> Iterator[tuple[str, Labels, Any]]:
+        for name, _, _, samples in self._past_state.families():
+            yield from ((name, labels, value) for labels, value in samples)
 
     def failed(self, plugin: str, failure: Failure) -> None:
         """What C{plugin} has to show, here or on another page, cannot be shown: count that, and tell."""

@@ -489,7 +489,10 @@ class MetricsTests(LifeMixin):
         return shown
 
     def test_summed(self) -> None:
-        """Counters of two assemblies with the same labels are one sample: their sum."""
+        """
+        Samples of two assemblies with the same labels are one: their sum. Of one that is gone, what it has counted
+        stays in it, as a counter must not fall; what is, is that of the other.
+        """
         tcp = Listen(name="t", address="127.0.0.1:2", protocol="tcp", target="10.0.0.9:9")
         first = self.scene.assembly(NOTE, tcp)
         self.scene.client(NOTE, b"one")
@@ -502,9 +505,27 @@ class MetricsTests(LifeMixin):
         self.assertEqual(2, shown["service_cache_size"])
         first.close()
         shown = self.shown()
-        self.assertEqual((1, 1), (shown["note_heard_total"], shown["in_flight"]))
+        self.assertEqual((2, 1), (shown["note_heard_total"], shown["in_flight"]))
+        self.scene.client(NOTE, b"three")
+        self.assertEqual(3, self.shown()["note_heard_total"])
         second.close()
-        self.assertNotIn("note_heard_total", self.shown())
+        shown = self.shown()
+        self.assertEqual(3, shown["note_heard_total"])
+        self.assertNotIn("in_flight", shown)
+
+    def test_trips(self) -> None:
+        """So it is with what its stacks have counted, although their services are closed."""
+        tcp = Listen(name="t", address="127.0.0.1:2", protocol="tcp", target="10.0.0.9:9")
+        self.scene.connector.mode = "wait"
+        assembly = self.scene.assembly(tcp, outbound=Timeouts(failfast=0.1, acquire=1.0))
+        for _ in range(3):
+            self.scene.client(tcp)
+            self.scene.reactor.settle(0.5)
+        name = 'failfast_total{target="10.0.0.9:9"}'
+        self.assertEqual(1, self.scene.value(name))
+        assembly.close()
+        self.assertEqual(1, self.scene.value(name))
+        self.assertIsNone(self.scene.value('failfast_state{target="10.0.0.9:9"}'))
 
     def test_nothing_grows(self) -> None:
         """However many there were, the last leaves as many samples as the first."""

@@ -45,8 +45,10 @@ class PluginCountersTests(MetricsCase):
         self.assertEqual([1], self.values("memo_total", board="office"))
 
     def test_remove(self) -> None:
-        """Once removed, nothing of it is shown."""
-        self.memo.families(lambda: [Family("memo_total", "counter", "Memos.", [((), 1)])])
-        self.assertEqual([1], self.values("memo_total"))
+        """Once removed, it is asked for nothing any more: what it has counted stays, as a counter must not fall."""
+        counted = [1]
+        self.memo.families(lambda: [Family("memo_total", "counter", "Memos.", [((), counted[0])])])
+        self.memo.families(lambda: [Family("memo_open", "gauge", "Open.", [((), 1)])])
         self.metrics.remove(self.memo)
-        self.assertNotIn("memo_total", self.text())
+        counted[0] = 2
+        self.assertEqual(([1], []), (self.values("memo_total"), self.values("memo_open")))
