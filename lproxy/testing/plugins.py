@@ -18,10 +18,11 @@ from lproxy.testing.detectors import LIMIT, ends
 from lproxy.testing.garbage import only_new, uncounted
 from lproxy.testing.metrics import MetricsContract
 from lproxy.testing.proxy import ScriptedProxy
+from lproxy.testing.sessions import SessionContract
 from lproxy.testing.wire import Peer
 
 
-class PluginContract(MetricsContract):
+class PluginContract(MetricsContract, SessionContract):
     """
     What a plugin promises, its sessions included: they are run in a L{ScriptedProxy}, one upstream behind it.
 
