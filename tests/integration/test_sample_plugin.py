@@ -34,6 +34,7 @@ sys.path.insert(0, str(SAMPLE))
 try:
     from lproxy_memo.detect import detect
     from lproxy_memo.plugin import Memo
+    from lproxy_memo.session import MOST
     from lproxy_memo.talk import LONGEST, Lines
 finally:
     sys.path.remove(str(SAMPLE))
@@ -122,6 +123,20 @@ class MemoTalkTests(SynchronousTestCase):
         """What a server says unasked only passes."""
         client, _ = self.talk(b"MEMO/1 kitchen\n", b"OK news\n")
         self.assertEqual((b"OK news\n", {}), (client.heard, self.counted()["memo_commands_total"]))
+
+    def test_bounded(self) -> None:
+        """Commands that nobody answers are not read without end; answered, they all are."""
+        client = self.proxy.client(b"MEMO/1 kitchen\n")
+        client.say((b"ADD " + b"x" * 200 + b"\n") * 5 * MOST)
+        self.proxy.settle()
+        row = self.proxy.sessions[0].describe()
+        self.assertTrue(MOST <= row["waiting"] < 2 * MOST, row)
+        upstream = self.proxy.connector.upstreams[0]
+        for _ in range(5):
+            upstream.say(b"OK\n" * MOST)
+            self.proxy.settle()
+        row = self.proxy.sessions[0].describe()
+        self.assertEqual((5 * MOST, 0), (row["commands"], row["waiting"]))
 
     def test_capped(self) -> None:
         """A client that makes commands up does not make as many series."""

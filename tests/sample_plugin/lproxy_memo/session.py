@@ -26,6 +26,9 @@ from lproxy_memo.metrics import MemoMetrics
 from lproxy_memo.plugin import Settings
 from lproxy_memo.talk import FromClient, FromServer, Waiting
 
+#: commands that may wait for their answers before no more are read
+MOST = 1_000
+
 
 class MemoFactory:
     """Makes the sessions of one listener."""
@@ -122,6 +125,8 @@ class MemoSession:
         """The client gave a command."""
         self._commands += 1
         self._waiting.add(command)
+        if len(self._waiting) == MOST and self._relay is not None:
+            self._relay.to_upstream.hold()
 
     def answered(self, outcome: str) -> bool:
         """The server answered the oldest command that waits. Whether the conversation may go on."""
@@ -129,6 +134,8 @@ class MemoSession:
         if oldest is not None:
             command, seconds = oldest
             self._factory.metrics.count(command, outcome, seconds)
+        if len(self._waiting) == MOST // 2 and self._relay is not None:
+            self._relay.to_upstream.release()
         return not (self._draining and not self._waiting)
 
     # the way upstream
