@@ -82,7 +82,8 @@ class MemoSession:
 
     def start(self) -> None:
         """Read what detection has read, and on. Whatever waits for a client has an end."""
-        self._timer = self._runtime.clock.callLater(self._factory.settings.opening, self.abort)
+        too_late = self._runtime.contained(self._accepted.stream, "memo", self.abort)
+        self._timer = self._runtime.clock.callLater(self._factory.settings.opening, too_late)
         if self._relay is not None:
             self._relay.start(self._accepted.prefix, self._accepted.eof)
 
@@ -150,8 +151,11 @@ class MemoSession:
         if lease is not None:
             self._acquired(lease)
         else:
+            stream, contained = self._accepted.stream, self._runtime.contained
             self._acquiring = acquire.acquire(target)
-            self._acquiring.addCallbacks(self._acquired, self._failed).addErrback(self._crashed)
+            self._acquiring.addCallbacks(
+                contained(stream, "memo", self._acquired), contained(stream, "memo", self._failed)
+            )
         return True
 
     def _acquired(self, lease: ConnectionLease) -> None:
@@ -172,10 +176,6 @@ class MemoSession:
         self._say(b"ERR not available")
         if self._relay is not None:
             self._relay.close()
-
-    def _crashed(self, failure: Failure) -> None:
-        self._runtime.crashed("memo", failure)
-        self.abort()
 
     def _say(self, text: bytes) -> None:
         """Say something to the client that no server has said."""
