@@ -41,6 +41,8 @@ _log = Logger(__name__)
 class Events(Protocol):
     """Whoever is told of a descriptor's readiness. There may be nothing, when it is told: EAGAIN is no surprise."""
 
+    __slots__ = ()
+
     def readable(self) -> None:
         """There is something to read, an end or an error included."""
 
@@ -79,6 +81,8 @@ class Descriptor:
 class Hub(Protocol):
     """A set of descriptors, and whose clock it is."""
 
+    __slots__ = ()
+
     def want(self, descriptor: Descriptor, interest: int) -> None:
         """Wait for C{interest} from now on, for nothing where it is 0."""
 
@@ -100,7 +104,7 @@ def hub(reactor: Any) -> Hub:
     return EpollHub(reactor) if hasattr(select, "epoll") else ReactorHub(reactor)
 
 
-class EpollHub:
+class EpollHub(Hub):
     """
     Descriptors in one epoll of our own.
 
@@ -255,7 +259,7 @@ class _Door:
         self._hub.shut_down()
 
 
-class ReactorHub:
+class ReactorHub(Hub):
     """The reactor itself, for platforms without epoll."""
 
     def __init__(self, reactor: Any) -> None:

@@ -24,8 +24,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lproxy.metrics.counters import TransportCounter
-from lproxy.transport.hub import READ, WATCH, WRITE, Descriptor, Hub
-from lproxy.transport.stream import Address, Conn, Raw, Reader
+from lproxy.transport.hub import READ, WATCH, WRITE, Descriptor, Events, Hub
+from lproxy.transport.stream import Address, Conn, Raw, Reader, Stream
 
 #: bytes asked of the kernel at once
 READ_SIZE: Final = 65536
@@ -67,7 +67,7 @@ class Keepalive(NamedTuple):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
 
 
-class SocketStream:
+class SocketStream(Stream, Raw, Events):
     """
     A L{Stream<lproxy.transport.stream.Stream>}, and the L{Raw<lproxy.transport.stream.Raw>} of itself.
 
@@ -92,13 +92,6 @@ class SocketStream:
         "_released",
         "_sock",
         "_unsent",
-        "bytes_in",
-        "bytes_out",
-        "closed",
-        "conn",
-        "errno",
-        "high_water",
-        "on_crash",
     )
 
     def __init__(self, sock: socket.socket, hub: Hub, conn: Conn, released: Callable[[], None] | None = None) -> None:

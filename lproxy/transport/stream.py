@@ -5,6 +5,9 @@ What carries bytes, as everybody above transport sees it: a socket, TLS on a soc
 A L{Stream} is written to and read by pushing: whoever is its L{Reader} is told what arrives, and when it may write on.
 Nobody above knows what it is made of. What only a plain socket can do, to have the kernel move its bytes, is asked
 for by L{Stream.raw}.
+
+Whatever has the shape of these will do. Classes that inherit from them, as ours do, are called without looking up
+their methods where both sides are compiled.
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ class Reader(Protocol):
     What any of these raises costs the stream and nothing else: it is aborted, and C{on_crash} is told.
     """
 
+    __slots__ = ()
+
     def data_received(self, data: bytes) -> None:
         """C{data} has arrived: at least a byte, at most 64 KiB."""
 
@@ -69,6 +74,8 @@ class Stream(Protocol):
     @ivar high_water: how many bytes may wait to be taken before its reader is told to pause
     @ivar on_crash: told of the first exception of its readers, which is logged where it is unset
     """
+
+    __slots__ = ("bytes_in", "bytes_out", "closed", "conn", "errno", "high_water", "on_crash")
 
     conn: Conn
     bytes_in: int
@@ -127,6 +134,8 @@ class Raw(Protocol):
 
     Its readiness can be had instead of the stream's own reading and writing, one direction at a time.
     """
+
+    __slots__ = ()
 
     def fileno(self) -> int:
         """The descriptor."""

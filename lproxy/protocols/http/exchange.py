@@ -49,6 +49,8 @@ class Client(Responder, Protocol):
     @ivar own: upstream connections that nobody else gets; C{None} as long as there was none
     """
 
+    __slots__ = ("own",)
+
     own: Own | None
 
     @property
@@ -59,7 +61,7 @@ class Client(Responder, Protocol):
         """The exchange is over, and holds nothing any more: the answer that it gave is all."""
 
 
-class Exchange:
+class Exchange(Responder):
     """
     It is a L{Responder} to the upstream; whoever reads the client has L{upload}, L{taken} and L{cancel}.
 

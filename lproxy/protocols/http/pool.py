@@ -29,6 +29,8 @@ FRESH: Final = 0.005
 class Connection(Protocol):
     """What is pooled: a connection to an upstream, of whatever version."""
 
+    __slots__ = ()
+
     def dispatch(self, head: Request, body: bytes, end: bool, to: Responder) -> Outgoing:
         """As L{HttpLease.call<lproxy.protocols.http.streams.HttpLease.call>}."""
 
@@ -78,14 +80,14 @@ class Entry:
         self.pool.lost(self, reused)
 
 
-class PooledLease:
+class PooledLease(HttpLease):
     """
     An L{HttpLease<lproxy.protocols.http.streams.HttpLease>} on a connection of a pool.
 
     @ivar hold: what the stack holds for it
     """
 
-    __slots__ = ("_entry", "hold")
+    __slots__ = ("_entry",)
 
     def __init__(self, entry: Entry) -> None:
         self.hold: Hold = FREE

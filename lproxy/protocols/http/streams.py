@@ -74,6 +74,8 @@ class BadResponse(ProxyError):
 class Outgoing(Protocol):
     """Somebody to send a request to: one exchange on an upstream's connection."""
 
+    __slots__ = ("address",)
+
     #: whom it goes to, for people
     address: str
 
@@ -98,6 +100,8 @@ class Responder(Protocol):
 
     C{respond} comes once, then C{data} until one of them says C{end}; or C{tunnel}; or C{reset}, at any time.
     """
+
+    __slots__ = ()
 
     def informational(self, head: Response) -> None:
         """A 1xx answer, before the real one."""
@@ -133,6 +137,8 @@ class Responder(Protocol):
 
 class HttpLease(Protocol):
     """The right to dispatch one request: a L{Lease<lproxy.stack.interfaces.Lease>}."""
+
+    __slots__ = ("hold",)
 
     hold: Hold
 

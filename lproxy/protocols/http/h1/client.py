@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lproxy.api import Endpoint, Stream
+from lproxy.api import Endpoint, Reader, Stream
 from lproxy.config import Limits
 from lproxy.protocols.http.h1.chunked import encode_piece
 from lproxy.protocols.http.h1.encode import encode_request
@@ -26,14 +26,14 @@ from lproxy.protocols.http.message import (
     Response,
     kinds,
 )
-from lproxy.protocols.http.pool import Entry
+from lproxy.protocols.http.pool import Connection, Entry
 from lproxy.protocols.http.streams import BadResponse, Outgoing, Responder, UpstreamLost
 
 #: 1xx answers to one request, each of which is relayed; an upstream that never comes to the real one is stopped
 INFORMATIONAL: Final = 100
 
 
-class Http1Client:
+class Http1Client(Connection, Outgoing, Reader):
     """
     The stream's L{Reader<lproxy.transport.stream.Reader>}, the pool's
     L{Connection<lproxy.protocols.http.pool.Connection>}, and, as there is one at a time, the exchange's
@@ -69,7 +69,6 @@ class Http1Client:
         "_to",
         "_used",
         "_whole",
-        "address",
     )
 
     def __init__(self, stream: Stream, entry: Entry, endpoint: Endpoint, limits: Limits) -> None:

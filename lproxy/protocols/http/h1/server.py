@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lproxy.api import Accepted, Conn, Relay, Stream
+from lproxy.api import Accepted, Conn, Reader, Relay, Stream
 from lproxy.protocols.http import exchange as exchanges
-from lproxy.protocols.http.exchange import Exchange
+from lproxy.protocols.http.exchange import Client, Exchange
 from lproxy.protocols.http.h1.chunked import encode_piece
 from lproxy.protocols.http.h1.encode import encode_interim, encode_response
 from lproxy.protocols.http.h1.life import (
@@ -47,7 +47,7 @@ from lproxy.protocols.http.rescue import refusal
 from lproxy.protocols.http.timeouts import TooSlow
 
 
-class Http1Server:
+class Http1Server(Client, Reader):
     """
     One accepted connection: the L{Session<lproxy.api.Session>}, the stream's
     L{Reader<lproxy.transport.stream.Reader>}, and the L{Client<lproxy.protocols.http.exchange.Client>} of its
@@ -86,7 +86,6 @@ class Http1Server:
         "_stream",
         "_turn",
         "conn",
-        "own",
     )
 
     def __init__(self, listener: Listener, accepted: Accepted) -> None:
