@@ -29,7 +29,7 @@ def setting(default: Any, help: str, unit: str = "", required: bool = False) -> 
     """
     A field with its C{help} and C{unit}, for checks and docs.
 
-    @param unit: C{duration}, C{size}, C{address} (IP:port to connect to), C{resolver} (that of a DNS server),
+    @param unit: C{duration}, C{size}, C{address} (host:port to connect to), C{resolver} (that of a DNS server),
         C{listen} (IP:port or endpoint string to listen on), C{network} (IP or IP/bits), C{word} (fit for a metric
         label), C{table} (the table's own name, no key in it), or none
     @param required: whether a file must give it, and not empty
@@ -98,7 +98,7 @@ class Service:
     name: str = setting(
         "", "the table's name: an authority such as web.local:80, or any word for service:NAME", "table"
     )
-    endpoints: tuple[str, ...] = setting((), "the addresses that serve it, each IP:port", "address")
+    endpoints: tuple[str, ...] = setting((), "who serves it, each IP:port or name:port; DNS has the names", "address")
     proxy: bool = setting(
         False,
         "whether it is an HTTP proxy itself: it is sent Proxy-Authorization and the absolute form of the target, and "

@@ -32,6 +32,7 @@ from lproxy.configfile import insist
 from lproxy.discover.dns import Dns
 from lproxy.discover.literal import Literal
 from lproxy.discover.static import Static
+from lproxy.errors import one_line
 from lproxy.metrics.plugin import PluginCounters
 from lproxy.protocols.connection import ConnectionClient
 from lproxy.protocols.runtime import CannotExpose, Runtime
@@ -246,7 +247,7 @@ class Assembly:
             counters=self._counters("tcp"),
             sessions=self.sessions,
             warn=around.warn,
-            say=lambda text: log.info("{text}", text=text),
+            say=lambda text: log.info("{text}", text=one_line(text)),
             crashed=around.crashed,
             tunnels=lambda: acquire("tcp", client),
             detect=partial(self._redetect, listen),

@@ -161,6 +161,13 @@ class ListenerEdge:
         who = f"listener {listen.name}: a connection from {stream.conn.peer[0]}"
         if not found.spoken:
             self._runtime.warn("detect-unspoken", f"{who} speaks {found.variant}, which is forwarded as TCP for now")
+        elif found.result == TCP and len(listen.detect) == 1 and self.can_relay(stream):
+            # with one protocol alone, that is expected
+            self._runtime.warn(
+                "detect-other",
+                f"{who} does not begin as {listen.detect[0]} does (0x{found.prefix[:4].hex()}): forwarded as TCP, past "
+                f'all that {listen.detect[0]} would do. protocol = "{listen.detect[0]}" takes whatever comes for that.',
+            )
         elif found.result == "timeout":
             self._runtime.warn(
                 "detect-timeout",

@@ -83,37 +83,39 @@ def instead_of(name: str, port: str) -> str:
     return f'write one of this machine\'s, such as {alone}, or "0.0.0.0:{port[:5]}" for all of them'
 
 
-def endpoint_address(text: str, port: int = 8080) -> str:
+def endpoint_address(text: str) -> str:
     """
-    C{text} as IP:port to connect to.
+    C{text} as host:port to connect to, the host an IP address or a DNS name.
 
-    @param port: the one in examples
     @raise Wrong: it is not, or it cannot be connected to
     """
     refuse_elsewhere(text)
-    host, _, digits = text.rpartition(":")
-    if (
-        digits.isascii()
-        and digits.isdigit()
-        and as_ip(host) is None
-        and HOST_NAME.fullmatch(host)
-        and not IP_LIKE.fullmatch(host)
-    ):
-        if port == DNS_PORT:
-            right = "the name of a resolver would need a resolver: write its IP address"
-        elif host == "localhost":
-            right = f'write "127.0.0.1:{digits[:5]}"'
-        else:
-            right = f"a DNS name needs no service: let a listener have target = {show(text)}"
-        raise Wrong(f"{show(host)} is a name, no IP address", right)
-    place = parse(text, f'write IP:port such as "10.0.0.7:{port}"', example_port=port)
-    refuse_wildcard(place)
-    return spelled(place)
+    host, port = name_and_port(text)
+    return join_host_port(host, checked_port(port[:9])) if host else literal_address(text, 8080)
 
 
 def resolver_address(text: str) -> str:
-    """As L{endpoint_address}, of a DNS server."""
-    return endpoint_address(text, DNS_PORT)
+    """C{text} as IP:port of a DNS server; raises L{Wrong}."""
+    refuse_elsewhere(text)
+    host, _ = name_and_port(text)
+    if host:
+        right = "the name of a resolver would need a resolver: write its IP address"
+        raise Wrong(f"{show(host)} is a name, no IP address", right)
+    return literal_address(text, DNS_PORT)
+
+
+def name_and_port(text: str) -> tuple[str, str]:
+    """The DNS name and the digits behind it in C{text}; empty where it is anything else."""
+    host, _, digits = text.rpartition(":")
+    named = digits.isascii() and digits.isdigit() and as_ip(host) is None and HOST_NAME.fullmatch(host)
+    return (host, digits) if named and not IP_LIKE.fullmatch(host) else ("", "")
+
+
+def literal_address(text: str, port: int) -> str:
+    """C{text} as IP:port to connect to, C{port} being the one in examples; raises L{Wrong}."""
+    place = parse(text, f'write IP:port such as "10.0.0.7:{port}"', example_port=port)
+    refuse_wildcard(place)
+    return spelled(place)
 
 
 def target_address(text: str) -> str:

@@ -144,7 +144,7 @@ KINDS: dict[tuple[type, str], Kind] = {
     (str, ""): Kind("string", read_text),
     (str, "word"): Kind("name", read_word),
     (str, "listen"): Kind("IP:port or endpoint string", lambda value: listen_address(read_text(value))),
-    (str, "address"): Kind("IP:port", lambda value: endpoint_address(read_text(value))),
+    (str, "address"): Kind("host:port", lambda value: endpoint_address(read_text(value))),
     (str, "resolver"): Kind("IP:port", lambda value: resolver_address(read_text(value))),
     (str, "network"): Kind("IP or IP/bits", lambda value: network_address(read_text(value))),
     (bool, ""): Kind("boolean", read_bool),

@@ -3,7 +3,8 @@
 Services from the configuration: C{[services."web.local:80"]}.
 
 The outermost discovery: configuration takes precedence. A service named like an authority serves the requests for that
-C{host:port}, the host in any case; any service serves C{target = "service:NAME"}.
+C{host:port}, the host in any case; any service serves C{target = "service:NAME"}. Names among the endpoints are
+looked up by whoever finds the rest.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from lproxy.config import PLAIN, Service
 from lproxy.stack.interfaces import Discover, Watch, Watcher
 from lproxy.target import Authority, Endpoint, ServiceName, Target, split_host_port
 
-from .literal import Known
+from .literal import Known, literal
+from .union import Union
 
 
 class Static:
@@ -28,9 +30,13 @@ class Static:
         self._by_name: Mapping[str, Service] = services
         self._by_authority: dict[tuple[str, int], Service] = {}
         self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
+        self._named: dict[str, tuple[Authority, ...]] = {}
         self._otherwise = otherwise
         for name, service in services.items():
-            self._endpoints[name] = tuple(Endpoint(*split_host_port(text)) for text in service.endpoints)
+            places = [split_host_port(text) for text in service.endpoints]
+            known = [(literal(host), host, port) for host, port in places]
+            self._endpoints[name] = tuple(Endpoint(address, port) for address, _, port in known if address)
+            self._named[name] = tuple(Authority(host, port) for address, host, port in known if not address)
             try:
                 host, port = split_host_port(name)
             except ValueError:
@@ -46,7 +52,8 @@ class Static:
         service = self.find(target)
         if service is None:
             return self._otherwise.watch(target, watcher)
-        return Known(watcher, self._endpoints[service.name])
+        fixed, named = self._endpoints[service.name], self._named[service.name]
+        return Union(watcher, fixed, named, self._otherwise) if named else Known(watcher, fixed)
 
     def find(self, target: Target) -> Service | None:
         """The service that serves C{target}, if the configuration has one."""

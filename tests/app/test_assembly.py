@@ -12,6 +12,7 @@ from typing import Any
 from weakref import ref
 
 from twisted.internet.defer import Deferred
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -282,6 +283,17 @@ class ExposeTests(LifeMixin):
         further = Listen(name="", address="127.0.0.1:7000")
         self.assertEqual(b"hello", self.scene.client(further, b"hello").heard)
         self.assertEqual((1, 2), (len(assembly.sessions), len(assembly.openings.places())))
+
+    def test_said(self) -> None:
+        """What a protocol says is one line of the log, whatever is in it."""
+        self.note.on["factory"] = lambda: None
+        self.scene.assembly(NOTE)
+        lines: list[str] = []
+        observer = lambda event: lines.append(formatEvent(event))  # noqa: E731
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.note.factories[-1].runtime.say("a broker is at h\n2026 [lproxy#critical] {forged}\0\x1b[2J")
+        self.assertEqual(["a broker is at h?2026 [lproxy#critical] {forged}??[2J"], lines)
 
     def test_concealed(self) -> None:
         """It is given back; whoever is connected stays."""

@@ -288,6 +288,25 @@ class BrokenDetectorTests(EdgeMixin):
         self.assertEqual((b"echo", [("bad", ZeroDivisionError)]), (peer.heard, self.crashes))
 
 
+class OtherTests(EdgeMixin):
+    """A listener that looks for one protocol alone."""
+
+    detectors = {"echo": lambda prefix: NoMatch(), "tcp": detect}
+    detect = ("echo",)
+
+    def test_other(self) -> None:
+        """What is anything else goes on as TCP; the log says so, and what would take it for the one that is meant."""
+        self.connect(b"\xff\xff\xff\xffmore")
+        self.assertEqual({"tcp": 1}, self.counter.results)
+        self.assertEqual(
+            [
+                "listener web: a connection from 10.0.0.1 does not begin as echo does (0xffffffff): forwarded as TCP, "
+                'past all that echo would do. protocol = "echo" takes whatever comes for that.'
+            ],
+            self.proxy.warnings,
+        )
+
+
 class UnspokenTests(EdgeMixin):
     """A protocol that can be recognised, and not spoken."""
 

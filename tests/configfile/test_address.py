@@ -91,11 +91,13 @@ class AddressTests(FileTestCase):
         )
 
     def test_endpoints(self) -> None:
-        """Endpoints are IP addresses with a port, each once."""
+        """Endpoints are IP addresses or names with a port, each once."""
+        for good in ("web:80", "localhost:80", "kafka-1.local.:9092", "[::1]:80"):
+            config = self.good(listener(target="service:a") + f'[services.a]\nendpoints = ["{good}"]')
+            self.assertEqual((good,), config.services["a"].endpoints)
         for endpoints, says in {
-            '["web:80"]': 'endpoints[0]: "web" is a name, no IP address; a DNS name needs no service: let a listener '
-            'have target = "web:80"',
-            '["localhost:80"]': 'endpoints[0]: "localhost" is a name, no IP address; write "127.0.0.1:80"',
+            '["web:0"]': "endpoints[0]: port 0 is not one of 1 to 65535",
+            '["we b:80"]': 'endpoints[0]: "we b" is no IP address; write IP:port such as "10.0.0.7:8080"',
             '["10.0.0.256:80"]': 'endpoints[0]: "10.0.0.256" is no IP address; write IP:port such as "10.0.0.7:8080"',
             '["unix:/x"]': 'endpoints[0]: "unix:/x" is a UNIX socket; lproxy connects by TCP alone: let the '
             'application listen on an IP and port, such as "127.0.0.1:8081"',

@@ -59,6 +59,7 @@ class Metrics:
         self.topics = Topics(topic_cap)
         self.no_response = 0
         self.unexpected = 0
+        self.idle_closes = 0
 
     def version(self, key: int, version: int, node: str) -> VersionCounter:
         """Where requests of this kind to C{node} are counted."""
@@ -145,6 +146,12 @@ class Metrics:
             "counter",
             "Connections on which something was not Kafka: closed, or passed on unread. By reason.",
             by("reason", self.protocol_errors),
+        )
+        yield Family(
+            "kafka_idle_closes_total",
+            "counter",
+            "Connections closed as nothing moved on them for kafka.idle.",
+            [(own, self.idle_closes)],
         )
         yield Family(
             "kafka_connections_refused_total",

@@ -306,6 +306,7 @@ class KafkaSession:
         reason = self._progress.look(now, self._counts(), self._waits_for_client(), self._waits_for_broker())
         if reason == "idle":
             self._flags = "IT"
+            self._say_idle()
         elif reason:
             self._talk.fail(reason)
         if reason:
@@ -313,6 +314,18 @@ class KafkaSession:
         elif self._requests.inside or self._answers.inside:
             # before the next look: what is slow must not look as if it stood still
             self._relay.look()
+
+    def _say_idle(self) -> None:
+        """Count it; and say so, where anybody waits for a response: a broker would have closed by now, too."""
+        self._rules.metrics.idle_closes += 1
+        waiting = [pending.api.name for pending in self._talk.queue]
+        if waiting:
+            seconds, client = self._rules.config.idle, self._stream.conn.peer[0]
+            self._runtime.warn(
+                "kafka-idle",
+                f"listener {self._runtime.listen.name}: kafka connection from {client} closed: not a byte for "
+                f"{seconds:g} s (kafka.idle), with {len(waiting)} in flight, the first {waiting[0]}",
+            )
 
     def _counts(self) -> Counts:
         """Bytes so far."""

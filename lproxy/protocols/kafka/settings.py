@@ -53,7 +53,9 @@ class KafkaConfig(Demands):
     )
     max_request: int = setting(MAX_REQUEST, "the largest request that is let through", "size")
     max_response: int = setting(100 * MIB, "the largest answer that is taken for one", "size")
-    max_header: int = setting(4 * KIB, "what is kept of a request to read its header", "size")
+    max_header: int = setting(
+        36 * KIB, "what is kept of a request to read its header; a client id may have 32 KiB", "size"
+    )
     max_in_flight: int = setting(1024, "unanswered requests of a connection, after which it is not read")
     buffered: int = setting(1 * MIB, "what is kept of an answer that is rewritten", "size")
     frame_progress: float = setting(30.0, "how long a frame that has begun may stand still", "duration")

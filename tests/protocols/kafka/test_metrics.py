@@ -33,6 +33,7 @@ FAMILIES = {
     "kafka_unexpected_response": "counter",
     "kafka_incomplete": "counter",
     "kafka_protocol_errors": "counter",
+    "kafka_idle_closes": "counter",
     "kafka_connections_refused": "counter",
     "kafka_denied": "counter",
     "kafka_rewritten_addresses": "counter",
@@ -78,7 +79,7 @@ class ExpositionTests(SynchronousTestCase):
         self.assertEqual(FAMILIES, families)
         self.assertEqual(0.0, self.value(samples, "kafka_no_response_total"))
         self.assertEqual(1.0, self.value(samples, "kafka_connections_open"))
-        self.assertEqual(5, len(samples))
+        self.assertEqual(6, len(samples))
 
     def test_everything(self) -> None:
         """A conversation with a bit of all is shown as it was."""

@@ -37,6 +37,15 @@ HTTP = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 class ConversationTests(KafkaTestCase):
     """What is said is heard, both ways, and shown."""
 
+    def test_long_client_id(self) -> None:
+        """A client id may be as long as its length can say, and come in pieces."""
+        said = heartbeat(1, client="c" * 32_767)
+        client = self.client(said[:9_000], said[9_000:20_000])
+        self.say(client, said[20_000:])
+        self.assertEqual(said, self.broker.heard)
+        self.say(self.broker, beat(1))
+        self.assertEqual((beat(1), {}), (client.heard, self.metrics.protocol_errors))
+
     def test_conversation(self) -> None:
         """From the first byte to the last, unchanged; and then nothing is left."""
         client = self.client(ask_versions(1))

@@ -128,7 +128,10 @@ class StillTests(KafkaTestCase):
             self.assertEqual("", client.ended)
             self.wait(15)
             self.assert_over(client, "reset", flags="IT")
-            self.assertEqual({}, self.metrics.protocol_errors)
+            self.assertEqual(({}, 1), (self.metrics.protocol_errors, self.metrics.idle_closes))
+            if said:
+                self.warned("closed: not a byte for 100 s (kafka.idle), with 1 in flight, the first Heartbeat")
+            self.assertEqual([], self.proxy.warnings)
 
     def test_not_idle(self) -> None:
         """Any byte will do, in either direction."""

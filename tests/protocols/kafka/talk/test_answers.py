@@ -136,7 +136,7 @@ class RefusedTests(SynchronousTestCase):
             for tags in (b"\xff\xff\xff\xff\x0f", b"\1\5\x7f", b"\x80" * 5, b"\1", b""):
                 self.refused(framed(b"\0\0\0\1" + tags), "tags", asked, topics=True)
             self.assertFalse(Talk(topics=True).rules.api(key << 16 | version).without_client_id)
-            talk = Talk(topics=True)
+            talk = Talk(topics=True, max_header=4096)
             talk.client(asked)
             size = 50 << 20
             said = (size + 100).to_bytes(4, "big") + b"\0\0\0\1\1\5" + b"\x80\x80\x80\x19"

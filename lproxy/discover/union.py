@@ -1,0 +1,84 @@
+# -*- test-case-name: tests.discover.test_union -*-
+"""
+Several answers as one: a service whose endpoints are addresses and names, each name resolved by itself.
+
+What is known serves; a name that cannot be resolved costs its own endpoints and nobody else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lproxy.stack.interfaces import Discover, Watch, Watcher
+from lproxy.target import Endpoint, Target
+
+
+class Union:
+    """A L{Watch} of C{fixed} endpoints and those of all C{targets}."""
+
+    def __init__(
+        self, watcher: Watcher, fixed: Iterable[Endpoint], targets: Iterable[Target], discover: Discover
+    ) -> None:
+        self._watcher: Watcher | None = watcher
+        self._fixed = tuple(fixed)
+        self._telling = False
+        self._parts = [Part(self) for _ in targets]
+        for part, target in zip(self._parts, targets, strict=True):
+            part.watch = discover.watch(target, part)
+        self._telling = True
+        self.changed()
+
+    def __repr__(self) -> str:
+        return f"<Union of {self._fixed} and {len(self._parts)} names>"
+
+    def changed(self) -> None:
+        """A part knows more, or other endpoints than before."""
+        if self._watcher is None or not self._telling:
+            return
+        known = [part.found for part in self._parts if part.found is not None]
+        if self._fixed or known:
+            found = (endpoint for part in known for endpoint in part)
+            self._watcher.endpoints(dict.fromkeys((*self._fixed, *found)))
+            return
+        errors = [part.error for part in self._parts if part.error is not None]
+        if len(errors) == len(self._parts):
+            # a new traceback each time: it grows with every raise
+            self._watcher.unresolved(errors[0].with_traceback(None))
+
+    def close(self) -> None:
+        """Tell the watcher nothing more."""
+        self._watcher = None
+        for part in self._parts:
+            if part.watch is not None:
+                part.watch.close()
+
+    def refresh(self) -> None:
+        """Somebody waits: try again what has failed."""
+        for part in self._parts:
+            if part.watch is not None and part.found is None:
+                part.watch.refresh()
+
+
+class Part:
+    """
+    A L{Watcher} of one name.
+
+    @ivar found: its endpoints, C{None} where there was no answer yet
+    @ivar error: why there is none
+    """
+
+    def __init__(self, union: Union) -> None:
+        self._union = union
+        self.watch: Watch | None = None
+        self.found: tuple[Endpoint, ...] | None = None
+        self.error: Exception | None = None
+
+    def endpoints(self, endpoints: Iterable[Endpoint]) -> None:
+        """These, and no others."""
+        self.found, self.error = tuple(endpoints), None
+        self._union.changed()
+
+    def unresolved(self, error: Exception) -> None:
+        """None, or none any more."""
+        self.found, self.error = None, error
+        self._union.changed()
