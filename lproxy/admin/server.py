@@ -22,8 +22,8 @@ from lproxy.metrics.registry import Metrics
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-class State(Protocol):
-    """What there is to show and to do."""
+class Proxy(Protocol):
+    """The proxy, as far as the admin server shows it and changes something."""
 
     version: str
 
@@ -49,7 +49,7 @@ class State(Protocol):
         """Raises ValueError for a level that there is not."""
 
 
-def admin_site(state: State, metrics: Metrics, config: Admin, host: str, cooperate: Any = task.cooperate) -> Site:
+def admin_site(proxy: Proxy, metrics: Metrics, config: Admin, host: str, cooperate: Any = task.cooperate) -> Site:
     """
     The site to listen with.
 
@@ -57,38 +57,38 @@ def admin_site(state: State, metrics: Metrics, config: Admin, host: str, coopera
     @param cooperate: as L{task.cooperate}: runs the pieces of a long answer, with other work in between
     """
     root = Root(names(config.hosts, host))
-    root.add("", "this page", Get(HTML, lambda: index(state.version, state.ready(), root.pages)))
+    root.add("", "this page", Get(HTML, lambda: index(proxy.version, proxy.ready(), root.pages)))
     root.add("metrics", "counters and gauges, for Prometheus", Stream(PROMETHEUS, metrics.text, cooperate))
-    root.add("ready", "whether new connections are welcome", Status(lambda: _ready(state)))
+    root.add("ready", "whether new connections are welcome", Status(lambda: _ready(proxy)))
     root.add("live", "whether the process is alive", Get(PLAIN, lambda: b"live\n"))
-    root.add("config", "the configuration in effect", Get(JSON, lambda: as_json(state.describe_config())))
+    root.add("config", "the configuration in effect", Get(JSON, lambda: as_json(proxy.describe_config())))
     for name, title, rows in (
-        ("services", "every cached service: endpoints, waiters, last error", state.services),
-        ("connections", "every accepted connection", state.connections),
-        ("plugins", "the protocols that were found", state.plugins),
+        ("services", "every cached service: endpoints, waiters, last error", proxy.services),
+        ("connections", "every accepted connection", proxy.connections),
+        ("plugins", "the protocols that were found", proxy.plugins),
     ):
         root.add(name, title, Stream(JSON, lambda rows=rows: array(rows(), metrics.failed), cooperate))  # type: ignore[misc]
-    root.putChild(b"shutdown", Command(config.shutdown, "admin.shutdown", partial(_shutdown, state)))
-    root.putChild(b"log-level", Command(config.log_level, "admin.log_level", partial(_level, state)))
+    root.putChild(b"shutdown", Command(config.shutdown, "admin.shutdown", partial(_shutdown, proxy)))
+    root.putChild(b"log-level", Command(config.log_level, "admin.log_level", partial(_level, proxy)))
     return Site(root)
 
 
-def _ready(state: State) -> tuple[int, str]:
+def _ready(proxy: Proxy) -> tuple[int, str]:
     """200, or 503 and why not."""
-    reason = state.ready()
+    reason = proxy.ready()
     return (200, "ready") if reason is None else (503, reason)
 
 
-def _shutdown(state: State, request: Any) -> tuple[int, str]:
-    state.shutdown()
+def _shutdown(proxy: Proxy, request: Any) -> tuple[int, str]:
+    proxy.shutdown()
     return 202, "draining"
 
 
-def _level(state: State, request: Any) -> tuple[int, str]:
+def _level(proxy: Proxy, request: Any) -> tuple[int, str]:
     # twisted.web has parsed query and form
     level = (request.args.get(b"level") or [b""])[0].decode("ascii", "replace")
     try:
-        state.set_log_level(level)
+        proxy.set_log_level(level)
     except ValueError as e:
         return 400, str(e)
     return 200, f"log level {level}"

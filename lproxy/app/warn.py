@@ -12,7 +12,7 @@ from lproxy.errors import one_line
 
 #: seconds between two lines of a kind
 INTERVAL = 10.0
-#: kinds remembered; they are constants in the code, so this is never reached
+#: kinds remembered; they are made of places in the code and names of plugins, so this is hardly ever reached
 KINDS = 1_000
 
 

@@ -13,15 +13,14 @@ from random import Random
 from twisted.internet.interfaces import IReactorTime
 
 from lproxy.config import Dns as Config
+from lproxy.discover.host import Host, Means
+from lproxy.discover.literal import Refused
+from lproxy.discover.lookup import Lookups
+from lproxy.discover.names import checked
+from lproxy.discover.resolver import Resolver
+from lproxy.discover.system import System
 from lproxy.stack.interfaces import Watch, Watcher
 from lproxy.target import Authority, Target
-
-from .host import Host, Means
-from .literal import Refused
-from .lookup import Lookups
-from .names import checked
-from .resolver import Resolver
-from .system import System
 
 
 class Dns:

@@ -26,15 +26,14 @@ from twisted.names import dns
 from twisted.python.failure import Failure
 
 from lproxy.config import Dns as Config
+from lproxy.discover.literal import NoRoute
+from lproxy.discover.lookup import Absent, Failed, Lookups, Outcome, look_up
+from lproxy.discover.records import Answer
+from lproxy.discover.system import System
 from lproxy.errors import ProxyError
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.interfaces import Watcher
 from lproxy.target import Authority, Endpoint
-
-from .literal import NoRoute
-from .lookup import Absent, Failed, Lookups, Outcome, look_up
-from .records import Answer
-from .system import System
 
 #: seconds before the first retry after a failure, and at most
 RETRY_MIN, RETRY_MAX = 0.5, 30.0

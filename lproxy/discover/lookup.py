@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.names import dns
 from twisted.names.error import AuthoritativeDomainError, DNSNameError, DomainError
 
-from .names import checked
-from .records import Alias, Answer, read
+from lproxy.discover.names import checked
+from lproxy.discover.records import Alias, Answer, read
 
 #: CNAMEs that need another query; those within one answer are followed without a limit
 MAX_ALIASES = 8

@@ -34,10 +34,9 @@ from twisted.protocols.basic import Int16StringReceiver
 from twisted.python.failure import Failure
 
 from lproxy.config import Dns as Config
+from lproxy.discover.system import System
 from lproxy.target import join_host_port, split_host_port
 from lproxy.transport.datagram import Datagrams
-
-from .system import System
 
 Server = tuple[str, int]
 

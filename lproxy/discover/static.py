@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lproxy.config import PLAIN, Service
+from lproxy.discover.literal import Known, literal
+from lproxy.discover.union import Union
 from lproxy.stack.interfaces import Discover, Watch, Watcher
 from lproxy.target import Authority, Endpoint, ServiceName, Target, split_host_port
-
-from .literal import Known, literal
-from .union import Union
 
 
 class Static:

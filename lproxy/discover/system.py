@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from .names import candidates, checked
+from lproxy.discover.names import candidates, checked
 
 T = TypeVar("T")
 

@@ -113,13 +113,13 @@ def rescue(failure: Failure, runtime: Runtime, protocol: str, target: Target | N
     """
     error = failure.value
     assert error is not None
-    verdict = judge(error)
-    if isinstance(verdict, Bug):
+    judged = judge(error)
+    if isinstance(judged, Bug):
         runtime.crashed(protocol, failure)
     else:
         runtime.warn(
-            f"{protocol}-{verdict.flag}",
+            f"{protocol}-{judged.flag}",
             f"listener {runtime.listen.name}: {protocol} connection to {target} closed after {waited:.3f} s: "
             f"{explain(error)}",
         )
-    return verdict.flag
+    return judged.flag

@@ -22,7 +22,7 @@ PATHS = ("/", "/metrics", "/ready", "/live", "/config", "/services", "/connectio
 COMMANDS = ("/shutdown", "/log-level")
 
 
-class FakeState:
+class FakeProxy:
     """What a proxy would show; rows may be exceptions."""
 
     version = "1.2<3"
@@ -87,14 +87,14 @@ class AdminCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.state = FakeState()
+        self.proxy = FakeProxy()
         self.metrics = Metrics(config.Metrics(), self.clock)
         self.site = self.make(self.settings, self.host)
 
     def make(self, settings: config.Admin, host: str) -> Any:
-        """Another site for the same state."""
+        """Another site for the same proxy."""
         turns = Cooperator(lambda: lambda: True, lambda f: self.clock.callLater(0.001, f))
-        site = admin_site(self.state, self.metrics, settings, host, turns.cooperate)
+        site = admin_site(self.proxy, self.metrics, settings, host, turns.cooperate)
         site.reactor = self.clock
         return site
 

@@ -15,7 +15,7 @@ class IndexTests(AdminCase):
 
     def test_index(self) -> None:
         """The first page leads to all others and loads nothing from anywhere."""
-        self.state.reason = '<script>"&'
+        self.proxy.reason = '<script>"&'
         answer = self.ask("GET /")
         self.assertEqual((200, "text/html; charset=utf-8"), (answer.status, answer.fields["content-type"]))
         self.assertEqual(set(PATHS) - {"/"}, set(re.findall('href="([^"]*)"', answer.text)))

@@ -28,7 +28,7 @@ class MethodTests(AdminCase):
             for path in COMMANDS:
                 answer = self.ask(f"{method} {path}?level=debug")
                 self.assertEqual((405, "POST"), (answer.status, answer.fields["allow"]))
-        self.assertEqual([], self.state.done)
+        self.assertEqual([], self.proxy.done)
 
     def test_head(self) -> None:
         """HEAD tells what GET would, without a body, and without a word in the log."""
@@ -50,7 +50,7 @@ class TroubleTests(AdminCase):
 
     def test_exception(self) -> None:
         """A mistake of ours is logged; the client gets 500 and nothing of the inside."""
-        self.state.rows = [KeyError("secret")]
+        self.proxy.rows = [KeyError("secret")]
         for method in ("GET", "HEAD"):
             answer = self.ask(f"{method} /services")
             self.assertEqual(500, answer.status)

@@ -21,7 +21,7 @@ class PageTests(AdminCase):
         answer = self.ask("GET /ready")
         self.assertEqual((200, "ready\n"), (answer.status, answer.text))
         for reason in ("starting", "draining"):
-            self.state.reason = reason
+            self.proxy.reason = reason
             answer = self.ask("GET /ready")
             self.assertEqual((503, f"{reason}\n"), (answer.status, answer.text))
         self.assertEqual(200, self.ask("GET /live").status, "alive all the same")
@@ -59,14 +59,14 @@ class CommandTests(AdminCase):
     def test_shutdown(self) -> None:
         """POST begins the drain."""
         self.assertEqual(202, self.ask("POST /shutdown").status)
-        self.assertEqual(["shutdown"], self.state.done)
+        self.assertEqual(["shutdown"], self.proxy.done)
 
     def test_level(self) -> None:
         """The level stands in the query or in a form."""
         form = "Content-Type: application/x-www-form-urlencoded"
         self.assertEqual(200, self.ask("POST /log-level?level=debug").status)
         self.assertEqual(200, self.ask("POST /log-level", form, body="level=debug").status)
-        self.assertEqual(["debug", "debug"], self.state.done)
+        self.assertEqual(["debug", "debug"], self.proxy.done)
 
     def test_bad_level(self) -> None:
         """A level that there is not is 400 and told which there are."""
@@ -74,7 +74,7 @@ class CommandTests(AdminCase):
             answer = self.ask(f"POST /log-level{query}")
             self.assertEqual((400, "text/plain; charset=utf-8"), (answer.status, answer.fields["content-type"]))
             self.assertIn("there is debug", answer.text)
-        self.assertEqual([], self.state.done)
+        self.assertEqual([], self.proxy.done)
 
     def test_off(self) -> None:
         """What the configuration has not turned on is refused, and says how."""
@@ -86,7 +86,7 @@ class CommandTests(AdminCase):
             answer = self.ask(f"POST {path}")
             self.assertEqual(403, answer.status)
             self.assertIn(setting, answer.text)
-        self.assertEqual([], self.state.done)
+        self.assertEqual([], self.proxy.done)
 
     def test_from_elsewhere(self) -> None:
         """Only this machine gives orders, whatever it claims in a header."""
@@ -94,7 +94,7 @@ class CommandTests(AdminCase):
             answer = self.ask("POST /shutdown", "X-Forwarded-For: 127.0.0.1", peer=peer)
             self.assertEqual((403, "from this machine only\n"), (answer.status, answer.text))
             self.assertEqual(200, self.ask("GET /ready", peer=peer).status)
-        self.assertEqual([], self.state.done)
+        self.assertEqual([], self.proxy.done)
         for peer in ("127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1"):
             self.assertEqual(202, self.ask("POST /shutdown", peer=peer).status, peer)
 
@@ -102,7 +102,7 @@ class CommandTests(AdminCase):
         """No page that somebody looks at on this machine gives orders."""
         for origin in ("http://evil.example", "null", "http://localhost:8000"):
             self.assertEqual(403, self.ask("POST /shutdown", f"Origin: {origin}").status)
-        self.assertEqual([], self.state.done)
+        self.assertEqual([], self.proxy.done)
 
     def test_long_body(self) -> None:
         """A body without end is not kept, and no order."""
@@ -113,4 +113,4 @@ class CommandTests(AdminCase):
         content = channel._channel.requests[0].content
         self.assertLess(content.seek(0, 2), 100_000)
         channel.dataReceived(b"0\r\n\r\n")
-        self.assertEqual((413, []), (Answer(transport.value()).status, self.state.done))
+        self.assertEqual((413, []), (Answer(transport.value()).status, self.proxy.done))

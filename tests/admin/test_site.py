@@ -23,7 +23,7 @@ class HostTests(AdminCase):
             answer = self.ask(request, host=host)
             self.assertEqual(403, answer.status, host)
             self.assertIn("admin.hosts", answer.text)
-        self.assertEqual([], self.state.done)
+        self.assertEqual([], self.proxy.done)
 
     def test_own(self) -> None:
         """Names of this machine, and those that the configuration adds, on any port."""

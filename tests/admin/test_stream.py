@@ -20,15 +20,15 @@ class StreamTests(AdminCase):
     def test_rows(self) -> None:
         """Lists of any length are whole, and leave the reactor to others in between."""
         for count in (0, 1, 19, 20, 21, 500):
-            self.state.rows = [{"target": f"t{n}", "waiting": n} for n in range(count)]
+            self.proxy.rows = [{"target": f"t{n}", "waiting": n} for n in range(count)]
             for path in ("/services", "/connections"):
                 answer = self.ask(f"GET {path}")
-                self.assertEqual((True, self.state.rows), (answer.whole, json.loads(answer.text)))
+                self.assertEqual((True, self.proxy.rows), (answer.whole, json.loads(answer.text)))
         self.assertEqual([], json.loads(self.ask("GET /plugins").text))
 
     def test_slices(self) -> None:
         """Of a long list, a turn of the reactor writes a part."""
-        self.state.rows = [{"n": n} for n in range(500)]
+        self.proxy.rows = [{"n": n} for n in range(500)]
         channel, transport = self.connect()
         channel.dataReceived(b"GET /services HTTP/1.1\r\nHost: localhost\r\n\r\n")
         lengths = [len(transport.value())]
@@ -59,7 +59,7 @@ class StreamTests(AdminCase):
 
     def test_gone(self) -> None:
         """Nothing is rendered for a client that has gone away."""
-        self.state.rows = [{"n": n} for n in range(500)]
+        self.proxy.rows = [{"n": n} for n in range(500)]
         channel, _ = self.connect()
         channel.dataReceived(b"GET /services HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.clock.advance(0.001)
@@ -69,7 +69,7 @@ class StreamTests(AdminCase):
 
     def test_slow_reader(self) -> None:
         """A client that does not read is not rendered for, until it reads again."""
-        self.state.rows = [{"n": n} for n in range(500)]
+        self.proxy.rows = [{"n": n} for n in range(500)]
         channel, transport = self.connect()
         channel.dataReceived(b"GET /services HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.clock.advance(0.001)
@@ -81,11 +81,11 @@ class StreamTests(AdminCase):
         transport.producer.resumeProducing()
         for _ in range(50):
             self.clock.advance(0.001)
-        self.assertEqual(self.state.rows, json.loads(Answer(transport.value()).text))
+        self.assertEqual(self.proxy.rows, json.loads(Answer(transport.value()).text))
 
     def test_no_json(self) -> None:
         """A row that is no JSON costs itself alone; its protocol is named and counted."""
-        self.state.rows = [{"protocol": "a"}, {"protocol": "memo", "client": b"bytes"}, {"n": {1, 2}}]
+        self.proxy.rows = [{"protocol": "a"}, {"protocol": "memo", "client": b"bytes"}, {"n": {1, 2}}]
         rows = json.loads(self.ask("GET /connections").text)
         error = "no JSON: TypeError"
         expected = [{"protocol": "a"}, {"protocol": "memo", "error": error}, {"protocol": "lproxy", "error": error}]

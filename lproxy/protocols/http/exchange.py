@@ -364,10 +364,10 @@ class Exchange(Responder):
             self._client.reset(bug)
 
     def _failed(self, error: BaseException) -> None:
-        verdict = judge(error)
-        self.flags = verdict.flag
+        judged = judge(error)
+        self.flags = judged.flag
         listener, client = self._listener, self._client
-        listener.record.failed(verdict, error, client.conn)
+        listener.record.failed(judged, error, client.conn)
         self.ended = listener.seconds()
         if self._outgoing is not None:
             self._outgoing.reset(error)
@@ -379,7 +379,7 @@ class Exchange(Responder):
             head, body = refusal(error)
         else:
             tell = listener.record.may_tell(client.conn)
-            head, body = answer(verdict, error, self.ended - self.began, self.request, tell)
+            head, body = answer(judged, error, self.ended - self.began, self.request, tell)
         self.status = head.status
         before = listener.seconds()
         client.respond(head, body, True, NO_TRAILERS)

@@ -38,16 +38,16 @@ class Recorder:
         """Whether a client is the application next door, or as good as that, and may know what went wrong."""
         return self._outbound or conn.peer[0] in ("127.0.0.1", "::1")
 
-    def failed(self, verdict: ProxyError, error: BaseException, conn: Conn) -> None:
-        """An exchange failed with C{error}, which is judged to be C{verdict}."""
-        if isinstance(verdict, Rejected):
-            self.rejected(verdict, conn)
+    def failed(self, judged: ProxyError, error: BaseException, conn: Conn) -> None:
+        """An exchange failed with C{error}, of which L{judge<lproxy.errors.judge>} makes C{judged}."""
+        if isinstance(judged, Rejected):
+            self.rejected(judged, conn)
             return
-        self.faults.error(verdict.reason)
-        if isinstance(verdict, Bug):
+        self.faults.error(judged.reason)
+        if isinstance(judged, Bug):
             self.crashed(error)
         else:
-            self._warn(f"http-{verdict.reason}", explain(error), conn)
+            self._warn(f"http-{judged.reason}", explain(error), conn)
 
     def rejected(self, rejected: Rejected, conn: Conn) -> None:
         """Input was refused."""

@@ -15,27 +15,27 @@ TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
 
 def answer(
-    verdict: ProxyError, error: BaseException, waited: float, request: Request, tell: bool
+    judged: ProxyError, error: BaseException, waited: float, request: Request, tell: bool
 ) -> tuple[Response, bytes]:
     """
     The answer to C{request}, and its body.
 
-    @param verdict: what C{error} is judged to be
+    @param judged: what L{judge<lproxy.errors.judge>} makes of C{error}
     @param waited: seconds since the request's head was read
     @param tell: whether the client may have the C{l5d-proxy-error} header
     """
-    text = str(verdict) if isinstance(verdict, Bug) else f"{explain(error)} (after {waited:.3f} s)"
+    text = str(judged) if isinstance(judged, Bug) else f"{explain(error)} (after {waited:.3f} s)"
     told: Headers = [(b"l5d-proxy-error", _field(text))] if tell else []
-    last = not verdict.keep
+    last = not judged.keep
     if (find(request.headers, b"content-type") or b"").lower().startswith(b"application/grpc"):
         # gRPC looks for its status in the header block where there is no message (gRPC over HTTP/2, Responses)
         told += [
             (b"content-type", b"application/grpc"),
-            (b"grpc-status", b"%d" % grpc_status(verdict.status)),
+            (b"grpc-status", b"%d" % grpc_status(judged.status)),
             (b"grpc-message", quote(text, safe=" :/,;()").encode("ascii")),
         ]
         return _response(200, told, b"", last)
-    response, body = _response(verdict.status, [TEXT, *told], _content(text), last)
+    response, body = _response(judged.status, [TEXT, *told], _content(text), last)
     return response, b"" if request.method == b"HEAD" else body
 
 

@@ -15,11 +15,8 @@ from lproxy.protocols.runtime import Runtime
 from lproxy.protocols.session import Accepted
 from lproxy.stack.interfaces import Acquire
 from lproxy.target import Endpoint, Target, join_host_port
-from lproxy.transport.detect import Dialled
+from lproxy.transport.detect import GRACE, Dialled
 from lproxy.transport.relay import Relay
-
-#: seconds for what a client that has said nothing may be about to say when the proxy begins to drain
-GRACE = 1.0
 
 
 class TcpSession:
