@@ -34,8 +34,10 @@ class Static:
         for name, service in services.items():
             places = [split_host_port(text) for text in service.endpoints]
             known = [(literal(host), host, port) for host, port in places]
-            self._endpoints[name] = tuple(Endpoint(address, port) for address, _, port in known if address)
-            self._named[name] = tuple(Authority(host, port) for address, host, port in known if not address)
+            self._endpoints[name] = tuple(
+                Endpoint(address, port) for addresses, _, port in known for address in addresses
+            )
+            self._named[name] = tuple(Authority(host, port) for addresses, host, port in known if not addresses)
             try:
                 host, port = split_host_port(name)
             except ValueError:
