@@ -45,29 +45,20 @@ HOT = (
     "lproxy/metrics/counters.py",
     "lproxy/stack",
     "lproxy/transport",
-    "lproxy/protocols/tcp/detect.py",
-    "lproxy/protocols/tcp/dial.py",
-    "lproxy/protocols/tcp/session.py",
-    "lproxy/protocols/http/detect.py",
-    "lproxy/protocols/http/exchange.py",
-    "lproxy/protocols/http/h1",
-    "lproxy/protocols/http/listener.py",
-    "lproxy/protocols/http/message.py",
-    "lproxy/protocols/http/metrics.py",
-    "lproxy/protocols/http/pool.py",
-    "lproxy/protocols/http/record.py",
-    "lproxy/protocols/http/rescue.py",
-    "lproxy/protocols/http/retry.py",
-    "lproxy/protocols/http/route.py",
-    "lproxy/protocols/http/streams.py",
-    "lproxy/protocols/http/timeouts.py",
+    "lproxy/protocols/tcp",
+    "lproxy/protocols/http",
     "lproxy/protocols/kafka/detect.py",
     "lproxy/protocols/kafka/codec",
     "lproxy/protocols/kafka/talk",
+    "lproxy/protocols/kafka/live.py",
+    "lproxy/protocols/kafka/metrics.py",
+    "lproxy/protocols/kafka/progress.py",
+    "lproxy/protocols/kafka/session.py",
 )
 
-#: what is not, though its folder is: nothing passes through it, and tests have doubles for its classes
-COLD = ("lproxy/transport/connect.py", "lproxy/transport/listen.py")
+#: what is not, though its folder is, by how its path ends: it runs once for a listener or a connection, and has classes
+#: for which tests have doubles
+COLD = ("/plugin.py", "/factory.py", "/options.py", "transport/connect.py", "transport/listen.py")
 
 #: the compiler's own packages. mypyc reads the types of what the modules import, with the settings of [tool.mypy]: so
 #: lproxy's requirements are needed as well, and the plugin that knows zope's interfaces
@@ -86,7 +77,7 @@ def hot(root: Path = ROOT) -> list[str]:
         path = root / name
         files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
         found += [str(file.relative_to(root)) for file in files if file.name != "__init__.py"]
-    return [name for name in found if name not in COLD]
+    return [name for name in found if not name.endswith(COLD)]
 
 
 def wanted() -> bool:
