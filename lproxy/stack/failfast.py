@@ -202,7 +202,10 @@ class FailFast(Generic[L]):
 
     def _unready(self, failure: Failure, caller: Deferred[L]) -> None:
         if caller not in self._waiters:
-            return  # cancelled by the trip, and told already
+            # cancelled by the trip, which tells the caller: what was waited for is the best that is known of the cause
+            if str(failure.value):
+                self._last_error = failure.value
+            return
         if not failure.check(CancelledError):
             self._last_error = failure.value
         self._leave(caller)

@@ -421,6 +421,14 @@ class EmptyPoolTests(SynchronousTestCase):
         self.clock.advance(PERIOD)
         self.failureResultOf(d, failfast.FailedFast)
 
+    def test_cause(self) -> None:
+        """Those that it fails are told what was waited for, those that come later as well."""
+        first = self.service.acquire()
+        self.clock.advance(PERIOD)
+        for d in (first, self.service.acquire()):
+            error = self.failureResultOf(d, failfast.FailedFast).value
+            self.assertIn("failing at once until it is: waiting for endpoints", explain(error))
+
     def test_recovers(self) -> None:
         """A pool is empty past its period; then an endpoint is added, without any request: the next is served."""
         self.trip()

@@ -40,6 +40,7 @@ class HttpFactory:
         self._tick = min(TICK, timeouts.header_read / 4, timeouts.client_idle / 4)
         self._forget_at = self.listener.seconds() + FORGET
         self._sweeper: Any = None
+        self._stopped = False
 
     def session(self, accepted: Accepted) -> Session:
         """For one connection."""
@@ -47,6 +48,7 @@ class HttpFactory:
 
     def start(self) -> None:
         """The listener opens."""
+        self._stopped = False
         if self._sweeper is None:
             self._sweep()
 
@@ -59,6 +61,7 @@ class HttpFactory:
 
     def stop(self) -> None:
         """The last connection is gone."""
+        self._stopped = True
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -74,6 +77,8 @@ class HttpFactory:
         return connection
 
     def _sweep(self) -> None:
+        # the last client may end in here, and with it all of this
+        self._sweeper = None
         listener = self.listener
         now = listener.seconds()
         if now >= self._forget_at:
@@ -86,4 +91,5 @@ class HttpFactory:
                 # that client's own trouble, not the others'
                 listener.record.crashed(e)
                 client.abort()
-        self._sweeper = self.runtime.clock.callLater(self._tick, self._sweep)
+        if not self._stopped:
+            self._sweeper = self.runtime.clock.callLater(self._tick, self._sweep)

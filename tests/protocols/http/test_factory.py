@@ -39,6 +39,14 @@ class FactoryTests(HttpTestCase):
         self.factory.stop()
         self.factory.drain()
 
+    def test_stopped_amid(self) -> None:
+        """The sweep that ends the last client of all may find itself stopped: there is no other, and nothing raises."""
+        self.client()
+        self.proxy.runtime.clock.callLater(30.0, self.factory.drain)
+        with patch.object(MemoryStream, "close", lambda stream: (stream.abort(), self.factory.stop())):
+            self.wait(61.0)
+        self.assertEqual([], self.proxy.reactor.getDelayedCalls())
+
     def test_clocks(self) -> None:
         """A warm request makes no timer, whatever it is that the listener's clients are given time for."""
         client = self.client(GET)
