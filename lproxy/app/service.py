@@ -222,7 +222,8 @@ class Proxy(service.Service):
 
     def ready(self) -> str | None:
         """Why the proxy is not ready, if it is not."""
-        return self._not_ready or (self._assembly.readiness.why_not() if self._assembly is not None else None)
+        why = self._not_ready or self._sockets.trouble()
+        return why or (self._assembly.readiness.why_not() if self._assembly is not None else None)
 
     def addresses(self) -> dict[str, tuple[str, int]]:
         """Where each listener that is open accepts, by its name: IP and port."""

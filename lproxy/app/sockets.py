@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from lproxy.app.own import OwnAddresses
 from lproxy.configfile.address import Socket, socket_of
 from lproxy.configfile.listeners import is_fresh_port
+from lproxy.target import join_host_port
 from lproxy.transport.hub import Hub
 from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
 from lproxy.transport.socket import Keepalive, clean_address
@@ -111,6 +112,14 @@ class Sockets:
             return listener.address
         bound = self._bound.get(place)
         return clean_address(bound.sock.getsockname()) if bound is not None else None
+
+    def trouble(self) -> str | None:
+        """Why one of those that accept does not in truth, C{None} where all do."""
+        for listener in self._listeners.values():
+            why = listener.trouble()
+            if why:
+                return f"nobody can connect to {join_host_port(*listener.address)}: {why}"
+        return None
 
     def stop(self, place: Place) -> None:
         """Accept no more at C{place}; harmless where nobody does."""

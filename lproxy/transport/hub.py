@@ -89,6 +89,9 @@ class Hub(Protocol):
     def forget(self, descriptor: Descriptor) -> None:
         """C{descriptor} is about to be closed, and tells nobody of anything any more."""
 
+    def served(self, descriptor: Descriptor) -> bool:
+        """Whether C{descriptor}, which waits for something, would be told of it. For checks of health."""
+
     def seconds(self) -> float:
         """The time."""
 
@@ -167,6 +170,17 @@ class EpollHub(Hub):
             self._drop(descriptor)
         # who is told mostly holds it: no cycles for the collector
         descriptor.events = None
+
+    def served(self, descriptor: Descriptor) -> bool:
+        """Whether the reactor still looks at us, and the kernel still at C{descriptor}."""
+        if self._descriptors.get(descriptor.fd) is not descriptor or self._door not in self._reactor.getReaders():
+            return False
+        try:
+            # changes nothing; fails where either descriptor was closed behind our back, whoever has its number now
+            self._epoll.modify(descriptor.fd, descriptor.interest & ~WATCH or WATCH)
+        except (OSError, ValueError):
+            return False
+        return True
 
     def _drop(self, descriptor: Descriptor) -> None:
         descriptor.interest = 0
@@ -295,6 +309,10 @@ class ReactorHub(Hub):
         if descriptor.interest:
             self.want(descriptor, 0)
         descriptor.events = None
+
+    def served(self, descriptor: Descriptor) -> bool:
+        """Whether the reactor reads C{descriptor}."""
+        return self._adapters.get(descriptor) in self._reactor.getReaders()
 
     def close(self) -> None:
         """Shut all descriptors down."""

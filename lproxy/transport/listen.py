@@ -7,6 +7,8 @@ wait in the kernel's queue for a time that nobody bounds, nor spin the reactor.
 
 Any endpoint whose bytes are what the socket carries will do: C{tcp:}, C{tcp6:}, C{systemd:} and C{unix:}, whose
 connections have no IP addresses to be shown or counted by. C{ssl:}, C{haproxy:} and the like are refused.
+
+Over 300 lines: a socket is bound, accepts, runs out of descriptors and stops in one place.
 """
 
 from __future__ import annotations
@@ -122,6 +124,17 @@ class Listener:
         self._listening = True
         self._take_reserve()
         self._hub.want(self._descriptor, READ)
+
+    def trouble(self) -> str:
+        """Why nobody can connect although this was started and not stopped; empty where that is not so."""
+        try:
+            listening = self._listening and self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+        except OSError:
+            listening = False
+        if not listening:
+            return "its socket is closed"
+        # one that pauses goes on by itself
+        return "" if self._resume is not None or self._hub.served(self._descriptor) else "it is not served any more"
 
     def stop(self) -> None:
         """

@@ -27,5 +27,8 @@ class QuietHub:
         descriptor.interest = interest
         self.wanted[descriptor.fd] = interest
 
+    def served(self, descriptor: Any) -> bool:
+        return bool(self.wanted.get(descriptor.fd))
+
     def forget(self, descriptor: Any) -> None:
         self.wanted.pop(descriptor.fd, None)

@@ -238,6 +238,22 @@ class StartTests(RunningCase):
 
         return Deferred.fromCoroutine(go())
 
+    def test_ready(self) -> Deferred[None]:
+        """It is ready as long as its listeners are served: not when somebody has taken them from the reactor."""
+
+        async def go() -> None:
+            proxy = self.start(self.config())
+            address = "{}:{}".format(*proxy.addresses()["a"])
+            self.assertIsNone(proxy.ready())
+            (ours,) = [one for one in reactor.getReaders() if one.logPrefix() == "lproxy"]
+            reactor.removeReader(ours)
+            self.assertEqual(f"nobody can connect to {address}: it is not served any more", proxy.ready())
+            reactor.addReader(ours)
+            self.assertIsNone(proxy.ready())
+            await self.stop(proxy)
+
+        return Deferred.fromCoroutine(go())
+
     def test_own(self) -> Deferred[None]:
         """A connection to any address that was opened, the admin server's included, would come back: it is refused."""
 

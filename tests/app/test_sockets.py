@@ -203,6 +203,17 @@ class SocketsTests(SynchronousTestCase):
             self.sockets.stop(a)
         self.assertEqual((0, 1), (len(self.ports(a)), len(self.ports(b))))
 
+    def test_trouble(self) -> None:
+        """Which of them nobody can connect to in truth; one that is only bound is not to be connected to yet."""
+        a, b = self.bind("a", "b")
+        self.assertIsNone(self.sockets.trouble())
+        self.sockets.listen(a, Owner().accepting)
+        self.assertIsNone(self.sockets.trouble())
+        self.hub.wanted.clear()
+        self.assertEqual(
+            f"nobody can connect to 127.0.0.1:{self.ports(a)[0]}: it is not served any more", self.sockets.trouble()
+        )
+
 
 class BindTests(SynchronousTestCase):
     """What a failed bind says."""

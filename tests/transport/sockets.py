@@ -78,6 +78,9 @@ class FakeReactor(Clock):
         if reader in self.readers:
             self.readers.remove(reader)
 
+    def getReaders(self) -> list[Any]:
+        return list(self.readers)
+
 
 class ScriptedHub(Clock):
     """
@@ -99,6 +102,9 @@ class ScriptedHub(Clock):
     def forget(self, descriptor: Descriptor) -> None:
         self.want(descriptor, 0)
         descriptor.events = None
+
+    def served(self, descriptor: Descriptor) -> bool:
+        return descriptor in self.wanted
 
     def call_later(self, delay: float, f: Any, *args: Any) -> Any:
         return self.callLater(delay, f, *args)

@@ -424,6 +424,17 @@ class FactoryTests(HubCase):
         self.reactor.readers[0].doRead()
         self.assertEqual(["readable"], a.calls)
 
+    def test_served(self) -> None:
+        """Whether whoever waits would be told: not when the kernel has lost one of us, nor when the reactor has."""
+        a, b = self.told(10, READ), Told(11)
+        self.assertEqual([True, False], [self.hub.served(one.descriptor) for one in (a, b)])
+        self.assertEqual({10: READ}, self.epoll.masks)
+        for error in (OSError(errno.ENOENT, "not there"), OSError(errno.EBADF, "closed"), None):
+            self.epoll.refuse = error
+            self.assertIs(error is None, self.hub.served(a.descriptor))
+        self.reactor.readers.clear()
+        self.assertFalse(self.hub.served(a.descriptor))
+
     def test_which(self) -> None:
         """An epoll where the platform has one; else the reactor itself."""
         self.assertIsInstance(hub(self.reactor), EpollHub)
@@ -468,6 +479,15 @@ class ReactorHubTests(SynchronousTestCase):
         """Whom the reactor reads or writes, but for its own."""
         everyone = self.reactor.getReaders() + self.reactor.getWriters()
         return [each.logPrefix() for each in everyone if each not in self.reactor._internalReaders]
+
+    def test_served_here(self) -> None:
+        """Whoever waits is served, until the reactor has forgotten."""
+        told, _ = self.pair(READ)
+        self.assertTrue(self.hub.served(told.descriptor))
+        self.reactor.removeAll()
+        self.assertFalse(self.hub.served(told.descriptor))
+        self.hub.want(told.descriptor, 0)
+        self.assertFalse(self.hub.served(told.descriptor))
 
     def test_interest(self) -> None:
         """Each is told of what it waits for, again and again, and of nothing else."""

@@ -79,6 +79,8 @@ class FakeSocket:
         self.accepts = 0
         self.options: list[tuple[int, int, int]] = []
         self.closed = False
+        #: whether the kernel has it listen, or what it says instead
+        self.listens: int | OSError = 1
 
     def fileno(self) -> int:
         return 77
@@ -88,6 +90,12 @@ class FakeSocket:
 
     def setsockopt(self, *option: int) -> None:
         self.options.append(option)  # type: ignore[arg-type]
+
+    def getsockopt(self, *option: int) -> int:
+        assert option == (socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        if isinstance(self.listens, OSError):
+            raise self.listens
+        return self.listens
 
     def getsockname(self) -> Any:
         return self.address
@@ -248,6 +256,29 @@ class AcceptTests(ListenerMixin):
 
 class StopTests(ListenerMixin):
     """A listener that stops loses nobody."""
+
+    def test_trouble(self) -> None:
+        """Whether anybody can connect, in truth: not where the socket is closed or nobody looks at it."""
+        self.assertEqual("", self.listener.trouble())
+        for answer in (0, OSError(errno.EBADF, "closed")):
+            self.sock.listens = answer
+            self.assertEqual("its socket is closed", self.listener.trouble())
+        self.sock.listens = 1
+        self.hub.wanted.clear()
+        self.assertEqual("it is not served any more", self.listener.trouble())
+
+    def test_pausing(self) -> None:
+        """Out of descriptors for a moment is no such trouble."""
+        self.sock.needs = lambda: True
+        self.arrive()
+        self.listener.readable()
+        self.assertFalse(self.reading)
+        self.assertEqual("", self.listener.trouble())
+
+    def test_shut_down(self) -> None:
+        """A reactor that lets go of all has closed it as well."""
+        self.listener.shut_down()
+        self.assertEqual("its socket is closed", self.listener.trouble())
 
     def test_drain(self) -> None:
         """Whoever waits in the kernel's queue has been told that he is connected, and is accepted before the close."""
