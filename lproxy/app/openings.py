@@ -64,8 +64,12 @@ class Openings:
         if ours is None or self._closed or port == ours[1]:
             return
         place = place_of(Wanted(listen.name, join_host_port(ours[0], port)))
-        if self._accepting.pop(place, None) is not None:
+        if self._accepting.pop(place, None) is None:
+            return
+        if self._opened:
             self._sockets.stop(place)
+        else:
+            self._sockets.unbind(place)
 
     def close(self) -> None:
         """Nothing is opened or stopped any more: another may have it all."""

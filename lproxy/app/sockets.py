@@ -121,11 +121,15 @@ class Sockets:
                 return f"nobody can connect to {join_host_port(*listener.address)}: {why}"
         return None
 
-    def stop(self, place: Place) -> None:
-        """Accept no more at C{place}; harmless where nobody does."""
+    def unbind(self, place: Place) -> None:
+        """Let go of what is bound at C{place}, unless somebody accepts there."""
         bound = self._bound.pop(place, None)
         if bound is not None:
             bound.release()
+
+    def stop(self, place: Place) -> None:
+        """Accept no more at C{place}; harmless where nobody does."""
+        self.unbind(place)
         listener = self._listeners.pop(place, None)
         if listener is not None:
             listener.stop()

@@ -154,6 +154,18 @@ class OpeningsTests(SynchronousTestCase):
         one.conceal(self.listen, port)
         self.assertEqual({"second": 1}, self.count(port))
 
+    def test_conceal_early(self) -> None:
+        """An assembly that has not opened gives back what it alone has bound: another that accepts there goes on."""
+        one, two = self.openings("one"), self.openings("two")
+        one.open()
+        shared, own = self.free(), self.free()
+        one.expose(self.listen, "note", shared, self.accepting("first"))
+        for port in (shared, own):
+            two.expose(self.listen, "note", port, self.accepting("second"))
+            two.conceal(self.listen, port)
+        self.assertRaises(ConnectionRefusedError, socket.create_connection, ("127.0.0.1", own))
+        self.assertEqual({"first": 1}, self.count(shared))
+
     def test_expose_closed(self) -> None:
         """Not before the listener is bound, and not once its assembly retires."""
         said = "a: note: cannot listen on 99: the listener is not open"

@@ -249,7 +249,7 @@ class RefusedTests(SwapCase):
         return step
 
     def test_exposed(self) -> Deferred[None]:
-        """Nor where the new one has asked for the port of the old one's by then: that stays the old one's."""
+        """Nor where the new one has asked for the old one's port, and gives it back: it stays the old one's."""
 
         async def go() -> None:
             port = free_port()
@@ -260,6 +260,7 @@ class RefusedTests(SwapCase):
                 factory = self.note.factories[-1]
                 factory.runtime.expose(port, "note", factory.session)
                 factory.runtime.expose(other, "note", factory.session)
+                factory.runtime.conceal(port)
                 raise ValueError("after all")
 
             other = free_port()

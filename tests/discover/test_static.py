@@ -48,7 +48,7 @@ class StaticTests(SynchronousTestCase):
         self.resolves(ServiceName("Web.local:80"), "127.0.0.1:8081", "[::1]:8082")
 
     def test_named(self) -> None:
-        """Endpoints may be names, which others look up; C{localhost} means both loopback addresses, without a look-up."""
+        """Endpoints may be names, which others look up; C{localhost} means both loopback addresses, unasked."""
         services = {"a": Service("a", ("localhost:1", "10.0.0.1:1", "b-1.local:1", "b-2.local:2"))}
         Static(services, self.elsewhere).watch(ServiceName("a"), self.told)
         self.assertEqual([["10.0.0.1:1", "127.0.0.1:1", "[::1]:1"]], self.told.take())
