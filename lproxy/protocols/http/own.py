@@ -9,12 +9,17 @@ answer that demanded some, it serves that client alone, and ends with it.
 
 from __future__ import annotations
 
+from typing import Final
+
 from lproxy.protocols.http.streams import HttpLease, Kept
 from lproxy.target import Target
 
+#: connections that one client may have to itself: no limit on requests in flight counts them between requests
+MOST: Final = 16
+
 
 class Own:
-    """Those of one client, at most one for each target."""
+    """Those of one client, at most one for each target, the one that was used last at the end."""
 
     __slots__ = ("_kept",)
 
@@ -30,8 +35,10 @@ class Own:
         return kept.lease() if kept is not None else None
 
     def keep(self, target: Target, kept: Kept) -> None:
-        """This is the one to C{target} from now on."""
+        """This is the one to C{target} from now on. Over L{MOST}, the one least lately used goes."""
         before = self._kept.pop(target, None)
+        if before is None and len(self._kept) >= MOST:
+            before = self._kept.pop(next(iter(self._kept)))
         if before is not None:
             before.close()
         self._kept[target] = kept

@@ -5,6 +5,7 @@ L{lproxy.protocols.http.own}: who has authenticated an upstream connection has i
 
 from __future__ import annotations
 
+from lproxy.protocols.http.own import MOST
 from lproxy.stack.lease import Hold
 from lproxy.testing import Peer
 from tests.protocols.http.harness import GET, OK, HttpTestCase, get, ok, post
@@ -153,6 +154,15 @@ class OwnTests(HttpTestCase):
         client.reset()
         self.settle()
         self.assertEqual(["closed", "closed"], [up.ended for up in self.ups])
+
+    def test_bounded(self) -> None:
+        """A client has so many at once and no more: the one that it has used least lately is closed."""
+        self.start(listen={"target": "authority"})
+        client = self.client()
+        for n in (*range(MOST), 0, MOST):
+            self.say(client, get("/", "Authorization: NTLM x").replace(b"web.test", b"%d.test" % n))
+            self.say(self.ups[n], OK)
+        self.assertEqual(["", "closed", *[""] * (MOST - 1)], [up.ended for up in self.ups])
 
     def test_counted(self) -> None:
         """It is in flight, and its endpoint's load, only while it is asked something."""
