@@ -42,6 +42,7 @@ from lproxy.protocols.tcp.session import TcpSession
 from lproxy.stack.interfaces import Acquire, EndpointService, Health, Lease, NewEndpoint, Stack
 from lproxy.stack.lease import FREE, Hold, ended
 from lproxy.stack.report import Report
+from lproxy.stack.tried import tried
 from lproxy.target import (
     Authority,
     Endpoint,
@@ -125,4 +126,5 @@ __all__ = [
     "rescue",
     "setting",
     "split_host_port",
+    "tried",
 ]

@@ -99,6 +99,7 @@ class Service:
         "", "the table's name: an authority such as web.local:80, or any word for service:NAME", "table"
     )
     endpoints: tuple[str, ...] = setting((), "who serves it, each IP:port or name:port; DNS has the names", "address")
+    max_failures: int | None = setting(None, "limits.max_failures for this service alone; unset: the same")
     proxy: bool = setting(
         False,
         "whether it is an HTTP proxy itself: it is sent Proxy-Authorization and the absolute form of the target, and "
@@ -127,8 +128,14 @@ class Timeouts:
     failfast: float = setting(
         2.0, "how long a service may not be ready before it enters failfast and requests fail at once", "duration"
     )
-    backoff_min: float = setting(0.1, "first delay between reconnects to an endpoint, jittered", "duration")
-    backoff_max: float = setting(60.0, "longest delay between reconnects to an endpoint", "duration")
+    backoff_min: float = setting(
+        0.1,
+        "how long an endpoint that failed gets no requests, at first; doubled with each failure, jittered",
+        "duration",
+    )
+    backoff_max: float = setting(
+        5.0, "longest delay between two tries whether an endpoint, or a service in failfast, is back", "duration"
+    )
     header_read: float = setting(10.0, "from a request's first byte to the end of its headers", "duration")
     client_idle: float = setting(60.0, "how long a keep-alive connection of a client may be idle", "duration")
     upstream_idle: float = setting(3.0, "how long a pooled connection to an upstream may be idle", "duration")
@@ -168,6 +175,11 @@ class Limits:
     trailers: int = setting(8 * KIB, "the trailer block of a message", "size")
     buffer: int = setting(64 * KIB, "bytes buffered per direction before reading from the sender is paused", "size")
     pool: int = setting(1_000, "idle pooled connections kept per service")
+    max_failures: int = setting(
+        5,
+        "answers of 500 and above in a row, concurrent ones counted once, after which an HTTP endpoint gets no "
+        "requests for a while, where there are others; 0 turns that off",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ class ProxyError(Exception):
     keep: ClassVar[bool] = True
     #: whether it speaks against the endpoint that it happened with, which is then passed over for a while
     blames: ClassVar[bool] = True
+    #: whether it happened on a connection that stood: to connect once more is no proof that the endpoint is well again
+    in_use: ClassVar[bool] = False
 
     def __init__(self, target: object) -> None:
         super().__init__(target)

@@ -81,7 +81,7 @@ class Assembly:
         self.sessions, self.readiness = Sessions(around.crashed), Readiness(around.crashed)
         reactor = around.reactor
         self._static = discover = Static(config.services, Literal(Dns(config.dns, reactor)))
-        self.stacks = Stacks(config, reactor, discover, around.metrics)
+        self.stacks = Stacks(config, reactor, discover, around.metrics, discover.find)
         self.openings = Openings(around.sockets)
         self.edges: dict[Listen, ListenerEdge] = {}
         try:
@@ -234,8 +234,8 @@ class Assembly:
         direction, config, around = listen.direction, self.config, self._around
         acquire = self.stacks.of(direction)
 
-        def client(endpoint: Endpoint, _: Health) -> ConnectionClient:
-            return ConnectionClient(runtime, endpoint, "tcp")
+        def client(endpoint: Endpoint, health: Health) -> ConnectionClient:
+            return ConnectionClient(runtime, endpoint, "tcp", health)
 
         runtime = Runtime(
             listen=listen,

@@ -38,5 +38,5 @@ def acquire(parts: Parts, new_endpoint: NewEndpoint[L]) -> Stack[L]:
         # inside a service: what waits in vain fails at once, and a probe finds the way back
         failfast.layer(timeouts.failfast, clock, parts.backoff),
         # the endpoints that discovery knows, by the power of two choices, those that fail left aside
-        balance.layer(parts.discover, clock, parts.backoff),
+        balance.layer(parts.discover, clock, parts.backoff, parts.max_failures, parts.endpoints),
     )(new_endpoint)

@@ -5,6 +5,7 @@ What a stack is assembled from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from twisted.internet.interfaces import IReactorTime
@@ -13,7 +14,9 @@ from lproxy.config import Limits, Timeouts
 from lproxy.metrics.counters import AcquireCounter
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
+from lproxy.stack.health import EndpointObserver
 from lproxy.stack.interfaces import Discover
+from lproxy.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +30,5 @@ class Parts:
     counter: AcquireCounter
     discover: Discover
     backoff: Backoff
+    max_failures: Callable[[Target], int]
+    endpoints: EndpointObserver

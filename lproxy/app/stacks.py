@@ -6,7 +6,7 @@ The acquisition stacks of all protocols in both directions: made for the first w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -14,17 +14,23 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from lproxy.app import outbound
+from lproxy.app.endpoints import Endpoints
 from lproxy.app.parts import Parts
-from lproxy.config import Config, Direction
+from lproxy.config import Config, Direction, Service
 from lproxy.metrics.family import Labels
 from lproxy.metrics.registry import Metrics
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.interfaces import Discover, L, NewEndpoint, NewStack, Stack
 from lproxy.stack.report import Key, Report
+from lproxy.target import Target
 
 #: families that are sums over all stacks
 TOTALS = ("lock_waiters", "service_cache_size", "service_cache_evictions_total")
+
+
+def _nowhere(target: Target) -> None:
+    return None
 
 
 class Stacks:
@@ -34,7 +40,17 @@ class Stacks:
     @ivar in_flight: the limit that all of them share
     """
 
-    def __init__(self, config: Config, clock: IReactorTime, discover: Discover, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        config: Config,
+        clock: IReactorTime,
+        discover: Discover,
+        metrics: Metrics,
+        find: Callable[[Target], Service | None] = _nowhere,
+    ) -> None:
+        """
+        @param find: which service of the configuration's a target is
+        """
         self._config = config
         self._clock = clock
         self._discover = discover
@@ -42,6 +58,8 @@ class Stacks:
         self._random = Random()
         # each has leases of its own protocol's type
         self._stacks: dict[tuple[Direction, str], Stack[Any]] = {}
+        self._find = find
+        self._endpoints = Endpoints(metrics.endpoints, clock)
         self.in_flight = InFlight(config.limits.in_flight)
         self._unwatch = metrics.watch(self.samples)
 
@@ -58,6 +76,8 @@ class Stacks:
                 self._metrics.acquire(direction),
                 self._discover,
                 Backoff(timeouts.backoff_min, timeouts.backoff_max, self._random),
+                self._max_failures,
+                self._endpoints,
             )
             stack = self._stacks[direction, protocol] = outbound.acquire(parts, new_endpoint)
         return stack
@@ -78,11 +98,24 @@ class Stacks:
             stack.close()
 
     def describe(self) -> list[dict[str, Any]]:
-        """Rows of C{/services}: state, endpoints, who waits."""
+        """Rows of C{/services}: state, endpoints, who waits; and last, those of the configuration that nobody uses."""
         rows: list[dict[str, Any]] = []
+        unused = dict(self._config.services)
         for direction, protocol, report in self._reports(rows=True):
-            rows += [{"direction": direction, "protocol": protocol, **part.row()} for part in report.parts("services")]
+            for part in report.parts("services"):
+                rows.append({"direction": direction, "protocol": protocol, **part.row()})
+                if isinstance(part.about, Target) and (found := self._find(part.about)) is not None:
+                    unused.pop(found.name, None)
+        for name, service in unused.items():
+            endpoints = [{"address": address} for address in service.endpoints]
+            rows.append({"target": name, "state": "unused", "in_flight": 0, "waiters": 0, "endpoints": endpoints})
         return rows
+
+    def _max_failures(self, target: Target) -> int:
+        """Of C{target}'s service, or of all."""
+        service = self._find(target)
+        own = service.max_failures if service is not None else None
+        return self._config.limits.max_failures if own is None else own
 
     def samples(self) -> Iterator[tuple[str, Labels, float]]:
         """Of the families in L{lproxy.metrics.acquisition.STATE}."""

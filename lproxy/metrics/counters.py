@@ -14,6 +14,8 @@ from typing import Protocol
 #: of a histogram, rising; in mypyc a Final tuple of floats may count as unset, so its length is left open
 Bounds = tuple[float, ...]
 
+#: milliseconds; linkerd's
+MILLISECONDS: Bounds = tuple([float(x * decade) for decade in (1, 10, 100, 1_000, 10_000) for x in (1, 2, 3, 4, 5)])
 #: seconds; from a local answer to a long poll
 SECONDS: Bounds = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600)
 
@@ -91,6 +93,61 @@ class TransportCounter:
             read += stream.bytes_in
             written += stream.bytes_out
         return read, written
+
+
+class Loaded(Protocol):
+    """A balancer's service at an endpoint."""
+
+    load: int
+
+
+class EndpointCounter:
+    """
+    One endpoint of one service, whoever uses it.
+
+    @ivar live: the services at it that there are now
+    @ivar down: how many of them are passed over
+    @ivar connected: connections opened
+    @ivar not_connected: those that were not, by reason
+    @ivar ejected: how many times it went down, by reason
+    @ivar succeeded: requests that it has answered, but for those that it said it could not serve
+    @ivar failed: those, and requests that were lost with their connection
+    @ivar latency: of those that it answered, milliseconds for which they had a connection to it
+    """
+
+    __slots__ = ("connected", "down", "ejected", "failed", "latency", "live", "not_connected", "succeeded")
+
+    def __init__(self) -> None:
+        self.live: dict[Loaded, None] = {}
+        self.down = 0
+        self.connected = 0
+        self.not_connected: dict[str, int] = {}
+        self.ejected: dict[str, int] = {}
+        self.succeeded = 0
+        self.failed = 0
+        self.latency = Histogram(MILLISECONDS)
+
+    def not_opened(self, reason: str) -> None:
+        """Count a connection that could not be opened."""
+        self.not_connected[reason] = self.not_connected.get(reason, 0) + 1
+
+    def eject(self, reason: str) -> None:
+        """Count that it went down."""
+        self.ejected[reason] = self.ejected.get(reason, 0) + 1
+
+    def mark(self) -> int:
+        """Whatever was counted."""
+        return (
+            self.connected
+            + self.succeeded
+            + self.failed
+            + sum(self.not_connected.values())
+            + sum(self.ejected.values())
+        )
+
+    def held(self) -> bool:
+        """Whether some service has it."""
+        return bool(self.live)
 
 
 class DetectCounter:

@@ -18,6 +18,7 @@ from lproxy.metrics import exposition
 from lproxy.metrics.acquisition import STATE, Acquisitions, StateSource, state_families
 from lproxy.metrics.caps import Cap
 from lproxy.metrics.detection import Detections
+from lproxy.metrics.endpoints import EndpointSeries
 from lproxy.metrics.family import Family, Labels
 from lproxy.metrics.merge import merged
 from lproxy.metrics.past import Past
@@ -37,6 +38,7 @@ class Metrics:
     @ivar transport: see L{TransportSeries.counter}
     @ivar acquire: C{acquire(direction)} is where acquisitions are counted
     @ivar detect: C{detect(listener)} is where detections are counted
+    @ivar endpoints: of services
     @ivar plugin_error: C{plugin_error(name)} counts an exception in a plugin's code
     """
 
@@ -52,6 +54,7 @@ class Metrics:
         self._process = Process()
         self._transport = TransportSeries(config, clock.seconds)
         self._detections = Detections()
+        self.endpoints = EndpointSeries(config, clock.seconds)
         self._acquisitions = Acquisitions()
         self._states: list[StateSource] = []
         self._plugins: list[PluginCounters] = []
@@ -100,6 +103,7 @@ class Metrics:
     def text(self) -> Iterator[bytes]:
         """The exposition in pieces, between which the reactor may turn."""
         self._transport.sweep()
+        self.endpoints.sweep()
         for plugin in self._plugins:
             plugin.sweep()
         yield from exposition.text(self.families())
@@ -115,7 +119,7 @@ class Metrics:
         yield from process
 
     def _own(self) -> Iterator[Family]:
-        for room in (self._transport, self._detections, self._acquisitions):
+        for room in (self._transport, self._detections, self._acquisitions, self.endpoints):
             yield from room.families()
 
     def _gone(self) -> Iterator[tuple[str, Labels, Any]]:

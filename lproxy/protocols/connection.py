@@ -10,8 +10,10 @@ from typing import NamedTuple
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from lproxy.errors import Bug, explain, judge
+from lproxy.errors import Bug, ProxyError, explain, judge
+from lproxy.metrics.counters import EndpointCounter
 from lproxy.protocols.runtime import Runtime
+from lproxy.stack.interfaces import Health
 from lproxy.stack.lease import FREE, Hold, ended
 from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Target
@@ -33,12 +35,14 @@ class ConnectionClient:
     @ivar _instant: whether the last connection stood at once, as they do to an endpoint on this machine
     """
 
-    def __init__(self, runtime: Runtime, endpoint: Endpoint, protocol: str) -> None:
+    def __init__(self, runtime: Runtime, endpoint: Endpoint, protocol: str, health: Health | None = None) -> None:
         """
         @param protocol: the name that connections are counted under
+        @param health: the endpoint's; without it they are not counted as the endpoint's
         """
         self._runtime = runtime
         self._protocol = protocol
+        self._counter = health.counter if health is not None else EndpointCounter()
         self._instant = False
         self.endpoint = endpoint
         self.load = 0
@@ -74,12 +78,15 @@ class ConnectionClient:
         stream.abort()
 
     def _connected(self, stream: Stream) -> ConnectionLease:
+        self._counter.connected += 1
         self._runtime.opened(stream, self.endpoint, self._protocol)
         return ConnectionLease(self, stream)
 
     def _failed(self, failure: Failure) -> Failure:
         self.load -= 1
         self._instant = False
+        if isinstance(failure.value, ProxyError):
+            self._counter.not_opened(failure.value.reason)
         return failure
 
 

@@ -5,6 +5,12 @@ One service of many endpoints: pick two at random, take the one with less to do.
 Inside a service, below failfast. Endpoints come and go with discovery, whether anybody sends requests or not. An
 endpoint that fails is passed over for a while where there are others (L{lproxy.stack.health}); where there are none it
 is tried for every request, since a stale refusal helps nobody.
+
+A probe is a request's, as only those show whether an endpoint serves; one that cannot connect goes on to another. So
+what others must not wait for, they do not, and an endpoint that is back is in use from its probe on. It is probed once
+in C{timeouts.backoff_max} at least.
+
+Over 300 lines: the balancer is one thing, and how it fails the greater part of it.
 """
 
 from __future__ import annotations
@@ -18,9 +24,10 @@ from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError, explain
 from lproxy.stack.backoff import Backoff
-from lproxy.stack.health import HEALTHY, PROBING, EndpointHealth, Ward
+from lproxy.stack.health import HEALTHY, PROBING, EndpointHealth, EndpointObserver, Ward
 from lproxy.stack.interfaces import BalanceLayer, Discover, EndpointService, L, NewEndpoint, NewService
 from lproxy.stack.report import Report
+from lproxy.stack.tried import GaveUp
 from lproxy.target import Endpoint, Target
 
 
@@ -45,17 +52,25 @@ class NoEndpointReady(ProxyError):
         return self.__cause__ or self
 
 
-class GaveUp(CancelledError):
-    """An acquisition was cancelled; the text says what it was waiting for."""
-
-
 class Member(Generic[L]):
-    """An endpoint of a service."""
+    """
+    An endpoint of a service.
+
+    @ivar acquiring: leases that are waited for
+    """
 
     def __init__(self, endpoint: Endpoint, service: EndpointService[L], health: EndpointHealth) -> None:
         self.endpoint = endpoint
         self.service = service
         self.health = health
+        self.acquiring = 0
+        health.counter.live[service] = None
+
+    def close(self) -> None:
+        """It is in use no more, but by leases that are out."""
+        self.health.gone()
+        self.health.counter.live.pop(self.service, None)
+        self.service.close()
 
 
 class Balance(Generic[L]):
@@ -65,14 +80,12 @@ class Balance(Generic[L]):
     @ivar on_ready: called when there are new endpoints
     """
 
-    def __init__(
-        self, target: Target, discover: Discover, new_endpoint: NewEndpoint[L], clock: IReactorTime, backoff: Backoff
-    ) -> None:
+    def __init__(self, target: Target, discover: Discover, new_endpoint: NewEndpoint[L], ward: Ward) -> None:
         self._target = target
         self._new_endpoint = new_endpoint
-        self._clock = clock
-        self._ward = Ward(clock, backoff)
-        self._random = backoff.random.random
+        self._clock = ward.clock
+        self._ward = ward
+        self._random = ward.backoff.random.random
         self._members: dict[Endpoint, Member[L]] = {}
         self._list: list[Member[L]] = []
         # the warm path of the only one: by far the most services have one endpoint
@@ -80,6 +93,7 @@ class Balance(Generic[L]):
         self._gone: list[EndpointService[L]] = []  # removed, with leases still out
         self._waiters: list[Deferred[None]] = []
         self._error: Exception | None = None
+        self._error_at = 0.0
         self.on_ready: Callable[[], None] | None = None
         self._watch = discover.watch(target, self)
 
@@ -94,7 +108,7 @@ class Balance(Generic[L]):
             if endpoint in before:
                 self._members[endpoint] = before.pop(endpoint)
             elif endpoint not in self._members:
-                health = EndpointHealth(self._ward)
+                health = EndpointHealth(self._ward, endpoint)
                 self._members[endpoint] = Member(endpoint, self._new_endpoint(endpoint, health), health)
                 more = True
         self._list = members = list(self._members.values())
@@ -102,8 +116,7 @@ class Balance(Generic[L]):
         self._only = members[0].service.try_acquire if len(members) == 1 else None
         self._gone = [service for service in self._gone if service.load]
         for member in before.values():
-            member.health.gone()
-            member.service.close()
+            member.close()
             if member.service.load:
                 self._gone.append(member.service)
         if self._list:
@@ -114,6 +127,7 @@ class Balance(Generic[L]):
     def unresolved(self, error: Exception) -> None:
         """Nobody knows who serves it: whoever waits is told so."""
         self._error = error
+        self._error_at = self._clock.seconds()
         self._wake(error)
 
     def _wake(self, error: Exception | None) -> None:
@@ -155,6 +169,7 @@ class Balance(Generic[L]):
             return Deferred.fromCoroutine(self._acquire())
         # no coroutine to choose the only one
         member = members[0]
+        member.acquiring += 1
         return member.service.acquire().addCallbacks(
             self._connected, self._only_failed, callbackArgs=(member,), errbackArgs=(member, self._clock.seconds())
         )
@@ -168,23 +183,34 @@ class Balance(Generic[L]):
         self.on_ready = None
         self._watch.close()
         for member in self._list:
-            member.service.close()
+            member.close()
 
     def report(self, report: Report) -> None:
-        """Every endpoint and how it does; and if they all fail, that the service cannot be reached."""
+        """Every endpoint and how it does; and what that makes of the service: degraded, or down."""
         if not report.rows:
             for member in self._list:
                 member.service.report(report)
             return
+        in_flight = 0
         for member in self._list:
             part = report.part("endpoints", "address", member.endpoint)
             member.health.report(part)
             member.service.report(part)
-        report.show(in_flight=sum([m.service.load for m in self._list]))
-        if self._ward.unhealthy == len(self._list) and (self._list or self._error is not None):
-            report.show(state="unreachable")
+            load = member.service.load
+            if report.probing and member.acquiring:
+                # while callers are failed at once, nobody acquires but the probe, which is nobody's request
+                load -= member.acquiring
+                part.show(in_flight=load)
+            in_flight += load
+        report.show(in_flight=in_flight)
+        unhealthy = self._ward.unhealthy
+        if unhealthy == len(self._list) and (unhealthy or self._error is not None):
+            report.show(state="down")
+        elif unhealthy:
+            report.show(state="degraded")
         if self._error is not None:
-            report.show(last_error=explain(self._error))
+            seconds = round(self._clock.seconds() - self._error_at, 3)
+            report.show(last_error=explain(self._error), last_error_seconds=seconds)
 
     async def _acquire(self) -> L:
         await self._some_endpoints()
@@ -197,6 +223,7 @@ class Balance(Generic[L]):
             probing = health.due(began)
             if probing:
                 health.probe()
+            member.acquiring += 1
             try:
                 lease = await member.service.acquire()
             except CancelledError:
@@ -211,16 +238,20 @@ class Balance(Generic[L]):
                     raise NoEndpointReady(self._target, len(tried)).because(e) from e
             else:
                 health.succeeded()
+                probing = False  # where connecting is no proof, it goes on until there is an answer
                 return lease
             finally:
+                member.acquiring -= 1
                 if probing:
                     health.probe_ended()
 
     def _connected(self, lease: L, member: Member[L]) -> L:
+        member.acquiring -= 1
         member.health.succeeded()
         return lease
 
     def _only_failed(self, failure: Failure, member: Member[L], began: float) -> Failure:
+        member.acquiring -= 1
         error = failure.value
         if isinstance(error, CancelledError):
             raise self._gave_up_on(member) from None
@@ -229,7 +260,8 @@ class Balance(Generic[L]):
         return failure
 
     def _gave_up_on(self, member: Member[L]) -> GaveUp:
-        return GaveUp(f"while connecting to {member.endpoint}{_lately(member.health.last_error)}")
+        text = f"while connecting to {member.endpoint}{_lately(member.health.last_error)}"
+        return GaveUp(text, member.endpoint)
 
     async def _some_endpoints(self) -> None:
         while not self._list:
@@ -247,8 +279,8 @@ class Balance(Generic[L]):
 
     def _candidates(self, members: list[Member[L]]) -> list[Member[L]]:
         """
-        One that awaits its probe, if any. Else those that are healthy; where none is, the one whose backoff is over
-        first and that nobody probes: the last is never passed over.
+        One that awaits its probe, if any. Else those that are healthy; where none is, one that can be reached at least,
+        that nobody probes, and whose backoff is over first: the last is never passed over.
         """
         now = self._clock.seconds()
         healthy = []
@@ -272,18 +304,35 @@ class Balance(Generic[L]):
         return b if b.service.load < a.service.load else a
 
 
-def _soonest(member: Member[Any]) -> tuple[bool, float]:
-    return member.health.state is PROBING, member.health.retry_at
+def _soonest(member: Member[Any]) -> tuple[bool, bool, float]:
+    health = member.health
+    return not health.reachable, health.state is PROBING, health.retry_at
 
 
 def _lately(error: BaseException | None) -> str:
     return f"; lately: {explain(error)}" if error is not None else ""
 
 
-def layer(discover: Discover, clock: IReactorTime, backoff: Backoff) -> BalanceLayer:
-    """Spread each target's requests over the endpoints that C{discover} knows."""
+def _none(target: Target) -> int:
+    return 0
+
+
+def layer(
+    discover: Discover,
+    clock: IReactorTime,
+    backoff: Backoff,
+    max_failures: Callable[[Target], int] = _none,
+    observer: EndpointObserver | None = None,
+) -> BalanceLayer:
+    """
+    Spread each target's requests over the endpoints that C{discover} knows.
+
+    @param max_failures: of a target, bad answers in a row that put an endpoint of it down; 0: no number of them does
+    """
 
     def wrap(new_endpoint: NewEndpoint[L]) -> NewService[L]:
-        return lambda target: Balance(target, discover, new_endpoint, clock, backoff)
+        return lambda target: Balance(
+            target, discover, new_endpoint, Ward(target, clock, backoff, max_failures(target), observer)
+        )
 
     return wrap

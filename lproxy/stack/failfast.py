@@ -109,6 +109,7 @@ class FailFast(Generic[L]):
         self._probe: Deferred[L] | None = None
         self._attempts = 0
         self._last_error: BaseException | None = None
+        self._last_error_at = 0.0
         self._try = inner.try_acquire
         self.state = OPEN
         self.trips = 0
@@ -169,8 +170,10 @@ class FailFast(Generic[L]):
             report.count("failfast_total", self.trips, self._target)
         if report.rows:
             report.show(state=OPEN.value)
+            report.probing = self._probe is not None
             if self._last_error is not None:
-                report.show(last_error=explain(self._last_error))
+                seconds = round(self._clock.seconds() - self._last_error_at, 3)
+                report.show(last_error=explain(self._last_error), last_error_seconds=seconds)
         self._inner.report(report)
         if report.rows and self.state is not OPEN:
             # what callers see goes before what the endpoints are like
@@ -186,7 +189,7 @@ class FailFast(Generic[L]):
         return lease
 
     def _not_at_once(self, failure: Failure) -> Failure:
-        self._last_error = failure.value
+        self._remember(failure)
         return failure
 
     def _ready(self, lease: L, caller: Deferred[L]) -> None:
@@ -207,7 +210,7 @@ class FailFast(Generic[L]):
                 self._last_error = failure.value
             return
         if not failure.check(CancelledError):
-            self._last_error = failure.value
+            self._remember(failure)
         self._leave(caller)
         if not caller.called:
             caller.errback(failure)
@@ -226,6 +229,10 @@ class FailFast(Generic[L]):
         self._left = self._period
         if self.state is WAITING:
             self._deadline = self._clock.seconds() + self._period
+
+    def _remember(self, failure: Failure) -> None:
+        self._last_error = failure.value
+        self._last_error_at = self._clock.seconds()
 
     def _cancelled(self, caller: Deferred[L]) -> None:
         if (inner := self._waiters.get(caller)) is not None:
@@ -273,7 +280,7 @@ class FailFast(Generic[L]):
             return  # closed
         self._probe = None
         self._move(Event.UNREADY)
-        self._last_error = failure.value
+        self._remember(failure)
         self._attempts += 1
         self._timer = self._clock.callLater(self._backoff.delay(self._attempts), self._retry)
 

@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 from twisted.internet.defer import Deferred
 
 from lproxy.errors import ProxyError
+from lproxy.metrics.counters import EndpointCounter
 from lproxy.stack.lease import Hold
 from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Target
@@ -128,15 +129,37 @@ class EndpointService(Protocol[L]):
 
 
 class Health(Protocol):
-    """Where an endpoint's service reports what its balancer does not see."""
+    """
+    Where an endpoint's service reports what its balancer does not see. What fails in C{acquire} is known, and many that
+    fail together count as one.
 
-    def failed(self, error: ProxyError, /) -> bool:
+    C{began} is when the request's lease was given: with it, what was under way before is told from what is new.
+
+    @ivar counter: where the endpoint is counted: connections, and where that is known, requests
+    """
+
+    counter: EndpointCounter
+
+    def failed(self, error: ProxyError, began: float | None = None, /) -> bool:
         """
-        A connection in use has failed: the endpoint is passed over for a while, where there are others. (What fails in
-        C{acquire} is known, and many that fail together count as one.)
+        A connection in use has failed: the endpoint is passed over for a while, where there are others. If
+        C{error.in_use} it stays so until it L{answered_well}.
 
         @return: whether there are others that are healthy
         """
+
+    def answered_badly(self, error: ProxyError, began: float, /) -> None:
+        """A request was answered, and by no fault of its own could not be served: some of these in a row are enough."""
+
+    def answered_well(self, began: float, /) -> bool:
+        """
+        A request was answered. To be told after each one of the above, until this says so; not for every request.
+
+        @return: whether the endpoint is healthy
+        """
+
+    def not_answered(self, began: float, /) -> None:
+        """A lease has ended, and nothing was learnt from that; to be told likewise."""
 
 
 NewService = Callable[[Target], Service[L]]

@@ -22,11 +22,13 @@ class Report:
     @ivar rows: whether people are to see it. Where only the numbers are wanted, which is often, there are neither rows
         nor parts: they cost far more
     @ivar about: what this part is about
+    @ivar probing: whether a probe acquires, and nobody else does: it is not shown as in flight
     """
 
     def __init__(self, rows: bool = False) -> None:
         self.rows = rows
         self.about: object = None
+        self.probing = False
         self.counts: dict[Key, int] = {}
         self._values: dict[str, Any] = {}
         self._parts: dict[str, list[Report]] = {}

@@ -81,7 +81,9 @@ class ScriptedProxy:
             warn=lambda kind, text: self.warnings.append(text),
             say=self.said.append,
             crashed=lambda protocol, failure: self.crashes.append(failure),
-            tunnels=lambda: self._acquire("tcp", lambda endpoint, _: ConnectionClient(self.runtime, endpoint, "tcp")),
+            tunnels=lambda: self._acquire(
+                "tcp", lambda endpoint, health: ConnectionClient(self.runtime, endpoint, "tcp", health)
+            ),
             detect=lambda stream, session: self.redetected.append((stream, session)),
             expose=self._expose,
             conceal=self._conceal,

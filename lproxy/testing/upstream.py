@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
+from lproxy.metrics.counters import EndpointCounter
 from lproxy.stack.interfaces import EndpointService, NewEndpoint
 from lproxy.stack.lease import ENDED, FREE, Hold
 from lproxy.stack.report import Report
@@ -113,12 +114,14 @@ class OneEndpoint:
     @ivar error: what acquisitions fail with, if anything
     @ivar retried: the errors for which another lease was asked
     @ivar failures: what the endpoint has reported to its balancer
+    @ivar counter: where the endpoint is counted
     """
 
     def __init__(self, new_endpoint: NewEndpoint[Any], leases: list[CountedLease], targets: list[Target]) -> None:
         self.error: Exception | None = None
         self.retried: list[ProxyError] = []
         self.failures: list[ProxyError] = []
+        self.counter = EndpointCounter()
         self.service: EndpointService[Any] = new_endpoint(UPSTREAM, self)
         self._leases = leases
         self._targets = targets
@@ -143,10 +146,21 @@ class OneEndpoint:
         self.retried.append(error)
         return self.acquire(target)
 
-    def failed(self, error: ProxyError) -> bool:
+    def failed(self, error: ProxyError, began: float | None = None) -> bool:
         """As L{Health.failed<lproxy.stack.interfaces.Health.failed>}: there is no other."""
         self.failures.append(error)
         return False
+
+    def answered_badly(self, error: ProxyError, began: float) -> None:
+        """As L{Health.answered_badly<lproxy.stack.interfaces.Health.answered_badly>}: not passed over for it."""
+        self.failures.append(error)
+
+    def answered_well(self, began: float) -> bool:
+        """It is healthy."""
+        return True
+
+    def not_answered(self, began: float) -> None:
+        """Nothing is probed."""
 
     def report(self, report: Report) -> None:
         """Of the endpoint."""

@@ -22,6 +22,7 @@ from lproxy.stack.admit import Admit, InFlight, TooManyInFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.balance import Balance
 from lproxy.stack.failfast import FailedFast, FailFast
+from lproxy.stack.health import Unobserved
 from lproxy.stack.interfaces import Health
 from lproxy.stack.lock import Lock
 from lproxy.stack.observe import Observe, ObserveRetries
@@ -58,6 +59,8 @@ class AcquireTests(SynchronousTestCase):
             self.counter,
             self.discover,
             Backoff(0.1, 1.0, Random(0)),
+            lambda target: 0,
+            Unobserved(),
         )
 
     def stack(self, timeouts: Timeouts | None = None, **limits: int) -> Any:

@@ -9,11 +9,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.stacks import Stacks
-from lproxy.config import Config
+from lproxy.config import Config, Limits, Service
 from lproxy.discover.memory import Memory
+from lproxy.discover.static import Static
 from lproxy.metrics.registry import Metrics
 from lproxy.stack.report import Report
-from lproxy.target import Authority, Endpoint
+from lproxy.target import Authority, Endpoint, ServiceName
 from lproxy.testing import ScriptedService
 
 WEB = Authority("web.local", 80)
@@ -49,6 +50,34 @@ class StacksTests(SynchronousTestCase):
         self.assertEqual({(): 2}, self.samples("service_cache_size"))
         self.assertEqual({(): 2}, self.samples("in_flight"))
         self.assertEqual(["outbound", "inbound"], [row["direction"] for row in self.stacks.describe()])
+
+    def test_unused(self) -> None:
+        """Services of the configuration that nobody uses are shown as well, last; used by whatever name, once."""
+        names = ("web.local:80", "App.local:80", "queue")
+        services = {name: Service(name, ("10.0.0.1:80", "10.0.0.2:80")) for name in names}
+        static = Static(services, self.discover)
+        stacks = Stacks(Config(services=services), self.clock, static, self.metrics, static.find)
+        self.addCleanup(stacks.close)
+        rows = [(row["target"], row["state"], row["in_flight"]) for row in stacks.describe()]
+        self.assertEqual([(name, "unused", 0) for name in names], rows)
+        self.assertEqual([{"address": "10.0.0.1:80"}, {"address": "10.0.0.2:80"}], stacks.describe()[0]["endpoints"])
+        for target in (ServiceName("web.local:80"), Authority("app.LOCAL", 80), Authority("other.local", 80)):
+            waiting = stacks.acquire("outbound", "http", ScriptedService).acquire(target)
+            self.addCleanup(lambda d: (d.addErrback(lambda _: None), d.cancel()), waiting)
+        states = [(row["target"], row["state"]) for row in stacks.describe()]
+        used = [(name, "waiting") for name in ("web.local:80", "app.LOCAL:80", "other.local:80")]
+        self.assertEqual([*used, ("queue", "unused")], states)
+
+    def test_max_failures(self) -> None:
+        """A service's own limit goes before that of all."""
+        web, app = Service("web.local:80", ("10.0.0.1:80",), max_failures=0), Service("app.local:80", ("10.0.0.1:80",))
+        services = {service.name: service for service in (web, app)}
+        static = Static(services, self.discover)
+        config = Config(services=services, limits=Limits(max_failures=7))
+        stacks = Stacks(config, self.clock, static, self.metrics, static.find)
+        self.addCleanup(stacks.close)
+        targets = (WEB, ServiceName("app.local:80"), Authority("other.local", 80))
+        self.assertEqual([0, 7, 7], [stacks._max_failures(target) for target in targets])
 
     def test_failfast(self) -> None:
         """A service that fails at once is shown as such, by its target."""

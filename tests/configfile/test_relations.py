@@ -14,7 +14,7 @@ class RelationTests(FileTestCase):
         end = "lower the one or raise the other"
         for text, says in {
             '[timeouts]\nbackoff_min = "2m"': 'f:2: timeouts.backoff_min: backoff_min ("2m") is more than backoff_max '
-            f'("1m"): the first delay would be past the longest; {end}',
+            f'("5s"): the first delay would be past the longest; {end}',
             '[dns]\nttl_max = "1s"': 'f:2: dns.ttl_max: ttl_min ("5s") is more than ttl_max ("1s"): no answer could be '
             f"kept; {end}",
             '[timeouts.outbound]\nacquire = "500ms"': "f:2: warning: timeouts.outbound.acquire: connect "

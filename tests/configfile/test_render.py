@@ -63,7 +63,8 @@ class RenderTests(FileTestCase):
                 rendered["limits"]["in_flight"],
             ),
         )
-        self.assertEqual({"endpoints": ["127.0.0.1:8081", "[::1]:8081"], "proxy": False}, rendered["services"]["app"])
+        service = {"endpoints": ["127.0.0.1:8081", "[::1]:8081"], "max_failures": None, "proxy": False}
+        self.assertEqual(service, rendered["services"]["app"])
 
     def test_plugin_values(self) -> None:
         """Plugins' values are rendered whatever they are, and without what they keep out of their own repr."""

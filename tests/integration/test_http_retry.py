@@ -229,6 +229,37 @@ class EndpointsTests(HttpCase):
         self.assertEqual({}, self.errors)
 
     @threaded
+    def test_errors(self) -> None:
+        """
+        One that answers everything with an error, and at once, does not attract the load: after a few of them it gets
+        none but its probes, and when it is well again it serves again.
+        """
+        well = threading.Event()
+        seen = {"bad": 0, "well": 0}
+
+        def fail(wire: Wire) -> None:
+            while True:
+                wire.message()
+                seen["well" if well.is_set() else "bad"] += 1
+                wire.send(OK if well.is_set() else OK.replace(b"200 OK", b"503 Busy"))
+
+        self.again(outbound={"backoff_max": 0.5})
+        self.serve(self.upstream, fail)
+        self.serve(self.other, self.answer)
+        client = self.client()
+        for _ in range(500):
+            client.send(GET)
+            client.message()
+        self.assertTrue(5 <= seen["bad"] <= 12, seen)
+        well.set()
+        end = time.monotonic() + 5.0
+        while seen["well"] < 20 and time.monotonic() < end:
+            client.send(GET)
+            self.assertEqual(OK, client.message())
+            time.sleep(0.005)
+        self.assertGreaterEqual(seen["well"], 20)
+
+    @threaded
     def test_hangs_up(self) -> None:
         """One that takes every request and hangs up on it is left for the other."""
 

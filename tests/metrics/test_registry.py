@@ -11,10 +11,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lproxy.metrics.acquisition import STATE
 from lproxy.metrics.exposition import SLICE
+from lproxy.target import Endpoint
+from lproxy.testing import ScriptedService
 from tests.metrics.case import HOSTILE, Connection, MetricsCase
 from tests.metrics.test_transport import TRANSPORT
 
 ACQUIRED = {"direction", "outcome"}
+ENDPOINT = {"service", "endpoint"}
 #: each of lproxy's own families, its type and labels, without le
 FAMILIES: dict[str, tuple[str, set[str]]] = {
     "tcp_open_total": ("counter", TRANSPORT),
@@ -29,6 +32,12 @@ FAMILIES: dict[str, tuple[str, set[str]]] = {
     "acquire_total": ("counter", ACQUIRED),
     "acquire_duration_seconds": ("histogram", ACQUIRED),
     "acquire_retries_total": ("counter", ACQUIRED),
+    "endpoint_up": ("gauge", ENDPOINT),
+    "endpoint_in_flight": ("gauge", ENDPOINT),
+    "endpoint_connect_total": ("counter", ENDPOINT | {"outcome"}),
+    "endpoint_request_total": ("counter", ENDPOINT | {"classification"}),
+    "endpoint_latency_ms": ("histogram", ENDPOINT),
+    "endpoint_ejected_total": ("counter", ENDPOINT | {"reason"}),
     "reactor_lag_seconds": ("histogram", set()),
     "plugin_errors_total": ("counter", {"plugin"}),
     "proxy_build_info": ("gauge", {"version", "python", "twisted", "build"}),
@@ -47,6 +56,10 @@ class ScrapeTests(MetricsCase):
         m.detect("in").refused["limit"] = 1
         m.acquire("inbound").done("waited", 0.25)
         m.acquire("inbound").retried("acquired")
+        endpoint = m.endpoints.counter("web", "10.0.0.1:80")
+        endpoint.live[ScriptedService(Endpoint("10.0.0.1", 80))] = None
+        endpoint.succeeded = 1
+        endpoint.eject("connect")
         m.plugin_error("memo")
         m.lag.observe(0.01)
 

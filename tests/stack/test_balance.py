@@ -34,6 +34,16 @@ class Refused(ProxyError):
         return "refused"
 
 
+class Errors(ProxyError):
+    """An endpoint answers, and cannot serve."""
+
+    layer = "upstream"
+    in_use = True
+
+    def what(self) -> str:
+        return "answered 503"
+
+
 class Unknown(ProxyError):
     """Discovery fails."""
 
@@ -51,7 +61,7 @@ class BalanceMixin:
         self.made: dict[Endpoint, ScriptedService] = {}
         self.all: list[ScriptedService] = []
         backoff = Backoff(1.0, 60.0, self.random)
-        new_service = balance.layer(self.discover, self.clock, backoff)(self.new_endpoint)
+        new_service = balance.layer(self.discover, self.clock, backoff, lambda target: 5)(self.new_endpoint)
         self.service: balance.Balance = new_service(TARGET)
 
     def tearDown(self) -> None:
@@ -326,6 +336,79 @@ class HealthTests(BalanceMixin, SynchronousTestCase):
         calls = self.good.calls
         self.successResultOf(self.service.acquire()).close()
         self.assertEqual((calls + 1, 0), (self.good.calls, self.bad.calls))
+
+    def answer_badly(self, n: int = 1) -> None:
+        """The bad one answers so many requests, one after the other, with errors."""
+        for _ in range(n):
+            self.clock.advance(0.001)
+            self.bad.health.answered_badly(Errors(ENDPOINTS[0]), self.clock.seconds())
+
+    def test_answers_badly(self) -> None:
+        """One that only ever answers with errors, as fast as can be, gets no more requests, but for its probes."""
+        self.warm(self.bad, self.good)
+        self.answer_badly(4)
+        self.assertGreater(self.take(100)[ENDPOINTS[0]], 20)
+        self.answer_badly()
+        self.assertEqual({ENDPOINTS[1]: 200}, self.take(200))
+        self.assertEqual("degraded", shown(self.service)["state"])
+        for n in range(1, 5):
+            self.warm(self.bad, self.good)
+            self.clock.advance(2.0**n)
+            self.assertEqual(
+                {ENDPOINTS[0]: 1, ENDPOINTS[1]: 99}, self.take(100), "one, and no second before its answer"
+            )
+            self.answer_badly()
+            self.assertEqual({ENDPOINTS[1]: 100}, self.take(100))
+
+    def test_answers_again(self) -> None:
+        """A probe that is answered well, and it is as good as any."""
+        self.warm(self.bad, self.good)
+        self.answer_badly(5)
+        self.clock.advance(1.0)
+        self.take(1)
+        self.assertTrue(self.bad.health.answered_well(self.clock.seconds()))
+        self.assertGreater(self.take(100)[ENDPOINTS[0]], 20)
+        self.assertIsNone(shown(self.service).get("state"))
+
+    def test_probe_has_to_connect(self) -> None:
+        """The probe of one that answered badly may have to connect first: others go elsewhere until it is answered."""
+        self.warm(self.good)
+        self.answer_badly(5)
+        self.clock.advance(1.0)
+        d = self.service.acquire()
+        self.assertEqual((1, {ENDPOINTS[1]: 50}), (self.bad.waiting, self.take(50)))
+        self.bad.answer()
+        self.successResultOf(d)
+        self.assertEqual({ENDPOINTS[1]: 50}, self.take(50))
+        self.bad.health.not_answered(self.clock.seconds())
+        self.service.acquire().addErrback(lambda _: None)
+        self.assertEqual(2, self.bad.calls, "it was given up unanswered, and another is made")
+
+    def test_all_answer_badly(self) -> None:
+        """The last is not passed over; one that answers badly is still better than one that does not answer at all."""
+        self.warm(self.bad, self.good)
+        self.answer_badly(5)
+        for _ in range(100):
+            self.good.health.answered_badly(Errors(ENDPOINTS[1]), self.clock.seconds())
+        self.assertEqual({ENDPOINTS[1]: 50}, self.take(50))
+        self.lost(ENDPOINTS[1])
+        self.assertEqual("down", shown(self.service)["state"])
+        self.assertEqual({ENDPOINTS[0]: 50}, self.take(50))
+
+    def test_long_outage(self) -> None:
+        """However long it was down while the other served, it is in use from its next probe on."""
+        self.warm(self.bad, self.good)
+        self.refuse(ENDPOINTS[0])
+        self.lost(ENDPOINTS[0])
+        self.bad.warm.clear()
+        for _ in range(3600):
+            self.clock.advance(1.0)
+            self.successResultOf(self.service.acquire()).close()
+        self.serve(ENDPOINTS[0])
+        self.clock.advance(60.0)
+        self.successResultOf(self.service.acquire()).close()
+        self.warm(self.bad, self.good)
+        self.assertGreater(self.take(100)[ENDPOINTS[0]], 20)
 
     def test_many_lost(self) -> None:
         """A hundred connections that are lost together are one failure: it is back after one short backoff."""

@@ -315,7 +315,8 @@ class FailingTests(FailFastMixin, SynchronousTestCase):
         d = self.trip()
         self.failureResultOf(d)
         self.inner.fail(ValueError("refused"))
-        self.assertEqual({"state": "failfast", "last_error": "refused", "in_flight": 0}, shown(self.service))
+        wanted = {"state": "failfast", "last_error": "refused", "last_error_seconds": 0.0, "in_flight": 0}
+        self.assertEqual(wanted, shown(self.service))
         self.clock.advance(1.0)
         self.inner.answer()
         self.service.acquire().addErrback(lambda failure: None)
@@ -437,25 +438,55 @@ class EmptyPoolTests(SynchronousTestCase):
         self.assertFalse(self.service.failing)
         self.successResultOf(self.service.acquire()).close()
 
-    def test_unreachable(self) -> None:
+    def test_down(self) -> None:
         """A service whose endpoints have all failed is not shown as ready, until one of them has not."""
         self.assertEqual("ready", shown(self.service)["state"])
         self.discover.set(TARGET, [Endpoint("10.0.0.1", 80), Endpoint("10.0.0.2", 80)])
         for service in self.services:
             service.at_once = lambda: failfast.FailedFast(TARGET, 1.0)
         self.failureResultOf(self.service.acquire(), balance.NoEndpointReady)
-        self.assertEqual("unreachable", shown(self.service)["state"])
+        self.assertEqual("down", shown(self.service)["state"])
         for service in self.services:
             service.at_once = service.lease
+        self.successResultOf(self.service.acquire()).close()
+        self.assertEqual("degraded", shown(self.service)["state"])
+        self.clock.advance(60.0)
         self.successResultOf(self.service.acquire()).close()
         self.assertEqual("ready", shown(self.service)["state"])
         self.discover.fail(TARGET, ValueError("no answer any more"))
         self.assertEqual("ready", shown(self.service)["state"], "the latest endpoints are as good as ever")
 
-    def test_unreachable_and_waited_for(self) -> None:
+    def test_probe_not_in_flight(self) -> None:
+        """The probe is nobody's request: neither the service nor an endpoint has it in flight. What is, is shown."""
+        self.discover.set(TARGET, [Endpoint("10.0.0.1", 80), Endpoint("10.0.0.2", 80)])
+        old = self.service.acquire()
+        for service in self.services:
+            service.at_once = None
+        waiting = self.service.acquire()
+        self.clock.advance(PERIOD)
+        self.failureResultOf(waiting, failfast.FailedFast)
+        self.assertEqual(1, sum(service.waiting for service in self.services), "the probe")
+        row = shown(self.service)
+        self.assertEqual(("failfast", 1), (row["state"], row["in_flight"]))
+        self.assertEqual(1, sum(end["in_flight"] for end in row["endpoints"]))
+        self.successResultOf(old).close()
+        self.assertEqual(0, shown(self.service)["in_flight"])
+
+    def test_errors_have_a_time(self) -> None:
+        """What went wrong last is shown with how long ago that was."""
+        self.discover.set(TARGET, [Endpoint("10.0.0.1", 80)])
+        self.services[0].at_once = lambda: failfast.FailedFast(TARGET, 1.0)
+        self.failureResultOf(self.service.acquire())
+        self.clock.advance(7.5)
+        self.assertEqual(7.5, shown(self.service)["last_error_seconds"])
+        self.discover.fail(TARGET, ValueError("no such name"))
+        self.clock.advance(1.5)
+        self.assertEqual(1.5, shown(self.service)["last_error_seconds"])
+
+    def test_down_and_waited_for(self) -> None:
         """What becomes of callers goes before that."""
         self.discover.fail(TARGET, ValueError("no such name"))
-        self.assertEqual("unreachable", shown(self.service)["state"])
+        self.assertEqual("down", shown(self.service)["state"])
         d = self.service.acquire()
         self.assertEqual("waiting", shown(self.service)["state"])
         self.clock.advance(PERIOD)

@@ -21,6 +21,7 @@ from lproxy.metrics.counters import AcquireCounter
 from lproxy.stack.admit import InFlight, TooManyInFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.failfast import FailedFast
+from lproxy.stack.health import Unobserved
 from lproxy.stack.interfaces import Health, Lease
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority, Endpoint
@@ -59,6 +60,8 @@ class WholeMixin:
                 self.counter,
                 self.discover,
                 Backoff(0.1, 1.0, Random(1)),
+                lambda target: 0,
+                Unobserved(),
             ),
             self.new_endpoint,
         )

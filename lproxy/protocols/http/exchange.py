@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from lproxy.api import Conn, ConnectionLease, ProxyError, Stream, judge
+from lproxy.api import Conn, ConnectionLease, ProxyError, Stream, judge, tried
 from lproxy.protocols.http.listener import Listener, Route
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, Request, Response
 from lproxy.protocols.http.own import Own
@@ -72,7 +72,7 @@ class Exchange(Responder):
     @ivar began: seconds, when the request's head was read
     @ivar ended: seconds, when it was answered or given up
     @ivar flags: of the access log
-    @ivar upstream: whom the request was sent to, if it was
+    @ivar upstream: whom the request was sent to, or should have been, as far as it came
     @ivar whole: whether all of the request's body was read
     @ivar _first: of the body, what was at hand when the request was dispatched: kept to be sent once more
     @ivar _private: whether the client has authenticated the connection that the request goes on
@@ -222,7 +222,7 @@ class Exchange(Responder):
     def _again(self, error: ProxyError) -> None:
         """Another acquisition, and all that was sent goes once more."""
         self.state = ACQUIRING
-        self.upstream = self._outgoing = None
+        self._outgoing = None
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.close()
@@ -366,6 +366,8 @@ class Exchange(Responder):
     def _failed(self, error: BaseException) -> None:
         judged = judge(error)
         self.flags = judged.flag
+        if (endpoint := tried(error)) is not None:
+            self.upstream = str(endpoint)
         listener, client = self._listener, self._client
         listener.record.failed(judged, error, client.conn)
         self.ended = listener.seconds()

@@ -9,13 +9,11 @@ from collections.abc import Iterator, Sized
 from typing import Protocol
 
 from lproxy.api import Counters
-from lproxy.metrics.counters import Bounds, Histogram
+from lproxy.metrics.counters import MILLISECONDS, Bounds, Histogram
 from lproxy.metrics.family import Family, Labels
 
 #: seconds; what one request may cost the proxy itself
 OVERHEAD_SECONDS: Bounds = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1)
-#: milliseconds; linkerd's
-LATENCY_MS: Bounds = tuple([float(x * decade) for decade in (1, 10, 100, 1_000, 10_000) for x in (1, 2, 3, 4, 5)])
 
 
 class HttpCounter:
@@ -33,7 +31,7 @@ class HttpCounter:
         self._holders = 0
         self.requests = 0
         self.responses: dict[int, int] = {}
-        self.latency = Histogram(LATENCY_MS)
+        self.latency = Histogram(MILLISECONDS)
         self.overhead = Histogram(OVERHEAD_SECONDS)
 
     def began(self) -> None:

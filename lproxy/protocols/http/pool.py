@@ -18,12 +18,34 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from lproxy.api import FREE, Health, Hold, ProxyError, Report, Runtime, Stream, ended
+from lproxy.metrics.counters import EndpointCounter
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder, UpstreamLost
 from lproxy.target import Endpoint
 
+#: answers of 500 and above that speak of the request, and say nothing against who gives them: not implemented, HTTP
+#: version not supported
+OF_THE_REQUEST: Final = (501, 505)
 #: seconds for which a connection that served is taken to be as it was; later the kernel is asked what it knows
 FRESH: Final = 0.005
+
+
+class ServerErrors(ProxyError):
+    """An endpoint answers, and cannot serve. Nobody is told this instead of its answer: it is passed over for it."""
+
+    layer = "upstream"
+    reason = "server_errors"
+    flag = "UF"
+    status = 502
+    in_use = True
+
+    def __init__(self, target: Endpoint, answer: int) -> None:
+        super().__init__(target)
+        self.answer = answer
+
+    def what(self) -> str:
+        """What it answered last."""
+        return f"answered {self.answer}"
 
 
 class Connection(Protocol):
@@ -52,23 +74,39 @@ class Entry:
     """
     A connection in its pool.
 
-    @ivar since: seconds, when it was last used
+    @ivar since: seconds, when it was last given out, or came back
+    @ivar status: of the answer that it has brought since, as soon as that has begun; or zero
     @ivar swept: whether it has been idle since before the latest sweep
     @ivar private: whether a client has authenticated on it: it is that client's, and never kept for others
     """
 
-    __slots__ = ("connection", "pool", "private", "since", "swept")
+    __slots__ = ("connection", "pool", "private", "since", "status", "swept")
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.connection: Connection | None = None
         self.since = 0.0
+        self.status = 0
         self.swept = False
         self.private = False
 
     def failed(self, error: ProxyError) -> bool:
-        """As L{Pool.failed}."""
-        return self.pool.failed(error)
+        """
+        The connection was lost under an exchange, and not for having been idle: have the endpoint passed over.
+
+        @return: whether others serve the same
+        """
+        self.status = 0
+        return self.pool.failed(error, self.since)
+
+    def bad(self, error: ProxyError) -> None:
+        """The exchange came to nothing, and it was the upstream's fault."""
+        self.status = 0
+        self.pool.bad(error, self.since)
+
+    def became_tunnel(self, status: int) -> None:
+        """The upstream has agreed to speak something else, for however long: an answer, and no latency."""
+        self.pool.judge(status, self.since)
 
     def lost(self, reused: bool) -> None:
         """
@@ -112,7 +150,7 @@ class PooledLease(HttpLease):
             return
         entry = self._entry
         pool, connection = entry.pool, entry.connection
-        pool.load -= 1
+        pool.over(entry)
         if connection is not None and connection.finish():
             pool.keep(entry)
 
@@ -127,8 +165,8 @@ class PooledLease(HttpLease):
         if not ended(self):
             return None
         connection = entry.connection
+        entry.pool.over(entry)
         usable = connection is not None and connection.finish()
-        entry.pool.load -= 1
         return Kept(entry, hold) if usable else None
 
 
@@ -158,6 +196,7 @@ class Kept:
             connection.close()
             return None
         lease = PooledLease(entry)
+        entry.since = entry.pool.seconds()
         entry.pool.load += 1
         if hold is not FREE:
             lease.hold = hold
@@ -177,6 +216,9 @@ class Pool:
     @ivar load: leases that are out, or being acquired
     @ivar idle: entries that are, the latest last
     @ivar closed: whether nothing is kept any more
+    @ivar counter: where requests and connections are counted
+    @ivar failing: whether the endpoint's health waits to be told of a good answer
+    @ivar seconds: the clock
     @ivar _doubtful: an idle connection turned out to be dead as it was used: until an exchange succeeds, new ones are
         opened, since the others may be as dead
     """
@@ -188,12 +230,14 @@ class Pool:
         "_limit",
         "_protocol",
         "_runtime",
-        "_seconds",
         "_sweeper",
         "closed",
+        "counter",
         "endpoint",
+        "failing",
         "idle",
         "load",
+        "seconds",
     )
 
     def __init__(
@@ -209,7 +253,7 @@ class Pool:
         @param connect: speaks HTTP on a connected stream
         """
         self._runtime = runtime
-        self._seconds: Callable[[], float] = runtime.clock.seconds
+        self.seconds: Callable[[], float] = runtime.clock.seconds
         self._limit = runtime.limits.pool
         self._health = health
         self._protocol = protocol
@@ -217,6 +261,8 @@ class Pool:
         self.idle: dict[Entry, None] = {}
         self._doubtful = False
         self.closed = False
+        self.counter: EndpointCounter = health.counter
+        self.failing = False
         self._sweeper: Any = None
         self.endpoint = endpoint
         self.load = 0
@@ -234,7 +280,9 @@ class Pool:
             connection = entry.connection
             if connection is None:
                 continue
-            if self._seconds() - entry.since < FRESH or connection.silent():
+            now = self.seconds()
+            if now - entry.since < FRESH or connection.silent():
+                entry.since = now
                 self.load += 1
                 return PooledLease(entry)
             connection.close()
@@ -264,16 +312,33 @@ class Pool:
     def _connected(self, stream: Stream) -> HttpLease:
         runtime = self._runtime
         runtime.opened(stream, self.endpoint, self._protocol)
+        self.counter.connected += 1
         stream.high_water = runtime.limits.buffer
         entry = Entry(self)
+        entry.since = self.seconds()
         entry.connection = self._connect(stream, entry)
         return PooledLease(entry)
 
     def _failed(self, failure: Failure) -> Failure:
         self.load -= 1
+        if isinstance(failure.value, ProxyError):
+            self.counter.not_opened(failure.value.reason)
         return failure
 
     # leases and connections
+
+    def over(self, entry: Entry) -> None:
+        """A lease has ended: count what came of it."""
+        self.load -= 1
+        now = self.seconds()
+        began, entry.since = entry.since, now
+        status, entry.status = entry.status, 0
+        if status:
+            self.counter.latency.observe((now - began) * 1000.0)
+        if status >= 500 or self.failing:
+            self.judge(status, began)
+        elif status:
+            self.counter.succeeded += 1
 
     def keep(self, entry: Entry) -> None:
         """A connection can be given out again."""
@@ -281,7 +346,6 @@ class Pool:
         if self.closed or entry.private or len(self.idle) >= self._limit:
             self._drop(entry)
             return
-        entry.since = self._seconds()
         entry.swept = False
         self.idle[entry] = None
         if self._sweeper is None:
@@ -291,15 +355,35 @@ class Pool:
         """A connection has ended; it may be idle, or have a lease."""
         self.idle.pop(entry, None)
         if reused:
+            self.counter.failed += 1
             self._doubtful = True
 
-    def failed(self, error: ProxyError) -> bool:
-        """
-        A connection was lost that was in use, and not for having been idle: have the endpoint passed over for a while.
+    # how the endpoint does
 
-        @return: whether there are others
-        """
-        return self._health.failed(error)
+    def failed(self, error: ProxyError, began: float) -> bool:
+        """As L{Entry.failed}, of a lease that was given at C{began}."""
+        self.counter.failed += 1
+        self.failing = True
+        return self._health.failed(error, began)
+
+    def bad(self, error: ProxyError, began: float) -> None:
+        """As L{Entry.bad}, likewise."""
+        self.counter.failed += 1
+        self.failing = True
+        self._health.answered_badly(error, began)
+
+    def judge(self, status: int, began: float) -> None:
+        """A lease has ended with an answer of 500 and above, or while the endpoint is C{failing}, perhaps without."""
+        if not status:
+            self._health.not_answered(began)
+        elif status < 500:
+            self.counter.succeeded += 1
+            self.failing = not self._health.answered_well(began)
+        elif status in OF_THE_REQUEST:
+            self.counter.failed += 1
+            self._health.not_answered(began)
+        else:
+            self.bad(ServerErrors(self.endpoint, status), began)
 
     # time
 

@@ -74,7 +74,7 @@ class Recorder:
 
         @param request: C{None}: none was made out of what was read, and nothing else is known
         @param status: zero where there was no answer
-        @param upstream: whom it was dispatched to, if it was
+        @param upstream: whom it was dispatched to, or could not be
         @param seconds: from the request's head on
         """
         if self.access is None:

@@ -34,6 +34,7 @@ class UpstreamLost(ProxyError):
     reason = "upstream_lost"
     flag = "UC"
     status = 502
+    in_use = True
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class BadResponse(ProxyError):
     reason = "bad_response"
     flag = "UP"
     status = 502
+    in_use = True
 
     def what(self) -> str:
         """What the cause explains."""

@@ -25,6 +25,7 @@ class CallTimedOut(ProxyError):
     reason = "response_timeout"
     flag = "UT"
     status = 504
+    in_use = True
 
     def __init__(self, target: object, setting: str, seconds: float) -> None:
         super().__init__(target)

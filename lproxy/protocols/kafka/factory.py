@@ -28,7 +28,7 @@ class KafkaFactory:
         self.runtime = runtime
         self.config = config
         self.detector: Detector | None = detector(config.extra_api_keys)
-        self.acquire = runtime.acquire(NAME, lambda endpoint, _: KafkaClient(runtime, endpoint, NAME))
+        self.acquire = runtime.acquire(NAME, lambda endpoint, health: KafkaClient(runtime, endpoint, NAME, health))
         self.live = Live(config, runtime.clock)
         self.metrics = Metrics(
             runtime.direction, runtime.listen.name, self.live.in_flight, self.live.__len__, config.topic_cap

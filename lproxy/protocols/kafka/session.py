@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from lproxy.api import (
     Accepted,
     Acquire,
+    Endpoint,
     Flow,
     Runtime,
     TappedRelay,
@@ -24,6 +25,7 @@ from lproxy.api import (
     Upstream,
     join_host_port,
     rescue,
+    tried,
 )
 from lproxy.protocols.kafka.client import KafkaLease
 from lproxy.protocols.kafka.filter import Context
@@ -69,6 +71,7 @@ class KafkaSession:
         self._pending: Deferred[Any] | None = None
         self._lease: KafkaLease | None = None
         self._upstream: Upstream | None = None
+        self._tried: Endpoint | None = None
         #: whether a broker was looked for
         self._asked = False
         self._over = False
@@ -169,6 +172,7 @@ class KafkaSession:
 
     def _failed(self, failure: Failure) -> None:
         self._pending = None
+        self._tried = tried(failure.value)
         if failure.check(CancelledError):
             return
         waited = self._runtime.clock.seconds() - self._began
@@ -204,6 +208,8 @@ class KafkaSession:
     def _record(self) -> dict[str, Any]:
         row = self.describe()
         del row["state"]
+        if self._tried is not None:
+            row["upstream"] = str(self._tried)
         return {"kind": "connection", **row, "errno": self._stream.errno, "flags": self._flags}
 
     # the lease's request

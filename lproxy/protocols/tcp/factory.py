@@ -29,7 +29,7 @@ class TcpFactory:
         self.name = name
         self.detector = detector
         self.runtime = runtime
-        self.acquire = runtime.acquire(name, lambda endpoint, _: ConnectionClient(runtime, endpoint, name))
+        self.acquire = runtime.acquire(name, lambda endpoint, health: ConnectionClient(runtime, endpoint, name, health))
 
     def session(self, accepted: Accepted) -> TcpSession:
         """A session for one connection."""

@@ -14,6 +14,7 @@ from lproxy.protocols.connection import ConnectionLease, rescue
 from lproxy.protocols.runtime import Runtime
 from lproxy.protocols.session import Accepted
 from lproxy.stack.interfaces import Acquire
+from lproxy.stack.tried import tried
 from lproxy.target import Endpoint, Target, join_host_port
 from lproxy.transport.detect import GRACE, Dialled
 from lproxy.transport.relay import Relay
@@ -35,6 +36,7 @@ class TcpSession:
         self._pending: Deferred[Any] | None = None
         self._lease: ConnectionLease | Dialled | None = None
         self._endpoint: Endpoint | None = None
+        self._tried: Endpoint | None = None
         self._target: Target | None = None
         self._began = runtime.clock.seconds()
         self._flags = ""
@@ -122,6 +124,7 @@ class TcpSession:
 
     def _failed(self, failure: Failure) -> None:
         self._pending = None
+        self._tried = tried(failure.value)
         if failure.check(CancelledError):
             return
         waited = self._runtime.clock.seconds() - self._began
@@ -153,4 +156,6 @@ class TcpSession:
     def _record(self) -> dict[str, Any]:
         row = self.describe()
         del row["state"]
+        if self._tried is not None:
+            row["upstream"] = str(self._tried)
         return {"kind": "connection", **row, "errno": self._stream.errno, "flags": self._flags}

@@ -9,7 +9,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.http.metrics import LATENCY_MS, OVERHEAD_SECONDS, HttpCounter, HttpFaults, HttpMetrics
+from lproxy.metrics.counters import MILLISECONDS
+from lproxy.protocols.http.metrics import OVERHEAD_SECONDS, HttpCounter, HttpFaults, HttpMetrics
 from tests.metrics.case import HOSTILE, MetricsCase
 
 OWN = {"direction", "listener"}
@@ -39,10 +40,10 @@ class CounterTests(SynchronousTestCase):
 
     def test_bounds(self) -> None:
         """All bounds rise; latency has linkerd's, 1 ms to 50 s."""
-        for bounds in (OVERHEAD_SECONDS, LATENCY_MS):
+        for bounds in (OVERHEAD_SECONDS, MILLISECONDS):
             self.assertEqual(sorted(set(bounds)), list(bounds))
-        self.assertEqual((1, 2, 3, 4, 5, 10, 20, 30, 40, 50, 100), LATENCY_MS[:11])
-        self.assertEqual(50_000, LATENCY_MS[-1])
+        self.assertEqual((1, 2, 3, 4, 5, 10, 20, 30, 40, 50, 100), MILLISECONDS[:11])
+        self.assertEqual(50_000, MILLISECONDS[-1])
 
     def test_requests(self) -> None:
         """A request counts when it begins, its answer when it ends; one without an answer has no latency."""

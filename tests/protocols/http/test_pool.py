@@ -5,7 +5,10 @@ L{lproxy.protocols.http.pool}: connections to one endpoint.
 
 from __future__ import annotations
 
-from lproxy.config import Limits
+from lproxy.config import Limits, Timeouts
+from lproxy.discover.literal import NoRoute
+from lproxy.errors import explain
+from lproxy.metrics.counters import EndpointCounter
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.streams import UpstreamLost
 from lproxy.testing import shown
@@ -178,3 +181,145 @@ class PoolTests(HttpTestCase):
         self.assertEqual((OK, 3), (self.heard(client), self.idle))
         self.say(client, GET)
         self.assertEqual(5, len(self.ups))
+
+
+class EndpointTests(HttpTestCase):
+    """What is counted of the endpoint, and what its balancer is told of it."""
+
+    @property
+    def counter(self) -> EndpointCounter:
+        """Of the endpoint."""
+        return self.proxy.acquires["http"].counter
+
+    @property
+    def told(self) -> list[str]:
+        """What its balancer was told, in words."""
+        return [explain(error) for error in self.proxy.acquires["http"].failures]
+
+    def counts(self) -> tuple[int, int, int]:
+        """Connections, requests that went well, and others."""
+        return self.counter.connected, self.counter.succeeded, self.counter.failed
+
+    def answer(self, *statuses: str) -> None:
+        """A request for each, answered so."""
+        client = self.client()
+        for status in statuses:
+            self.say(client, GET)
+            self.wait(0.25)
+            self.say(self.up, ok(status=status))
+
+    def test_counted(self) -> None:
+        """Connections and requests, each once; an answer of 500 and above is a failure; and how long they took."""
+        self.answer("200 OK", "404 Not Found", "500 Oh", "201 Created", "599 Odd")
+        self.assertEqual((1, 3, 2), self.counts())
+        self.assertEqual((5, 1250), (sum(self.counter.latency.counts), round(self.counter.latency.total)))
+
+    def test_not_connected(self) -> None:
+        """A connection that could not be opened is counted by the reason, and is no request."""
+        self.proxy.connector.mode = "refuse"
+        self.client(GET)
+        self.assertEqual(({"connect": 1}, (0, 0, 0)), (self.counter.not_connected, self.counts()))
+
+    def test_unused(self) -> None:
+        """A lease that was never used, and a client that did not wait for its answer, say nothing of the endpoint."""
+        self.client(b"")
+        self.successResultOf(self.pool.acquire()).close()
+        self.client(GET).reset()
+        self.settle()
+        self.assertEqual((0, 0), self.counts()[1:])
+
+    def test_bad_answers(self) -> None:
+        """An answer of 500 and above is told, with its status; one that the request itself is to blame for is not."""
+        self.answer("200 OK", "503 Busy", "501 Not Implemented", "505 HTTP Version Not Supported", "500 Oh", "404 No")
+        where = "upstream: 10.0.0.9:9000"
+        self.assertEqual([f"{where} answered 503", f"{where} answered 500"], self.told)
+
+    def test_malformed(self) -> None:
+        """What is no answer at all is as bad, and so is one that did not come in time."""
+        self.client(GET)
+        self.say(self.up, b"SSH-2.0-OpenSSH\r\n\r\n")
+        self.assertRegex(self.told[0], "^upstream: 10.0.0.9:9000 sent a malformed answer")
+        self.assertEqual((1, 0, 1), self.counts())
+        self.start(timeouts=Timeouts(response_headers=1.0))
+        self.client(GET)
+        self.wait(1.5)
+        self.assertRegex(self.told[0], "did not answer within 1 s")
+        self.assertEqual((1, 0, 1), self.counts())
+
+    def test_lost(self) -> None:
+        """A connection that is lost under a request is a failure, once, also in the middle of an answer."""
+        self.client(GET)
+        self.up.reset()
+        self.settle()
+        self.assertEqual((1, 0, 1), self.counts())
+        self.client(GET)
+        self.say(self.up, ok(b"half", length=100))
+        self.up.reset()
+        self.settle()
+        self.assertEqual((2, 0, 2), self.counts())
+        self.assertEqual(2, len(self.told))
+
+    def test_well_again(self) -> None:
+        """Good answers are told while somebody waits for one, and no longer."""
+        health = self.proxy.acquires["http"]
+        well: list[float] = []
+        results = [False, False, True]
+
+        def answered_well(began: float) -> bool:
+            well.append(self.proxy.reactor.seconds() - began)
+            return results.pop(0)
+
+        self.patch(health, "answered_well", answered_well)
+        self.answer("200 OK", "500 Oh", *["200 OK"] * 5)
+        self.assertEqual([0.25] * 3, [round(seconds, 2) for seconds in well])
+        self.assertEqual((1, 6, 1), self.counts())
+
+    def test_tunnel(self) -> None:
+        """An upgrade is a good answer, however long it lasts."""
+        client = self.client(get("/", "Connection: Upgrade", "Upgrade: websocket"))
+        self.say(self.up, b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        self.assertEqual((1, 1, 0), self.counts())
+        self.wait(10)
+        client.reset()
+        self.settle()
+        self.assertEqual(((1, 1, 0), 0), (self.counts(), sum(self.counter.latency.counts)))
+
+
+class TriedTests(HttpTestCase):
+    """The access log names the endpoint, whatever came of it."""
+
+    def upstreams(self) -> list[object]:
+        """Of each line."""
+        return [row["upstream"] for row in self.proxy.records]
+
+    def test_refused(self) -> None:
+        """It refused."""
+        self.proxy.connector.mode = "refuse"
+        self.client(GET)
+        self.assertEqual((["10.0.0.9:9000"], [(502, "UF")]), (self.upstreams(), self.rows))
+
+    def test_lost(self) -> None:
+        """It took the request, and no answer came; or one did."""
+        self.client(GET)
+        self.up.reset()
+        self.settle()
+        self.client(GET)
+        self.say(self.up, OK)
+        self.assertEqual((["10.0.0.9:9000"] * 2, [(502, "UC"), (200, "")]), (self.upstreams(), self.rows))
+
+    def test_again_in_vain(self) -> None:
+        """It lost the request, which could not be sent to another."""
+        client = self.client(GET)
+        self.say(self.up, OK)
+        self.say(client, GET)
+        self.proxy.acquires["http"].error = NoRoute("web.test")
+        self.up.reset()
+        self.settle()
+        self.assertEqual((["10.0.0.9:9000"] * 2, (404, "NR")), (self.upstreams(), self.rows[-1]))
+
+    def test_none(self) -> None:
+        """Where none was tried, none is named."""
+        self.client(b"")
+        self.proxy.acquires["http"].error = NoRoute("web.test")
+        self.client(GET)
+        self.assertEqual([None], self.upstreams())

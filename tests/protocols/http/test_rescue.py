@@ -15,6 +15,7 @@ from lproxy.discover.literal import NoRoute
 from lproxy.errors import Bug, ProxyError, judge, known
 from lproxy.protocols.http import rescue
 from lproxy.protocols.http.message import Rejected, Request, Response
+from lproxy.protocols.http.pool import ServerErrors
 from lproxy.protocols.http.route import NoAuthority
 from lproxy.protocols.http.streams import BadResponse, UpstreamLost
 from lproxy.protocols.http.timeouts import CallTimedOut
@@ -162,6 +163,15 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
         "UT",
         True,
         "call: web.local:80 did not answer within 9.5 s (timeouts.stream)",
+    ),
+    (
+        ServerErrors(END, 503),
+        502,
+        14,
+        "server_errors",
+        "UF",
+        True,
+        "upstream: 10.0.0.7:8080 answered 503",
     ),
     (ZeroDivisionError("secret"), 500, 13, "bug", "BUG", False, "internal error"),
 )

@@ -427,7 +427,7 @@ class RefusedTests(KafkaTestCase):
             "listener scripted: kafka connection to upstream.test:9000 closed after 0.500 s: "
             "connect: 10.0.0.9:9000 refused"
         )
-        self.assert_over(client, "reset", flags="UF", upstream=None)
+        self.assert_over(client, "reset", flags="UF", upstream="10.0.0.9:9000")
         self.assertEqual({"Heartbeat": 1}, self.incomplete)
 
     def test_flags(self) -> None:

@@ -250,7 +250,7 @@ class RefusedTests(SessionMixin):
             ],
             self.proxy.warnings,
         )
-        self.assert_over(flags="UF", upstream=None, errno="ECONNABORTED")
+        self.assert_over(flags="UF", upstream="10.0.0.9:9000", errno="ECONNABORTED")
 
     def test_refused_at_once(self) -> None:
         """Also within the call, with what detection has read still to be given."""

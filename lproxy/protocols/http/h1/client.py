@@ -28,6 +28,7 @@ from lproxy.protocols.http.message import (
 )
 from lproxy.protocols.http.pool import Connection, Entry
 from lproxy.protocols.http.streams import BadResponse, Outgoing, Responder, UpstreamLost
+from lproxy.protocols.http.timeouts import CallTimedOut
 
 #: 1xx answers to one request, each of which is relayed; an upstream that never comes to the real one is stopped
 INFORMATIONAL: Final = 100
@@ -194,6 +195,8 @@ class Http1Client(Connection, Outgoing, Reader):
     def reset(self, error: BaseException) -> None:
         """To give one up is to give the connection up."""
         self._to = None
+        if isinstance(error, CallTimedOut) and self._entry is not None:
+            self._entry.bad(error)
         self._drop()
 
     # the stream's Reader
@@ -221,6 +224,8 @@ class Http1Client(Connection, Outgoing, Reader):
         except Rejected as rejected:
             error = BadResponse(self._endpoint)
             error.__cause__ = rejected
+            if self._entry is not None:
+                self._entry.bad(error)
             to.reset(error)
         except BaseException as bug:
             # a mistake of ours, told to the client as such
@@ -291,11 +296,16 @@ class Http1Client(Connection, Outgoing, Reader):
             to.reset(UpstreamLost(self._endpoint, "", "before the request came", answered=False, reused=True))
             return 1
         self._answering = True
+        entry = self._entry
+        if entry is not None:
+            entry.status = status
         body = reader.body()
         return to.respond(head, body, reader.done, reader.trailers)
 
     def _tunnel(self, head: Response, to: Responder) -> None:
         """The stream is somebody else's from now on."""
+        if self._entry is not None:
+            self._entry.became_tunnel(head.status)
         self._end(False)
         to.tunnel(head, self._stream, self._reader.take_rest())
 
