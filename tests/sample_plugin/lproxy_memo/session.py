@@ -56,7 +56,7 @@ class MemoFactory:
         """The last session is over: nothing to let go of."""
 
     def _endpoint(self, endpoint: Endpoint, health: Health) -> ConnectionClient:
-        return ConnectionClient(self.runtime, endpoint, "memo")
+        return ConnectionClient(self.runtime, endpoint, "memo", health)
 
 
 class MemoSession:
