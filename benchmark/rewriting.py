@@ -23,9 +23,9 @@ def rewriting(partitions: int = 12_000, times: int = 200) -> float:
     from lproxy.protocols.kafka.talk.rules import Rules
 
     class Cluster:
-        def check(self, *arguments: object) -> None: ...
+        def learn(self, *arguments: object, **more: object) -> None: ...
 
-        def locate(self, node: int, host: str, port: int, ours: str) -> tuple[str, int]:
+        def locate(self, node: int, ours: str) -> tuple[str, int]:
             return ours, 19_000 + node
 
     Topic = MetadataResponse.MetadataResponseTopic
