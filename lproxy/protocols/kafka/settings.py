@@ -57,7 +57,10 @@ class KafkaConfig(Demands):
         36 * KIB, "what is kept of a request to read its header; a client id may have 32 KiB", "size"
     )
     max_in_flight: int = setting(1024, "unanswered requests of a connection, after which it is not read")
-    buffered: int = setting(1 * MIB, "what is kept of an answer that is rewritten", "size")
+    buffered: int = setting(1 * MIB, "what is kept of a message to look at it as a whole", "size")
+    max_rewritten: int = setting(
+        64 * MIB, "gateway: the largest response that is rewritten; beyond buffered, that is done in pieces", "size"
+    )
     frame_progress: float = setting(30.0, "how long a frame that has begun may stand still", "duration")
     idle: float = setting(660.0, "a connection without a byte; brokers close theirs after 10 minutes", "duration")
     max_connections: int | None = setting(None, "Kafka connections of a listener; unset: no limit of its own")

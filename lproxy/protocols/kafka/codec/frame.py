@@ -8,7 +8,7 @@ passes as it comes. Only where the judgement is to change a frame is more of it 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from lproxy.protocols.kafka.codec.topics import Walker
 
@@ -33,6 +33,13 @@ EDIT: Final = 4
 OPAQUE: Final = 5
 
 
+class Editor(Protocol):
+    """Changes one frame in pieces, as they come."""
+
+    def feed(self, data: bytes, last: bool) -> bytes:
+        """What passes now, C{data} being the next piece and perhaps the C{last}."""
+
+
 class Frames:
     """
     A L{Tap<lproxy.transport.relay.Tap>} of frames. Subclasses judge.
@@ -48,6 +55,8 @@ class Frames:
     __slots__ = (
         "_dropping",
         "_edited",
+        "_editing",
+        "_editor",
         "_kept",
         "_walk",
         "_walked_from",
@@ -74,11 +83,14 @@ class Frames:
         self._walked_from = 0
         #: length of the frame that is being changed, none being 0
         self._edited = 0
+        #: who does so in pieces, if somebody does, and how much has yet to come
+        self._editor: Editor | None = None
+        self._editing = 0
 
     @property
     def inside(self) -> bool:
         """Whether a frame has begun and not ended."""
-        return bool(self._kept or self._dropping or 0 < self.passing < ENDLESS >> 1)
+        return bool(self._kept or self._dropping or self._editing or 0 < self.passing < ENDLESS >> 1)
 
     @property
     def unseen(self) -> int:
@@ -99,15 +111,20 @@ class Frames:
         """
         raise NotImplementedError
 
-    def edit(self, frame: bytes, length: int) -> tuple[int, bytes] | None:
+    def edit(self, frame: bytes, length: int) -> tuple[int, bytes] | Editor | None:
         """
         Change a frame.
 
         @param frame: what has come of it, size word included
         @param length: what it will be in all
-        @return: how much of it is replaced and by what, the rest passes; C{None}: more has to come
+        @return: how much of it is replaced and by what, the rest passes; C{None}: more has to come; an L{Editor}: that
+            does it, from the first byte on
         """
         raise NotImplementedError
+
+    def edit_piece(self, editor: Editor, data: bytes, last: bool) -> bytes:
+        """What passes of a frame that is changed in pieces."""
+        return editor.feed(data, last)
 
     def interject(self) -> bytes:
         """What goes between two frames, by us."""
@@ -127,6 +144,8 @@ class Frames:
             return data
         if self.over:
             return b""
+        if self._editor is not None:
+            return self._edit_on(self._editor, data)
         if self._kept:
             data, self._kept = self._kept + data, b""
         return self._cut(data)
@@ -192,6 +211,10 @@ class Frames:
             edited = self.edit(data[at : at + self._edited], self._edited)
             if edited is None:
                 break
+            if not isinstance(edited, tuple):
+                self._editor, self._editing = edited, self._edited
+                pieces += data[start:at], self._edit_on(edited, data[at:])
+                return b"".join(pieces)
             took, instead = edited
             if self._walk is not None:
                 self._show(data[at : at + self._edited], self._walked_from, self._edited)
@@ -212,6 +235,17 @@ class Frames:
             return data if not start and at == end else data[start:at]
         pieces.append(data[start:at])
         return b"".join(pieces)
+
+    def _edit_on(self, editor: Editor, data: bytes) -> bytes:
+        """Have a piece of a frame changed, and go on behind it."""
+        piece = data[: self._editing]
+        self._editing -= len(piece)
+        out = self.edit_piece(editor, piece, not self._editing)
+        if self._editing or self.over:
+            return out
+        self._editor = None
+        self._edited = 0
+        return out + self._cut(data[len(piece) :])
 
     def _show(self, frame: bytes, begin: int, length: int) -> None:
         """Have the walker read what has come of a frame, or of its rest, of C{length} bytes."""

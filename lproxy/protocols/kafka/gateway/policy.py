@@ -20,11 +20,13 @@ from lproxy.protocols.kafka.codec.apis import (
     METADATA,
     PRODUCE,
 )
+from lproxy.protocols.kafka.codec.frame import Editor
 from lproxy.protocols.kafka.codec.header import SIZE, Malformed
 from lproxy.protocols.kafka.codec.versions import UNSUPPORTED_VERSION, narrow, unsupported
 from lproxy.protocols.kafka.filter import Context
 from lproxy.protocols.kafka.gateway import rewrite
 from lproxy.protocols.kafka.gateway.cluster import Cluster, Named
+from lproxy.protocols.kafka.gateway.large import Coordinators, Whole
 from lproxy.protocols.kafka.gateway.limits import HIDDEN, NEWEST_VERSIONS
 from lproxy.protocols.kafka.metrics import Metrics
 from lproxy.protocols.kafka.settings import KafkaConfig, allowed, denied
@@ -43,6 +45,10 @@ WHOLE: dict[int, Rewrite] = {
     DESCRIBE_CLUSTER: rewrite.describe_cluster,
     PRODUCE: rewrite.produce,
 }
+
+
+#: the first version of FindCoordinator with several
+COORDINATORS = 4
 
 
 class GatewayPolicy:
@@ -73,7 +79,7 @@ class GatewayPolicy:
         elif key == METADATA:
             api.edit = self._metadata
         elif key in WHOLE and (key != PRODUCE or api.version >= rewrite.PRODUCE_NODES):
-            api.edit = partial(self._whole, WHOLE[key])
+            api.edit = partial(self._any_size, WHOLE[key])
 
     def _leaks(self, key: int, version: int) -> bool:
         """Whether an answer to this may hold addresses that nobody rewrites."""
@@ -91,18 +97,41 @@ class GatewayPolicy:
             body, size, version = frame[begin:], length - begin, pending.api.version
             done = self._rewritten(context, pending, lambda translate: rewrite.metadata(body, version, size, translate))
         if begin is None or done is None:
-            self._bounded(len(frame))
+            if len(frame) > self.config.buffered:
+                raise ValueError(f"{len(frame)} bytes of brokers are more than kafka.buffered")
             return None
         took, instead = done
         head = SIZE.pack(length - 4 + len(instead) - took) + frame[4:begin]
         return begin + took, head + instead
 
+    def _any_size(
+        self, change: Rewrite, context: Context, pending: Pending, frame: bytes, length: int
+    ) -> tuple[int, bytes] | Editor | None:
+        """What is too large to be looked at again with each piece is changed in pieces."""
+        if length <= self.config.buffered:
+            return self._whole(change, context, pending, frame, length)
+        if length > self.config.max_rewritten:
+            raise ValueError(f"{length} bytes are more than kafka.max_rewritten")
+        if pending.api.key != FIND_COORDINATOR or pending.api.version < COORDINATORS:
+            return Whole(lambda frame: self._changed(change, context, pending, frame)[1])
+        cluster = self._cluster
+
+        def translate(node: int, host: str, port: int) -> tuple[str, int] | None:
+            cluster.learn([(node, host, port)], all_there_are=False)
+            return cluster.locate(node, context.local)
+
+        return Coordinators(length, translate, partial(self._count, pending.api.name))
+
     def _whole(
         self, change: Rewrite, context: Context, pending: Pending, frame: bytes, length: int
     ) -> tuple[int, bytes] | None:
-        self._bounded(length)
-        if len(frame) < length:
-            return None
+        if length > self.config.buffered:
+            raise ValueError(f"{length} bytes to be rewritten are more than kafka.buffered")
+        return self._changed(change, context, pending, frame) if len(frame) >= length else None
+
+    def _changed(self, change: Rewrite, context: Context, pending: Pending, frame: bytes) -> tuple[int, bytes]:
+        """How long C{frame} is, which is whole, and what becomes of it."""
+        length = len(frame)
         begin = body_of(pending.api, frame, length) or length
         body = frame[begin:]
         changed = self._rewritten(context, pending, lambda translate: change(body, pending.api.version, translate))
@@ -139,10 +168,9 @@ class GatewayPolicy:
             return unchanged
         cluster, name = self._cluster, pending.api.name
         cluster.learn(named, all_there_are=pending.api.key in (METADATA, DESCRIBE_CLUSTER))
-        rewritten = self.metrics.rewritten
-        rewritten[name] = rewritten.get(name, 0) + len(named)
+        self._count(name, len(named))
         return change(lambda node, host, port: cluster.locate(node, context.local))
 
-    def _bounded(self, size: int) -> None:
-        if size > self.config.buffered:
-            raise ValueError(f"{size} bytes to be rewritten are more than kafka.buffered")
+    def _count(self, name: str, addresses: int) -> None:
+        rewritten = self.metrics.rewritten
+        rewritten[name] = rewritten.get(name, 0) + addresses

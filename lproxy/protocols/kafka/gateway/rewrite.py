@@ -139,13 +139,13 @@ def find_coordinator(body: bytes, version: int, translate: Translate) -> bytes:
     for one in found:
         told = translate(one.node, one.host, one.port) if one is not None else None
         if one is not None and told is not None:
-            edits.append((one.start, one.end, _address(told, flexible)))
+            edits.append((one.start, one.end, encode_address(told, flexible)))
         elif one is not None and version >= 4:
-            edits.append((one.begin, one.end + 2, NOBODY + _address(("", -1), True) + NOT_AVAILABLE))
+            edits.append((one.begin, one.end + 2, NOBODY + encode_address(("", -1), True) + NOT_AVAILABLE))
         elif one is not None:
             error = 4 if version >= 1 else 0
             edits.append((error, error + 2, NOT_AVAILABLE))
-            edits.append((one.begin, one.end, NOBODY + _address(("", -1), flexible)))
+            edits.append((one.begin, one.end, NOBODY + encode_address(("", -1), flexible)))
     return _edited(body, edits)
 
 
@@ -271,14 +271,15 @@ def _replace_listed(
             edits.append((begin, end, b""))
             left += 1
         elif one is not None and told is not None and told != (one.host, one.port):
-            edits.append((one.start, one.end, _address(told, flexible)))
+            edits.append((one.start, one.end, encode_address(told, flexible)))
         begin = end
     if left:
         edits.insert(0, (listed.begin, listed.first, encode_count(len(found) - left, flexible)))
     return _edited(body, edits)
 
 
-def _address(told: tuple[str, int], flexible: bool) -> bytes:
+def encode_address(told: tuple[str, int], flexible: bool) -> bytes:
+    """Host and port."""
     return encode_string(told[0], flexible) + INT32.pack(told[1])
 
 

@@ -6,7 +6,7 @@ Broker to client: each response belongs to the request that has waited longest, 
 from __future__ import annotations
 
 from lproxy.protocols.kafka.codec.apis import SASL_HANDSHAKE
-from lproxy.protocols.kafka.codec.frame import EDIT, HOLD, MORE, OPAQUE, PASS, Action, Frames
+from lproxy.protocols.kafka.codec.frame import EDIT, HOLD, MORE, OPAQUE, PASS, Action, Editor, Frames
 from lproxy.protocols.kafka.codec.header import ANSWER, SIZE, Malformed, other_protocol, skip_tags
 from lproxy.protocols.kafka.talk.conversation import Conversation
 from lproxy.protocols.kafka.talk.request import Pending, VersionedApi
@@ -83,7 +83,7 @@ class Answers(Frames):
             return EDIT
         return PASS
 
-    def edit(self, frame: bytes, length: int) -> tuple[int, bytes] | None:
+    def edit(self, frame: bytes, length: int) -> tuple[int, bytes] | Editor | None:
         """Change the response to the current request."""
         pending = self._current
         assert pending is not None and pending.api.edit is not None
@@ -93,6 +93,17 @@ class Answers(Frames):
             self._talk.refuse(pending, e)
             self.over = True
             return len(frame), b""
+
+    def edit_piece(self, editor: Editor, data: bytes, last: bool) -> bytes:
+        """Change a piece of the response to the current request."""
+        pending = self._current
+        assert pending is not None
+        try:
+            return editor.feed(data, last)
+        except ValueError as e:
+            self._talk.refuse(pending, e)
+            self.over = True
+            return b""
 
     def interject(self) -> bytes:
         """Responses of our own that are the first of the queue."""

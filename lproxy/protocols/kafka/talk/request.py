@@ -16,12 +16,13 @@ from lproxy.protocols.kafka.codec.apis import (
     SASL_HANDSHAKE,
     label,
 )
+from lproxy.protocols.kafka.codec.frame import Editor
 from lproxy.protocols.kafka.codec.header import RequestHead, skip_tags
 from lproxy.protocols.kafka.filter import Context
 from lproxy.protocols.kafka.talk.counters import VersionCounter
 
 #: makes something else of a response, given its frame so far and its whole length; see L{Frames.edit}
-Edit = Callable[["Context", "Pending", bytes, int], tuple[int, bytes] | None]
+Edit = Callable[["Context", "Pending", bytes, int], tuple[int, bytes] | Editor | None]
 
 #: bytes of a response's body that are read: an error code
 ERROR_CODE: Final = 2

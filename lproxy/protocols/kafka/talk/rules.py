@@ -87,7 +87,8 @@ class Rules:
             raise ValueError(f"{length} bytes to be read are more than kafka.buffered")
         if len(frame) < length:
             return None
-        if inner is not None and (changed := inner(context, pending, frame, length)) is not None:
+        changed = inner(context, pending, frame, length) if inner is not None else None
+        if isinstance(changed, tuple):
             frame = changed[1] + frame[changed[0] :]
         api = pending.api
         begin = body_of(api, frame, len(frame))

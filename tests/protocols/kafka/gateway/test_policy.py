@@ -218,14 +218,68 @@ class MalformedTests(GatewayTestCase):
         self.refused(client, "DescribeCluster v1: it is about controllers", beat(8))
 
     def test_too_large(self) -> None:
-        """What has to be seen whole and is beyond kafka.buffered is refused by its head, before it is kept."""
-        self.start(buffered="4KiB")
+        """What is to be rewritten and is beyond kafka.max_rewritten is refused by its head, before it is kept."""
+        self.start(buffered="2KiB", max_rewritten="4KiB")
         body = coordinators(4, BROKERS * 100)
         client = self.asked(find_coordinator(9), heartbeat(10))
         said = answer(FIND_COORDINATOR, 4, 9, body)
         self.say(self.broker, said[:30])
         self.say(self.broker, said[30:], beat(10))
-        self.refused(client, f"FindCoordinator v4: {len(said)} bytes to be rewritten are more than kafka.buffered")
+        self.refused(client, f"FindCoordinator v4: {len(said)} bytes are more than kafka.max_rewritten")
+
+    def test_beyond_buffered(self) -> None:
+        """What is beyond kafka.buffered is rewritten in pieces, with what stands before and behind it, however cut."""
+        self.start(buffered="100")
+        asked = [heartbeat(1), find_coordinator(2), find_coordinator(3, 3), describe_cluster(4)]
+        asked += [raw_request(PRODUCE, 10, 5, b"\0\xff\xff\0\0\0\1\1\0"), heartbeat(6)]
+
+        def all_of(nodes: list[Node]) -> list[bytes]:
+            return [
+                beat(1),
+                answer(FIND_COORDINATOR, 4, 2, coordinators(4, nodes * 4)),
+                answer(FIND_COORDINATOR, 3, 3, coordinators(3, [(n, h * 8, p, r) for n, h, p, r in nodes[:1]])),
+                answer(DESCRIBE_CLUSTER, 1, 4, cluster(1, nodes * 3)),
+                answer(PRODUCE, 10, 5, produced(10, nodes * 3)),
+                beat(6),
+            ]
+
+        said, told = all_of(BROKERS), all_of(TOLD)
+        told[2] = answer(FIND_COORDINATOR, 3, 3, coordinators(3, TOLD[:1]))
+        self.assertGreater(min(map(len, said[1:-1])), 100)
+        for size in (1, 50, 333, 10_000):
+            client = self.asked(*asked)
+            whole = b"".join(said)
+            for at in range(0, len(whole), size):
+                self.say(self.broker, whole[at : at + size])
+            self.assertEqual(b"".join(told), client.heard)
+        self.assertEqual({"FindCoordinator": 36, "DescribeCluster": 24, "Produce": 24}, self.metrics.rewritten)
+
+    def test_beyond_buffered_malformed(self) -> None:
+        """Nor does anything pass of what is none, or ends early."""
+        body = coordinators(4, BROKERS * 4)
+        for wrong, words in (
+            (body[:-1] + b"\7", "truncated: ends before byte "),
+            (body + b"\0", "1 bytes after its end"),
+            (body[:4] + b"\xff\x7f" + body[5:], "16382 coordinators"),
+            (body[:4] + b"\0" + body[5:], "-1 coordinators"),
+        ):
+            for size in (33, 10_000):
+                self.start(buffered="100")
+                client = self.asked(find_coordinator(9), heartbeat(10))
+                said = answer(FIND_COORDINATOR, 4, 9, wrong) + beat(10)
+                for at in range(0, len(said), size):
+                    self.say(self.broker, said[at : at + size])
+                self.refused(client, f"FindCoordinator v4: {words}")
+
+    def test_ends_in_pieces(self) -> None:
+        """A broker that ends in the middle has said nothing."""
+        self.start(buffered="100")
+        client = self.asked(find_coordinator(9))
+        self.say(self.broker, answer(FIND_COORDINATOR, 4, 9, coordinators(4, BROKERS * 4))[:-1])
+        self.broker.hang_up()
+        self.settle()
+        self.assertEqual(b"", client.heard)
+        self.assertTrue(client.ended)
 
     def test_too_many_brokers_to_keep(self) -> None:
         """So is a list of brokers beyond it."""
