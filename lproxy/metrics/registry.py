@@ -119,8 +119,8 @@ class Metrics:
         yield from process
 
     def _own(self) -> Iterator[Family]:
-        for room in (self._transport, self._detections, self._acquisitions, self.endpoints):
-            yield from room.families()
+        for part in (self._transport, self._detections, self._acquisitions, self.endpoints):
+            yield from part.families()
 
     def _gone(self) -> Iterator[tuple[str, Labels, Any]]:
         for name, _, _, samples in self._past_state.families():

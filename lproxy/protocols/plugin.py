@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.protocols.test_plugin -*-
 """
-The door by which protocols come in, lproxy's own included.
+What a protocol is to lproxy: a plugin, lproxy's own protocols included.
 """
 
 from __future__ import annotations

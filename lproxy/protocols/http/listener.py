@@ -49,7 +49,7 @@ class Route:
 class Listener:
     """
     @ivar acquire: the stack of this protocol
-    @ivar try_acquire: its warm door, one look-up nearer
+    @ivar try_acquire: its C{try_acquire}, for the warm path: one look-up fewer
     @ivar tunnels: the stack for CONNECT, whose leases are plain connections
     @ivar seconds: the clock
     @ivar by_authority: whether requests choose where they go

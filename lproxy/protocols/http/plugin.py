@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.protocols.http.test_plugin -*-
 """
-HTTP, through the same door as everybody's protocols.
+HTTP as a plugin, found like everybody's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.protocols.kafka.test_plugin -*-
 """
-Kafka, through the same door as everybody's protocols.
+Kafka as a plugin, found like everybody's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.protocols.tcp.test_plugin -*-
 """
-TCP, through the same door as everybody's protocols.
+TCP as a plugin, found like everybody's.
 """
 
 from __future__ import annotations
