@@ -16,6 +16,7 @@ from lproxy.protocols.kafka.codec.apis import (
     API_VERSIONS,
     APIS,
     DESCRIBE_CLUSTER,
+    DESCRIBE_QUORUM,
     FIND_COORDINATOR,
     METADATA,
     PRODUCE,
@@ -24,7 +25,7 @@ from lproxy.protocols.kafka.codec.frame import Editor
 from lproxy.protocols.kafka.codec.header import SIZE, Malformed
 from lproxy.protocols.kafka.codec.versions import UNSUPPORTED_VERSION, narrow, unsupported
 from lproxy.protocols.kafka.filter import Context
-from lproxy.protocols.kafka.gateway import rewrite
+from lproxy.protocols.kafka.gateway import quorum, rewrite
 from lproxy.protocols.kafka.gateway.cluster import Cluster, Named
 from lproxy.protocols.kafka.gateway.large import Coordinators, Whole
 from lproxy.protocols.kafka.gateway.limits import HIDDEN, NEWEST_VERSIONS
@@ -43,6 +44,7 @@ UNSUPPORTED = UNSUPPORTED_VERSION.to_bytes(2, "big")
 WHOLE: dict[int, Rewrite] = {
     FIND_COORDINATOR: rewrite.find_coordinator,
     DESCRIBE_CLUSTER: rewrite.describe_cluster,
+    DESCRIBE_QUORUM: quorum.describe_quorum,
     PRODUCE: rewrite.produce,
 }
 

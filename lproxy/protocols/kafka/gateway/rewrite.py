@@ -16,7 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lproxy.protocols.kafka.codec.apis import APIS, DESCRIBE_CLUSTER, FIND_COORDINATOR, METADATA, PRODUCE
+from lproxy.protocols.kafka.codec.apis import (
+    APIS,
+    DESCRIBE_CLUSTER,
+    FIND_COORDINATOR,
+    METADATA,
+    PRODUCE,
+)
 from lproxy.protocols.kafka.codec.header import Malformed
 from lproxy.protocols.kafka.codec.wire import (
     INT16,
@@ -134,7 +140,7 @@ def find_coordinator(body: bytes, version: int, translate: Translate) -> bytes:
         at = _broker(body, at, flexible, found)
     if flexible:
         at = skip_tags(body, at)
-    _check_end(body, at)
+    check_end(body, at)
     edits: list[Edit] = []
     for one in found:
         told = translate(one.node, one.host, one.port) if one is not None else None
@@ -146,7 +152,7 @@ def find_coordinator(body: bytes, version: int, translate: Translate) -> bytes:
             error = 4 if version >= 1 else 0
             edits.append((error, error + 2, NOT_AVAILABLE))
             edits.append((one.begin, one.end, NOBODY + encode_address(("", -1), flexible)))
-    return _edited(body, edits)
+    return edited(body, edits)
 
 
 def describe_cluster(body: bytes, version: int, translate: Translate) -> bytes:
@@ -172,7 +178,7 @@ def describe_cluster(body: bytes, version: int, translate: Translate) -> bytes:
         listed.ends.append(at)
     # authorized operations
     at = skip_tags(body, at + 4)
-    _check_end(body, at)
+    check_end(body, at)
     return _replace_listed(body, listed, found, True, translate)
 
 
@@ -221,7 +227,7 @@ def _endpoints(body: bytes, at: int, translate: Translate) -> bytes:
         at = start + size
         if tag == 0:
             fields.append((sized, start, at))
-    _check_end(body, at)
+    check_end(body, at)
     pieces: list[bytes] = []
     copied = 0
     for sized, start, end in fields:
@@ -245,7 +251,7 @@ def _nodes(field: bytes, translate: Translate) -> bytes:
     for _ in range(_bounded(nodes)):
         at = skip_tags(field, skip_string(field, _broker(field, at, True, found), True))
         listed.ends.append(at)
-    _check_end(field, at)
+    check_end(field, at)
     return _replace_listed(field, listed, found, True, translate)
 
 
@@ -275,7 +281,7 @@ def _replace_listed(
         begin = end
     if left:
         edits.insert(0, (listed.begin, listed.first, encode_count(len(found) - left, flexible)))
-    return _edited(body, edits)
+    return edited(body, edits)
 
 
 def encode_address(told: tuple[str, int], flexible: bool) -> bytes:
@@ -283,7 +289,7 @@ def encode_address(told: tuple[str, int], flexible: bool) -> bytes:
     return encode_string(told[0], flexible) + INT32.pack(told[1])
 
 
-def _edited(body: bytes, edits: list[Edit]) -> bytes:
+def edited(body: bytes, edits: list[Edit]) -> bytes:
     """C{body} with C{edits}, which follow each other; itself where they change nothing."""
     pieces: list[bytes] = []
     copied = 0
@@ -310,7 +316,8 @@ def _bounded(count: int) -> int:
     return count
 
 
-def _check_end(body: bytes, at: int) -> None:
+def check_end(body: bytes, at: int) -> None:
+    """Raise L{Malformed} unless C{body} ends at C{at}."""
     if at > len(body):
         raise Truncated(at)
     if at < len(body):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.kafka.codec.apis import APIS, BY_NAME, DESCRIBE_QUORUM, FETCH
+from lproxy.protocols.kafka.codec.apis import APIS, BY_NAME, FETCH
 from lproxy.protocols.kafka.gateway import rewrite
 from lproxy.protocols.kafka.gateway.limits import HIDDEN, NEWEST_VERSIONS
 
@@ -23,7 +23,7 @@ class TableTests(SynchronousTestCase):
         """Each API that is known has a limit, and only two a lower one than what is known."""
         self.assertEqual(APIS.keys(), NEWEST_VERSIONS.keys())
         lower = {key: version for key, version in NEWEST_VERSIONS.items() if version < APIS[key].newest}
-        self.assertEqual({FETCH: 15, DESCRIBE_QUORUM: 1}, lower)
+        self.assertEqual({FETCH: 15}, lower)
 
     def test_hidden(self) -> None:
         """Hidden is what the schemas of Kafka 4.1 give a broker's or controller's host and nobody rewrites."""

@@ -17,6 +17,7 @@ from lproxy.protocols.kafka.codec.apis import (
     APIS,
     BY_NAME,
     DESCRIBE_CLUSTER,
+    DESCRIBE_QUORUM,
     FETCH,
     FIND_COORDINATOR,
     METADATA,
@@ -27,6 +28,7 @@ from lproxy.protocols.kafka.gateway import rewrite
 from lproxy.protocols.kafka.gateway.cluster import Unmapped
 from lproxy.protocols.kafka.gateway.limits import HIDDEN
 from lproxy.testing import Peer, shown
+from tests.protocols.kafka.gateway.test_quorum import quorum
 from tests.protocols.kafka.gateway.test_rewrite import Node, cluster, coordinators, metadata, produced
 from tests.protocols.kafka.scene import (
     KafkaTestCase,
@@ -560,7 +562,17 @@ class AskTests(GatewayTestCase):
         for key in sorted(HIDDEN):
             self.denied(raw_request(key, APIS[key].newest), APIS[key].name)
         self.denied(raw_request(10_000, 0), "other")
-        self.denied(raw_request(55, 2), "DescribeQuorum")
+
+    def test_quorum(self) -> None:
+        """DescribeQuorum passes in all versions, without the controllers' listeners."""
+        for version in range(3):
+            client = self.asked(raw_request(DESCRIBE_QUORUM, version, body=b"\1\0"))
+            self.say(self.broker, answer(DESCRIBE_QUORUM, version, 1, quorum(version, {1: [SECRET], 2: [SECRET, "x"]})))
+            self.assertEqual(answer(DESCRIBE_QUORUM, version, 1, quorum(version, {1: [], 2: []})), client.heard)
+            self.assertNotIn(SECRET.encode(), client.heard)
+        client = self.asked(ask_versions(1, 0))
+        self.say(self.broker, versions(1, 0, [(DESCRIBE_QUORUM, 0, 2)]))
+        self.assertEqual(versions(1, 0, [(DESCRIBE_QUORUM, 0, 2)]), client.heard)
 
     def test_allowed(self) -> None:
         """Unless the configuration allows them."""
