@@ -31,7 +31,12 @@ class KafkaFactory:
         self.acquire = runtime.acquire(NAME, lambda endpoint, health: KafkaClient(runtime, endpoint, NAME, health))
         self.live = Live(config, runtime.clock)
         self.metrics = Metrics(
-            runtime.direction, runtime.listen.name, self.live.in_flight, self.live.__len__, config.topic_cap
+            runtime.direction,
+            runtime.listen.name,
+            self.live.in_flight,
+            self.live.__len__,
+            config.topic_cap,
+            self._left_out,
         )
         self._quotas = Quotas(config.quotas)
         self._policy: Policy | None = None
@@ -66,6 +71,9 @@ class KafkaFactory:
     def stop(self) -> None:
         """The last session is over, and its timer with it."""
         self.drain()
+
+    def _left_out(self) -> int:
+        return len(self.cluster.left_out) if self.cluster is not None else 0
 
     def _rules(self, node: str) -> Rules:
         return Rules(self.config, self.metrics, self._quotas, node, self._policy)

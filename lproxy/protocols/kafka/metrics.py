@@ -33,6 +33,7 @@ class Metrics:
 
     @ivar open: asks how many are live
     @ivar in_flight: asks how many requests are in flight
+    @ivar left_out: asks how many brokers a gateway's clients are not told of
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class Metrics:
         in_flight: Callable[[], int],
         open: Callable[[], int],
         topic_cap: int = TOPICS,
+        left_out: Callable[[], int] = lambda: 0,
     ) -> None:
         self.labels: Labels = (("direction", direction), ("listener", listener))
         self.connections = 0
         self.open = open
         self.in_flight = in_flight
+        self.left_out = left_out
         self.apis: dict[str, ApiCounter] = {}
         self.versions: dict[tuple[str, str, str], VersionCounter] = {}
         self.protocol_errors: dict[str, int] = {}
@@ -167,6 +170,12 @@ class Metrics:
             "counter",
             "Broker addresses replaced in responses.",
             by("api", self.rewritten),
+        )
+        yield Family(
+            "kafka_brokers_left_out",
+            "gauge",
+            "Brokers that a gateway's clients are not told of: no port is left, or their address is none.",
+            [(own, self.left_out())],
         )
         yield Family(
             "kafka_versions_clamped_total",

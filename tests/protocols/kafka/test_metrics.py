@@ -37,6 +37,7 @@ FAMILIES = {
     "kafka_connections_refused": "counter",
     "kafka_denied": "counter",
     "kafka_rewritten_addresses": "counter",
+    "kafka_brokers_left_out": "gauge",
     "kafka_versions_clamped": "counter",
     "kafka_read_paused_seconds": "counter",
     "kafka_sasl": "counter",
@@ -79,7 +80,7 @@ class ExpositionTests(SynchronousTestCase):
         self.assertEqual(FAMILIES, families)
         self.assertEqual(0.0, self.value(samples, "kafka_no_response_total"))
         self.assertEqual(1.0, self.value(samples, "kafka_connections_open"))
-        self.assertEqual(6, len(samples))
+        self.assertEqual(7, len(samples))
 
     def test_everything(self) -> None:
         """A conversation with a bit of all is shown as it was."""

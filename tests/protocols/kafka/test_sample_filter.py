@@ -106,7 +106,8 @@ class PageTests(SynchronousTestCase):
             self.assertEqual([], problems)
 
     def test_metrics(self) -> None:
-        """The page has every family there is, and every reason of a protocol error."""
+        """The page has every family there is and no other, and every reason of a protocol error."""
         metrics = Metrics("outbound", "kafka", lambda: 0, lambda: 0)
-        names = [*(family.name for family in metrics.families()), *REASONS]
-        self.assertEqual([], [name for name in names if f"``{name}``" not in self.page])
+        families = {family.name for family in metrics.families()}
+        self.assertEqual([], [name for name in (*families, *REASONS) if f"``{name}``" not in self.page])
+        self.assertEqual(set(), set(re.findall(r"``(kafka_\w+)``", self.page)) - families)

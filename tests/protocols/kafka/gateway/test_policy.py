@@ -433,6 +433,8 @@ class ClusterTests(GatewayTestCase):
         self.told(BROKERS[0], BROKERS[0])
         client = self.told(*BROKERS, (3, "x", 1, None))
         self.left_out(client, "3 (it is one more than the 2 that may have a port: kafka.ports, max_brokers)", *TOLD)
+        counted = {family.name: list(family.samples) for family in self.metrics.families()}
+        self.assertEqual([(self.metrics.labels, 1)], counted["kafka_brokers_left_out"])
         self.assertEqual([9101, 9102], sorted(self.proxy.exposed))
 
     def test_left_out_everywhere(self) -> None:
