@@ -41,7 +41,7 @@ from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.stack.interfaces import Health
 from lproxy.target import Endpoint
 from lproxy.transport.connect import Connector
-from lproxy.transport.socket import Keepalive
+from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.stream import Address, Stream
 from lproxy.verdict import Detector
 
@@ -178,6 +178,8 @@ class Assembly:
         for name, factory in started:
             self._guard(name, factory.stop)
         self.stacks.close()
+        for connector in self._connectors.values():
+            connector.close()
         counted, self._counted = self._counted, []
         for counters in counted:
             self._around.metrics.remove(counters)

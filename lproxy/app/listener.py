@@ -158,6 +158,8 @@ class ListenerEdge:
 
     def _explain(self, stream: Stream, found: Detected) -> None:
         listen = self._runtime.listen
+        if found.spoken and found.result == found.protocol and (found.result != TCP or len(listen.detect) != 1):
+            return  # as with nearly all
         who = f"listener {listen.name}: a connection from {stream.conn.peer[0]}"
         if not found.spoken:
             self._runtime.warn("detect-unspoken", f"{who} speaks {found.variant}, which is forwarded as TCP for now")

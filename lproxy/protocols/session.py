@@ -5,16 +5,14 @@ One accepted connection, and what a protocol makes of it: the shapes that every 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from lproxy.transport.detect import Dialled
 from lproxy.transport.stream import Stream
 from lproxy.verdict import Detector
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """
     An accepted connection as its protocol gets it.
 

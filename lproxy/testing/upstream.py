@@ -55,6 +55,9 @@ class ScriptedConnector:
             self.refuse()
         return d
 
+    def close(self) -> None:
+        """As L{lproxy.transport.connect.Connector.close}."""
+
     def try_connect(self, endpoint: Endpoint) -> Stream | None:
         """As L{lproxy.transport.connect.Connector.try_connect}."""
         return self._opened(endpoint) if self.mode == "accept" else None

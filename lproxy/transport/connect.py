@@ -19,7 +19,8 @@ from twisted.python.failure import Failure
 from lproxy.errors import ProxyError
 from lproxy.target import Endpoint
 from lproxy.transport.hub import WRITE, Descriptor, Hub
-from lproxy.transport.socket import Keepalive, SocketStream, clean_address
+from lproxy.transport.keepalive import Keepalive, Settling
+from lproxy.transport.socket import SocketStream, clean_address
 from lproxy.transport.stream import Conn, Stream
 
 #: out of descriptors or memory, this process or the machine
@@ -112,7 +113,7 @@ class Connector:
         """
         self._hub: Hub = hub
         self._timeout: float = timeout
-        self._keepalive: Keepalive | None = keepalive
+        self._settling: Settling | None = Settling(keepalive, hub) if keepalive is not None else None
         self.is_own: Callable[[str, int], bool] = is_own
 
     def connect(self, endpoint: Endpoint) -> Deferred[Stream]:
@@ -148,23 +149,29 @@ class Connector:
             sock.close()
         return stream
 
-    def _begin(self, endpoint: Endpoint) -> socket.socket:
+    def close(self) -> None:
+        """Keep no timer. Connections that are open go on."""
+        if self._settling is not None:
+            self._settling.close()
+
+    def _begin(self, endpoint: Endpoint) -> socket.SocketType:
         """A socket that connects."""
         family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        # C's own class: closing one of its subclass takes three calls
+        sock = socket.SocketType(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._keepalive is not None:
-                self._keepalive.set(sock)
             code = sock.connect_ex((endpoint.host, endpoint.port))
             if code not in (0, errno.EINPROGRESS):
                 raise OSError(code, os.strerror(code))
         except OSError:
             sock.close()
             raise
+        if self._settling is not None:
+            self._settling.add(sock)
         return sock
 
-    def _at_once(self, sock: socket.socket, endpoint: Endpoint) -> Stream | None:
+    def _at_once(self, sock: socket.SocketType, endpoint: Endpoint) -> Stream | None:
         """
         A peer on this machine, such as the application next door, is connected by the time that C{connect} returns,
         although the kernel says EINPROGRESS: to ask is cheaper than to wait for an event, by a timer and two turns.
@@ -179,9 +186,9 @@ class Connector:
 class _Attempt:
     """One connect under way: waits to write until the kernel has an answer."""
 
-    def __init__(self, hub: Hub, sock: socket.socket, endpoint: Endpoint, seconds: float) -> None:
+    def __init__(self, hub: Hub, sock: socket.SocketType, endpoint: Endpoint, seconds: float) -> None:
         self._hub: Hub = hub
-        self._sock: socket.socket = sock
+        self._sock: socket.SocketType = sock
         self._endpoint: Endpoint = endpoint
         self._seconds: float = seconds
         self._descriptor: Descriptor = Descriptor(sock.fileno(), self)
@@ -251,7 +258,7 @@ class _Attempt:
         self._sock.close()
 
 
-def _stream(sock: socket.socket, hub: Hub, endpoint: Endpoint) -> Stream:
+def _stream(sock: socket.SocketType, hub: Hub, endpoint: Endpoint) -> Stream:
     """
     A stream on the connected C{sock}, which is closed where that fails.
 

@@ -159,10 +159,14 @@ class Detection:
         @param prefix: what was read before, or was inside of something else
         @param eof: whether its end was read, too
         """
-        quiet = min(self._config.server_first, self._config.deadline)
-        self._timer = self._clock.callLater(quiet, self._silent)
         self.stream.attach(self, prefix, eof)
+        # most clients have spoken by the time that they are accepted: to look costs less than a timer and a wake-up
+        raw = self.stream.raw()
+        if raw is not None and not self._decided:
+            raw.read_on()
         if not self._decided:
+            quiet = min(self._config.server_first, self._config.deadline)
+            self._timer = self._clock.callLater(quiet, self._silent)
             self.stream.resume()
 
     # the stream's reader

@@ -29,8 +29,9 @@ from twisted.python.failure import Failure
 from lproxy.target import join_host_port
 from lproxy.transport.connect import EXHAUSTED
 from lproxy.transport.hub import READ, Descriptor, Hub
+from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.original_dst import original_dst
-from lproxy.transport.socket import Keepalive, SocketStream, clean_address
+from lproxy.transport.socket import SocketStream, clean_address
 from lproxy.transport.stream import Address, Conn
 
 #: connections accepted per wake-up, so that established ones are served in between
@@ -89,6 +90,9 @@ class Listener:
         sock = bound.sock
         self._bound: Bound = bound
         self._sock: socket.socket = sock
+        # not C{accept}, which finds out anew, and as enums, what kind of socket each is: a dozen of Python's calls
+        self._accept_one: Callable[[], tuple[int, Any]] = sock._accept  # type: ignore[attr-defined]
+        self._kind: tuple[int, int, int] = (int(sock.family), int(sock.type), sock.proto)
         self._hub: Hub = hub
         self._limit: ConnectionLimit = limit
         self.redirected: bool = redirected
@@ -185,7 +189,7 @@ class Listener:
         limit = self._limit
         for _ in range(BATCH):
             try:
-                sock, peer = self._sock.accept()
+                fd, peer = self._accept_one()
             except BlockingIOError:
                 return False
             except OSError as e:
@@ -194,9 +198,10 @@ class Listener:
                 # the client gave up while it waited, or the network did: nothing of ours
                 continue
             if limit.open >= limit.limit:
-                sock.close()
+                os.close(fd)
                 self.refused("limit")
                 continue
+            sock = socket.SocketType(*self._kind, fd)
             try:
                 stream = self._stream(sock, peer)
             except OSError:
@@ -210,7 +215,7 @@ class Listener:
                 stream.crashed(Failure())
         return True
 
-    def _stream(self, sock: socket.socket, peer: Any) -> SocketStream:
+    def _stream(self, sock: socket.SocketType, peer: Any) -> SocketStream:
         # Python makes accepted sockets blocking where there is no default timeout
         sock.setblocking(False)
         local = self.address if self._fixed else clean_address(sock.getsockname())
@@ -234,7 +239,7 @@ class Listener:
         for _ in range(BATCH):
             self._drop_reserve()
             try:
-                sock, _peer = self._sock.accept()
+                fd, _peer = self._accept_one()
             except BlockingIOError:
                 self._take_reserve()
                 return False
@@ -243,7 +248,7 @@ class Listener:
                 self._take_reserve()
                 self._pause()
                 return False
-            sock.close()
+            os.close(fd)
             self._take_reserve()
             self.refused(reason)
         return True

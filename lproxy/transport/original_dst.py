@@ -24,7 +24,7 @@ SOL_IPV6 = 41
 SOCKADDR_IN, SOCKADDR_IN6 = 16, 28
 
 
-def original_dst(sock: socket.socket) -> Address | None:
+def original_dst(sock: socket.SocketType) -> Address | None:
     """
     IP address and port that the peer of the accepted C{sock} had connected to, if not to C{sock} itself.
 

@@ -228,8 +228,10 @@ class Direction:
 
     def may_splice(self, relay: Relay) -> None:
         """There are two streams now: can the kernel move bytes between them?"""
-        both = (self.source, self.sink)
-        if AVAILABLE and all(stream is not None and stream.raw() is not None for stream in both):
+        source, sink = self.source, self.sink
+        if source is None or sink is None or not AVAILABLE:
+            return
+        if source.raw() is not None and sink.raw() is not None:
             self.splice_from = relay.splice_from
 
     # the source's pace

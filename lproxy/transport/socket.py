@@ -16,9 +16,8 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-import sys
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -31,8 +30,6 @@ from lproxy.transport.stream import Address, Conn, Raw, Reader, Stream
 READ_SIZE: Final = 65536
 #: bytes that may wait to be sent before the reader is told to pause, where nobody says otherwise
 HIGH_WATER: Final = 65536
-#: keepalive probes that may go unanswered
-PROBES: Final = 6
 #: SO_LINGER of zero seconds: close() sends a reset
 RESET: Final = struct.pack("ii", 1, 0)
 
@@ -48,35 +45,18 @@ def clean_address(raw: Any) -> Address:
     return (host.removeprefix("::ffff:") if "." in host else host, port)
 
 
-class Keepalive(NamedTuple):
-    """
-    How long a peer may be silent before the kernel asks whether it is there (RFC 9293, 3.8.4).
-
-    @ivar idle: seconds of silence, and C{interval}: seconds between probes, of which L{PROBES} may go unanswered
-    """
-
-    idle: float
-    interval: float
-
-    def set(self, sock: socket.socket) -> None:
-        """Ask that of the kernel, in whole seconds, where it can be asked."""
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if sys.platform == "linux":
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, round(self.idle)))
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, round(self.interval)))
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
-
-
 class SocketStream(Stream, Raw, Events):
     """
     A L{Stream<lproxy.transport.stream.Stream>}, and the L{Raw<lproxy.transport.stream.Raw>} of itself.
 
     @ivar _unsent: what the kernel has not taken; C{None} where there is nothing and writing is not diverted
     @ivar _paused: whether its reader was told to pause writing
+    @ivar _at_end: whether its reader is being told that the peer has ended, and nobody has asked to read on
     @ivar _ended: whether C{end} was called, and C{_closing}: C{close}
     """
 
     __slots__ = (
+        "_at_end",
         "_began",
         "_closing",
         "_counter",
@@ -94,12 +74,14 @@ class SocketStream(Stream, Raw, Events):
         "_unsent",
     )
 
-    def __init__(self, sock: socket.socket, hub: Hub, conn: Conn, released: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, sock: socket.SocketType, hub: Hub, conn: Conn, released: Callable[[], None] | None = None
+    ) -> None:
         """
-        @param sock: connected, and not blocking
+        @param sock: connected, and not blocking; C's own class will do, of which L{socket.socket} is a subclass
         @param released: called once the socket is closed, before the reader is told
         """
-        self._sock: socket.socket = sock
+        self._sock: socket.SocketType = sock
         self._hub: Hub = hub
         self._descriptor: Descriptor = Descriptor(sock.fileno(), self)
         self._reader: Reader | None = None
@@ -111,6 +93,7 @@ class SocketStream(Stream, Raw, Events):
         self._began: float = hub.seconds()
         self._low_water: int = 1
         self._paused: bool = False
+        self._at_end: bool = False
         self._ended: bool = False
         self._closing: bool = False
         self._crashed: bool = False
@@ -155,6 +138,7 @@ class SocketStream(Stream, Raw, Events):
 
     def resume(self) -> None:
         """Read."""
+        self._at_end = False
         if not self.closed and not self._closing:
             self._hub.want(self._descriptor, self._descriptor.interest & WRITE | READ)
 
@@ -188,16 +172,19 @@ class SocketStream(Stream, Raw, Events):
         The peer sent FIN.
 
         Whoever reads on, perhaps another reader, finds the same end again. What most want instead, is to be told when
-        the connection breaks.
+        the connection breaks; or they close it at once, which leaves nothing to be told of, and saves a system call.
         """
         if self.errno:
             # a write that failed had the error from the kernel: what is left of it looks like an end
             self._shut()
             return
-        self.pause()
+        self._at_end = True
         reader = self._reader
         if reader is not None:
             reader.eof_received()
+        if self._at_end:
+            self._at_end = False
+            self.pause()
 
     def hung_up(self) -> None:
         """Called by the hub instead of L{readable} while paused: perhaps the connection broke."""

@@ -16,8 +16,8 @@ from lproxy.api import Stream
 from lproxy.app import sockets as module
 from lproxy.app.own import OwnAddresses
 from lproxy.app.sockets import Accepting, CannotListen, Sockets, Wanted, place_of
+from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.listen import Bound, ConnectionLimit
-from lproxy.transport.socket import Keepalive
 from tests.app.quiet import QuietHub
 
 ANY = "127.0.0.1:0"

@@ -76,7 +76,7 @@ class Greedy(TcpSession):
     """Takes what detection has read for something else."""
 
     def __init__(self, runtime: Runtime, acquire: Any, name: str, accepted: Accepted) -> None:
-        super().__init__(runtime, acquire, name, replace(accepted, prefix=b""))
+        super().__init__(runtime, acquire, name, accepted._replace(prefix=b""))
 
 
 class Fragile(TcpSession):

@@ -19,11 +19,12 @@ from lproxy.target import Endpoint
 from lproxy.testing.garbage import only_new, uncounted
 from lproxy.transport.connect import ConnectFailed, Connector, ConnectTimedOut, LoopRefused, OutOfDescriptors
 from lproxy.transport.hub import WRITE, Events
-from lproxy.transport.socket import Keepalive
+from lproxy.transport.keepalive import SETTLED, Keepalive
 from lproxy.transport.stream import Stream
 from tests.transport.sockets import ScriptedHub
 
 UPSTREAM = Endpoint("10.0.0.9", 9000)
+KEEPALIVE = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 class FakeSocket:
@@ -86,7 +87,7 @@ class ConnectorTests(SynchronousTestCase):
         self.connected = False
         self.itself = False
         self.sockets: list[FakeSocket] = []
-        self.patch(socket, "socket", self.make)
+        self.patch(socket, "SocketType", self.make)
 
     def make(self, family: int, kind: int) -> FakeSocket:
         self.assertTrue(kind & socket.SOCK_NONBLOCK)
@@ -246,7 +247,7 @@ class ConnectorTests(SynchronousTestCase):
         def make(family: int, kind: int) -> Any:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-        self.patch(socket, "socket", make)
+        self.patch(socket, "SocketType", make)
         self.assertEqual("EMFILE", self.failureResultOf(self.connect(), OutOfDescriptors).value.errno)
 
     def test_ipv6(self) -> None:
@@ -286,7 +287,20 @@ class ConnectorTests(SynchronousTestCase):
         self.connector = Connector(self.hub, 1.0, keepalive=Keepalive(30, 10))
         self.connected = True
         self.successResultOf(self.connect())
-        self.assertIn((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), self.sock.options)
+        self.hub.advance(SETTLED)
+        self.assertIn(KEEPALIVE, self.sock.options)
+        self.assert_clean(closed=False)
+
+    def test_keepalive_later(self) -> None:
+        """One that was waited for, and one whose proxy is closed before it has been open for long, are asked, too."""
+        self.connector = Connector(self.hub, 1.0, keepalive=Keepalive(30, 10))
+        d = self.connect()
+        self.sock.connected = True
+        self.ready()
+        self.successResultOf(d)
+        self.connector.close()
+        self.assertIn(KEEPALIVE, self.sock.options)
+        self.assert_clean(closed=False)
 
     def test_no_cycles(self) -> None:
         """However an attempt ends, nothing of it waits for the garbage collector."""

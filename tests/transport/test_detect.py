@@ -5,6 +5,7 @@ Tests for L{lproxy.transport.detect}.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from lproxy.testing.wire import Peer, ScriptedReactor
 from lproxy.transport.detect import GRACE, SPEAKS, DetectConfig, Detected, Detection
 from lproxy.transport.stream import Raw, Reader, Stream
 from lproxy.verdict import Detector, Match, NeedMore, NoMatch, Verdict
+from tests.transport.sockets import SocketCase
 
 DEADLINE, SERVER_FIRST, IDLE, LIMIT = 10.0, 0.05, 60.0, 2048
 
@@ -809,6 +811,45 @@ class SessionTests(DetectionCase):
         self.detection.drain()
         self.assert_found("abc", "abc", b"abc")
         self.assertEqual("<Detection decided b'abc'>", repr(self.detection))
+
+
+class AtOnceTests(SocketCase):
+    """What a client has said by the time that it is accepted is judged there and then."""
+
+    def start(self, said: bytes, hung_up: bool = False) -> None:
+        """A client that has done so."""
+        self.edge = FakeEdge()
+        config = DetectConfig((("abc", starts(b"abc")),), LIMIT, DEADLINE, SERVER_FIRST, IDLE)
+        stream, self.peer = self.unix()
+        if said:
+            self.peer.send(said)
+        if hung_up:
+            self.peer.shutdown(socket.SHUT_WR)
+        detection = Detection(config, self.edge, self.reactor, stream)
+        self.edge.live.append(detection)
+        detection.start()
+
+    def results(self) -> list[tuple[str, bytes]]:
+        return [(found.result, found.prefix) for found in self.edge.found]
+
+    def test_spoken(self) -> None:
+        """Without a timer, and before anybody waits for it."""
+        self.start(b"abcdef")
+        self.assertEqual(([("abc", b"abcdef")], []), (self.results(), self.reactor.getDelayedCalls()))
+
+    def test_silent(self) -> None:
+        """One that has said nothing, or not enough, is waited for."""
+        for said in (b"", b"ab"):
+            self.start(said)
+            self.assertEqual(([], 1), (self.results(), len(self.reactor.getDelayedCalls())))
+            self.peer.send(b"abc"[len(said) :])
+            self.settle()
+            self.assertEqual(([("abc", b"abc")], []), (self.results(), self.reactor.getDelayedCalls()))
+
+    def test_hung_up(self) -> None:
+        """One that has ended, too."""
+        self.start(b"", hung_up=True)
+        self.assertEqual(([("eof", b"")], []), (self.results(), self.reactor.getDelayedCalls()))
 
 
 class CycleTests(DetectionCase):

@@ -18,8 +18,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.testing.garbage import only_new, uncounted
 from lproxy.transport.hub import READ
+from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.listen import BACKLOG, BATCH, PAUSE, Bound, ConnectionLimit, Listener, bind
-from lproxy.transport.socket import Keepalive, SocketStream
+from lproxy.transport.socket import SocketStream
 from tests.transport.sockets import ScriptedHub
 
 OURS = ("10.0.0.2", 80)
@@ -67,13 +68,15 @@ class FakeSocket:
     """
     A listening socket.
 
-    @ivar queue: what C{accept} gives: a connection, or an OSError
-    @ivar needs: C{accept} fails with EMFILE while this is true
+    @ivar queue: what is accepted: a connection, or an OSError
+    @ivar needs: to accept fails with EMFILE while this is true
     """
 
     def __init__(self, address: Any = OURS, family: int = socket.AF_INET) -> None:
         self.address = address
         self.family = family
+        self.type = socket.SOCK_STREAM
+        self.proto = 0
         self.queue: list[Accepted | OSError] = []
         self.needs: Callable[[], bool] = lambda: False
         self.accepts = 0
@@ -100,7 +103,7 @@ class FakeSocket:
     def getsockname(self) -> Any:
         return self.address
 
-    def accept(self) -> tuple[Accepted, Any]:
+    def _accept(self) -> tuple[Accepted, Any]:
         assert not self.closed
         self.accepts += 1
         # as Linux does: before it looks whether there is anybody
@@ -132,6 +135,8 @@ class ListenerMixin(SynchronousTestCase):
         self.free = 1_000
         self.patch(os, "open", self.os_open)
         self.patch(os, "close", self.os_close)
+        # what stands for a descriptor here is what stands for a socket, too
+        self.patch(socket, "SocketType", lambda family, kind, proto, accepted: accepted)
         self.listen(self.sock)
 
     def listen(self, sock: FakeSocket, **options: Any) -> None:
@@ -155,7 +160,10 @@ class ListenerMixin(SynchronousTestCase):
         self.descriptors.add(fd)
         return fd
 
-    def os_close(self, fd: int) -> None:
+    def os_close(self, fd: int | Accepted) -> None:
+        if isinstance(fd, Accepted):
+            fd.close()
+            return
         self.descriptors.remove(fd)
         self.free += 1
 

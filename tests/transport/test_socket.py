@@ -15,12 +15,11 @@ from functools import partial
 from typing import Any
 
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.metrics.counters import TransportCounter
 from lproxy.testing.garbage import only_new, uncounted
 from lproxy.transport.hub import READ, WATCH, WRITE
-from lproxy.transport.socket import HIGH_WATER, PROBES, Keepalive, SocketStream, clean_address, is_local
+from lproxy.transport.socket import HIGH_WATER, SocketStream, clean_address, is_local
 from lproxy.transport.stream import Conn
 from tests.transport.sockets import Recorder, SocketCase, drain
 
@@ -328,6 +327,19 @@ class ReadTests(StreamCase):
         self.stream.resume()
         self.settle()
         self.assertEqual((["eof"], WATCH), (other.events, self.interest))
+
+    def test_end_is_handed_on(self) -> None:
+        """Whoever is told of the end may give the stream to another there and then, who reads on and finds it."""
+        other = Recorder()
+
+        def hand_on() -> None:
+            self.stream.attach(other)
+            self.stream.resume()
+
+        self.reader.then["eof"] = hand_on
+        self.peer.shutdown(socket.SHUT_WR)
+        self.settle()
+        self.assertEqual((["eof"], ["eof"], WATCH), (self.reader.events, other.events, self.interest))
 
     def test_whole_close(self) -> None:
         """A reader may close at once."""
@@ -998,18 +1010,3 @@ class AddressTests(SocketCase):
 
         self.patch(socket, "socket", full)
         self.assertRaises(OSError, is_local, "127.0.0.1")
-
-
-class KeepaliveTests(SynchronousTestCase):
-    """A peer that is gone without a word is asked for."""
-
-    def test_asked(self) -> None:
-        """After so many seconds of silence, at such intervals, so often; in whole seconds, one at least."""
-        for given, seconds in (((30.0, 10.0), (30, 10)), ((0.2, 0.3), (1, 1))):
-            with socket.socket() as sock:
-                Keepalive(*given).set(sock)
-                self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
-                options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
-                self.assertEqual(
-                    (*seconds, PROBES), tuple(sock.getsockopt(socket.IPPROTO_TCP, option) for option in options)
-                )
