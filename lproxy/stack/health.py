@@ -122,6 +122,7 @@ class EndpointHealth:
     @ivar _ejected_at: when its latest backoff began
     @ivar _probe_until: when the probe under way has taken too long
     @ivar _said: whether the observer has said that it is down
+    @ivar _gone: whether it is the service's no more: what its last leases find out concerns nobody
     """
 
     def __init__(self, ward: Ward, endpoint: Endpoint) -> None:
@@ -141,6 +142,7 @@ class EndpointHealth:
         self._ejected_at = 0.0
         self._probe_until = 0.0
         self._said = False
+        self._gone = False
 
     def __repr__(self) -> str:
         return f"<EndpointHealth {self.state.value} failures={self.failures} retry_at={self.retry_at:g}>"
@@ -162,7 +164,7 @@ class EndpointHealth:
         """A connection in use has failed; are others healthy?"""
         ward = self._ward
         self.attempt_failed(error, ward.clock.seconds() if began is None else began)
-        return ward.count - ward.unhealthy > (self.state is HEALTHY)
+        return ward.count - ward.unhealthy > (self.state is HEALTHY and not self._gone)
 
     def answered_badly(self, error: ProxyError, began: float) -> None:
         """A request that began then was answered with C{error}."""
@@ -232,10 +234,13 @@ class EndpointHealth:
     def gone(self) -> None:
         """It is no endpoint of the service any more."""
         self._said = False
+        self._gone = True
         if self.state is not HEALTHY:
             self._recovered()
 
     def _eject(self, error: ProxyError, now: float) -> None:
+        if self._gone:
+            return
         ward = self._ward
         if self.state is HEALTHY:
             ward.unhealthy += 1

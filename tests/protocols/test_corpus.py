@@ -98,7 +98,7 @@ DETECTORS: dict[str, Detector] = {"http": http, "kafka": kafka, "memo": memo, "t
 
 
 def judged(order: tuple[str, ...], data: bytes, step: int) -> str:
-    """Who gets a connection that sends C{data}, C{step} bytes at a time: as L{lproxy.transport.peek} does it."""
+    """Who gets a connection that sends C{data}, C{step} bytes at a time: as L{lproxy.transport.detect} does it."""
     pending = list(order)
     for end in range(step, len(data) + step, step):
         undecided = []

@@ -18,6 +18,7 @@ from lproxy.errors import ProxyError, explain
 from lproxy.stack import balance
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.interfaces import Health, Lease
+from lproxy.stack.report import Report
 from lproxy.target import Authority, Endpoint
 from lproxy.testing import ScriptedDiscover, ScriptedService, shown
 
@@ -629,6 +630,9 @@ class DiscoveryTests(BalanceMixin, SynchronousTestCase):
         self.successResultOf(d)
         self.assertEqual(1, self.made[ENDPOINTS[5]].calls)
         self.assertEqual(2, sum(service.calls for service in self.all))
+        report = Report(rows=True)
+        self.service.report(report)
+        self.assertNotIn("state", report.row(), "what refused is none of its endpoints any more")
 
     def test_all_gone_meanwhile(self) -> None:
         """Where there are none by then, it fails with what it knows."""

@@ -340,6 +340,18 @@ class ObserverTests(HealthCase):
         self.health.gone()
         self.assertEqual((["down"], 0), ([said[0] for said in self.observer.said], self.observer.one.down))
 
+    def test_gone_and_failing(self) -> None:
+        """What its last leases, or who was still connecting, find out afterwards is nobody's affair any more."""
+        began = self.attempt()
+        self.health.gone()
+        self.ward.count = 1
+        self.assertTrue(self.health.failed(ERROR), "there is another")
+        self.health.attempt_failed(ERROR, began)
+        for _ in range(5):
+            self.health.answered_badly(BAD, self.attempt())
+        self.assertEqual((HEALTHY, 0), (self.health.state, self.ward.unhealthy))
+        self.assertEqual(([], 0, {}), (self.observer.said, self.observer.one.down, self.observer.one.ejected))
+
     def test_not_to_blame(self) -> None:
         """What it cannot help puts it down for nobody."""
         self.health.attempt_failed(OutOfDescriptors(ENDPOINT, "EMFILE"), self.attempt())

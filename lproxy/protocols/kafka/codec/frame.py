@@ -42,7 +42,7 @@ class Editor(Protocol):
 
 class Frames:
     """
-    A L{Tap<lproxy.transport.relay.Tap>} of frames. Subclasses judge.
+    A L{Tap<lproxy.transport.tap.Tap>} of frames. Subclasses judge.
 
     @ivar size: of the frame that was judged last, in bytes, its size word not included
     @ivar passing: bytes of the current frame that have yet to come, and will pass
