@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy import api
 from lproxy.api import ConnectionClient, Endpoint, Match, NeedMore, NoMatch, Reader, Verdict
 from lproxy.app.assembly import Assembly, CannotStart
-from lproxy.app.plugins import Found, configures, tried
+from lproxy.app.plugins import OPENINGS, Found, configures, tried
 from lproxy.config import Limits, Listen
 from lproxy.configfile import load
 from lproxy.testing import ScriptedProxy
@@ -120,9 +120,11 @@ class GuaranteeTests(SynchronousTestCase):
         self.assertEqual(["file:3: note.colour: there is none; leave it out"], [str(one) for one in loaded.problems])
 
     def test1_tried(self) -> None:
-        """1: to see whether the plugin works, configure gets an empty table and detector no bytes."""
+        """1: to see whether the plugin works, configure gets an empty table and detector some openings."""
         tried([Found("note.py", "note", "1", self.plugin)])
-        self.assertEqual([("configure", {}), ("detector", b"")], sorted(self.plugin.asked, key=str))
+        detected = [("detector", opening) for opening in OPENINGS]
+        self.assertEqual([("configure", {}), *detected], self.plugin.asked)
+        self.assertIn(b"", OPENINGS)
 
     def test2_factory(self) -> None:
         """

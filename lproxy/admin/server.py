@@ -39,7 +39,7 @@ class Proxy(Protocol):
     def connections(self) -> list[dict[str, Any]]:
         """Accepted connections."""
 
-    def plugins(self) -> list[dict[str, str]]:
+    def plugins(self) -> list[dict[str, Any]]:
         """Protocols found."""
 
     def shutdown(self) -> None:

@@ -27,6 +27,7 @@ from lproxy.app.sessions import Sessions
 from lproxy.app.sockets import Accepting, CannotListen
 from lproxy.app.stacks import Stacks
 from lproxy.app.surroundings import Surroundings
+from lproxy.app.upkeep import Upkeep
 from lproxy.config import DETECT, Config, Direction, Listen
 from lproxy.configfile import insist
 from lproxy.discover.dns import Dns
@@ -81,7 +82,8 @@ class Assembly:
         self.sessions, self.readiness = Sessions(around.crashed), Readiness(around.crashed)
         reactor = around.reactor
         self._static = discover = Static(config.services, Literal(Dns(config.dns, reactor)))
-        self.stacks = Stacks(config, reactor, discover, around.metrics, discover.find)
+        self.stacks = Stacks(config, reactor, discover, around.metrics, around.crashed, discover.find)
+        self._upkeep = Upkeep(self.sessions, self.stacks, reactor, around.crashed)
         self.openings = Openings(around.sockets)
         self.edges: dict[Listen, ListenerEdge] = {}
         try:
@@ -132,6 +134,7 @@ class Assembly:
         for listen, edge in self.edges.items():
             edge.count_into(self._around.metrics.detect(listen.name))
         self.openings.open()
+        self._upkeep.start()
 
     def retire(self, seconds: float) -> Deferred[None]:
         """
@@ -174,6 +177,7 @@ class Assembly:
         if self._closed:
             return
         self._closed = True
+        self._upkeep.stop()
         started, self._started = self._started, []
         for name, factory in started:
             self._guard(name, factory.stop)

@@ -5,7 +5,9 @@ What plugins got wrong: named, counted, and written to the log as often as anybo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from twisted.python.failure import Failure
 
@@ -19,6 +21,7 @@ class Crashes:
     Exceptions of plugins' code.
 
     @ivar last: the latest of each plugin, in words
+    @ivar counts: how many there were of each
     """
 
     def __init__(self, warn: Warn, count: Callable[[str], None]) -> None:
@@ -28,17 +31,34 @@ class Crashes:
         self._warn = warn
         self._count = count
         self.last: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
 
-    def crashed(self, plugin: str, failure: Failure) -> None:
-        """A session or factory of C{plugin} raised: the log has a traceback, one for each place in the code."""
+    def crashed(self, plugin: str, failure: Failure, where: str = "") -> None:
+        """
+        A session or factory of C{plugin} raised: the log has a traceback, one for each place in the code.
+
+        @param where: the listener and the client that it cost, where that is known
+        """
         self._count(plugin)
+        self.counts[plugin] += 1
         self.last[plugin] = explain(failure.value or RuntimeError())
         function, file, line = failure.frames[-1][:3] if failure.frames else ("", "", 0)
         more = self._warn.due(f"crash-{plugin}-{failure.type}-{file}-{function}-{line}")
         if more is not None:
-            log.failure("unexpected error in protocol {protocol}{more}", failure, protocol=plugin, more=more)
+            log.failure(
+                "unexpected error in protocol {protocol}{where}{more}",
+                failure,
+                protocol=plugin,
+                where=f" ({where})" if where else "",
+                more=more,
+            )
 
     def not_shown(self, plugin: str, failure: Failure) -> None:
         """Metrics of C{plugin} could not be read, which is counted already."""
+        self.counts[plugin] += 1
         why = self.last[plugin] = explain(failure.value or RuntimeError())
         self._warn(f"metrics-{plugin}", f"plugin {plugin}: some of its metrics are not shown: {why}")
+
+    def describe(self, plugin: str) -> dict[str, Any]:
+        """What C{/plugins} shows of C{plugin}, if anything went wrong."""
+        return {"errors": self.counts[plugin], "last_error": self.last[plugin]} if plugin in self.last else {}

@@ -13,10 +13,10 @@ from twisted.python.failure import Failure
 
 from lproxy.app.sessions import Sessions
 from lproxy.metrics.counters import DetectCounter
-from lproxy.protocols.runtime import Runtime
+from lproxy.protocols.runtime import Runtime, whereabouts
 from lproxy.protocols.session import Accepted, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
-from lproxy.target import Target
+from lproxy.target import Target, join_host_port
 from lproxy.transport.detect import TCP, DetectConfig, Detected, Detection, Dialled
 from lproxy.transport.stream import Stream
 from lproxy.verdict import Detector
@@ -83,7 +83,8 @@ class ListenerEdge:
         self._detect(stream, session)
 
     def _detect(self, stream: Stream, instead: Session | None = None) -> None:
-        self._sessions.begin(Detection(self._config, self, self._runtime.clock, stream), TCP, stream, instead)
+        detection = Detection(self._config, self, self._runtime.clock, stream)
+        self._sessions.begin(detection, TCP, stream, instead, self._runtime.listen.name)
 
     def give(self, accepted: Accepted, make: Make, instead: Session | None = None) -> None:
         """
@@ -97,14 +98,14 @@ class ListenerEdge:
             self._runtime.accepted(stream, protocol)
             session = make(accepted)
         except BaseException:
-            self._runtime.crashed(protocol, Failure())
+            self._runtime.crashed(protocol, Failure(), whereabouts(self._runtime.listen.name, stream))
             stream.abort()
             if accepted.dialled is not None:
                 accepted.dialled.close()
             if instead is not None:
                 self._sessions.remove(instead)
             return
-        self._sessions.begin(session, protocol, stream, instead)
+        self._sessions.begin(session, protocol, stream, instead, self._runtime.listen.name)
 
     def refused(self, reason: str) -> None:
         """One that was closed at accept."""
@@ -144,6 +145,12 @@ class ListenerEdge:
         """Count, say why where it is not what was hoped for, and hand on."""
         self._counter.done(found.result, found.seconds)
         self._explain(detection.stream, found)
+        for name in detection.failed:
+            self._runtime.warn(
+                f"detector-{name}",
+                f"listener {self._runtime.listen.name}: the detector of {name} failed on a connection from "
+                f"{join_host_port(*detection.stream.conn.peer)}, which goes on as {found.protocol}",
+            )
         accepted = Accepted(detection.stream, found.protocol, found.variant, found.prefix, found.eof, found.dialled)
         self.give(accepted, self.factories[found.protocol].session, detection)
 
@@ -152,9 +159,9 @@ class ListenerEdge:
         self._counter.done(result, seconds)
         self._sessions.remove(detection)
 
-    def detector_failed(self, name: str, failure: Failure) -> None:
-        """The plugin's fault, not the connection's."""
-        self._runtime.crashed(name, failure)
+    def detector_failed(self, stream: Stream, name: str, failure: Failure) -> None:
+        """The plugin's fault, not the connection's, which goes on without it."""
+        self._runtime.crashed(name, failure, f"its detector; {whereabouts(self._runtime.listen.name, stream)}")
 
     def _explain(self, stream: Stream, found: Detected) -> None:
         listen = self._runtime.listen

@@ -26,7 +26,7 @@ def acquire(parts: Parts, new_endpoint: NewEndpoint[L]) -> Stack[L]:
         # a request whose call failed is acquired for once more, like any other
         retry.layer(),
         # at the edge: one limit for the whole proxy, so that what is refused costs nothing
-        admit.layer(parts.in_flight),
+        admit.layer(parts.in_flight, parts.share),
         # sees every outcome, timeouts included
         observe.layer(parts.counter, clock),
         # one budget for queueing, resolving and connecting

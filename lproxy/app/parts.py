@@ -16,17 +16,23 @@ from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.health import EndpointObserver
 from lproxy.stack.interfaces import Discover
+from lproxy.stack.lease import Hold
 from lproxy.target import Target
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that the layers of one direction share."""
+    """
+    Everything that the layers of one stack are given.
+
+    @ivar share: the stack's part of C{in_flight}
+    """
 
     clock: IReactorTime
     timeouts: Timeouts
     limits: Limits
     in_flight: InFlight
+    share: Hold
     counter: AcquireCounter
     discover: Discover
     backoff: Backoff

@@ -18,9 +18,13 @@ from twisted.python.modules import getModule
 import lproxy.plugins  # loaded, it has the places of every distribution
 from lproxy.errors import one_line
 from lproxy.protocols.plugin import IProtocolPlugin
+from lproxy.transport.detect import checked
 
 #: what a name must be, as it stands in configuration files and metric labels
 NAME = re.compile(r"[a-z0-9_-]{1,63}")
+
+#: what clients may begin with: a detector answers to anything
+OPENINGS = (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\x00\x00\x00\x08", b"\xff\xff", b"a\r\n")
 
 #: what importing or inspecting a plugin may raise: one that calls sys.exit() must not end the process
 BROKEN = (Exception, SystemExit)
@@ -135,7 +139,7 @@ def _told(error: BaseException) -> str:
 
 def tried(found: list[Found]) -> list[Found]:
     """
-    C{found}, with an error for each plugin that fails on an empty table, or on no bytes.
+    C{found}, with an error for each plugin that fails on an empty table, or whose detector fails on L{OPENINGS}.
 
     Such a plugin would keep every configuration file from being read, also of those who do not use it.
     """
@@ -149,9 +153,10 @@ def _try(one: Found) -> Found:
             one.plugin.configure({})
         except ValueError:
             pass  # it needs settings
-        what = "detector(b'')"
         if one.plugin.detector is not None:
-            one.plugin.detector(b"")
+            for opening in OPENINGS:
+                what = f"detector({opening!r})"
+                checked(one.plugin.detector(opening))
     except BROKEN as e:
         return Found(one.file, one.name, one.version, error=f"{what} raised {_told(e)}")
     return one

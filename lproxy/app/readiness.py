@@ -10,12 +10,13 @@ from collections.abc import Callable
 from twisted.python.failure import Failure
 
 from lproxy.errors import one_line
+from lproxy.protocols.runtime import Crashed
 
 
 class Readiness:
     """Asks protocols why they are not ready. One that raises is told of, and keeps nobody waiting."""
 
-    def __init__(self, crashed: Callable[[str, Failure], None]) -> None:
+    def __init__(self, crashed: Crashed) -> None:
         """
         @param crashed: told of what a source raised, by its protocol's name
         """

@@ -5,6 +5,7 @@ The proxy as an application service: sockets, the assembly that serves them, and
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from twisted.application import service
@@ -255,11 +256,20 @@ class Proxy(service.Service):
         """Every accepted connection."""
         return [row for assembly in self._assemblies() for row in assembly.sessions.describe()]
 
-    def plugins(self) -> list[dict[str, str]]:
-        """Every protocol found, what is broken, and what went wrong lately."""
-        last = self._crashes.last
+    def plugins(self) -> list[dict[str, Any]]:
+        """Every protocol found, what it has at this moment, what is broken, and what went wrong lately."""
+        sessions: Counter[str] = Counter()
+        leases: Counter[str] = Counter()
+        for assembly in self._assemblies():
+            sessions += assembly.sessions.count()
+            leases += assembly.stacks.leases()
         return [
-            {**found.describe(), **({"last_error": last[found.name]} if found.name in last else {})}
+            {
+                **found.describe(),
+                "sessions": sessions[found.name],
+                "leases": leases[found.name],
+                **self._crashes.describe(found.name),
+            }
             for found in self._found
         ]
 

@@ -5,6 +5,7 @@ An assembly's live sessions: who begins, what is shown, and what its retirement 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,8 +13,16 @@ from typing import Any, NamedTuple
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from lproxy.protocols.runtime import Crashed, whereabouts
 from lproxy.protocols.session import Session
 from lproxy.transport.stream import Stream
+
+#: seconds for which a session may outlive its client's connection, until it is told to end
+OVERDUE = 120.0
+
+
+class NeverOver(Exception):
+    """A session's connection has long ended, and it has not said that it is over (C{runtime.sessions.remove})."""
 
 
 class _Place(NamedTuple):
@@ -21,6 +30,10 @@ class _Place(NamedTuple):
 
     protocol: str
     stream: Stream
+    listener: str
+
+    def where(self) -> str:
+        return whereabouts(self.listener, self.stream)
 
 
 class Sessions:
@@ -31,13 +44,15 @@ class Sessions:
     is told by its protocol's name and costs its connection; in C{describe}, its row.
     """
 
-    def __init__(self, crashed: Callable[[str, Failure], None]) -> None:
+    def __init__(self, crashed: Crashed) -> None:
         """
         @param crashed: told of what a protocol's session raised
         """
         self._crashed = crashed
         self._live: dict[Session, _Place] = {}
         self._waiting: list[Deferred[None]] = []
+        #: since when those have no connection any more whose turn to end has come
+        self._closed: dict[Session, float] = {}
         self.draining = False
 
     def __len__(self) -> int:
@@ -46,15 +61,18 @@ class Sessions:
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._live))
 
-    def begin(self, session: Session, protocol: str, stream: Stream, instead: Session | None = None) -> None:
+    def begin(
+        self, session: Session, protocol: str, stream: Stream, instead: Session | None = None, listener: str = ""
+    ) -> None:
         """
         Enter C{session} and start it. It may be over when this returns.
 
         @param protocol: its protocol's name
         @param stream: its connection
         @param instead: whose place it takes
+        @param listener: the name of the one that has accepted it
         """
-        self._live[session] = _Place(protocol, stream)
+        self._live[session] = _Place(protocol, stream, listener)
         if instead is not None:
             self._live.pop(instead, None)
         stream.on_crash = partial(self._broken, session, protocol)
@@ -65,7 +83,8 @@ class Sessions:
 
     def replace(self, old: Session, new: Session) -> None:
         """C{old} hands its connection over to C{new}, which is started; raises KeyError where C{old} is over."""
-        self.begin(new, *self._live[old], instead=old)
+        protocol, stream, listener = self._live[old]
+        self.begin(new, protocol, stream, old, listener)
 
     def remove(self, session: Session) -> None:
         """It is over; harmless to be told twice."""
@@ -86,6 +105,28 @@ class Sessions:
         for session in self:
             self._call(session, session.abort)
 
+    def count(self) -> Counter[str]:
+        """How many there are, by protocol."""
+        return Counter(place.protocol for place in self._live.values())
+
+    def look(self, now: float) -> None:
+        """
+        Now and then: end those whose connections have ended for L{OVERDUE}, and forget those that do not end even then.
+
+        @param now: seconds
+        """
+        before, self._closed = self._closed, {}
+        for session, place in list(self._live.items()):
+            if not place.stream.closed:
+                continue
+            since = before.get(session, now)
+            if now - since < OVERDUE:
+                self._closed[session] = since
+                continue
+            self._call(session, session.abort)
+            if session in self._live:
+                self._broken(session, place.protocol, Failure(NeverOver(f"{session!r:.200}")))
+
     def empty(self) -> Deferred[None]:
         """Fires when none is left; may be cancelled."""
         if not self._live:
@@ -101,7 +142,7 @@ class Sessions:
             try:
                 rows.append(session.describe())
             except BaseException:
-                self._crashed(place.protocol, Failure())
+                self._crashed(place.protocol, Failure(), place.where())
         return rows
 
     def _forget(self, d: Deferred[None]) -> None:
@@ -120,5 +161,6 @@ class Sessions:
 
     def _broken(self, session: Session, protocol: str, failure: Failure) -> None:
         """It raised, here or as its stream's reader: it may never say by itself that it is over."""
-        self._crashed(protocol, failure)
+        place = self._live.get(session)
+        self._crashed(protocol, failure, place.where() if place is not None else "")
         self.remove(session)

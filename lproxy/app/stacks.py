@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -19,9 +20,11 @@ from lproxy.app.parts import Parts
 from lproxy.config import Config, Direction, Service
 from lproxy.metrics.family import Labels
 from lproxy.metrics.registry import Metrics
+from lproxy.protocols.runtime import Crashed
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.interfaces import Discover, L, NewEndpoint, NewStack, Stack
+from lproxy.stack.lease import Hold
 from lproxy.stack.report import Key, Report
 from lproxy.target import Target
 
@@ -46,9 +49,11 @@ class Stacks:
         clock: IReactorTime,
         discover: Discover,
         metrics: Metrics,
+        crashed: Crashed,
         find: Callable[[Target], Service | None] = _nowhere,
     ) -> None:
         """
+        @param crashed: told of what a protocol does wrong with its leases, by its name
         @param find: which service of the configuration's a target is
         """
         self._config = config
@@ -56,6 +61,8 @@ class Stacks:
         self._discover = discover
         self._metrics = metrics
         self._random = Random()
+        self._crashed = crashed
+        self._shares: dict[tuple[Direction, str], Hold] = {}
         # each has leases of its own protocol's type
         self._stacks: dict[tuple[Direction, str], Stack[Any]] = {}
         self._find = find
@@ -67,12 +74,14 @@ class Stacks:
         """The stack of C{protocol} in C{direction}, on top of what C{new_endpoint} of the first who asked makes."""
         stack = self._stacks.get((direction, protocol))
         if stack is None:
+            share = self._shares[direction, protocol] = self.in_flight.share(partial(self._crashed, protocol))
             timeouts = self._config.timeouts(direction)
             parts = Parts(
                 self._clock,
                 timeouts,
                 self._config.limits,
                 self.in_flight,
+                share,
                 self._metrics.acquire(direction),
                 self._discover,
                 Backoff(timeouts.backoff_min, timeouts.backoff_max, self._random),
@@ -116,6 +125,13 @@ class Stacks:
         service = self._find(target)
         own = service.max_failures if service is not None else None
         return self._config.limits.max_failures if own is None else own
+
+    def leases(self) -> Counter[str]:
+        """How many leases are out, by protocol."""
+        out: Counter[str] = Counter()
+        for (_, protocol), share in self._shares.items():
+            out[protocol] += share.count
+        return out
 
     def samples(self) -> Iterator[tuple[str, Labels, float]]:
         """Of the families in L{lproxy.metrics.acquisition.STATE}."""

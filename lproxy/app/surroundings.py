@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.python.failure import Failure
-
 from lproxy.app.own import OwnAddresses
 from lproxy.app.plugins import Found
 from lproxy.app.sockets import Sockets
 from lproxy.metrics.registry import Metrics
+from lproxy.protocols.runtime import Crashed
 from lproxy.transport.hub import Hub
 
 
@@ -35,4 +34,4 @@ class Surroundings:
     sockets: Sockets
     own: OwnAddresses
     warn: Callable[[str, str], None]
-    crashed: Callable[[str, Failure], None]
+    crashed: Crashed

@@ -20,6 +20,10 @@ from lproxy.target import Endpoint, Target
 from lproxy.transport.stream import Stream
 
 
+class NeverEnded(Exception):
+    """Nobody has a lease any more, and nobody has ended it."""
+
+
 class Upstream(NamedTuple):
     """An open connection to an endpoint."""
 
@@ -32,6 +36,7 @@ class ConnectionClient:
     The service of one endpoint, at the bottom of a stack.
 
     @ivar load: connections that are open, or being opened
+    @ivar dropped: leases that nobody has ended and nobody has any more: their connections, and what they held
     @ivar _instant: whether the last connection stood at once, as they do to an endpoint on this machine
     """
 
@@ -46,9 +51,12 @@ class ConnectionClient:
         self._instant = False
         self.endpoint = endpoint
         self.load = 0
+        self.dropped: list[tuple[Stream, Hold]] = []
 
     def try_acquire(self) -> ConnectionLease | None:
         """A new connection, where the last one stood at once; the Deferreds of all layers cost more than connecting."""
+        if self.dropped:
+            self._pick_up()
         if not self._instant:
             return None
         stream = self._runtime.connector.try_connect(self.endpoint)
@@ -60,6 +68,8 @@ class ConnectionClient:
 
     def acquire(self) -> Deferred[ConnectionLease]:
         """Open a connection."""
+        if self.dropped:
+            self._pick_up()
         self.load += 1
         connecting = self._runtime.connector.connect(self.endpoint)
         self._instant = connecting.called
@@ -70,12 +80,27 @@ class ConnectionClient:
 
     def report(self, report: Report) -> None:
         """Connections that are open."""
+        self._pick_up()
         report.show(in_flight=self.load)
 
     def released(self, stream: Stream) -> None:
         """A lease has ended, and with it its connection, if it has not yet."""
         self.load -= 1
         stream.abort()
+
+    def _pick_up(self) -> None:
+        """
+        End what was dropped. Not where that is noticed: the garbage collector runs in any thread, and at any moment.
+        """
+        dropped, self.dropped = self.dropped, []
+        for stream, hold in dropped:
+            if hold is not FREE:
+                hold.give_back()
+            self.released(stream)
+            try:
+                raise NeverEnded(f"a lease on {self.endpoint} was dropped, but not closed")
+            except NeverEnded:
+                self._runtime.crashed(self._protocol, Failure())
 
     def _connected(self, stream: Stream) -> ConnectionLease:
         self._counter.connected += 1
@@ -100,6 +125,13 @@ class ConnectionLease:
         self._client = client
         self._stream = stream
 
+    def __repr__(self) -> str:
+        return f"<ConnectionLease on {self._client.endpoint}>"
+
+    def __del__(self) -> None:
+        if self.hold.over is not None:
+            self._client.dropped.append((self._stream, self.hold))
+
     def call(self) -> Upstream:
         """The connection, which nobody reads yet."""
         return Upstream(self._stream, self._client.endpoint)
@@ -122,7 +154,7 @@ def rescue(failure: Failure, runtime: Runtime, protocol: str, target: Target | N
     assert error is not None
     judged = judge(error)
     if isinstance(judged, Bug):
-        runtime.crashed(protocol, failure)
+        runtime.crashed(protocol, failure, f"listener {runtime.listen.name}, to {target}")
     else:
         runtime.warn(
             f"{protocol}-{judged.flag}",

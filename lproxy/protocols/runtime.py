@@ -44,6 +44,17 @@ class Sessions(Protocol):
         """
 
 
+class Crashed(Protocol):
+    """Is told of exceptions of protocols' code."""
+
+    def __call__(self, protocol: str, failure: Failure, where: str = "", /) -> None:
+        """
+        C{protocol} has raised.
+
+        @param where: the listener and the client that it cost, where that is known
+        """
+
+
 class Counters(Protocol):
     """Where a plugin gets what it counts into; see L{lproxy.metrics.plugin}."""
 
@@ -101,7 +112,7 @@ class Runtime:
     sessions: Sessions
     warn: Callable[[str, str], None]
     say: Callable[[str], None]
-    crashed: Callable[[str, Failure], None]
+    crashed: Crashed
     tunnels: Callable[[], Stack[Any]]
     detect: Callable[[Stream, Session], None]
     expose: Callable[[int, str, Callable[[Accepted], Session]], tuple[str, int]]
@@ -137,7 +148,7 @@ class Runtime:
         try:
             return f(*args)
         except BaseException:
-            self.crashed(protocol, Failure())
+            self.crashed(protocol, Failure(), whereabouts(self.listen.name, stream))
             stream.abort()
             return None
 
@@ -152,6 +163,11 @@ class Runtime:
         """Count a connection that was opened to C{endpoint}, and what its protocol breaks."""
         stream.counted(self.counters.transport(self.direction, "dst", stream.conn.local[0], str(endpoint), protocol))
         stream.on_crash = partial(self.crashed, protocol)
+
+
+def whereabouts(listener: str, stream: Stream) -> str:
+    """Whom it concerns, for log lines: C{stream} is a client's."""
+    return f"listener {listener}, client {join_host_port(*stream.conn.peer)}"
 
 
 def fixed_target(text: str) -> Target | None:

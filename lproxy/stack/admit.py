@@ -8,6 +8,7 @@ is admitted like any other request. Below: everything else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic
 
 from twisted.internet.defer import Deferred, fail
@@ -50,6 +51,10 @@ class InFlight(Hold):
         self.limit = limit
         self.refused = 0
 
+    def share(self, told: Callable[[Failure], None]) -> Hold:
+        """A part of it, for the leases of one stack; C{told} is told of one that was ended twice."""
+        return Hold(self, told)
+
     def __repr__(self) -> str:
         return f"<InFlight {self.count} of {self.limit}>"
 
@@ -57,10 +62,11 @@ class InFlight(Hold):
 class Admit(Generic[L]):
     """An L{Acquire} with a limit."""
 
-    def __init__(self, inner: Bounded[L], in_flight: InFlight) -> None:
+    def __init__(self, inner: Bounded[L], in_flight: InFlight, share: Hold) -> None:
         self.inner = inner
         self.seconds = inner.seconds
         self._in_flight = in_flight
+        self._share = share
         self._try = inner.try_acquire
 
     def try_acquire(self, target: Target) -> L | None:
@@ -70,7 +76,9 @@ class Admit(Generic[L]):
             return None
         lease = self._try(target)
         if lease is not None:
-            lease.hold = in_flight
+            share = self._share
+            lease.hold = share
+            share.count += 1
             in_flight.count += 1
         return lease
 
@@ -94,8 +102,7 @@ class Admit(Generic[L]):
     def _admitted(self, lease: L) -> L:
         # a lease that cannot be held for, by a plugin's mistake, is not counted for ever
         self._in_flight.count -= 1
-        lease.hold = self._in_flight
-        self._in_flight.count += 1
+        self._share.take(lease)
         return lease
 
     def _failed(self, failure: Failure) -> Failure:
@@ -103,10 +110,15 @@ class Admit(Generic[L]):
         return failure
 
 
-def layer(in_flight: InFlight) -> BoundedLayer:
-    """Share C{in_flight} with the other stacks."""
+def layer(in_flight: InFlight, share: Hold | None = None) -> BoundedLayer:
+    """
+    Share C{in_flight} with the other stacks.
+
+    @param share: what of it the leases of this stack hold, to be counted by themselves, too
+    """
+    part = share or Hold(in_flight)
 
     def wrap(inner: Bounded[L]) -> Bounded[L]:
-        return Admit(inner, in_flight)
+        return Admit(inner, in_flight, part)
 
     return wrap

@@ -80,7 +80,7 @@ class ScriptedProxy:
             sessions=_Sessions(self.sessions),
             warn=lambda kind, text: self.warnings.append(text),
             say=self.said.append,
-            crashed=lambda protocol, failure: self.crashes.append(failure),
+            crashed=lambda protocol, failure, where="": self.crashes.append(failure),
             tunnels=lambda: self._acquire(
                 "tcp", lambda endpoint, health: ConnectionClient(self.runtime, endpoint, "tcp", health)
             ),

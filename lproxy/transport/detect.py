@@ -111,11 +111,11 @@ class Edge(Protocol):
         @param result: C{eof}, or C{timeout} where it was idle past the deadline
         """
 
-    def detector_failed(self, name: str, failure: Failure) -> None:
-        """A detector raised."""
+    def detector_failed(self, stream: Stream, name: str, failure: Failure) -> None:
+        """A detector raised, or gave no verdict: the others decide."""
 
 
-def _checked(verdict: object) -> Verdict:
+def checked(verdict: object) -> Verdict:
     """What a detector has returned, if it is a verdict; raises TypeError."""
     if isinstance(verdict, (Match, NoMatch)) or (isinstance(verdict, NeedMore) and isinstance(verdict.at_least, int)):
         return verdict
@@ -146,6 +146,8 @@ class Detection:
         self._asked = False
         #: past its deadline without a byte, and kept
         self._idle = False
+        #: whose detectors raised
+        self.failed: tuple[str, ...] = ()
         self.stream = stream
 
     def __repr__(self) -> str:
@@ -191,9 +193,10 @@ class Detection:
         at_least = limit
         for name, detect in self._pending:
             try:
-                verdict = _checked(detect(view))
+                verdict = checked(detect(view))
             except BaseException:
-                self._edge.detector_failed(name, Failure())
+                self.failed += (name,)
+                self._edge.detector_failed(self.stream, name, Failure())
                 continue
             if isinstance(verdict, Match):
                 protocol = name if verdict.spoken else TCP

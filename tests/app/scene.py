@@ -95,7 +95,7 @@ class Scene:
         self.connectors += 1
         return self.connector if self.connectors == 1 else ScriptedConnector(self.reactor)
 
-    def crashed(self, protocol: str, failure: Failure) -> None:
+    def crashed(self, protocol: str, failure: Failure, where: str = "") -> None:
         self.metrics.plugin_error(protocol)
         self.crashes.append((protocol, failure.type))
 

@@ -23,12 +23,12 @@ class CrashesTests(SynchronousTestCase):
         self.counted: list[str] = []
         self.crashes = Crashes(Warn(self.clock, log), self.counted.append)
 
-    def divide(self, plugin: str = "note", by: int = 0) -> None:
+    def divide(self, plugin: str = "note", by: int = 0, *where: str) -> None:
         """A mistake in one place."""
         try:
             1 / by  # noqa: B018 - for what it raises
         except ZeroDivisionError:
-            self.crashes.crashed(plugin, Failure())
+            self.crashes.crashed(plugin, Failure(), *where)
 
     def test_crashed(self) -> None:
         """It is counted, remembered in words, and in the log with its traceback and the plugin's name."""
@@ -39,6 +39,18 @@ class CrashesTests(SynchronousTestCase):
         self.assertIs(LogLevel.critical, line["log_level"])
         self.assertEqual("unexpected error in protocol note", formatEvent(line))
         self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
+
+    def test_where(self) -> None:
+        """The listener and the client that it cost are named, where that is known; /plugins has how often it was."""
+        self.assertEqual({}, self.crashes.describe("note"))
+        with capturedLogs() as lines:
+            self.divide("note", 0, "listener web, client 10.0.0.1:40000")
+        self.assertEqual(
+            "unexpected error in protocol note (listener web, client 10.0.0.1:40000)", formatEvent(lines[0])
+        )
+        self.crashes.not_shown("note", Failure(ValueError("no such label")))
+        self.assertEqual({"errors": 2, "last_error": "no such label"}, self.crashes.describe("note"))
+        self.flushLoggedErrors(ZeroDivisionError)
 
     def test_limited(self) -> None:
         """The same again is counted each time, and in the log now and then, with how often it was."""

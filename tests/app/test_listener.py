@@ -119,6 +119,7 @@ class EdgeMixin(SynchronousTestCase):
     def setUp(self) -> None:
         self.proxy = ScriptedProxy(TcpPlugin(), target=self.target)
         self.crashes: list[tuple[str, type]] = []
+        self.where: list[str] = []
         self.kinds: list[str] = []
         self.sessions = Sessions(self.crashed)
         listen = replace(self.proxy.runtime.listen, name="web", protocol=self.protocol, detect=self.detect)
@@ -136,8 +137,9 @@ class EdgeMixin(SynchronousTestCase):
         edge.count_into(self.counter)
         return edge
 
-    def crashed(self, name: str, failure: Failure) -> None:
+    def crashed(self, name: str, failure: Failure, where: str = "") -> None:
         self.crashes.append((name, failure.type))
+        self.where.append(where)
 
     def warn(self, kind: str, text: str) -> None:
         self.kinds.append(kind)
@@ -286,6 +288,17 @@ class BrokenDetectorTests(EdgeMixin):
         """One that raises is its plugin's fault; the connection is served by another."""
         peer = self.connect(b"echo")
         self.assertEqual((b"echo", [("bad", ZeroDivisionError)]), (peer.heard, self.crashes))
+        self.assertEqual(["its detector; listener web, client 10.0.0.1:40000"], self.where)
+
+    def test_told(self) -> None:
+        """The log says of which connection, and what became of it."""
+        for data, protocol in ((b"echo", "echo"), (b"others", "tcp")):
+            self.connect(data)
+            self.assertEqual(
+                f"listener web: the detector of bad failed on a connection from 10.0.0.1:40000, which goes on as "
+                f"{protocol}",
+                self.proxy.warnings[-1],
+            )
 
 
 class OtherTests(EdgeMixin):

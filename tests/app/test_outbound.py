@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app import outbound
@@ -47,15 +48,18 @@ class AcquireTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock, self.discover, self.counter = Clock(), ScriptedDiscover(), AcquireCounter()
         self.endpoints: list[ScriptedService] = []
+        self.twice: list[Failure] = []
 
     def parts(self, timeouts: Timeouts | None = None, **limits: int) -> Parts:
         """What a stack is made of."""
         settings = Limits(**limits)
+        in_flight = InFlight(settings.in_flight)
         return Parts(
             self.clock,
             timeouts or Timeouts(),
             settings,
-            InFlight(settings.in_flight),
+            in_flight,
+            in_flight.share(self.twice.append),
             self.counter,
             self.discover,
             Backoff(0.1, 1.0, Random(0)),

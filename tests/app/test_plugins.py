@@ -242,6 +242,13 @@ class TriedTests(SynchronousTestCase):
         self.plugin.detector = lambda prefix: prefix[0]
         self.assertEqual("detector(b'') raised IndexError: index out of range", self.error())
 
+    def test_openings(self) -> None:
+        """Nor does it raise at what others begin with, or say what is no verdict."""
+        self.plugin.detector = lambda prefix: NoMatch() if prefix.isascii() else 1 / 0
+        self.assertEqual("detector(b'\\xff\\xff') raised ZeroDivisionError: division by zero", self.error())
+        self.plugin.detector = lambda prefix: "yes"
+        self.assertEqual("detector(b'') raised TypeError: not a verdict: 'yes'", self.error())
+
     def test_no_detector(self) -> None:
         """It need not have one."""
         self.plugin.detector = None

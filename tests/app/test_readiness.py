@@ -18,7 +18,7 @@ class ReadinessTests(SynchronousTestCase):
         self.crashes: list[tuple[str, type[BaseException] | None]] = []
         self.readiness = Readiness(self.crashed)
 
-    def crashed(self, protocol: str, failure: Failure) -> None:
+    def crashed(self, protocol: str, failure: Failure, where: str = "") -> None:
         self.crashes.append((protocol, failure.type))
 
     def test_ready(self) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.app.sessions import Sessions
+from lproxy.app.sessions import OVERDUE, NeverOver, Sessions
 from lproxy.testing import Peer, ScriptedReactor
 from lproxy.testing.upstream import CLIENT, OURS
 
@@ -62,8 +63,13 @@ class SessionsMixin(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = ScriptedReactor()
         self.crashes: list[tuple[str, type]] = []
-        self.sessions = Sessions(lambda protocol, failure: self.crashes.append((protocol, failure.type)))
+        self.where: list[str] = []
+        self.sessions = Sessions(self.crashed)
         self.peers: dict[str, Peer] = {}
+
+    def crashed(self, protocol: str, failure: Failure, where: str = "") -> None:
+        self.crashes.append((protocol, failure.type))
+        self.where.append(where)
 
     def begin(self, session: FakeSession, protocol: str = "note", instead: Any = None) -> FakeSession:
         """C{session} begins, on a connection with the peer of its name."""
@@ -283,3 +289,48 @@ class CrashTests(SessionsMixin):
         a.on["describe"] = lambda: (self.sessions.remove(a), self.sessions.remove(b))
         self.assertEqual(["a", "b"], self.names())
         self.assertEqual(0, len(self.sessions))
+
+
+class OverdueTests(SessionsMixin):
+    """Sessions whose connections have ended, and that do not say so."""
+
+    def lose(self, session: FakeSession, seconds: float = OVERDUE) -> None:
+        """Its connection ends, and so much time passes."""
+        (stream,) = [one for one in self.reactor.streams if one.peer is self.peers[session.name]]
+        stream.abort()
+        self.sessions.look(0.0)
+        self.sessions.look(seconds)
+
+    def test_forgotten(self) -> None:
+        """It is told to end; if that does not help it is forgotten, named, and nobody waits for it."""
+        a, _ = self.add("a", "b")
+        self.lose(a)
+        self.assertEqual((["start", "abort"], ["b"]), (a.calls, self.names()))
+        self.assertEqual([("note", NeverOver)], self.crashes)
+        self.assertEqual(["listener , client 10.0.0.1:40000"], self.where)
+
+    def test_ends(self) -> None:
+        """One that ends when it is told to has done nothing wrong."""
+        (a,) = self.add("a")
+        a.on["abort"] = lambda: self.sessions.remove(a)
+        self.lose(a)
+        self.assertEqual(([], 0), (self.crashes, len(self.sessions)))
+
+    def test_in_time(self) -> None:
+        """One may have its time to finish what it does elsewhere."""
+        (a,) = self.add("a")
+        self.lose(a, OVERDUE - 1)
+        self.assertEqual((["start"], ["a"]), (a.calls, self.names()))
+
+    def test_raises(self) -> None:
+        """What it raises then is its own, and told once."""
+        (a,) = self.add("a")
+        a.on["abort"] = lambda: 1 / 0
+        self.lose(a)
+        self.assertEqual(([("note", ZeroDivisionError)], 0), (self.crashes, len(self.sessions)))
+
+    def test_count(self) -> None:
+        """How many there are, by protocol."""
+        self.add("a", "b")
+        self.begin(FakeSession("c"), "memo")
+        self.assertEqual({"note": 2, "memo": 1}, self.sessions.count())

@@ -6,6 +6,7 @@ Tests for L{lproxy.app.stacks}.
 from __future__ import annotations
 
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.stacks import Stacks
@@ -13,11 +14,20 @@ from lproxy.config import Config, Limits, Service
 from lproxy.discover.memory import Memory
 from lproxy.discover.static import Static
 from lproxy.metrics.registry import Metrics
+from lproxy.stack.interfaces import Health
+from lproxy.stack.lease import ended
 from lproxy.stack.report import Report
 from lproxy.target import Authority, Endpoint, ServiceName
 from lproxy.testing import ScriptedService
 
 WEB = Authority("web.local", 80)
+
+
+def at_once(endpoint: Endpoint, health: Health) -> ScriptedService:
+    """An endpoint that always has a lease."""
+    service = ScriptedService(endpoint, health)
+    service.at_once = service.lease
+    return service
 
 
 class StacksTests(SynchronousTestCase):
@@ -26,8 +36,15 @@ class StacksTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock, self.discover = Clock(), Memory()
         self.metrics = Metrics(Config().metrics, self.clock)
-        self.stacks = Stacks(Config(), self.clock, self.discover, self.metrics)
+        self.crashes: list[tuple[str, str]] = []
+        self.stacks = self.make()
         self.addCleanup(self.stacks.close)
+
+    def make(self) -> Stacks:
+        return Stacks(Config(), self.clock, self.discover, self.metrics, self.crashed)
+
+    def crashed(self, protocol: str, failure: Failure, where: str = "") -> None:
+        self.crashes.append((protocol, str(failure.value)))
 
     def samples(self, name: str) -> dict[tuple[tuple[str, str], ...], float]:
         """The samples of a family, by labels."""
@@ -56,7 +73,7 @@ class StacksTests(SynchronousTestCase):
         names = ("web.local:80", "App.local:80", "queue")
         services = {name: Service(name, ("10.0.0.1:80", "10.0.0.2:80")) for name in names}
         static = Static(services, self.discover)
-        stacks = Stacks(Config(services=services), self.clock, static, self.metrics, static.find)
+        stacks = Stacks(Config(services=services), self.clock, static, self.metrics, self.crashed, static.find)
         self.addCleanup(stacks.close)
         rows = [(row["target"], row["state"], row["in_flight"]) for row in stacks.describe()]
         self.assertEqual([(name, "unused", 0) for name in names], rows)
@@ -74,7 +91,7 @@ class StacksTests(SynchronousTestCase):
         services = {service.name: service for service in (web, app)}
         static = Static(services, self.discover)
         config = Config(services=services, limits=Limits(max_failures=7))
-        stacks = Stacks(config, self.clock, static, self.metrics, static.find)
+        stacks = Stacks(config, self.clock, static, self.metrics, self.crashed, static.find)
         self.addCleanup(stacks.close)
         targets = (WEB, ServiceName("app.local:80"), Authority("other.local", 80))
         self.assertEqual([0, 7, 7], [stacks._max_failures(target) for target in targets])
@@ -110,10 +127,25 @@ class StacksTests(SynchronousTestCase):
     def test_unwatched(self) -> None:
         """Once closed, they are not shown any more."""
         self.assertIn("\nin_flight 0\n", b"".join(self.metrics.text()).decode())
-        Stacks(Config(), self.clock, self.discover, self.metrics).close()
+        self.make().close()
         self.assertIn("\nin_flight 0\n", b"".join(self.metrics.text()).decode())
         self.stacks.close()
         self.assertNotIn("\nin_flight 0\n", b"".join(self.metrics.text()).decode())
+
+    def test_leases(self) -> None:
+        """Leases that are out are known by protocol, and one that is ended twice is told with whose it is."""
+        self.discover.set(WEB, [Endpoint("10.0.0.1", 80)])
+        stacks = [self.stacks.acquire("outbound", name, at_once) for name in ("http", "memo")]
+        leases = [self.successResultOf(stack.acquire(WEB)) for stack in (stacks[0], *stacks)]
+        self.assertEqual({"http": 2, "memo": 1}, self.stacks.leases())
+        self.assertEqual({(): 3}, self.samples("in_flight"))
+        for lease in leases:
+            lease.close()
+        self.assertFalse(ended(leases[-1]))
+        self.assertEqual(({"http": 0, "memo": 0}, {(): 0}), (dict(self.stacks.leases()), self.samples("in_flight")))
+        ((protocol, text),) = self.crashes
+        self.assertEqual("memo", protocol)
+        self.assertIn(f"was ended twice, the second time by {__name__}.StacksTests.test_leases, line", text)
 
     def test_close(self) -> None:
         """Closing lets go of every service, and leaves no timer."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import CancelledError
-from twisted.logger import capturedLogs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -37,10 +37,15 @@ class ClientTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.proxy = ScriptedProxy(TcpPlugin())
+        self.kept: list[Any] = []
         self.client = ConnectionClient(self.proxy.runtime, UPSTREAM, "redis")
 
     def lease(self) -> Any:
         return self.successResultOf(self.client.acquire())
+
+    def keep(self) -> None:
+        """A lease that is out for as long as the test is."""
+        self.kept.append(self.lease())
 
     @property
     def upstream(self) -> Peer:
@@ -50,7 +55,7 @@ class ClientTests(SynchronousTestCase):
         """Of an endpoint that was never seen to be near nothing is had at once, nor after one that took its time."""
         self.assertIsNone(self.client.try_acquire())
         self.proxy.connector.mode = "wait"
-        self.client.acquire()
+        self.kept.append(self.client.acquire())
         self.proxy.connector.accept()
         self.proxy.connector.mode = "accept"
         self.assertIsNone(self.client.try_acquire())
@@ -68,12 +73,12 @@ class ClientTests(SynchronousTestCase):
 
     def test_no_longer_near(self) -> None:
         """One that did not stand at once, or was refused, is waited for; and so are those after it, until one does."""
-        self.lease()
+        self.keep()
         self.proxy.connector.mode = "wait"
         self.assertIsNone(self.client.try_acquire())
         self.proxy.connector.mode = "accept"
         self.assertIsNone(self.client.try_acquire())
-        self.lease()
+        self.keep()
         self.proxy.connector.mode = "refuse"
         self.failureResultOf(self.client.acquire(), ConnectFailed)
         self.proxy.connector.mode = "accept"
@@ -164,11 +169,46 @@ class ClientTests(SynchronousTestCase):
             self.assertEqual([], lines)
             lease.close()
         self.assertEqual((0, 0, 1), (self.client.load, hold.count, len(lines)))
+        self.assertIn("<ConnectionLease on 10.0.0.9:9000> was ended twice", formatEvent(lines[0]))
+
+    def test_dropped(self) -> None:
+        """
+        A lease that nobody has ended and nobody has any more is ended when its endpoint is used or shown next, and told
+        by its protocol's name; what was held for it is given back.
+        """
+        told: list[Any] = []
+        object.__setattr__(self.proxy.runtime, "crashed", lambda name, failure: told.append((name, str(failure.value))))
+        for use in (self.client.try_acquire, self.client.acquire, lambda: self.client.report(Report(True))):
+            hold = Hold()
+            lease = self.lease()
+            hold.take(lease)
+            upstream = self.upstream
+            del lease
+            self.assertEqual((1, "", []), (hold.count, upstream.ended, told))
+            used: Any = use()
+            self.assertEqual((0, "reset"), (hold.count, upstream.ended))
+            self.assertEqual([("redis", "a lease on 10.0.0.9:9000 was dropped, but not closed")], told)
+            if used is not None:
+                (used.result if isinstance(used, Deferred) else used).close()
+            told.clear()
+        self.assertEqual(0, self.client.load)
+
+    def test_not_dropped(self) -> None:
+        """One that has ended may go, with or without a hold."""
+        for held in (True, False):
+            lease = self.lease()
+            if held:
+                Hold().take(lease)
+            lease.close()
+            del lease
+        self.assertEqual([], self.client.dropped)
 
     def test_exception(self) -> None:
         """An exception of whoever reads the upstream's connection is told as this protocol's."""
         told: list[Any] = []
-        object.__setattr__(self.proxy.runtime, "crashed", lambda name, failure: told.append((name, failure.type)))
+        object.__setattr__(
+            self.proxy.runtime, "crashed", lambda name, failure, where="": told.append((name, failure.type))
+        )
         lease = self.lease()
         reader: Any = Peer()  # which has none of a reader's methods
         lease.call().stream.attach(reader)

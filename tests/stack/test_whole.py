@@ -23,6 +23,7 @@ from lproxy.stack.backoff import Backoff
 from lproxy.stack.failfast import FailedFast
 from lproxy.stack.health import Unobserved
 from lproxy.stack.interfaces import Health, Lease
+from lproxy.stack.lease import Hold
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority, Endpoint
 from lproxy.testing import ScriptedDiscover, ScriptedService, reported
@@ -57,6 +58,7 @@ class WholeMixin:
                 self.timeouts,
                 Limits(acquiring=self.acquiring, services=3),
                 self.in_flight,
+                Hold(self.in_flight),
                 self.counter,
                 self.discover,
                 Backoff(0.1, 1.0, Random(1)),

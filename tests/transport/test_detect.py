@@ -116,7 +116,7 @@ class FakeEdge:
         self.live.remove(detection)
         self.ends.append((result, seconds))
 
-    def detector_failed(self, name: str, failure: Failure) -> None:
+    def detector_failed(self, stream: Any, name: str, failure: Failure) -> None:
         self.failures.append((name, failure.type))
 
 

@@ -199,8 +199,7 @@ class Kept:
         entry.since = entry.pool.seconds()
         entry.pool.load += 1
         if hold is not FREE:
-            lease.hold = hold
-            hold.count += 1
+            hold.take(lease)
         return lease
 
     def close(self) -> None:
