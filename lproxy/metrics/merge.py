@@ -18,6 +18,8 @@ from lproxy.metrics.family import BadFamily, Family, Labels, check_family, check
 
 #: what a plugin has, asked at each scrape
 Source = Callable[[], Iterable[Family]]
+#: who has what is no plugin's, or no plugin's any more
+OWN = "lproxy"
 Rows = dict[Labels, float | Histogram]
 
 
@@ -25,14 +27,14 @@ def merged(
     sources: Iterable[tuple[str, Source]], taken: Iterable[str], failed: Callable[[str, Failure], None]
 ) -> Iterator[Family]:
     """
-    The families of all C{sources}, each once.
+    The families of all C{sources}, each once. Two plugins cannot have one: it is the first's.
 
     @param sources: with the plugin's name
     @param taken: families that are others'
     @param failed: told the plugin and what is wrong
     """
     # the first who shows a family says of which kind it is
-    owners: dict[str, tuple[str, str]] = dict.fromkeys(taken, ("lproxy", ""))
+    owners: dict[str, tuple[str, str]] = dict.fromkeys(taken, (OWN, ""))
     found: dict[str, list[tuple[str, Family]]] = {}
     for plugin, source in sources:
         own: dict[str, tuple[str, str]] = {}
@@ -41,6 +43,8 @@ def merged(
             for family in families:
                 check_family(family)
                 owner, kind = owners.get(family.name) or own.setdefault(family.name, (plugin, family.kind))
+                if plugin not in (owner, OWN) and kind and owner != OWN:
+                    raise BadFamily(f"{family.name} is a family of {owner}'s: begin its name with {plugin}_")
                 if kind != family.kind:
                     raise BadFamily(f"{family.name} is a {family.kind} here, and {kind or 'a family'} of {owner}'s own")
         except BaseException:  # a plugin's sys.exit() ends nothing here

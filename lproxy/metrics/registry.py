@@ -20,14 +20,11 @@ from lproxy.metrics.caps import Cap
 from lproxy.metrics.detection import Detections
 from lproxy.metrics.endpoints import EndpointSeries
 from lproxy.metrics.family import Family, Labels
-from lproxy.metrics.merge import merged
+from lproxy.metrics.merge import OWN, merged
 from lproxy.metrics.past import Past
 from lproxy.metrics.plugin import PluginCounters
 from lproxy.metrics.process import Process
 from lproxy.metrics.transport import TransportSeries
-
-#: named where what cannot be read is no plugin's
-OWN = "lproxy"
 
 
 class Metrics:

@@ -161,6 +161,24 @@ class ContainedTests(MergeCase):
         self.show(lambda: [family(), family(kind="histogram", samples=[((), Histogram((1.0,)))])])
         self.contained()
 
+    def test_others_family(self) -> None:
+        """
+        A family is one plugin's; another that shows it, of whatever kind, is refused and told. What is gone, and has
+        left sums of it, is no plugin any more.
+        """
+        self.metrics.plugin("late").families(lambda: [family("note_total")])
+        self.assertEqual([7], self.values("note_total"))
+        ((name, failure),) = self.failures
+        self.assertEqual("late", name)
+        self.assertEqual("note_total is a family of note's: begin its name with late_", str(failure.value))
+        gone = self.metrics.plugin("memo")
+        gone.families(lambda: [family(samples=[((), 5)])])
+        self.metrics.remove(gone)
+        other = self.metrics.plugin("other")
+        other.families(lambda: [family(samples=[((), 1)])])
+        self.failures.clear()
+        self.assertEqual([6], self.values("memo_total"))
+
     def test_other_bounds(self) -> None:
         """Histograms with the same labels have the same bounds."""
         self.show(lambda: [family()])

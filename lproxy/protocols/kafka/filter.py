@@ -151,6 +151,10 @@ class FilterFailed(Exception):
         super().__init__(f"the filter {type(filter).__module__}:{type(filter).__name__} failed")
 
 
+class CannotEncode(Exception):
+    """What a filter wants answered cannot be."""
+
+
 class Filters:
     """All filters of a listener."""
 
@@ -173,9 +177,11 @@ class Filters:
         for one in self._filters:
             try:
                 decision = one.on_request(context, head, body if name in one.requests else None)
-            except Exception as e:
+            except BaseException as e:
                 raise FilterFailed(one) from e
             if not isinstance(decision, Forward):
+                if not isinstance(decision, (Close, Answer)):
+                    raise FilterFailed(one) from TypeError(f"not a decision: {decision!r:.80}")
                 return decision
         return FORWARD
 
@@ -185,7 +191,7 @@ class Filters:
         for one in self._filters:
             try:
                 one.on_response(context, head, body if name in one.responses else None)
-            except Exception as e:
+            except BaseException as e:
                 raise FilterFailed(one) from e
 
 
@@ -205,14 +211,21 @@ def decode(direction: str, key: int, version: int, body: bytes) -> Any:
 
 
 def encode(answer: Answer, correlation_id: int, version: int, tagged: bool) -> bytes:
-    """The frame of C{answer}, in the version of the request."""
+    """
+    The frame of C{answer}, in the version of the request.
+
+    @raise CannotEncode: it is no response, or not one of that version
+    """
     body: Any = answer.body
     if not isinstance(body, bytes):
-        # encode() looks for a header before it is asked for none, and what decode() made has no such attribute
-        body._header = None
-        body = body.encode(version=version)
+        try:
+            # encode() looks for a header before it is asked for none, and what decode() made has no such attribute
+            body._header = None
+            body = bytes(body.encode(version=version))
+        except BaseException as e:
+            raise CannotEncode(f"a filter's answer cannot be encoded: {answer.body!r:.80}") from e
     head = correlation_id.to_bytes(4, "big", signed=True) + b"\0" * tagged
-    return SIZE.pack(len(head) + len(body)) + head + bytes(body)
+    return SIZE.pack(len(head) + len(body)) + head + body
 
 
 @functools.cache

@@ -192,18 +192,25 @@ class KafkaSession:
     def _ended(self) -> None:
         """Both connections are closed, or the client's before there was another."""
         self._over = True
-        if self._pending is not None:
-            self._pending.cancel()
-        self._read_again()
-        self._talk.ended()
-        self._live.end(self, self._stream.conn.peer[0])
         lease, self._lease = self._lease, None
-        if lease is not None:
-            lease.close()
-        if self._runtime.access is not None:
-            self._runtime.access(self._record())
-        # last: who waits for us may close what was used here
-        self._runtime.sessions.remove(self)
+        try:
+            self._live.end(self, self._stream.conn.peer[0])
+            if self._pending is not None:
+                self._pending.cancel()
+            self._read_again()
+            self._talk.ended()
+        finally:
+            self._let_go(lease)
+
+    def _let_go(self, lease: KafkaLease | None) -> None:
+        try:
+            if lease is not None:
+                lease.close()
+            if self._runtime.access is not None:
+                self._runtime.access(self._record())
+        finally:
+            # last: who waits for us may close what was used here
+            self._runtime.sessions.remove(self)
 
     def _record(self) -> dict[str, Any]:
         row = self.describe()

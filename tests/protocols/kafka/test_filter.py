@@ -10,6 +10,7 @@ from typing import Any
 from kafka.protocol.consumer import HeartbeatResponse
 from kafka.protocol.metadata import MetadataResponse
 
+from lproxy.errors import explain
 from lproxy.protocols.kafka import filter as module
 from lproxy.protocols.kafka.codec.apis import METADATA
 from lproxy.protocols.kafka.codec.header import Malformed, RequestHead
@@ -58,14 +59,14 @@ class Told(Filter):
         self.contexts: list[Context] = []
         #: by API key, what to decide, or to raise
         self.decide: dict[int, Any] = {}
-        self.broken: Exception | None = None
+        self.broken: BaseException | None = None
         self.all.append(self)
 
     def on_request(self, context: Context, head: RequestHead, body: Any) -> Any:
         self.contexts.append(context)
         self.heard.append(("request", head.key, head.correlation_id, type(body).__name__))
         decision = self.decide.get(head.key, FORWARD)
-        if isinstance(decision, Exception):
+        if isinstance(decision, BaseException):
             raise decision
         return decision
 
@@ -287,7 +288,7 @@ class ObserveTests(FilterTestCase):
 
     def test_raises(self) -> None:
         """One that raises, whatever it is, ends the connection; that is a crash, counted and logged once."""
-        for error in (ZeroDivisionError("x"), ValueError("x"), Malformed("x")):
+        for error in (ZeroDivisionError("x"), ValueError("x"), Malformed("x"), SystemExit(1)):
             for requests, responses in (((), ()), (("Heartbeat",), ("Heartbeat",))):
                 for side in ("request", "response"):
                     self.filters({"requests": requests, "responses": responses})
@@ -308,6 +309,27 @@ class ObserveTests(FilterTestCase):
                     self.assertEqual({}, self.metrics.protocol_errors)
                     self.proxy.crashes.clear()
                     self.tearDown()
+        self.filters()
+
+    def test_nonsense(self) -> None:
+        """What is no decision, or no answer, ends the connection as well, and is named."""
+        for decision, text in (
+            (None, "Told failed: not a decision: None"),
+            ("close", "Told failed: not a decision: 'close'"),
+            (Close, "Told failed: not a decision: <class "),
+            (Answer("no"), "a filter's answer cannot be encoded: 'no'"),
+            (Answer(None), "a filter's answer cannot be encoded: None"),
+        ):
+            self.filters({})
+            client = self.client(list_groups(1))
+            self.first.decide[12] = decision
+            self.say(client, heartbeat(2))
+            self.assertEqual(("reset", 1), (client.ended, len(self.proxy.crashes)))
+            error = self.proxy.crashes[0].value
+            assert error is not None
+            self.assertIn(text, explain(error))
+            self.proxy.crashes.clear()
+            self.tearDown()
         self.filters()
 
     def test_raises_after_a_pause(self) -> None:
