@@ -9,15 +9,13 @@ import argparse
 import sys
 
 import lproxy
-from lproxy.app.plugins import find, tried
+from lproxy.app.signals import calm
 from lproxy.build import version
-from lproxy.tap import plugins as found_plugins
-from lproxy.tap import read, report
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the proxy in the foreground, as C{twistd -n lproxy} does."""
-    # the reactor comes with it
+    # what commands need is imported when they run: it takes half a second, and Ctrl-C may come before
     from twisted.scripts import twistd
 
     command = ["twistd", "--nodaemon", "--pidfile=", "lproxy"]
@@ -31,7 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """Check configuration files; the status of the worst."""
-    found = found_plugins()
+    from lproxy.tap import plugins, read, report
+
+    found = plugins()
     worst = 0
     for file in arguments.file:
         status = report(read(file, found, here=True))
@@ -43,6 +43,8 @@ def check(arguments: argparse.Namespace) -> int:
 
 def plugins(arguments: argparse.Namespace) -> int:
     """List the protocols there are; C{1} if one is broken."""
+    from lproxy.app.plugins import find, tried
+
     found = tried(find())
     for one in found:
         print(f"{one.name:<16} {one.version or '-':<10} {one.file}")
@@ -84,6 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     command = commands.add_parser("plugins", help="list the protocols that were found")
     command.set_defaults(run=plugins)
     arguments = parser.parse_args(argv)
+    calm()
     status: int = arguments.run(arguments)
     return status
 

@@ -5,10 +5,8 @@ C{twistd lproxy} and C{twist lproxy}: options to a configuration to an applicati
 
 from __future__ import annotations
 
-import atexit
 import gc
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +22,7 @@ from lproxy.app.log import log, set_level
 from lproxy.app.plugins import Found, configures, find, tried
 from lproxy.app.rehearse import look, rehearse
 from lproxy.app.service import Proxy
+from lproxy.app.signals import Signals
 from lproxy.build import version
 from lproxy.config import Config
 from lproxy.configfile import Loaded, load, load_file, load_stream
@@ -133,32 +132,6 @@ class Options(usage.Options):
                 sys.exit(CANNOT_START)
 
 
-class _Signals:
-    """
-    The first SIGTERM or SIGINT drains, by way of the reactor; a second one ends what is left at once. SIGHUP reopens
-    the access log.
-    """
-
-    def __init__(self, proxy: Proxy, reactor: Any) -> None:
-        self._proxy = proxy
-        self._reactor = reactor
-
-    def install(self) -> None:
-        """Replace the reactor's own handlers, where it has any."""
-        if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, None):
-            return  # embedded in something that handles signals itself, or not at all
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, frame: self._reactor.callFromThread(self._proxy.end))
-        atexit.register(_ended)
-        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._proxy.reopen))
-
-
-def _ended() -> None:
-    """A signal during Python's own shutdown, which resets our handlers first, must not change the exit status."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-
-
 #: allocations between collections of the youngest generation: what requests leave is freed by reference counting
 GC_THRESHOLD = 20_000
 
@@ -220,7 +193,8 @@ def makeService(options: Options) -> IService:
     early.load()
     monotonic(reactor)
     proxy: Any = _Service(options.config, options.found, reactor)
-    signals = _Signals(proxy, reactor)
+    signals = Signals(proxy, reactor)
+    signals.hold()
     reactor.callWhenRunning(signals.install)
     if options["profile-port"] is None:
         return proxy  # type: ignore[no-any-return]

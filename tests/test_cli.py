@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import lproxy
 from lproxy import cli
-from lproxy.app import demo
+from lproxy.app import demo, plugins
 from lproxy.app.plugins import Found, find
 from lproxy.build import version
 from tests.test_tap import BAD, GOOD, WARNS
@@ -28,6 +28,7 @@ class CliTests(SynchronousTestCase):
         self.out, self.err = io.StringIO(), io.StringIO()
         self.patch(sys, "stdout", self.out)
         self.patch(sys, "stderr", self.err)
+        self.patch(cli, "calm", lambda: None)
 
     def file(self, text: str) -> str:
         """A configuration file."""
@@ -94,7 +95,7 @@ class CliTests(SynchronousTestCase):
 
     def test_broken_plugins(self) -> None:
         """Where one is broken, what is wrong stands below it, and the status is 1."""
-        self.patch(cli, "find", lambda: [*find(), Found("/x/mqtt.py", "mqtt", error="ImportError: no y")])
+        self.patch(plugins, "find", lambda: [*find(), Found("/x/mqtt.py", "mqtt", error="ImportError: no y")])
         self.assertEqual(1, cli.main(["plugins"]))
         self.assertEqual(
             ["mqtt             -          /x/mqtt.py", "    broken: ImportError: no y"],

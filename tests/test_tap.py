@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import io
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -149,60 +148,6 @@ class OptionsTests(TapTestCase):
         options = self.parse()
         self.assertIn(broken, options.found)
         self.assertEqual("lproxy: plugin mqtt is broken: ImportError: no y (/x/mqtt.py)\n", self.err.getvalue())
-
-
-class Reactor:
-    """Remembers what it shall do."""
-
-    running = True
-
-    def __init__(self) -> None:
-        self.called: list[Any] = []
-
-    def callFromThread(self, f: Any, *args: Any) -> None:
-        self.called.append(f)
-
-
-class SignalTests(SynchronousTestCase):
-    """The process's signals."""
-
-    def setUp(self) -> None:
-        self.handlers: dict[int, Any] = dict.fromkeys(signal.Signals, signal.default_int_handler)
-        self.patch(signal, "getsignal", lambda number: self.handlers[number])
-        self.patch(signal, "signal", self.handlers.__setitem__)
-        self.at_exit: list[Any] = []
-        self.patch(tap.atexit, "register", self.at_exit.append)
-        self.reactor, self.proxy = Reactor(), Proxy(Config(), find(), FakeTime())
-        self.signals = tap._Signals(self.proxy, self.reactor)
-
-    def test_end(self) -> None:
-        """SIGTERM and SIGINT end the proxy, from the reactor's own turn; it knows what a second one means."""
-        self.signals.install()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
-            self.handlers[number](number, None)
-        self.assertEqual([self.proxy.end] * 3, self.reactor.called)
-
-    def test_too_late(self) -> None:
-        """One that comes while the process is as good as gone changes nothing, its exit status included."""
-        self.signals.install()
-        (last,) = self.at_exit
-        last()
-        self.assertEqual([signal.SIG_IGN] * 2, [self.handlers[number] for number in (signal.SIGTERM, signal.SIGINT)])
-
-    def test_reopen(self) -> None:
-        """SIGHUP opens the access log again."""
-        self.signals.install()
-        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
-        self.assertEqual([self.proxy.reopen], self.reactor.called)
-
-    def test_embedded(self) -> None:
-        """A program that keeps signals to itself is left in peace."""
-        for before in (signal.SIG_DFL, None):
-            self.handlers[signal.SIGTERM] = before
-            self.signals.install()
-            self.assertIs(before, self.handlers[signal.SIGTERM])
-            self.assertIs(signal.default_int_handler, self.handlers[signal.SIGHUP])
-            self.assertEqual([], self.at_exit)
 
 
 class FakeTime:

@@ -352,6 +352,22 @@ class StartTests(ProcessTestCase):
             self.assertIn("LPROXY_LOG: 'loud' is no log level; there are debug, info, warn, error, critical", line)
             self.assertEqual("", program.out)
 
+    def test_signals_while_starting(self) -> None:
+        """While it is still starting SIGHUP does not end it, and Ctrl-C does without a traceback."""
+        for command in ((*TWISTD, "-n", "--pidfile=", "lproxy"), (*TWIST, "lproxy"), (*LPROXY, "run")):
+            path = self.home / "lproxy.toml"
+            path.write_text(self.config())
+            file = [str(path)] if command[-1] == "run" else ["-c", str(path)]
+            program = Program(self, self.home, *command, *file)
+            eventually(lambda program=program: ignores(program.process.pid, signal.SIGHUP), "SIGHUP is ignored")
+            program.signal(signal.SIGHUP)
+            time.sleep(0.02)
+            self.assertIsNone(program.process.poll())
+            program.signal(signal.SIGINT)
+            # by the signal, or by itself where it had begun to open things
+            self.assertIn(program.status(), (-signal.SIGINT, 0))
+            self.no_traceback(program.out, program.err)
+
     def test_defaults(self) -> None:
         """
         With no file the embedded defaults run: 4140 out, 4143 in, 4191 for people. Where one of these is taken, a line
@@ -650,6 +666,12 @@ try:
 finally:
     proxy.kill()
 """
+
+
+def ignores(pid: int, number: int) -> bool:
+    """Whether a process ignores a signal."""
+    ignored = re.search(r"^SigIgn:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return ignored is not None and bool(int(ignored[1], 16) >> (number - 1) & 1)
 
 
 def alive(pid: int) -> bool:

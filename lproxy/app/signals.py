@@ -1,0 +1,92 @@
+# -*- test-case-name: tests.app.test_signals -*-
+"""
+The process's signals, from the moment that somebody asks for lproxy until the process is gone.
+
+Before anything is opened SIGINT and SIGTERM end it as they end any program: at once, without a traceback. While it
+starts they are remembered: it ends, by the way that leaves nothing behind, as soon as it has started. Then they drain.
+SIGHUP never ends it.
+
+This module imports nothing heavy: it is at work before the rest is imported.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import threading
+from typing import Any, Protocol
+
+ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+class Proxy(Protocol):
+    """What signals are for."""
+
+    def end(self) -> None:
+        """Drain; told again, end at once."""
+
+    def reopen(self) -> None:
+        """Open the access log again."""
+
+
+def calm() -> None:
+    """
+    Have SIGINT end this process as SIGTERM does, and SIGHUP not.
+
+    Where anybody else minds them already, in whatever embeds us, they are left alone.
+    """
+    if threading.current_thread() is threading.main_thread():
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+class Signals:
+    """
+    The first SIGTERM or SIGINT drains, by way of the reactor; a second one ends what is left at once. SIGHUP reopens
+    the access log.
+    """
+
+    def __init__(self, proxy: Proxy, reactor: Any) -> None:
+        self._proxy = proxy
+        self._reactor = reactor
+        self._early = False
+        self._holding = False
+
+    def hold(self) -> None:
+        """From now on sockets and files are opened: remember who wants us to end. After L{calm} alone."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            self._holding = True
+            for number in ENDING:
+                signal.signal(number, self._remember)
+
+    def _remember(self, number: int, frame: object) -> None:
+        if self._early:  # whatever it waits for, somebody does not want to
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self._early = True
+
+    def install(self) -> None:
+        """The reactor runs: replace its own handlers, where it has any."""
+        now = signal.getsignal(signal.SIGTERM)
+        if self._holding and now == self._remember:
+            # the reactor was told to have none
+            for number in ENDING:
+                signal.signal(number, signal.SIG_DFL)
+            now = signal.SIG_DFL
+        if now in (signal.SIG_DFL, None):
+            return  # embedded in something that handles signals itself, or not at all
+        for number in ENDING:
+            signal.signal(number, lambda number, frame: self._reactor.callFromThread(self._proxy.end))
+        atexit.register(_ended)
+        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._proxy.reopen))
+        if self._early:
+            self._proxy.end()
+
+
+def _ended() -> None:
+    """A signal during Python's own shutdown, which resets our handlers first, must not change the exit status."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,141 @@
+# -*- test-case-name: tests.app.test_signals -*-
+"""
+Signals, before, while and after it starts. Real ones: L{tests.integration.test_twistd}.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.app import signals as module
+from lproxy.app.signals import Signals, calm
+
+
+class Reactor:
+    """Remembers what it shall do."""
+
+    running = True
+
+    def __init__(self) -> None:
+        self.called: list[Any] = []
+
+    def callFromThread(self, f: Any, *args: Any) -> None:
+        self.called.append(f)
+
+
+class Recorder:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def end(self) -> None:
+        self.told.append("end")
+
+    def reopen(self) -> None:
+        self.told.append("reopen")
+
+
+class SignalTests(SynchronousTestCase):
+    """The process's signals."""
+
+    def setUp(self) -> None:
+        self.handlers: dict[int, Any] = dict.fromkeys(signal.Signals, signal.default_int_handler)
+        self.patch(signal, "getsignal", lambda number: self.handlers[number])
+        self.patch(signal, "signal", self.handlers.__setitem__)
+        self.at_exit: list[Any] = []
+        self.patch(module.atexit, "register", self.at_exit.append)
+        self.reactor, self.proxy = Reactor(), Recorder()
+        self.signals = Signals(self.proxy, self.reactor)
+
+    def test_end(self) -> None:
+        """SIGTERM and SIGINT end the proxy, from the reactor's own turn; it knows what a second one means."""
+        self.signals.install()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            self.handlers[number](number, None)
+        self.assertEqual([self.proxy.end] * 3, self.reactor.called)
+
+    def test_too_late(self) -> None:
+        """One that comes while the process is as good as gone changes nothing, its exit status included."""
+        self.signals.install()
+        (last,) = self.at_exit
+        last()
+        self.assertEqual([signal.SIG_IGN] * 2, [self.handlers[number] for number in (signal.SIGTERM, signal.SIGINT)])
+
+    def test_reopen(self) -> None:
+        """SIGHUP opens the access log again."""
+        self.signals.install()
+        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.assertEqual([self.proxy.reopen], self.reactor.called)
+
+    def test_embedded(self) -> None:
+        """A program that keeps signals to itself is left in peace."""
+        for before in (signal.SIG_DFL, None):
+            self.handlers[signal.SIGTERM] = before
+            self.signals.install()
+            self.assertIs(before, self.handlers[signal.SIGTERM])
+            self.assertIs(signal.default_int_handler, self.handlers[signal.SIGHUP])
+            self.assertEqual([], self.at_exit)
+
+    def test_calm(self) -> None:
+        """Before anything is opened SIGINT ends the process without a traceback, and SIGHUP does not end it."""
+        self.handlers[signal.SIGHUP] = signal.SIG_DFL
+        calm()
+        self.assertEqual((signal.SIG_DFL, signal.SIG_IGN), (self.handlers[signal.SIGINT], self.handlers[signal.SIGHUP]))
+
+    def test_not_calm(self) -> None:
+        """Who minds them already goes on to do so, and no other thread changes them."""
+        self.handlers[signal.SIGINT] = self.handlers[signal.SIGHUP] = ours = object()
+        calm()
+        self.assertEqual((ours, ours), (self.handlers[signal.SIGINT], self.handlers[signal.SIGHUP]))
+        self.handlers[signal.SIGINT] = signal.default_int_handler
+        thread = threading.Thread(target=calm)
+        thread.start()
+        thread.join()
+        self.assertIs(signal.default_int_handler, self.handlers[signal.SIGINT])
+
+    def held(self) -> None:
+        """It starts, after L{calm}."""
+        calm()
+        self.handlers[signal.SIGTERM] = signal.SIG_DFL
+        self.signals.hold()
+
+    def test_while_starting(self) -> None:
+        """One that comes while it starts is remembered: it ends as soon as it runs."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.handlers[signal.SIGINT] = signal.default_int_handler
+            self.held()
+            self.handlers[number](number, None)
+            self.assertEqual([], self.proxy.told)
+            # the reactor's own
+            self.handlers[signal.SIGTERM] = object()
+            self.signals.install()
+            self.assertEqual(["end"], self.proxy.told)
+            self.signals, self.proxy.told = Signals(self.proxy, self.reactor), []
+
+    def test_twice_while_starting(self) -> None:
+        """A second one ends a start that hangs, as it would have ended any program."""
+        killed: list[int] = []
+        self.patch(os, "kill", lambda pid, number: killed.append(number))
+        self.held()
+        for _ in range(2):
+            self.handlers[signal.SIGINT](signal.SIGINT, None)
+        self.assertEqual(([signal.SIGINT], signal.SIG_DFL), (killed, self.handlers[signal.SIGINT]))
+
+    def test_not_held(self) -> None:
+        """Without L{calm}, somebody else has the signals."""
+        before = dict(self.handlers)
+        self.signals.hold()
+        self.assertEqual(before, self.handlers)
+
+    def test_held_and_embedded(self) -> None:
+        """A reactor that is to have no handlers gets none from us either."""
+        self.held()
+        self.signals.install()
+        self.assertEqual([signal.SIG_DFL] * 2, [self.handlers[number] for number in (signal.SIGTERM, signal.SIGINT)])
+        self.assertEqual([], self.at_exit)
