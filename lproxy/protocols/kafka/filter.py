@@ -225,7 +225,8 @@ def encode(answer: Answer, correlation_id: int, version: int, tagged: bool) -> b
         except BaseException as e:
             raise CannotEncode(f"a filter's answer cannot be encoded: {answer.body!r:.80}") from e
     head = correlation_id.to_bytes(4, "big", signed=True) + b"\0" * tagged
-    return SIZE.pack(len(head) + len(body)) + head + body
+    frame: bytes = SIZE.pack(len(head) + len(body)) + head + body
+    return frame
 
 
 @functools.cache
