@@ -108,6 +108,7 @@ class FailFast(Generic[L]):
         self._timer: IDelayedCall | None = None
         self._probe: Deferred[L] | None = None
         self._attempts = 0
+        self._closed = False
         self._last_error: BaseException | None = None
         self._last_error_at = 0.0
         self._try = inner.try_acquire
@@ -155,7 +156,8 @@ class FailFast(Generic[L]):
         return self._inner.busy() - (1 if self._probe is not None else 0)
 
     def close(self) -> None:
-        """Stop probing, let go of what is inside."""
+        """Probe no more, let go of what is inside. Who still waits goes on, or fails, without it."""
+        self._closed = True
         self._inner.on_ready = None  # no reason to try again; and nothing is left to the garbage collector
         self._stop_timer()
         probe, self._probe = self._probe, None
@@ -265,6 +267,8 @@ class FailFast(Generic[L]):
         self._start_probe()
 
     def _start_probe(self) -> None:
+        if self._closed:
+            return
         self._probe = probe = maybeDeferred(self._inner.acquire)
         probe.addCallbacks(self._recovered, self._still_failing)
 

@@ -99,7 +99,7 @@ class Lock(Generic[L]):
             row.show(waiters=len(queue.waiters), lock={"holders": len(queue.holders), "held_seconds": held})
 
     def close(self) -> None:
-        """Waiters are told by what is below."""
+        """Those who still wait do so, until the timeout above ends that."""
         self.inner.close()
 
     def _cancelled(self, queue: _Queue[L], caller: Deferred[L]) -> None:

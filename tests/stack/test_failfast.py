@@ -161,6 +161,22 @@ class ReadyTests(FailFastMixin, SynchronousTestCase):
         self.inner.answer().close()
         self.successResultOf(d)
 
+    def test_closed_while_told(self) -> None:
+        """Closed by one whom it has just failed, as the last of a drain may do, it probes nothing any more."""
+        d = self.service.acquire().addErrback(lambda failure: self.service.close())
+        self.clock.advance(PERIOD)
+        self.successResultOf(d)
+        self.assertEqual(([], 1, 0), (self.clock.getDelayedCalls(), self.inner.calls, self.inner.waiting))
+
+    def test_closed_and_unready(self) -> None:
+        """Nor does it where somebody still waits, and fails after the period."""
+        d = self.service.acquire()
+        self.service.close()
+        self.clock.advance(PERIOD)
+        self.inner.fail(ValueError("refused"))
+        self.failureResultOf(d, ValueError)
+        self.assertEqual(([], 1, 0), (self.clock.getDelayedCalls(), self.inner.calls, self.inner.waiting))
+
     def test_late_lease(self) -> None:
         """A lease that comes after its caller was told of the cancellation is closed."""
         deaf: Deferred[Lease] = Deferred()
