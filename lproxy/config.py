@@ -140,8 +140,19 @@ class Timeouts:
     client_idle: float = setting(60.0, "how long a keep-alive connection of a client may be idle", "duration")
     upstream_idle: float = setting(3.0, "how long a pooled connection to an upstream may be idle", "duration")
     service_idle: float = setting(5.0, "how long a service without a request stays in the cache", "duration")
-    body: float | None = setting(60.0, "how long a request's body may make no progress; none turns it off", "duration")
+    body: float | None = setting(
+        60.0,
+        "how long a request's body may make no progress, be it the client that does not send it or the upstream that "
+        "does not take it; none turns it off",
+        "duration",
+    )
     write: float | None = setting(60.0, "how long an HTTP client may stop reading; none turns it off", "duration")
+    half_closed: float | None = setting(
+        1.0,
+        "how long an HTTP client's request may go on once the client has closed its side (FIN), as those do that are "
+        "gone; none: as long as it takes",
+        "duration",
+    )
     response_headers: float | None = setting(
         None, "from the end of a request to the headers of its response; unset: no limit", "duration"
     )

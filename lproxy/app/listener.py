@@ -151,7 +151,9 @@ class ListenerEdge:
                 f"listener {self._runtime.listen.name}: the detector of {name} failed on a connection from "
                 f"{join_host_port(*detection.stream.conn.peer)}, which goes on as {found.protocol}",
             )
-        accepted = Accepted(detection.stream, found.protocol, found.variant, found.prefix, found.eof, found.dialled)
+        accepted = Accepted(
+            detection.stream, found.protocol, found.variant, found.prefix, found.eof, found.dialled, detection.since
+        )
         self.give(accepted, self.factories[found.protocol].session, detection)
 
     def lost(self, detection: Detection, result: str, seconds: float) -> None:

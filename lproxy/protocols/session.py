@@ -23,6 +23,7 @@ class Accepted(NamedTuple):
     @ivar eof: whether the client's end (FIN) was read as well
     @ivar dialled: a connection that was opened to the upstream while the client was silent, and is the receiver's to
         use or to close. Only TCP gets one
+    @ivar since: seconds, by the runtime's clock, when the first of C{prefix} was heard
     """
 
     stream: Stream
@@ -31,6 +32,7 @@ class Accepted(NamedTuple):
     prefix: bytes = b""
     eof: bool = False
     dialled: Dialled | None = None
+    since: float = 0.0
 
 
 class Session(Protocol):

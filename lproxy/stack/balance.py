@@ -192,6 +192,8 @@ class Balance(Generic[L]):
                 member.service.report(report)
             return
         in_flight = 0
+        # a list in every row, also while nobody knows of any
+        report.show(endpoints=[])
         for member in self._list:
             part = report.part("endpoints", "address", member.endpoint)
             member.health.report(part)

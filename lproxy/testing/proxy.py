@@ -92,7 +92,9 @@ class ScriptedProxy:
         )
         self.factory: Any = plugin.factory(self.runtime, config)
 
-    def client(self, prefix: bytes = b"", eof: bool = False, port: int | None = None, variant: str = "") -> Peer:
+    def client(
+        self, prefix: bytes = b"", eof: bool = False, port: int | None = None, variant: str = "", since: float = 0.0
+    ) -> Peer:
         """
         A client's connection, in the hands of a new session.
 
@@ -100,12 +102,13 @@ class ScriptedProxy:
         @param eof: whether it has read the end as well
         @param port: one of the L{exposed}, instead of the listener's own
         @param variant: what detection has found
+        @param since: when it has heard the first of that
         """
         peer = Peer()
         stream = self.reactor.stream(peer, CLIENT, OURS)
         self.runtime.accepted(stream, self._name)
         make = self.factory.session if port is None else self.exposed[port]
-        session = make(Accepted(stream, self._name, variant, prefix, eof))
+        session = make(Accepted(stream, self._name, variant, prefix, eof, since=since))
         self.sessions.append(session)
         try:
             session.start()

@@ -32,12 +32,14 @@ class Peer:
     @ivar ended: how the proxy has ended the connection: C{""} not at all, C{"eof"} for its own direction alone,
         C{"closed"} or C{"reset"}
     @ivar room: how many bytes it still takes, C{None} for any number
+    @ivar unconfirmed: how many of those that it took wait in a kernel's buffer
     """
 
     def __init__(self) -> None:
         self.heard = b""
         self.ended = ""
         self.room: int | None = None
+        self.unconfirmed = 0
         self.said = b""
         self.eof = False
         self.broken = ""
@@ -225,6 +227,10 @@ class MemoryStream:
         if not self.closed:
             self.errno = self.errno or "ECONNABORTED"
             self._shut("reset")
+
+    def delivered(self) -> int:
+        """Bytes that the peer has taken, and confirmed."""
+        return self.bytes_out - self.peer.unconfirmed
 
     def silent(self) -> bool:
         """Whether the peer has neither spoken nor hung up."""

@@ -136,6 +136,8 @@ class Detection:
         self._pending: Sequence[tuple[str, Detector]] = config.detectors
         self._at_least = 1
         self._prefix = b""
+        #: when the first byte was heard, by the clock
+        self.since = 0.0
         self._began = clock.seconds()
         self._timer: Any = None
         self._dialling: Deferred[Dialled] | None = None
@@ -175,6 +177,8 @@ class Detection:
 
     def data_received(self, data: bytes) -> None:
         """Ask those detectors that are still undecided."""
+        if not self._prefix:
+            self.since = self._clock.seconds()
         prefix = self._prefix = self._prefix + data if self._prefix else data
         if self._idle:
             # it has begun after all

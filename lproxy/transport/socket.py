@@ -14,8 +14,10 @@ Over 300 lines: one class, each of whose parts (reading, writing, the end) relie
 from __future__ import annotations
 
 import errno
+import fcntl
 import socket
 import struct
+import termios
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -32,6 +34,8 @@ READ_SIZE: Final = 65536
 HIGH_WATER: Final = 65536
 #: SO_LINGER of zero seconds: close() sends a reset
 RESET: Final = struct.pack("ii", 1, 0)
+#: an int, for the kernel to fill in
+INT: Final = b"\0\0\0\0"
 
 _log = Logger(__name__)
 
@@ -240,6 +244,16 @@ class SocketStream(Stream, Raw, Events):
             reader = self._reader
             if reader is not None:
                 reader.pause_writing()
+
+    def delivered(self) -> int:
+        """Bytes that the peer's kernel has confirmed, where ours can say so (SIOCOUTQ on Linux)."""
+        if self.closed:
+            return self.bytes_out
+        try:
+            unconfirmed: int = struct.unpack("i", fcntl.ioctl(self._descriptor.fd, termios.TIOCOUTQ, INT))[0]
+        except OSError:
+            unconfirmed = 0
+        return self.bytes_out - unconfirmed
 
     def writable(self) -> None:
         """Called by the hub."""

@@ -121,6 +121,12 @@ class Stream(Protocol):
     def abort(self) -> None:
         """Close with a reset, now. What waits is dropped."""
 
+    def delivered(self) -> int:
+        """
+        Bytes that the peer has taken so far: of those that the kernel has, it knows which were confirmed. Who reads
+        slowly moves it, although nothing more fits into the kernel for long.
+        """
+
     def silent(self) -> bool:
         """Whether the peer has neither spoken nor hung up, as far as is known at this very moment, read or not."""
 

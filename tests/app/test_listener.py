@@ -174,11 +174,14 @@ class DetectTests(EdgeMixin):
         The protocol gets every byte and is told the variant, is counted under its name, and so is the detection.
         """
         peer = self.connect(b"ec")
+        began = self.proxy.reactor.seconds()
         self.assertEqual([{"state": "detecting", "listener": "web"}], self.shown())
+        self.proxy.settle(1.0)
         peer.say(b"ho hello")
         self.proxy.settle()
         self.assertEqual((b"echo hello", {"echo": 1}, {"echo"}), (peer.heard, self.counter.results, self.labels()))
-        self.assertEqual([Accepted(self.stream, "echo", "echo/1", b"echo hello")], self.factory.made)
+        accepted = Accepted(self.stream, "echo", "echo/1", b"echo hello", since=began)
+        self.assertEqual([accepted], self.factory.made)
         self.assertEqual([{"state": "echoing"}], self.sessions.describe())
         self.assertEqual([], self.proxy.warnings)
         peer.hang_up()

@@ -122,7 +122,7 @@ class BadInputTests(HttpCase):
         client = self.client(b"GET / HTTP/1.1\r\n\r\n")
         eventually(lambda: self.rejected == {"host": 1})
         eventually(lambda: len(self.connections()) == 1)
-        eventually(lambda: not self.connections(), seconds=5)
+        eventually(lambda: not self.connections(), seconds=10)
         client.close()
 
     @threaded

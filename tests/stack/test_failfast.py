@@ -228,6 +228,16 @@ class FailingTests(FailFastMixin, SynchronousTestCase):
         error = self.failureResultOf(self.service.acquire()).value
         self.assertTrue(explain(error).endswith("failing at once until it is: connect: refused"))
 
+    def test_cause_of_waiting(self) -> None:
+        """Where nothing failed but waiting, what was waited for is the cause, for those that waited and all after."""
+        inner: Deferred[Lease] = Deferred(lambda d: d.errback(CancelledError("while connecting to 10.0.0.1:80")))
+        self.inner.acquire = lambda: inner
+        d = self.service.acquire()
+        self.inner.acquire = Deferred
+        self.clock.advance(PERIOD)
+        for error in (self.failureResultOf(d).value, self.failureResultOf(self.service.acquire()).value):
+            self.assertTrue(explain(error).endswith("failing at once until it is: while connecting to 10.0.0.1:80"))
+
     def test_probe_waits(self) -> None:
         """It recovers the moment it is ready, without any request; what was probed with is given back unused."""
         self.failureResultOf(self.trip())

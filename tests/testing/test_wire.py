@@ -193,6 +193,13 @@ class WireTests(WireCase):
         self.stream.close()
         self.assertFalse(self.stream.silent())
 
+    def test_delivered(self) -> None:
+        """What its kernel has not got is not delivered."""
+        self.stream.write(b"abcdef")
+        self.assertEqual(6, self.stream.delivered())
+        self.peer.unconfirmed = 4
+        self.assertEqual((6, 2), (self.stream.bytes_out, self.stream.delivered()))
+
     def test_attach(self) -> None:
         """What was read before comes first, and the end; who had it is told nothing more."""
         late = Recorder()

@@ -401,6 +401,21 @@ class ReadTests(StreamCase):
         self.settle()
         self.assertEqual(["eof"], self.reader.events)
 
+    def test_delivered(self) -> None:
+        """Of what the kernel took, what the peer's has not got is not delivered; once closed nobody can tell."""
+        self.start(self.tcp())
+        self.stream.write(bytes(16 * 1024 * KIB))
+        before = self.stream.delivered()
+        self.assertTrue(0 <= before < self.stream.bytes_out, before)
+        for _ in range(1000):
+            drain(self.peer)
+            select.select([self.peer], [], [], 0.01)
+            if self.stream.delivered() > before:
+                break
+        self.assertGreater(self.stream.delivered(), before)
+        self.stream.abort()
+        self.assertEqual(self.stream.bytes_out, self.stream.delivered())
+
     def test_silent(self) -> None:
         """Whether the peer has said anything is asked without taking it; nothing is silent that has ended."""
         self.assertTrue(self.stream.silent())

@@ -22,6 +22,7 @@ from lproxy.api import Conn, ConnectionLease, ProxyError, Stream, judge, tried
 from lproxy.protocols.http.listener import Listener, Route
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, Request, Response
 from lproxy.protocols.http.own import Own
+from lproxy.protocols.http.record import text
 from lproxy.protocols.http.rescue import answer, refusal
 from lproxy.protocols.http.retry import may_replay
 from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder
@@ -34,9 +35,11 @@ ACQUIRING: Final = 0
 CALLING: Final = 1
 #: the answer has begun
 ANSWERING: Final = 2
+#: all of the answer is there, and the client still sends what was accepted
+FINISHING: Final = 3
 #: it has become another protocol's bytes
-TUNNEL: Final = 3
-OVER: Final = 4
+TUNNEL: Final = 4
+OVER: Final = 5
 
 #: bytes of a body that are welcome, where nobody counts
 AMPLE: Final = 65536
@@ -52,6 +55,9 @@ class Client(Responder, Protocol):
     __slots__ = ("own",)
 
     own: Own | None
+
+    def sending(self) -> bool:
+        """Whether it is about to send the rest of its request's body, which it does not do before a 100."""
 
     @property
     def conn(self) -> Conn:
@@ -131,6 +137,14 @@ class Exchange(Responder):
 
     def __repr__(self) -> str:
         return f"<Exchange {self.request!r} state={self.state} status={self.status}>"
+
+    def describe(self) -> dict[str, str | None]:
+        """Its part of a row of C{/connections}."""
+        return {
+            "target": str(self.route.target) if self.route is not None else None,
+            "request": f"{text(self.request.method)} {text(self.request.target)}",
+            "upstream": self.upstream,
+        }
 
     # its beginning
 
@@ -258,9 +272,20 @@ class Exchange(Responder):
             return 0
         self._kept = False
         credit = outgoing.data(raw, end, trailers)
-        if end and self._clocks is not None:
-            self._clocks.sent()
+        if end:
+            if self._clocks is not None:
+                self._clocks.sent()
+            if self.state == FINISHING:
+                self._over(True)
         return credit
+
+    def delivered(self) -> int:
+        """A figure that grows with what the upstream has taken of the request."""
+        return self._outgoing.delivered() if self._outgoing is not None else 0
+
+    def owed(self) -> bool:
+        """Whether the upstream still has to take some of the request's body."""
+        return self._outgoing is not None and self._outgoing.owed()
 
     def taken(self, n: int) -> None:
         """The client took what it was sent: C{n} more bytes of the answer's body are welcome."""
@@ -302,7 +327,7 @@ class Exchange(Responder):
         self.ended = listener.seconds()
         self._overhead += self.ended - before
         if end:
-            self._over(True)
+            self._answered()
         else:
             self._first = b""
             if self._clocks is not None:
@@ -311,11 +336,23 @@ class Exchange(Responder):
 
     def data(self, raw: bytes, end: bool, trailers: Headers) -> int:
         """More of it goes on, and may be the last."""
+        if self.state == FINISHING:
+            # more than all: the upstream's end, most likely
+            self._over(True)
+            return 0
         credit = self._client.data(raw, end, trailers)
         if end:
             self.ended = self._listener.seconds()
-            self._over(True)
+            self._answered()
         return credit
+
+    def _answered(self) -> None:
+        """The answer is all there: of a body that was accepted the rest still goes on (RFC 9112, 9.3)."""
+        if self.whole or self.status >= 400 or not self._client.sending():
+            self._over(True)
+        elif self.state == ANSWERING:
+            self._stop_clocks()
+            self.state = FINISHING
 
     def credit(self, n: int) -> None:
         """The upstream took what it was sent."""
@@ -345,6 +382,10 @@ class Exchange(Responder):
         can do no harm; or an answer of ours; or an abrupt end, where the answer has begun.
         """
         if self.state >= TUNNEL:
+            return
+        if self.state == FINISHING:
+            # the client has its answer
+            self._over(True)
             return
         if (
             isinstance(error, ProxyError)

@@ -92,6 +92,12 @@ class Outgoing(Protocol):
     def credit(self, n: int) -> None:
         """C{n} more bytes of the answer's body are welcome."""
 
+    def delivered(self) -> int:
+        """A figure that grows with what the upstream has taken of the request."""
+
+    def owed(self) -> bool:
+        """Whether it still has to take some of a body that was sent."""
+
     def reset(self, error: BaseException) -> None:
         """The request will not be finished, or its answer is not wanted any more. Nobody is told anything after it."""
 

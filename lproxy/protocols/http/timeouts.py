@@ -48,6 +48,24 @@ class TooSlow(Rejected):
         super().__init__("", 408, "slow", detail)
 
 
+class BodyNotTaken(ProxyError):
+    """An upstream that does not read the body which it was promised."""
+
+    layer = "call"
+    reason = "body_timeout"
+    flag = "UT"
+    status = 504
+    keep = False
+
+    def __init__(self, target: object, seconds: float) -> None:
+        super().__init__(target)
+        self.seconds = seconds
+
+    def what(self) -> str:
+        """How long it was given, and where that is set."""
+        return f"took nothing of the request's body for {self.seconds:g} s (timeouts.body)"
+
+
 class CallClocks:
     """
     The clocks of one exchange, however often its request is sent.

@@ -146,7 +146,7 @@ class UploadTests(HttpTestCase):
             self.assertEqual("eof", client.ended)
             self.say(client, b"x" * 900_000)
             self.assertEqual(("eof", 0), (client.ended, client.unread))
-            self.wait(4)
+            self.wait(7)
             self.assertEqual("closed", client.ended)
         self.assertEqual([(502, "UC")] * 2, self.rows)
 
@@ -230,9 +230,14 @@ class Ends:
     def __init__(self) -> None:
         self.conn = Conn(("10.0.0.1", 1), ("10.0.0.2", 2))
         self.own = None
+        self.more = True
         self.told: list[Any] = []
         self.exchange: Exchange
         self.at_hand: list[tuple[bytes, bool]] = []
+
+    def sending(self) -> bool:
+        """Whether more of its body is about to come."""
+        return self.more
 
     def informational(self, head: Response) -> None:
         """Remember it."""

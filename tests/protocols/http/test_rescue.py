@@ -18,7 +18,7 @@ from lproxy.protocols.http.message import Rejected, Request, Response
 from lproxy.protocols.http.pool import ServerErrors
 from lproxy.protocols.http.route import NoAuthority
 from lproxy.protocols.http.streams import BadResponse, UpstreamLost
-from lproxy.protocols.http.timeouts import CallTimedOut
+from lproxy.protocols.http.timeouts import BodyNotTaken, CallTimedOut
 from lproxy.stack.admit import TooManyInFlight
 from lproxy.stack.balance import NoEndpointReady
 from lproxy.stack.cache import CacheFull
@@ -154,6 +154,15 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
         "UP",
         True,
         "upstream: 10.0.0.7:8080 sent a malformed answer: http:",
+    ),
+    (
+        BodyNotTaken(WEB, 60.0),
+        504,
+        4,
+        "body_timeout",
+        "UT",
+        False,
+        "call: web.local:80 took nothing of the request's body for 60 s (timeouts.body)",
     ),
     (
         CallTimedOut(WEB, "stream", 9.5),

@@ -192,6 +192,17 @@ class Http1Client(Connection, Outgoing, Reader):
             self._held = False
             self._stream.resume()
 
+    def delivered(self) -> int:
+        """What the upstream's kernel has confirmed."""
+        return self._stream.delivered()
+
+    def owed(self) -> bool:
+        """Whether it has not confirmed all of a body."""
+        head, stream = self._head, self._stream
+        if head is None or not head.framing:
+            return False
+        return stream.buffered > 0 or stream.delivered() < stream.bytes_out
+
     def reset(self, error: BaseException) -> None:
         """To give one up is to give the connection up."""
         self._to = None
@@ -220,7 +231,7 @@ class Http1Client(Connection, Outgoing, Reader):
             else:
                 credit = self._answer(to)
                 # the connection may be another exchange's by now
-                done = self._to is not to
+                done = self._to is not to or reader.done
         except Rejected as rejected:
             error = BadResponse(self._endpoint)
             error.__cause__ = rejected
@@ -325,7 +336,7 @@ class Http1Client(Connection, Outgoing, Reader):
         entry = self._entry
         self._end(silent and self._used)
         try:
-            if self._answering and not errno and reader.eof():
+            if self._answering and (reader.done or (not errno and reader.eof())):
                 to.data(b"", True, NO_TRAILERS)
                 return
             if silent:

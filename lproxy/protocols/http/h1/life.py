@@ -29,7 +29,9 @@ NAMES: Final = ("idle", "head", "calling", "yielding", "full", "tunnel", "linger
 #: requests that are answered by ourselves in one turn of the reactor
 TURN: Final = 8
 #: seconds that what a client still sends is read and dropped after the last answer, so that no reset overtakes it
-LINGER: Final = 2.0
+LINGERING_TIME: Final = 30.0
+#: seconds of silence that end this sooner
+LINGER: Final = 5.0
 #: the same, where nothing is known to come: a client that would have kept the connection may yet have said more
 PARTING: Final = 0.5
 #: seconds for a request that is on its way to an idle connection when the proxy begins to drain

@@ -24,14 +24,13 @@ from lproxy.protocols.http.h1.life import (
     GRACE,
     HEAD,
     IDLE,
-    LINGER,
     LINGERING,
     NAMES,
-    PARTING,
     TUNNEL,
     TURN,
     YIELDING,
 )
+from lproxy.protocols.http.h1.patience import Patience
 from lproxy.protocols.http.h1.read import RequestReader
 from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.message import (
@@ -42,9 +41,8 @@ from lproxy.protocols.http.message import (
     find,
 )
 from lproxy.protocols.http.own import Own
-from lproxy.protocols.http.record import text
 from lproxy.protocols.http.rescue import refusal
-from lproxy.protocols.http.timeouts import TooSlow
+from lproxy.protocols.http.timeouts import BodyNotTaken, TooSlow
 
 
 class Http1Server(Client, Reader):
@@ -54,8 +52,6 @@ class Http1Server(Client, Reader):
     exchanges.
 
     @ivar own: upstream connections that nobody else gets
-    @ivar _since: since when, in seconds, the client is waited for: the latest change of state, or progress
-    @ivar _moved: bytes that had moved then
     @ivar _credit: how much of the request's body is welcome
     @ivar _begun: whether the client's body may be waited for: C{Expect: 100-continue} puts that off
     @ivar _blocked: whether the client does not take what was sent
@@ -74,14 +70,12 @@ class Http1Server(Client, Reader):
         "_eof",
         "_exchange",
         "_last",
-        "_linger",
         "_listener",
-        "_moved",
+        "_patience",
         "_reader",
         "_reading",
         "_relay",
         "_requests",
-        "_since",
         "_state",
         "_stream",
         "_turn",
@@ -98,12 +92,10 @@ class Http1Server(Client, Reader):
         self._exchange: Exchange | None = None
         self._relay: Relay | None = None
         self.own: Own | None = None
+        self._patience = Patience()
         self._turn: Any = None
         self._state = IDLE
         self._requests = 0
-        self._since = 0.0
-        self._moved = 0
-        self._linger = LINGER
         self._credit = 0
         self._begun = True
         self._blocked = False
@@ -123,17 +115,20 @@ class Http1Server(Client, Reader):
         listener, stream, accepted = self._listener, self._stream, self._accepted
         assert accepted is not None
         self._accepted = None
-        self._since = listener.seconds()
+        self._patience.since = listener.seconds()
         listener.clients[self] = None
         stream.high_water = listener.runtime.limits.buffer
         stream.attach(self, accepted.prefix, accepted.eof)
+        if self._state == HEAD and accepted.since:
+            # what was heard in detection counts
+            self._patience.since = accepted.since
         if self._reading:
             stream.resume()
 
     def drain(self) -> None:
         """Answer what is under way, and a request that is on its way, then close."""
         if self._state == IDLE:
-            self._since = self._listener.seconds()
+            self._patience.since = self._listener.seconds()
 
     def abort(self) -> None:
         """End now."""
@@ -148,14 +143,7 @@ class Http1Server(Client, Reader):
         """A row of C{/connections}."""
         exchange, stream = self._exchange, self._stream
         row = self._listener.record.row(self.conn, self._name())
-        target = request = upstream = None
-        if exchange is not None:
-            target = str(exchange.route.target) if exchange.route is not None else None
-            request = f"{text(exchange.request.method)} {text(exchange.request.target)}"
-            upstream = exchange.upstream
-        row["target"] = target
-        row["request"] = request
-        row["upstream"] = upstream
+        row |= exchange.describe() if exchange is not None else {"target": None, "request": None, "upstream": None}
         row["requests"] = self._requests
         row["bytes_in"] = stream.bytes_in
         row["bytes_out"] = stream.bytes_out
@@ -184,7 +172,7 @@ class Http1Server(Client, Reader):
             self._pause()
 
     def eof_received(self) -> None:
-        """The client will say no more; what it asked is still answered."""
+        """The client will say no more, or is gone: what it asked is still answered, for a while."""
         self._eof = True
         state = self._state
         if state <= HEAD or state == LINGERING:
@@ -195,11 +183,20 @@ class Http1Server(Client, Reader):
         else:
             # not to miss a reset
             self._pause()
+            runtime = self._listener.runtime
+            self._patience.leave(runtime.clock, runtime.timeouts.half_closed, self._left)
+
+    def _left(self) -> None:
+        """It has had its time, and nobody may be there to be answered."""
+        if self._exchange is not None:
+            self._exchange.flags = "DC"
+        self._stream.abort()
 
     def connection_lost(self) -> None:
         """The client is gone: so is everything that was under way for it."""
         self._state = CLOSED
         self._reader.close()
+        self._patience.stay()
         listener = self._listener
         listener.clients.pop(self, None)
         turn, self._turn = self._turn, None
@@ -256,7 +253,7 @@ class Http1Server(Client, Reader):
                         self._close()
                     elif self._reader.buffered and self._state == IDLE:
                         self._state = HEAD
-                        self._since = self._listener.seconds()
+                        self._patience.since = self._listener.seconds()
                     break
                 begun += 1
                 self._requests += 1
@@ -302,8 +299,7 @@ class Http1Server(Client, Reader):
         if reader.done or self._state != BUSY:
             return
         # from now on the client is waited for
-        self._since = self._listener.seconds()
-        self._moved = self._stream.bytes_in
+        self._patience.wait(self._listener.seconds(), self._stream.bytes_in)
         self._resume()
         if reader.buffered:
             self._pump()
@@ -369,6 +365,7 @@ class Http1Server(Client, Reader):
     def tunnel(self, head: Response, stream: Stream, rest: bytes) -> None:
         """Both sides speak something else from now on."""
         self._state = TUNNEL
+        self._patience.stay()
         self._stream.write(encode_interim(head) + rest)
         relay = self._relay = Relay(self._stream, self._tunnel_ended, self._listener.runtime.limits.buffer)
         relay.start(self._reader.take_rest(), self._eof)
@@ -378,16 +375,21 @@ class Http1Server(Client, Reader):
         """Never a clean end for half an answer."""
         self._stream.abort()
 
+    def sending(self) -> bool:
+        """Whether the rest of its body is about to come."""
+        exchange = self._exchange
+        return self._begun or exchange is None or find(exchange.request.headers, b"expect") is None
+
     def complete(self) -> None:
         """It is answered and counted: is there another?"""
         exchange, self._exchange = self._exchange, None
         reader = self._reader
-        if self._last or not reader.done:
+        if self._last or not reader.done or (self._eof and not reader.buffered):
             self._end(False)
             return
         self._state = IDLE
         if exchange is not None:
-            self._since = exchange.ended
+            self._patience.since = exchange.ended
         if self._blocked:
             self._state = FULL
         elif reader.buffered or not self._reading:
@@ -413,7 +415,6 @@ class Http1Server(Client, Reader):
 
         @param refused: whether that was to no request at all
         """
-        self._since = self._listener.seconds()
         reader = self._reader
         expected = refused or not reader.done or reader.buffered > 0
         if self._eof or not (expected or reader.keep_alive):
@@ -421,13 +422,14 @@ class Http1Server(Client, Reader):
         else:
             # there is more to come, or may be, and closing with bytes unread sends a reset: it may overtake the answer
             self._state = LINGERING
-            self._linger = LINGER if expected else PARTING
+            self._patience.linger(self._listener.seconds(), self._stream.bytes_in, expected)
             reader.take_rest()
             self._stream.end()
             self._resume()
 
     def _close(self) -> None:
         self._state = CLOSED
+        self._patience.stay()
         self._stream.close()
 
     def _pause(self) -> None:
@@ -447,42 +449,38 @@ class Http1Server(Client, Reader):
         if state == TUNNEL:
             return
         timeouts = self._listener.runtime.timeouts
-        stream = self._stream
+        stream, patience = self._stream, self._patience
         if stream.buffered:
             # whatever state it is in: what we have for it stays in memory until it is taken
-            if self._stalled(now, stream.bytes_out, timeouts.write):
+            if patience.stalled(now, stream.delivered(), timeouts.write):
                 if self._exchange is not None:
                     self._exchange.flags = "SL"
                 self._listener.record.does_not_read(timeouts.write, self.conn)
                 stream.abort()
         elif state == BUSY:
-            if not self._its_turn():
-                self._since = now
-            elif self._stalled(now, stream.bytes_in, timeouts.body) and self._exchange is not None:
-                self._exchange.reset(TooSlow(f"no byte of the body for {timeouts.body:g} s"))
+            exchange = self._exchange
+            if exchange is not None:
+                self._watch_body(now, exchange, timeouts.body)
         elif state == IDLE:
             idle = min(GRACE, timeouts.client_idle) if self._listener.draining else timeouts.client_idle
-            if now - self._since >= idle and stream.silent():
+            if now - patience.since >= idle and stream.silent():
                 # no request is waiting to be read at this very moment
                 self._close()
         elif state == HEAD:
-            if now - self._since >= timeouts.header_read:
+            if now - patience.since >= timeouts.header_read:
                 self._refuse(TooSlow(f"the head took longer than {timeouts.header_read:g} s"))
-        elif state == LINGERING and now - self._since >= self._linger:
+        elif state == LINGERING and patience.lingered(now, stream.bytes_in):
             # not abruptly: the kernel may still have some of the answer to send
             self._close()
 
-    def _stalled(self, now: float, moved: int, limit: float | None) -> bool:
-        """Whether nothing has moved for C{limit} seconds."""
-        if moved != self._moved:
-            self._moved = moved
-            self._since = now
-            return False
-        return limit is not None and now - self._since >= limit
-
-    def _its_turn(self) -> bool:
-        """Whether it is the client, and not the upstream, that a body waits for."""
-        exchange = self._exchange
-        if exchange is None or self._reader.done or self._credit <= 0:
-            return False
-        return self._begun or find(exchange.request.headers, b"expect") is None
+    def _watch_body(self, now: float, exchange: Exchange, limit: float | None) -> None:
+        """Does the request's body make progress, on whichever side it has to?"""
+        patience = self._patience
+        waiting = not self._reader.done and self._credit > 0 and self.sending()
+        if not waiting and not exchange.owed():
+            patience.since = now
+        elif patience.stalled(now, self._stream.bytes_in + exchange.delivered(), limit) and limit is not None:
+            if waiting:
+                exchange.reset(TooSlow(f"no byte of the body for {limit:g} s"))
+            else:
+                exchange.reset(BodyNotTaken(exchange.route and exchange.route.target, limit))

@@ -11,9 +11,10 @@ from typing import Any
 from unittest.mock import Mock, patch
 
 from lproxy.config import Limits
-from lproxy.protocols.http.h1.server import TURN
+from lproxy.protocols.http.h1.life import LINGER, TURN
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority
+from lproxy.testing import Peer
 from tests.protocols.http.harness import GET, OK, HttpTestCase, get, ok, post
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -516,6 +517,77 @@ class ClientLeavesTests(HttpTestCase):
         self.assertEqual(1, self.proxy.open)
         self.leave(client)
 
+    def test_half_closed(self) -> None:
+        """Who closes its side is answered for a second more, wherever its exchange is; then the upstream is told."""
+        self.proxy.connector.mode = "wait"
+        acquiring = self.client(GET)
+        acquiring.hang_up()
+        self.wait(0.9)
+        self.assertEqual(("", 0), (acquiring.ended, self.proxy.connector.cancelled))
+        self.wait(0.2)
+        self.assertEqual(("reset", 1), (acquiring.ended, self.proxy.connector.cancelled))
+        self.proxy.connector.mode = "accept"
+        for said in (b"", ok(b"a", length=5), ok(b"x" * 1000_000, length=10_000_000)):
+            client = self.client(GET)
+            client.room = 100
+            self.say(self.up, said)
+            client.hang_up()
+            self.wait(0.9)
+            self.assertEqual(("", ""), (client.ended, self.up.ended))
+            self.wait(0.2)
+            self.assertEqual(("reset", "reset", 0), (client.ended, self.up.ended, self.proxy.open))
+        self.assertEqual([(0, "DC"), (0, "DC"), (200, "DC"), (200, "DC")], self.rows)
+        self.assertEqual([], self.proxy.sessions)
+
+    def test_half_closed_in_time(self) -> None:
+        """Who is answered in that time has the whole answer, however slowly it is taken."""
+        client = self.client(GET)
+        client.room = 10
+        client.hang_up()
+        self.wait(0.5)
+        self.say(self.up, ok(b"x" * 100_000))
+        self.wait(5)
+        self.assertEqual("", client.ended)
+        client.room = None
+        self.assertEqual((ok(b"x" * 100_000), "closed"), (self.heard(client), client.ended))
+
+    def test_half_closed_pipeline(self) -> None:
+        """Nor does a burst of requests get more time than one."""
+        client = self.client(get("/1") + get("/2") + get("/3"))
+        client.hang_up()
+        self.wait(0.6)
+        self.say(self.up, OK)
+        self.wait(0.3)
+        self.assertEqual((OK, ""), (self.heard(client), client.ended))
+        self.wait(0.2)
+        self.assertEqual(("reset", "reset"), (client.ended, self.up.ended))
+
+    def test_half_closed_for_ever(self) -> None:
+        """Where there is no limit it takes as long as it takes."""
+        self.start(timeouts=replace(self.timeouts, half_closed=None))
+        client = self.client(GET)
+        client.hang_up()
+        self.wait(300, 1)
+        self.say(self.up, OK)
+        self.assertEqual((OK, "closed", 1), (self.heard(client), client.ended, self.idle))
+
+    def test_half_closed_in_detection(self) -> None:
+        """An end that detection has read counts as well."""
+        client = self.proxy.client(GET, eof=True)
+        self.clients.append(client)
+        self.wait(1.1)
+        self.assertEqual(("reset", "reset"), (client.ended, self.up.ended))
+
+    def test_half_closed_tunnel(self) -> None:
+        """Bytes of another protocol have no such limit."""
+        client = self.client(get("web.test:80", method="CONNECT"))
+        client.hang_up()
+        self.say(self.up, b"HTTP/1.1 200 OK\r\n\r\n")
+        self.wait(5)
+        self.say(self.up, b"hello")
+        self.assertTrue(self.heard(client).endswith(b"hello"))
+        self.assertEqual("", client.ended)
+
     def test_lingering(self) -> None:
         """After the last answer."""
         client = self.client(b"GET / HTTP/1.1\r\n\r\n")
@@ -551,7 +623,7 @@ class RefusedTests(HttpTestCase):
         # it is read until it ends, or for a moment, and never reset before it had the answer
         self.say(client, b"more" * 100_000)
         self.assertEqual((0, b""), (client.unread, client.heard))
-        self.wait(4.0)
+        self.wait(LINGER + 2)
         self.assertEqual("closed", client.ended)
 
     def test_heads(self) -> None:
@@ -643,7 +715,7 @@ class ExpectTests(HttpTestCase):
             self.assertEqual(ok(b"no", "Connection: close", status="417 No"), self.heard(client))
             self.assertEqual(("reset", "eof"), (self.up.ended, client.ended))
             self.say(client, sends)
-            self.wait(4.0)
+            self.wait(LINGER + 2)
             self.assertEqual(("closed", b""), (client.ended, client.heard))
 
     def test_early_answer_body_follows(self) -> None:
@@ -655,6 +727,90 @@ class ExpectTests(HttpTestCase):
         self.say(self.up, b"2")
         self.assertEqual(ok(b"12", "Connection: close").replace(b"12", b"12"), self.heard(client))
         self.assertEqual("eof", client.ended)
+
+
+class EarlyTests(HttpTestCase):
+    """Answers that are all there before the request is."""
+
+    def test_accepted(self) -> None:
+        """Of a body that was accepted the rest goes on to the upstream; the client's connection ends behind it."""
+        for status in ("200 OK", "302 Found"):
+            client = self.client(post(b"ab", length=6))
+            self.say(self.up, ok(b"1", status=status))
+            self.assertEqual((ok(b"1", "Connection: close", status=status), ""), (self.heard(client), client.ended))
+            self.say(client, b"cd")
+            self.assertEqual(post(b"abcd", length=6), self.heard(self.up))
+            self.say(client, b"ef")
+            self.assertEqual((b"ef", "eof"), (self.heard(self.up), client.ended))
+            self.assertEqual(("", 1, 0), (self.up.ended, self.idle, self.proxy.open))
+        self.assertEqual([(200, ""), (302, "")], self.rows)
+
+    def test_accepted_chunked(self) -> None:
+        """The same in chunks on both sides."""
+        client = self.client(chunked_post(b"2\r\nab\r\n"))
+        answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+        self.say(self.up, answer + b"\r\n1\r\nx\r\n")
+        self.say(self.up, b"0\r\n\r\n")
+        self.assertEqual(answer + b"Connection: close\r\n\r\n1\r\nx\r\n0\r\n\r\n", self.heard(client))
+        self.say(client, b"1\r\nc\r\n0\r\n\r\n")
+        self.assertEqual(chunked_post(b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"), self.heard(self.up))
+        self.assertEqual(("eof", 1), (client.ended, self.idle))
+
+    def test_accepted_and_lost(self) -> None:
+        """Whatever becomes of the upstream then, the client has its answer, and is read until it has it."""
+        for end in (Peer.hang_up, Peer.reset, lambda up: up.say(b"more")):
+            client = self.client(post(b"ab", length=6))
+            self.say(self.up, ok(b"1"))
+            end(self.up)
+            self.settle()
+            self.assertEqual((ok(b"1", "Connection: close"), "eof"), (self.heard(client), client.ended))
+            self.say(client, b"cd")
+            self.assertEqual((0, "eof"), (client.unread, client.ended))
+            self.assertEqual((0, 0), (self.proxy.open, self.idle))
+
+    def test_accepted_and_gone(self) -> None:
+        """A client that goes then, or whose body turns out to be none, leaves nothing."""
+        client = self.client(post(b"ab", length=6))
+        self.say(self.up, ok(b"1"))
+        client.hang_up()
+        self.settle()
+        self.assertEqual(("reset", "reset", 0), (client.ended, self.up.ended, self.proxy.open))
+        client = self.client(chunked_post(b"2\r\nab\r\n"))
+        self.say(self.up, ok(b"1"))
+        self.say(client, b"zz\r\n")
+        self.assertEqual(("reset", 0, {}), (self.up.ended, self.proxy.open, self.errors))
+
+    def test_accepted_and_slow(self) -> None:
+        """The rest has the time that a body has."""
+        client = self.client(post(b"ab", length=6))
+        self.say(self.up, ok(b"1"))
+        self.wait(58)
+        self.say(client, b"c")
+        self.wait(58)
+        self.assertEqual("", client.ended)
+        self.wait(4)
+        self.assertEqual(("eof", "reset", 0), (client.ended, self.up.ended, self.proxy.open))
+
+    def test_refused(self) -> None:
+        """Of one that was refused the rest is read, so that the answer arrives, for as long as it comes."""
+        for status in ("413 Too Large", "500 Oops"):
+            client = self.client(post(b"ab", length=6_000_000))
+            self.say(self.up, ok(b"1", status=status))
+            self.assertEqual(("reset", ok(b"1", "Connection: close", status=status)), (self.up.ended, client.heard))
+            for _ in range(12):
+                self.wait(2)
+                self.say(client, b"x" * 10_000)
+                self.assertEqual((0, "eof"), (client.unread, client.ended))
+            client.hang_up()
+            self.settle()
+            self.assertEqual("closed", client.ended)
+
+    def test_not_begun(self) -> None:
+        """A client that waits for 100 Continue sends no rest: any answer instead is the end."""
+        client = self.client(get("/", "Content-Length: 4", "Expect: 100-continue", method="PUT"))
+        self.say(self.up, OK)
+        self.assertEqual((ok(b"ok", "Connection: close"), "eof"), (self.heard(client), client.ended))
+        self.assertEqual("reset", self.up.ended)
 
 
 class TunnelTests(HttpTestCase):
@@ -1015,7 +1171,7 @@ class SlowTests(HttpTestCase):
         )
         self.assertEqual("eof", client.ended)
         self.assertEqual(({"slow": 1}, [(200, ""), (408, "SL")]), (self.rejected, self.rows))
-        self.wait(3.5)
+        self.wait(LINGER + 2)
         self.assertEqual("closed", client.ended)
 
     def test_pipelined_head(self) -> None:
@@ -1079,7 +1235,7 @@ class SlowTests(HttpTestCase):
         self.assertEqual([(200, "SL")], self.rows)
 
     def test_not_its_turn(self) -> None:
-        """A client that waits for 100 Continue, or for the upstream to take what it has, is not slow."""
+        """A client that waits for 100 Continue is not slow, nor one whose upstream takes little at a time."""
         waiting = self.client(post(b"", "Expect: 100-continue", length=4))
         self.wait(200)
         self.say(self.up, b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -1089,12 +1245,65 @@ class SlowTests(HttpTestCase):
         self.say(blocked, b"x" * 300_000)
         self.wait(59)
         self.say(waiting, b"b")
+        self.up.room = 10
         self.wait(59)
         self.assertEqual(("", b"", "", b""), (waiting.ended, waiting.heard, blocked.ended, blocked.heard))
+        self.up.room = 10
         self.wait(3)
         self.assertRegex(self.heard(waiting), b"^HTTP/1.1 408 ")
-        self.wait(200)
+        self.wait(50)
         self.assertEqual("", blocked.ended)
+
+    def test_body_not_taken(self) -> None:
+        """An upstream that takes nothing of a body for 60 s has been sent enough: 504, and the end of both."""
+        for room, length in ((0, 1_000_000), (1000, 1_000_000), (1000, 70_000)):
+            client = self.client(post(b"", length=length))
+            self.up.room = room
+            self.say(client, b"x" * min(length, 300_000))
+            self.wait(59)
+            self.assertEqual(("", b""), (client.ended, client.heard))
+            self.wait(3)
+            heard = self.heard(client)
+            self.assertRegex(heard, b"^HTTP/1.1 504 Gateway Timeout\r\n(?s:.*)connection: close\r\n")
+            self.assertIn(b"upstream.test:9000 took nothing of the request's body for 60 s (timeouts.body)", heard)
+            self.assertEqual("reset", self.up.ended)
+            self.assertEqual(({"body_timeout": 1}, (504, "UT")), (self.errors, self.rows[-1]))
+            self.errors.clear()
+            self.wait(40)
+            self.assertEqual("closed", client.ended)
+
+    def test_body_in_the_kernel(self) -> None:
+        """What only our kernel took is not taken; what its kernel has is, however long it thinks about it."""
+        client = self.client()
+        for unconfirmed, status in ((20, b"504"), (0, b"200")):
+            client = self.client(post(b"x" * 100, length=100))
+            self.up.unconfirmed = unconfirmed
+            self.wait(63)
+            if self.up.ended == "":
+                self.say(self.up, OK)
+            self.assertRegex(self.heard(client), b"^HTTP/1.1 %b " % status)
+
+    def test_body_not_taken_behind_the_answer(self) -> None:
+        """Where the answer has begun there is no clean end."""
+        client = self.client(post(b"", length=1_000_000))
+        self.up.room = 0
+        self.say(client, b"x" * 300_000)
+        self.say(self.up, ok(b"1", length=2))
+        self.wait(63)
+        self.assertEqual(("reset", "reset"), (client.ended, self.up.ended))
+
+    def test_reader_of_what_the_kernel_has(self) -> None:
+        """Progress is what the client takes, not what fits into the kernel's buffer."""
+        client = self.client(GET)
+        client.room = 5000
+        client.unconfirmed = 4000
+        self.say(self.up, ok(b"x" * 100_000, length=1_000_000))
+        for _ in range(5):
+            self.wait(58)
+            client.unconfirmed -= 10
+        self.assertEqual("", client.ended)
+        self.wait(62)
+        self.assertEqual(("reset", {"slow": 1}), (client.ended, self.rejected))
 
     def test_slow_upload(self) -> None:
         """265 KB at 10 KB/s and an upstream that then thinks twice as long as an acquisition may take: no problem."""
@@ -1140,7 +1349,7 @@ class SlowTests(HttpTestCase):
         """Lingering begins when the answer is taken: a slow reader gets all of it."""
         client = self.client(post(b"", length=4))
         client.room = 10
-        self.say(self.up, ok(b"x" * 5000))
+        self.say(self.up, ok(b"x" * 5000, status="413 No"))
         for _ in range(5):
             self.wait(10)
             client.room = 500
@@ -1170,7 +1379,19 @@ class SlowTests(HttpTestCase):
     def test_linger_bounded(self) -> None:
         """Who never stops sending is left behind after a while."""
         client = self.client(b"GET / HTTP/1.1\r\n\r\n")
-        for _ in range(40):
+        for second in range(30):
+            self.assertEqual("eof", client.ended, second)
             self.say(client, b"more" * 1000)
-            self.wait(0.1)
+            self.wait(1)
+        self.wait(2)
         self.assertEqual("closed", client.ended)
+
+    def test_detection_counts(self) -> None:
+        """A head's time begins with what detection has heard of it."""
+        self.wait(20)
+        client = self.proxy.client(GET[:5], since=self.proxy.reactor.seconds() - 8)
+        self.clients.append(client)
+        self.wait(1)
+        self.assertEqual(b"", client.heard)
+        self.wait(2.5)
+        self.assertRegex(self.heard(client), b"^HTTP/1.1 408 ")
