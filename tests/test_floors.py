@@ -86,7 +86,7 @@ class RuleTests(SynchronousTestCase):
         """What the design shows is allowed."""
         self.good("lproxy.target", "import dataclasses\nfrom lproxy.errors import ProxyError\n")
         self.good("lproxy.stack.lock", "from twisted.internet.defer import Deferred\nfrom lproxy.stack import x\n")
-        self.good("lproxy.transport.peek", "import socket\nfrom lproxy.discover import dns\n")
+        self.good("lproxy.transport.detect", "import socket\nfrom lproxy.discover import dns\n")
         self.good(
             "lproxy.protocols.http.session", "from lproxy.protocols.http.h1.head import Reader\nimport httptools\n"
         )
@@ -108,8 +108,8 @@ class RuleTests(SynchronousTestCase):
         self.bad("lproxy.target", "if TYPE_CHECKING:\n    from lproxy.stack import lock\n", up)
         self.bad(
             "lproxy.stack.lock",
-            "from lproxy.transport.peek import Peek\n",
-            "stack imports lproxy.transport.peek.Peek, which is on the floor of transport",
+            "from lproxy.transport.detect import Detection\n",
+            "stack imports lproxy.transport.detect.Detection, which is on the floor of transport",
         )
         self.bad(
             "lproxy.discover.dns",

@@ -8,13 +8,13 @@ metadata say what a file may hold.
 
 from __future__ import annotations
 
-from .demands import Demands, insist
-from .load import Loaded, load, load_file, load_stream
-from .own import Refused, messages_of, read_own
-from .plugins import Configure
-from .problem import Problem, Wrong
-from .reference import own_reference, reference, refresh
-from .render import render
+from lproxy.configfile.demands import Demands, insist
+from lproxy.configfile.load import Loaded, load, load_file, load_stream
+from lproxy.configfile.own import Refused, messages_of, read_own
+from lproxy.configfile.plugins import Configure
+from lproxy.configfile.problem import Problem, Wrong
+from lproxy.configfile.reference import own_reference, reference, refresh
+from lproxy.configfile.render import render
 
 __all__ = [
     "Configure",

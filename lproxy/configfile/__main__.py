@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from . import own_reference, reference, refresh
+from lproxy.configfile import own_reference, reference, refresh
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

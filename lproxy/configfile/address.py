@@ -11,10 +11,9 @@ import ipaddress
 import re
 from typing import NamedTuple
 
+from lproxy.configfile.endpoint import ENDPOINTS, OTHERS, check_endpoint, endpoint_arguments
+from lproxy.configfile.problem import Wrong, nearest, show
 from lproxy.target import join_host_port
-
-from .endpoint import ENDPOINTS, OTHERS, check_endpoint, endpoint_arguments
-from .problem import Wrong, nearest, show
 
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from lproxy.config import Listen
+from lproxy.configfile.own import Refused
 from lproxy.errors import one_line
-
-from .own import Refused
 
 #: no ports
 NONE = range(0)

@@ -11,7 +11,7 @@ import ipaddress
 import re
 from typing import NamedTuple
 
-from .problem import Wrong, show
+from lproxy.configfile.problem import Wrong, show
 
 
 class Form(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .problem import Path, show
+from lproxy.configfile.problem import Path, show
 
 SERVICES = 'endpoints stand in [services."NAME"], as endpoints = ["127.0.0.1:8081"]'
 LISTENERS = "each listener is a table [[listen]], in double brackets"

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from .address import endpoint_address, listen_address, network_address, resolver_address
-from .problem import Wrong, any_of, did_you_mean, show
-from .units import read_count, read_duration, read_size, type_name, write_duration, write_size
+from lproxy.configfile.address import endpoint_address, listen_address, network_address, resolver_address
+from lproxy.configfile.problem import Wrong, any_of, did_you_mean, show
+from lproxy.configfile.units import read_count, read_duration, read_size, type_name, write_duration, write_size
 
 WORD = re.compile(r"[A-Za-z0-9_.-]+")
 

@@ -10,13 +10,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from lproxy.config import WAIT, Admin, Listen
-
-from .address import IP, any_socket_of, overlap, reaches, share, socket_of, target_address
-from .demands import NONE, ports_beside
-from .plugins import Plugins
-from .problem import Path, Report, Wrong, any_of, did_you_mean, show, spell
-from .table import Check, Table, as_table, read_table
-from .units import type_name
+from lproxy.configfile.address import IP, any_socket_of, overlap, reaches, share, socket_of, target_address
+from lproxy.configfile.demands import NONE, ports_beside
+from lproxy.configfile.plugins import Plugins
+from lproxy.configfile.problem import Path, Report, Wrong, any_of, did_you_mean, show, spell
+from lproxy.configfile.table import Check, Table, as_table, read_table
+from lproxy.configfile.units import type_name
 
 #: protocols that are known whatever plugins are installed
 BUILT_IN = frozenset({"http", "tcp"})
@@ -27,8 +26,8 @@ NAMELESS = frozenset({"tcp", "kafka"})
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """An address that the proxy listens on."""
+class ListensAt:
+    """An address that the file has the proxy listen on, and where it stands there."""
 
     path: Path
     address: str
@@ -141,16 +140,16 @@ def check_names(listeners: list[Listen], report: Report) -> None:
             report.error(("listen", index, "name"), f"{show(listener.name)} is taken", right)
 
 
-def check_addresses(admin: Admin, listeners: tuple[Listen, ...], report: Report) -> list[Bound]:
+def check_addresses(admin: Admin, listeners: tuple[Listen, ...], report: Report) -> list[ListensAt]:
     """
     Two listeners cannot share an address.
 
     @return: where the proxy listens
     """
     # in the order of the file's defaults: the conflict is reported at the listener, not at the admin server
-    places = [Bound(("admin", "address"), admin.address)]
-    places += [Bound(("listen", index, "address"), listener.address) for index, listener in enumerate(listeners)]
-    bound: list[Bound] = []
+    places = [ListensAt(("admin", "address"), admin.address)]
+    places += [ListensAt(("listen", index, "address"), listener.address) for index, listener in enumerate(listeners)]
+    bound: list[ListensAt] = []
     for place in places:
         if not place.address:
             continue
@@ -169,7 +168,7 @@ def check_addresses(admin: Admin, listeners: tuple[Listen, ...], report: Report)
     return bound
 
 
-def check_further_ports(listeners: tuple[Listen, ...], bound: list[Bound], report: Report) -> None:
+def check_further_ports(listeners: tuple[Listen, ...], bound: list[ListensAt], report: Report) -> None:
     """What protocols listen on besides must be nobody else's."""
     seen: list[tuple[Path, IP, range]] = []
     sockets = [(place, socket) for place in bound if (socket := socket_of(place.address)) is not None]
@@ -198,7 +197,7 @@ def is_fresh_port(address: str) -> bool:
     return socket_of(address) is None and (address.startswith(("tcp:", "tcp6:")) or address.endswith(":0"))
 
 
-def refuse_loop(destination: str, bound: list[Bound]) -> str:
+def refuse_loop(destination: str, bound: list[ListensAt]) -> str:
     """C{destination}, or L{Wrong} where the proxy itself listens there: it would connect to itself in a loop."""
     for place in bound:
         socket = socket_of(place.address)
@@ -207,7 +206,7 @@ def refuse_loop(destination: str, bound: list[Bound]) -> str:
     return destination
 
 
-def check_loops(listeners: tuple[Listen, ...], bound: list[Bound], report: Report) -> None:
+def check_loops(listeners: tuple[Listen, ...], bound: list[ListensAt], report: Report) -> None:
     for index, listener in enumerate(listeners):
         try:
             refuse_loop(listener.target, bound)

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from lproxy.config import DEFAULT_LISTEN, INBOUND, Admin, Config, Direction, Listen, Service, Timeouts
-
-from .address import refuse_unix
-from .kinds import settings
-from .lines import BLANK, locate
-from .listeners import (
+from lproxy.configfile.address import refuse_unix
+from lproxy.configfile.kinds import settings
+from lproxy.configfile.lines import BLANK, locate
+from lproxy.configfile.listeners import (
     check_addresses,
     check_further_ports,
     check_loops,
@@ -25,12 +24,12 @@ from .listeners import (
     spoken,
     used_protocols,
 )
-from .plugins import Configure, Plugins
-from .problem import Problem, Report
-from .relations import check_relations
-from .services import SERVICE_HEADER, read_services
-from .syntax import parse
-from .table import Table, as_table, is_table, read_table, unknown
+from lproxy.configfile.plugins import Configure, Plugins
+from lproxy.configfile.problem import Problem, Report
+from lproxy.configfile.relations import check_relations
+from lproxy.configfile.services import SERVICE_HEADER, read_services
+from lproxy.configfile.syntax import parse
+from lproxy.configfile.table import Table, as_table, is_table, read_table, unknown
 
 #: no configuration is longer; a log or a device given by mistake is
 MAX_FILE = 4 * 1024 * 1024

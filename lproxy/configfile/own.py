@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .problem import Report
-from .table import Check, Table, read_table
+from lproxy.configfile.problem import Report
+from lproxy.configfile.table import Check, Table, read_table
 
 
 class Refused(ValueError):

@@ -13,11 +13,10 @@ from types import MappingProxyType
 from typing import Any
 
 from lproxy.config import Config, Listen
-
-from .demands import refusals
-from .own import messages_of
-from .problem import Path, Report, show
-from .table import Table, as_table
+from lproxy.configfile.demands import refusals
+from lproxy.configfile.own import messages_of
+from lproxy.configfile.problem import Path, Report, show
+from lproxy.configfile.table import Table, as_table
 
 #: checks a plugin's table and returns a value for its factory, or raises ValueError
 Configure = Callable[[dict[str, Any]], object]

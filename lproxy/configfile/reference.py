@@ -10,10 +10,9 @@ import json
 import re
 
 from lproxy.config import INBOUND, Listen, Service, Timeouts
-
-from .kinds import Setting, settings
-from .load import plain_sections
-from .services import SERVICE_HEADER
+from lproxy.configfile.kinds import Setting, settings
+from lproxy.configfile.load import plain_sections
+from lproxy.configfile.services import SERVICE_HEADER
 
 #: in the docs, what stands between these lines is generated
 BEGIN = ".. begin of the generated reference: python -m lproxy.configfile --write FILE"

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from lproxy.config import Config, Direction
-
-from .kinds import settings
-from .problem import Path, Report, Severity, show
-from .table import Table
+from lproxy.configfile.kinds import settings
+from lproxy.configfile.problem import Path, Report, Severity, show
+from lproxy.configfile.table import Table
 
 
 @dataclass(frozen=True, slots=True)

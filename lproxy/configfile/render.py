@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from lproxy.config import Config, Direction
+from lproxy.configfile.kinds import settings
+from lproxy.configfile.load import plain_sections
+from lproxy.configfile.problem import show
 from lproxy.errors import one_line
-
-from .kinds import settings
-from .load import plain_sections
-from .problem import show
 
 #: plugins' values are anything; nobody reads deeper
 MAX_DEPTH = 8

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from lproxy.config import DETECT, Listen, Service
+from lproxy.configfile.address import HOST_NAME
+from lproxy.configfile.listeners import ListensAt, refuse_loop, spoken, targeted
+from lproxy.configfile.problem import Path, Report, show, spell
+from lproxy.configfile.table import Table, as_table, read_table
 from lproxy.target import join_host_port, split_host_port
-
-from .address import HOST_NAME
-from .listeners import Bound, refuse_loop, spoken, targeted
-from .problem import Path, Report, show, spell
-from .table import Table, as_table, read_table
 
 SERVICE_HEADER = '[services."NAME"]'
 
@@ -25,7 +24,7 @@ KNOWN = frozenset({"tcp", *DETECT})
 
 
 def read_services(
-    table: Table, report: Report, listeners: tuple[Listen, ...], bound: list[Bound], elsewhere: Mapping[str, str]
+    table: Table, report: Report, listeners: tuple[Listen, ...], bound: list[ListensAt], elsewhere: Mapping[str, str]
 ) -> Mapping[str, Service]:
     checks = {"endpoints": functools.partial(refuse_loop, bound=bound)}
     services: dict[str, Service] = {}

@@ -13,8 +13,8 @@ import json
 import re
 import tomllib
 
-from .lines import scan
-from .problem import Problem, show, spell
+from lproxy.configfile.lines import scan
+from lproxy.configfile.problem import Problem, show, spell
 
 #: C{3s} without quotes, the most common mistake
 UNQUOTED = re.compile(r"=\s*([0-9.]{1,40}(?:ms|[smhB]|[KMG]iB|kB|MB))\b")

@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .hints import as_main, hint
-from .kinds import Setting, settings
-from .problem import Path, Report, Wrong, did_you_mean, nearest, show, spell
-from .units import type_name
+from lproxy.configfile.hints import as_main, hint
+from lproxy.configfile.kinds import Setting, settings
+from lproxy.configfile.problem import Path, Report, Wrong, did_you_mean, nearest, show, spell
+from lproxy.configfile.units import type_name
 
 Table = dict[str, Any]
 

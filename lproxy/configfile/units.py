@@ -11,7 +11,7 @@ import math
 import re
 from decimal import Decimal
 
-from .problem import Wrong, did_you_mean, show
+from lproxy.configfile.problem import Wrong, did_you_mean, show
 
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, "MB": 1000**2}

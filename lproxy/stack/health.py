@@ -29,7 +29,7 @@ from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Target
 
 #: seconds after which a probe that was not answered, such as a long poll, keeps others no longer from probing
-PATIENCE: Final = 5.0
+PROBE_SECONDS: Final = 5.0
 
 
 class State(Enum):
@@ -224,7 +224,7 @@ class EndpointHealth:
     def probe(self) -> None:
         """Somebody tries it."""
         self.state = PROBING
-        self._probe_until = self._ward.clock.seconds() + PATIENCE
+        self._probe_until = self._ward.clock.seconds() + PROBE_SECONDS
 
     def probe_ended(self) -> None:
         """It gave no lease. If it did not fail either, as nobody waited for it any more, another probe is due."""

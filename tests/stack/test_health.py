@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.errors import ProxyError
 from lproxy.metrics.counters import EndpointCounter
 from lproxy.stack.backoff import Backoff
-from lproxy.stack.health import BACKOFF, HEALTHY, PATIENCE, PROBING, EndpointHealth, Ward
+from lproxy.stack.health import BACKOFF, HEALTHY, PROBE_SECONDS, PROBING, EndpointHealth, Ward
 from lproxy.target import Authority, Endpoint, Target
 from lproxy.transport.connect import ConnectFailed, OutOfDescriptors
 
@@ -272,13 +272,13 @@ class AnswersTests(HealthCase):
         """While its answer is awaited no other is due, until it takes too long; one that ends without is made again."""
         self.bad(5)
         began = self.probe()
-        self.clock.advance(PATIENCE - 0.1)
+        self.clock.advance(PROBE_SECONDS - 0.1)
         self.assertFalse(self.health.due(self.clock.seconds()))
         self.health.not_answered(began)
         self.assertTrue(self.health.due(self.clock.seconds()))
         self.health.succeeded()
         self.assertEqual((PROBING, False), (self.health.state, self.health.due(self.clock.seconds())))
-        self.clock.advance(PATIENCE)
+        self.clock.advance(PROBE_SECONDS)
         self.assertTrue(self.health.due(self.clock.seconds()))
 
     def test_old_answers(self) -> None:
