@@ -14,7 +14,7 @@ from lproxy.protocols.kafka.gateway.cluster import Broker, Cluster
 from lproxy.protocols.kafka.gateway.policy import GatewayPolicy
 from lproxy.protocols.kafka.gateway.seeds import Seeds
 from lproxy.protocols.kafka.live import Live
-from lproxy.protocols.kafka.metrics import Metrics
+from lproxy.protocols.kafka.metrics import NO_BROKERS, Brokers, Metrics
 from lproxy.protocols.kafka.session import NAME, KafkaSession
 from lproxy.protocols.kafka.settings import KafkaConfig
 from lproxy.protocols.kafka.talk.quota import Quotas
@@ -36,7 +36,8 @@ class KafkaFactory:
             self.live.in_flight,
             self.live.__len__,
             config.topic_cap,
-            self._left_out,
+            self._brokers,
+            config.client_id_cap if config.client_ids else 0,
         )
         self._quotas = Quotas(config.quotas)
         self._policy: Policy | None = None
@@ -72,8 +73,11 @@ class KafkaFactory:
         """The last session is over, and its timer with it."""
         self.drain()
 
-    def _left_out(self) -> int:
-        return len(self.cluster.left_out) if self.cluster is not None else 0
+    def _brokers(self) -> Brokers:
+        cluster = self.cluster
+        if cluster is None:
+            return NO_BROKERS
+        return Brokers(len(cluster.brokers), self.config.most_brokers, len(cluster.left_out))
 
     def _rules(self, node: str) -> Rules:
         return Rules(self.config, self.metrics, self._quotas, node, self._policy)

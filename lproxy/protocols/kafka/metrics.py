@@ -8,12 +8,15 @@ The metric families that these become stand below, so that this folder is all th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+from lproxy.metrics.caps import Cap
 from lproxy.metrics.counters import Histogram
 from lproxy.metrics.family import Family, Labels
 from lproxy.protocols.kafka.codec.apis import APIS, OTHER, label
+from lproxy.protocols.kafka.codec.tally import Tally
 from lproxy.protocols.kafka.codec.topics import Topics
-from lproxy.protocols.kafka.talk.counters import ApiCounter, VersionCounter
+from lproxy.protocols.kafka.talk.counters import ApiCounter, ClientCounter, VersionCounter
 
 #: versions beyond those known here that still have a label of their own: brokers are ahead of proxies
 AHEAD = 4
@@ -27,13 +30,31 @@ def version_label(key: int, version: int) -> str:
     return str(version) if api is not None and version <= api.newest + AHEAD else OTHER
 
 
+class Brokers(NamedTuple):
+    """
+    A gateway's brokers, as of now.
+
+    @ivar bound: those that have a port
+    @ivar most: how many may have one
+    @ivar left_out: those that clients are not told of
+    """
+
+    bound: int
+    most: int
+    left_out: int
+
+
+#: of a listener that is no gateway
+NO_BROKERS = Brokers(0, 0, 0)
+
+
 class Metrics:
     """
     What is counted of one listener's connections.
 
     @ivar open: asks how many are live
     @ivar in_flight: asks how many requests are in flight
-    @ivar left_out: asks how many brokers a gateway's clients are not told of
+    @ivar brokers: asks how many brokers a gateway serves
     """
 
     def __init__(
@@ -43,13 +64,19 @@ class Metrics:
         in_flight: Callable[[], int],
         open: Callable[[], int],
         topic_cap: int = TOPICS,
-        left_out: Callable[[], int] = lambda: 0,
+        brokers: Callable[[], Brokers] = lambda: NO_BROKERS,
+        client_id_cap: int = 0,
     ) -> None:
         self.labels: Labels = (("direction", direction), ("listener", listener))
         self.connections = 0
         self.open = open
         self.in_flight = in_flight
-        self.left_out = left_out
+        self.brokers = brokers
+        self._client_ids = Cap(client_id_cap) if client_id_cap else None
+        self.clients: dict[str, ClientCounter] = {}
+        self.tallies: dict[tuple[str, str], Tally] = {}
+        self.connects_failed: dict[str, int] = {}
+        self.unread = 0
         self.apis: dict[str, ApiCounter] = {}
         self.versions: dict[tuple[str, str, str], VersionCounter] = {}
         self.protocol_errors: dict[str, int] = {}
@@ -80,6 +107,28 @@ class Metrics:
         if counter is None:
             counter = self.apis[name] = ApiCounter()
         return counter
+
+    def client(self, client_id: str | None) -> ClientCounter | None:
+        """Where requests with C{client_id} are counted; C{None} where that is off."""
+        if self._client_ids is None:
+            return None
+        label = self.client_label(client_id)
+        counter = self.clients.get(label)
+        if counter is None:
+            counter = self.clients[label] = ClientCounter()
+        return counter
+
+    def client_label(self, client_id: str | None) -> str:
+        """What a metric calls C{client_id}; nothing where client ids are not told apart."""
+        return self._client_ids(client_id or "") if self._client_ids is not None else ""
+
+    def tally(self, api: str, client_id: str | None) -> Tally:
+        """Where the errors in responses to C{api} are counted."""
+        at = (api, self.client_label(client_id))
+        tally = self.tallies.get(at)
+        if tally is None:
+            tally = self.tallies[at] = Tally()
+        return tally
 
     def families(self) -> Iterator[Family]:
         """What of this is shown."""
@@ -171,11 +220,52 @@ class Metrics:
             "Broker addresses replaced in responses.",
             by("api", self.rewritten),
         )
+        brokers = self.brokers()
+        yield Family("kafka_brokers_bound", "gauge", "A gateway's brokers that have a port.", [(own, brokers.bound)])
+        yield Family("kafka_brokers_limit", "gauge", "How many may have one.", [(own, brokers.most)])
         yield Family(
             "kafka_brokers_left_out",
             "gauge",
             "Brokers that a gateway's clients are not told of: no port is left, or their address is none.",
-            [(own, self.left_out())],
+            [(own, brokers.left_out)],
+        )
+        yield Family(
+            "kafka_connects_failed_total",
+            "counter",
+            "Connections to a broker that could not be had. node as in kafka_requests_total.",
+            by("node", self.connects_failed),
+        )
+        yield Family(
+            "kafka_passed_unread_total",
+            "counter",
+            "Connections that from some byte on were passed on unread, as TCP is. None of a gateway's ever is.",
+            [(own, self.unread)],
+        )
+        tallies = [((*own, ("api", api), ("client_id", client)), t) for (api, client), t in list(self.tallies.items())]
+        yield Family(
+            "kafka_response_errors_total",
+            "counter",
+            "Errors in responses to Produce and Fetch, of each partition (kafka.errors).",
+            (((*labels, ("error", name)), n) for labels, tally in tallies for name, n in list(tally.errors.items())),
+        )
+        yield Family(
+            "kafka_throttle_seconds_total",
+            "counter",
+            "Seconds for which responses to Produce and Fetch told clients to be quiet (kafka.errors).",
+            ((labels, tally.throttled) for labels, tally in tallies),
+        )
+        clients = [((*own, ("client_id", client)), counter) for client, counter in list(self.clients.items())]
+        yield Family(
+            "kafka_client_requests_total",
+            "counter",
+            "Requests by client id (kafka.client_ids).",
+            ((labels, counter.requests) for labels, counter in clients),
+        )
+        yield Family(
+            "kafka_client_request_bytes_total",
+            "counter",
+            "Bytes of requests by client id (kafka.client_ids).",
+            ((labels, counter.bytes) for labels, counter in clients),
         )
         yield Family(
             "kafka_versions_clamped_total",

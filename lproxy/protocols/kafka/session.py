@@ -175,6 +175,8 @@ class KafkaSession:
         self._tried = tried(failure.value)
         if failure.check(CancelledError):
             return
+        failed, node = self._rules.metrics.connects_failed, self._rules.node
+        failed[node] = failed.get(node, 0) + 1
         waited = self._runtime.clock.seconds() - self._began
         self._flags = rescue(failure, self._runtime, NAME, self._target, waited)
         self._stream.abort()
@@ -239,6 +241,7 @@ class KafkaSession:
     def pass_unread(self) -> None:
         """Both directions go on unread."""
         self._requests.opaque = self._answers.opaque = True
+        self._rules.metrics.unread += 1
         talk = self._talk
         if not talk.local:
             # responses may come, or not: nobody will know

@@ -89,6 +89,11 @@ class KafkaConfig(Demands):
     )
     topics: bool = setting(False, "whether bytes are counted by topic, which costs a look into every batch")
     topic_cap: int = setting(200, "distinct topics as labels; further ones count as other")
+    errors: bool = setting(
+        False, "whether error codes and throttle times in responses to Produce and Fetch are counted: a look into each"
+    )
+    client_ids: bool = setting(False, "whether requests, their bytes, and errors are counted by client id as well")
+    client_id_cap: int = setting(100, "distinct client ids as labels; further ones count as other")
     extra_api_keys: tuple[int, ...] = setting((), "API keys beyond the known ones that detection takes for Kafka's")
     #: from tables: node ids to addresses, names to versions, client ids to quotas
     brokers: Mapping[int, tuple[str, int]] = field(default_factory=lambda: NOTHING, hash=False)  # type: ignore[arg-type, return-value]

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.config import Metrics as Config
 from lproxy.metrics.registry import Metrics as Exposition
 from lproxy.protocols.kafka.codec.apis import APIS
-from lproxy.protocols.kafka.metrics import AHEAD, Metrics, version_label
+from lproxy.protocols.kafka.metrics import AHEAD, Brokers, Metrics, version_label
 from tests.protocols.kafka.talk.scripted import Talk, answer, ask, beat, handshake, heartbeat, produce
 
 #: what is shown of all listeners
@@ -37,7 +37,15 @@ FAMILIES = {
     "kafka_connections_refused": "counter",
     "kafka_denied": "counter",
     "kafka_rewritten_addresses": "counter",
+    "kafka_brokers_bound": "gauge",
+    "kafka_brokers_limit": "gauge",
     "kafka_brokers_left_out": "gauge",
+    "kafka_connects_failed": "counter",
+    "kafka_passed_unread": "counter",
+    "kafka_response_errors": "counter",
+    "kafka_throttle_seconds": "counter",
+    "kafka_client_requests": "counter",
+    "kafka_client_request_bytes": "counter",
     "kafka_versions_clamped": "counter",
     "kafka_read_paused_seconds": "counter",
     "kafka_sasl": "counter",
@@ -80,7 +88,7 @@ class ExpositionTests(SynchronousTestCase):
         self.assertEqual(FAMILIES, families)
         self.assertEqual(0.0, self.value(samples, "kafka_no_response_total"))
         self.assertEqual(1.0, self.value(samples, "kafka_connections_open"))
-        self.assertEqual(7, len(samples))
+        self.assertEqual(10, len(samples))
 
     def test_everything(self) -> None:
         """A conversation with a bit of all is shown as it was."""
@@ -120,6 +128,40 @@ class ExpositionTests(SynchronousTestCase):
             (1, 1), (value("incomplete_total", api="Fetch"), value("incomplete_total", api="SaslHandshake"))
         )
         self.assertTrue(all(math.isfinite(number) for number in samples.values()))
+
+    def test_clients(self) -> None:
+        """Client ids are labels where that is wanted, so many of them; errors are told apart by them."""
+        metrics = Metrics("inbound", "scripted", lambda: 0, lambda: 0, client_id_cap=2)
+        for client_id in ("a", None, "c", "d"):
+            counter = metrics.client(client_id)
+            assert counter is not None
+            counter.requests += 1
+            counter.bytes += 10
+            metrics.tally("Fetch", client_id).error(6)
+        metrics.tally("Fetch", "a").throttle(500)
+        _, samples = exposed(metrics)
+        for client_id, count in (("a", 1), ("", 1), ("other", 2)):
+            named = {"client_id": client_id}
+            self.assertEqual(count, self.value(samples, "kafka_client_requests_total", **named))
+            self.assertEqual(10 * count, self.value(samples, "kafka_client_request_bytes_total", **named))
+            named |= {"api": "Fetch"}
+            error = self.value(samples, "kafka_response_errors_total", error="NOT_LEADER_OR_FOLLOWER", **named)
+            self.assertEqual(count, error)
+        self.assertEqual(0.5, self.value(samples, "kafka_throttle_seconds_total", api="Fetch", client_id="a"))
+
+    def test_no_clients(self) -> None:
+        """Where it is not, there is one label for all, and nothing is counted."""
+        metrics = Metrics("inbound", "scripted", lambda: 0, lambda: 0)
+        self.assertIsNone(metrics.client("a"))
+        self.assertIs(metrics.tally("Fetch", "a"), metrics.tally("Fetch", "b"))
+        self.assertEqual({("Fetch", "")}, set(metrics.tallies))
+
+    def test_brokers(self) -> None:
+        """A gateway's brokers are counted as they are now."""
+        metrics = Metrics("inbound", "scripted", lambda: 0, lambda: 0, brokers=lambda: Brokers(3, 100, 1))
+        _, samples = exposed(metrics)
+        for name, count in (("bound", 3), ("limit", 100), ("left_out", 1)):
+            self.assertEqual(count, self.value(samples, f"kafka_brokers_{name}"))
 
     def test_listeners(self) -> None:
         """Two listeners show the same families, each with its own samples."""

@@ -37,6 +37,31 @@ HTTP = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 class ConversationTests(KafkaTestCase):
     """What is said is heard, both ways, and shown."""
 
+    def test_client_ids(self) -> None:
+        """Requests are counted by who asks, where that is wanted: by all connections of a listener together."""
+        self.start(client_ids=True)
+        for name in ("a", "b", "a"):
+            self.client(heartbeat(1, client=name), heartbeat(2, client=name))
+        self.assertEqual({"a": 4, "b": 2, "": 0}, {name: c.requests for name, c in self.metrics.clients.items()})
+        self.assertEqual(2 * len(heartbeat(1, client="b")), self.metrics.clients["b"].bytes)
+
+    def test_connects_failed(self) -> None:
+        """A broker that cannot be reached is counted, by its node id where that is known."""
+        self.start(mode="gateway", base_port=9100, brokers={"7": "kafka-7:9092"})
+        self.connector.mode = "refuse"
+        for port in (None, 9107, 9107):
+            self.client(heartbeat(1), port=port)
+        self.assertEqual({"bootstrap": 1, "7": 2}, self.metrics.connects_failed)
+        counted = {family.name: [n for _, n in family.samples] for family in self.metrics.families()}
+        self.assertEqual(([1], [100]), (counted["kafka_brokers_bound"], counted["kafka_brokers_limit"]))
+
+    def test_passed_unread(self) -> None:
+        """A connection that goes on unread is counted as such."""
+        for opaque in (False, True):
+            self.start(on_invalid="opaque" if opaque else "close")
+            self.client(heartbeat(1), framed(b"\0\x0c\0\4\0\0\0\1\0\x50abc"))
+            self.assertEqual(int(opaque), self.metrics.unread)
+
     def test_long_client_id(self) -> None:
         """A client id may be as long as its length can say, and come in pieces."""
         said = heartbeat(1, client="c" * 32_767)

@@ -213,6 +213,7 @@ class Frames:
                 break
             if not isinstance(edited, tuple):
                 self._editor, self._editing = edited, self._edited
+                self._walk = None
                 pieces += data[start:at], self._edit_on(edited, data[at:])
                 return b"".join(pieces)
             took, instead = edited

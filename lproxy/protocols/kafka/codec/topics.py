@@ -15,6 +15,7 @@ from struct import Struct
 
 from lproxy.protocols.kafka.codec.apis import APIS, FETCH, METADATA, OTHER, PRODUCE
 from lproxy.protocols.kafka.codec.header import Malformed
+from lproxy.protocols.kafka.codec.tally import Tally
 
 #: asks for so many bytes, or with a negative number has that many skipped; is sent what it asked for
 Walk = Generator[int, bytes, None]
@@ -53,10 +54,17 @@ class Topics:
         """A walker for the body of such a request, if there is anything to learn from it."""
         return Walker(self._produce(version)) if key == PRODUCE and version <= APIS[key].newest else None
 
-    def answer(self, key: int, version: int) -> Walker | None:
-        """And for a response."""
+    def answer(self, key: int, version: int, tally: Tally | None = None, counted: bool = True) -> Walker | None:
+        """
+        And for a response.
+
+        @param tally: told of its errors and throttle time
+        @param counted: whether bytes of topics are
+        """
         if key == FETCH and version <= APIS[key].newest:
-            return Walker(self._fetch(version))
+            return Walker(self._fetch(version, tally, counted))
+        if key == PRODUCE and tally is not None and version <= APIS[key].newest:
+            return Walker(_produced(version, tally))
         if key == METADATA and METADATA_ID <= version <= APIS[key].newest:
             return Walker(self._metadata(version))
         return None
@@ -87,22 +95,35 @@ class Topics:
                 yield from _tags(flexible)
             yield from _tags(flexible)
 
-    def _fetch(self, version: int) -> Walk:
+    def _fetch(self, version: int, tally: Tally | None, counted: bool) -> Walk:
         flexible = APIS[FETCH].is_flexible(version)
-        # throttle time; error code and session id
-        yield -(4 * (version >= 1) + 6 * (version >= 7))
+        if tally is not None and version >= 1:
+            tally.throttle(_INT32.unpack((yield 4))[0])
+        else:
+            yield -4 * (version >= 1)
+        if tally is not None and version >= 7:
+            tally.error(_INT16.unpack((yield 2))[0])
+            yield -4  # session id
+        else:
+            yield -6 * (version >= 7)  # error code and session id
         for _ in range((yield from _length(flexible, 4))):
             topic = yield from self._topic(version, flexible)
             for _ in range((yield from _length(flexible, 4))):
-                # index, error code, high watermark; last stable offset; log start offset
-                yield -(14 + 8 * (version >= 4) + 8 * (version >= 5))
+                if tally is not None:
+                    yield -4  # index
+                    tally.error(_INT16.unpack((yield 2))[0])
+                else:
+                    yield -6  # index, error code
+                # high watermark; last stable offset; log start offset
+                yield -(8 + 8 * (version >= 4) + 8 * (version >= 5))
                 if version >= 4:
                     for _ in range((yield from _length(flexible, 4))):
                         yield -16  # an aborted transaction
                         yield from _tags(flexible)
                 yield -(4 * (version >= 11))  # preferred read replica
                 size = yield from _length(flexible, 4)
-                self._add(self.fetched, topic, max(size, 0))
+                if counted:
+                    self._add(self.fetched, topic, max(size, 0))
                 yield -max(size, 0)
                 yield from _tags(flexible)
             yield from _tags(flexible)
@@ -131,6 +152,30 @@ class Topics:
                 yield from _tags(True)
             yield -4  # authorized operations
             yield from _tags(True)
+
+
+def _produced(version: int, tally: Tally) -> Walk:
+    flexible = APIS[PRODUCE].is_flexible(version)
+    for _ in range((yield from _length(flexible, 4))):
+        if version >= WITH_ID:
+            yield -ID
+        else:
+            yield from _string(flexible)
+        for _ in range((yield from _length(flexible, 4))):
+            yield -4  # index
+            tally.error(_INT16.unpack((yield 2))[0])
+            # base offset; append time; log start offset
+            yield -(8 + 8 * (version >= 2) + 8 * (version >= 5))
+            if version >= 8:
+                for _ in range((yield from _length(flexible, 4))):
+                    yield -4  # index of a record
+                    yield from _string(flexible)
+                    yield from _tags(flexible)
+                yield from _string(flexible)
+            yield from _tags(flexible)
+        yield from _tags(flexible)
+    if version >= 1:
+        tally.throttle(_INT32.unpack((yield 4))[0])
 
 
 class Walker:

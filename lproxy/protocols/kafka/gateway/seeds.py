@@ -108,6 +108,8 @@ class Seeds:
         def failed(failure: Failure) -> None:
             self._pending = None
             if not failure.check(CancelledError):
+                failures = self._metrics.connects_failed
+                failures[OURS] = failures.get(OURS, 0) + 1
                 assert failure.value is not None
                 self._failed(explain(failure.value))
 

@@ -5,7 +5,7 @@ Broker to client: each response belongs to the request that has waited longest, 
 
 from __future__ import annotations
 
-from lproxy.protocols.kafka.codec.apis import SASL_HANDSHAKE
+from lproxy.protocols.kafka.codec.apis import FETCH, PRODUCE, SASL_HANDSHAKE
 from lproxy.protocols.kafka.codec.frame import EDIT, HOLD, MORE, OPAQUE, PASS, Action, Editor, Frames
 from lproxy.protocols.kafka.codec.header import ANSWER, SIZE, Malformed, other_protocol, skip_tags
 from lproxy.protocols.kafka.talk.conversation import Conversation
@@ -136,9 +136,13 @@ class Answers(Frames):
         return HOLD
 
     def _walk_body(self, api: VersionedApi, begin: int) -> None:
-        topics = self._talk.rules.topics
-        if topics is not None:
-            self.walk(topics.answer(api.key, api.version), begin)
+        talk, key = self._talk, api.key
+        tally = None
+        if talk.rules.errors and key in (PRODUCE, FETCH):
+            tally = talk.metrics.tally(api.name, talk.context.client_id)
+        counted = talk.rules.topics is not None
+        if counted or tally is not None:
+            self.walk(talk.metrics.topics.answer(key, api.version, tally, counted), begin)
 
     def _token_is_next(self) -> bool:
         queue = self._talk.queue

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from lproxy.protocols.kafka.filter import Context
 from lproxy.protocols.kafka.metrics import Metrics
-from lproxy.protocols.kafka.talk.quota import Bucket
+from lproxy.protocols.kafka.talk.quota import Bucket, Charge
 from lproxy.protocols.kafka.talk.request import Pending, VersionedApi
 from lproxy.protocols.kafka.talk.rules import Rules
 
@@ -78,7 +78,7 @@ class Conversation:
         self.draining = False
         self.throttled = False
         self.raw_tokens = 0
-        self.quota: Bucket | None = None
+        self.quota: Bucket | Charge | None = None
         self.paused = False
         self.local = 0
         #: a SASL exchange in progress: its mechanism, and the rounds that it still takes
@@ -90,7 +90,9 @@ class Conversation:
     def identify(self, client_id: str | None) -> None:
         """The client calls itself so."""
         self.context.client_id = client_id
-        self.quota = self.rules.quotas.of(client_id, self.seconds())
+        bucket = self.rules.quotas.of(client_id, self.seconds())
+        counter = self.metrics.client(client_id)
+        self.quota = Charge(counter, bucket) if counter is not None else bucket
 
     # requests
 

@@ -39,3 +39,13 @@ class VersionCounter:
         self.api = api
         self.requests = 0
         self.responses = 0
+
+
+class ClientCounter:
+    """What clients with one client id have asked for."""
+
+    __slots__ = ("bytes", "requests")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.bytes = 0

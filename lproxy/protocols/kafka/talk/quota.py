@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lproxy.protocols.kafka.settings import Quota
+from lproxy.protocols.kafka.talk.counters import ClientCounter
 
 #: the quota of client ids that have none of their own, each by itself
 ANYBODY = "*"
@@ -53,6 +54,22 @@ class Bucket:
         if self._requests is not None:
             seconds = max(seconds, self._requests.take(1, now))
         return seconds
+
+
+class Charge:
+    """What one client id's requests are counted by, and its quota, if it has one."""
+
+    __slots__ = ("_bucket", "_counter")
+
+    def __init__(self, counter: ClientCounter, bucket: Bucket | None) -> None:
+        self._counter = counter
+        self._bucket = bucket
+
+    def take(self, size: int, now: float) -> float:
+        """As L{Bucket.take}."""
+        self._counter.requests += 1
+        self._counter.bytes += size
+        return self._bucket.take(size, now) if self._bucket is not None else 0.0
 
 
 class Quotas:

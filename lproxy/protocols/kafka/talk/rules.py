@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from lproxy.protocols.kafka.codec.apis import APIS, FETCH, METADATA, SASL_AUTHENTICATE
+from lproxy.protocols.kafka.codec.apis import APIS, FETCH, METADATA, PRODUCE, SASL_AUTHENTICATE
 from lproxy.protocols.kafka.filter import Context, decode
 from lproxy.protocols.kafka.metrics import AHEAD, Metrics
 from lproxy.protocols.kafka.settings import KafkaConfig, denied
@@ -39,6 +39,7 @@ class Rules:
         self.metrics = metrics
         self.quotas = quotas
         self.topics = metrics.topics if config.topics else None
+        self.errors: bool = config.errors
         self.node = node
         self._policy = policy
         self.apis: dict[int, VersionedApi] = {}
@@ -65,6 +66,8 @@ class Rules:
             if self.topics is not None:
                 api.walked = key in (FETCH, METADATA)
                 api.plain_starts = ()
+            if self.errors and key in (PRODUCE, FETCH):
+                api.walked = True
             known = APIS.get(key)
             # kept, unless somebody makes them up
             if known is not None and version <= known.newest + AHEAD:

@@ -11,6 +11,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.protocols.kafka.settings import Quota
+from tests.protocols.kafka.codec.test_tally import fetched, produced
 from tests.protocols.kafka.talk.scripted import Talk, answer, ask, beat, framed, handshake, heartbeat, produce
 
 #: the largest answer that is taken for one
@@ -81,6 +82,39 @@ class PassTests(SynchronousTestCase):
                 for at in range(0, len(data), 3):
                     talk.broker(data[at : at + 3])
                 self.assertEqual((data, [], {}), (talk.to_client, talk.outstanding, talk.metrics.protocol_errors))
+
+
+class TallyTests(SynchronousTestCase):
+    """Errors in responses are counted while they pass, where that is wanted."""
+
+    def test_counted(self) -> None:
+        """Of Produce and Fetch alone, in whatever pieces they come, and nothing of them changes."""
+        said = answer(0, 9, 1, produced(9)) + answer(1, 12, 2, fetched(12)) + beat(3)
+        for size in (1, 20, 10_000):
+            talk = Talk(errors=True)
+            talk.client(produce(1) + ask(1, 12, 2) + heartbeat(3))
+            for at in range(0, len(said), size):
+                talk.broker(said[at : at + size])
+            self.assertEqual(said, talk.to_client)
+            tallies = talk.metrics.tallies
+            self.assertEqual({("Produce", ""), ("Fetch", "")}, set(tallies))
+            self.assertEqual([3, 4], [sum(tallies[api, ""].errors.values()) for api in ("Produce", "Fetch")])
+            self.assertEqual({}, talk.metrics.topics.fetched)
+
+    def test_with_topics(self) -> None:
+        """Topics are counted by the same walk."""
+        talk = Talk(errors=True, topics=True)
+        talk.client(ask(1, 12, 2))
+        talk.broker(answer(1, 12, 2, fetched(12)))
+        self.assertEqual({"orders": 27, "paid": 9}, talk.metrics.topics.fetched)
+        self.assertEqual(4, sum(talk.metrics.tallies["Fetch", ""].errors.values()))
+
+    def test_off(self) -> None:
+        """Without it, nothing is looked at."""
+        talk = Talk()
+        talk.client(produce(1))
+        talk.broker(answer(0, 9, 1, produced(9)))
+        self.assertEqual({}, talk.metrics.tallies)
 
 
 class RefusedTests(SynchronousTestCase):

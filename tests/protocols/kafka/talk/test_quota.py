@@ -10,7 +10,8 @@ import random
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.protocols.kafka.settings import Quota
-from lproxy.protocols.kafka.talk.quota import ANYBODY, CLIENTS, Bucket, Quotas, Rate
+from lproxy.protocols.kafka.talk.counters import ClientCounter
+from lproxy.protocols.kafka.talk.quota import ANYBODY, CLIENTS, Bucket, Charge, Quotas, Rate
 from tests.protocols.kafka.talk.scripted import Talk, beat, heartbeat, produce
 
 
@@ -166,3 +167,15 @@ class TalkTests(SynchronousTestCase):
         self.assertEqual("shop", talk.talk.context.client_id)
         talk.client(heartbeat())
         self.assertEqual(1, len(talk.told("pause")))
+
+
+class ChargeTests(SynchronousTestCase):
+    """Requests are counted by client id, with a quota and without."""
+
+    def test_counted(self) -> None:
+        """Its quota is as it was."""
+        for bucket, seconds in ((None, 0.0), (Bucket(Quota(bytes=100), 0.0), 1.0)):
+            counter = ClientCounter()
+            charge = Charge(counter, bucket)
+            self.assertEqual(seconds, charge.take(200, 0.0))
+            self.assertEqual((1, 200), (counter.requests, counter.bytes))
