@@ -36,7 +36,7 @@ def produced(version: int, throttle: int = 1500) -> bytes:
         Topic(
             **named(version, "name", name),
             partition_responses=[
-                Partition(index=i, error_code=code, base_offset=1, **wrong) for i, code in enumerate(all_of)
+                Partition(index=i, error_code=code, base_offset=1, **wrong) for i, code in enumerate(codes)
             ],
         )
         for name, codes in TOPICS.items()
@@ -54,7 +54,7 @@ def fetched(version: int, throttle: int = 1500) -> bytes:
         Topic(
             **named(version, "topic", name),
             partitions=[
-                Partition(partition_index=i, error_code=code, records=b"r" * 9) for i, code in enumerate(all_of)
+                Partition(partition_index=i, error_code=code, records=b"r" * 9) for i, code in enumerate(codes)
             ],
         )
         for name, codes in TOPICS.items()
