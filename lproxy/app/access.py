@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from lproxy.app.log import log
 
@@ -40,7 +40,7 @@ class AccessLog:
         self._clock = clock
         self._now = now
         self._file = self._open()
-        self._flusher: Any = None
+        self._flusher: IDelayedCall | None = None
         self._failing = False
 
     def __repr__(self) -> str:

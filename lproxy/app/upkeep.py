@@ -5,9 +5,7 @@ What protocols forget is looked for now and then: sessions that are never over, 
 
 from __future__ import annotations
 
-from typing import Any
-
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from lproxy.app.sessions import Sessions
@@ -38,7 +36,7 @@ class Upkeep:
         self._crashed = crashed
         self._idle: dict[str, int] = {}
         self._told: dict[str, int] = {}
-        self._timer: Any = None
+        self._timer: IDelayedCall | None = None
 
     def start(self) -> None:
         """Begin."""

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
+from twisted.internet.interfaces import IDelayedCall
+
 #: seconds between two turns that are noted, and between two looks
 INTERVAL = 0.1
 #: seconds by which a turn may be late before somebody is named
@@ -38,7 +40,7 @@ class Watchdog:
         self._reactor = reactor
         self._turned = 0.0
         self._named = False
-        self._timer: Any = None
+        self._timer: IDelayedCall | None = None
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
 

@@ -21,7 +21,7 @@ from random import Random
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.names import dns
 from twisted.python.failure import Failure
 
@@ -101,7 +101,7 @@ class Host:
         self._asking = False
         self._lookup: Deferred[Any] | None = None
         #: the deadline of the look-up in progress, or the time of the next
-        self._timer: Any = None
+        self._timer: IDelayedCall | None = None
 
     def __repr__(self) -> str:
         state = "asking" if self._asking else "failed" if self._attempts else "resolved"

@@ -5,9 +5,7 @@ How late timers fire: the delay that a busy process adds to every connection.
 
 from __future__ import annotations
 
-from typing import Any
-
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from lproxy.metrics.counters import Histogram
 
@@ -21,7 +19,7 @@ class ReactorLag:
     def __init__(self, clock: IReactorTime, histogram: Histogram) -> None:
         self._clock = clock
         self._histogram = histogram
-        self._timer: Any = None
+        self._timer: IDelayedCall | None = None
         self._due = 0.0
 
     def start(self) -> None:

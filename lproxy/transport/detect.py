@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from lproxy.target import Endpoint, join_host_port
@@ -139,10 +139,10 @@ class Detection:
         #: when the first byte was heard, by the clock
         self.since = 0.0
         self._began = clock.seconds()
-        self._timer: Any = None
+        self._timer: IDelayedCall | None = None
         self._dialling: Deferred[Dialled] | None = None
         self._dialled: Dialled | None = None
-        self._speaking: Any = None
+        self._speaking: IDelayedCall | None = None
         self._decided = False
         #: the upstream was asked to speak, or would have been if there were one
         self._asked = False
@@ -328,8 +328,9 @@ class Detection:
             self._timer = self._clock.callLater(self._config.idle, self.stream.close)
 
     def _again(self, seconds: float, call: Callable[[], object]) -> None:
-        if self._timer.active():
-            self._timer.cancel()
+        timer = self._timer
+        if timer is not None and timer.active():
+            timer.cancel()
         self._timer = self._clock.callLater(seconds, call)
 
     # the decision

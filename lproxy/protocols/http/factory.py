@@ -5,7 +5,9 @@ HTTP sessions of one listener: what they share is made here, and one clock looks
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall
 
 from lproxy.api import Accepted, Detector, Endpoint, Health, Runtime, Session, Stream
 from lproxy.protocols.http.detect import detect
@@ -39,7 +41,7 @@ class HttpFactory:
         timeouts = runtime.timeouts
         self._tick = min(TICK, timeouts.header_read / 4, timeouts.client_idle / 4)
         self._forget_at = self.listener.seconds() + FORGET
-        self._sweeper: Any = None
+        self._sweeper: IDelayedCall | None = None
         self._stopped = False
 
     def session(self, accepted: Accepted) -> Session:

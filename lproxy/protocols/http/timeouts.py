@@ -9,9 +9,8 @@ at about once a second instead, by one sweep over all of them (L{lproxy.protocol
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from lproxy.api import ProxyError
 from lproxy.config import Timeouts
@@ -79,8 +78,8 @@ class CallClocks:
         self._timeouts = timeouts
         self._clock = clock
         self._expired: Callable[[str, float], None] | None = expired
-        self._headers: Any = None
-        self._stream: Any = None
+        self._headers: IDelayedCall | None = None
+        self._stream: IDelayedCall | None = None
 
     def dispatched(self) -> None:
         """The request is on its way, perhaps not for the first time."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.interfaces import IDelayedCall
+
 from lproxy.api import Accepted, Conn, Reader, Relay, Stream
 from lproxy.protocols.http import exchange as exchanges
 from lproxy.protocols.http.exchange import Client, Exchange
@@ -93,7 +95,7 @@ class Http1Server(Client, Reader):
         self._relay: Relay | None = None
         self.own: Own | None = None
         self._patience = Patience()
-        self._turn: Any = None
+        self._turn: IDelayedCall | None = None
         self._state = IDLE
         self._requests = 0
         self._credit = 0
