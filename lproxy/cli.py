@@ -9,7 +9,7 @@ import argparse
 import sys
 
 import lproxy
-from lproxy.app.signals import calm
+from lproxy.app.signals import calm, undo
 from lproxy.build import version
 
 
@@ -62,6 +62,7 @@ def demo(arguments: argparse.Namespace) -> int:
     from lproxy.app.demo import run
 
     monotonic(reactor)
+    undo()
     return run(reactor, once=arguments.once)
 
 

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import atexit
 import configparser
+import contextlib
 import importlib.metadata
 import importlib.util
+import inspect
+import io
 import os
 import re
 import shutil
@@ -30,7 +33,9 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import lproxy
+from lproxy.app import outbound
 from lproxy.configfile.load import load
+from lproxy.tap import read
 from tests.floors_source import ROOT, sources, under
 
 SAMPLE = ROOT / "tests" / "sample_plugin"
@@ -221,6 +226,21 @@ class DeclaredTests(SynchronousTestCase):
             )
             self.assertEqual((), loaded.problems)
 
+    def test_sample(self) -> None:
+        """The sample configuration has neither an error nor a warning, and can be started."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            loaded = read(str(ROOT / "lproxy.toml"), here=True)
+        self.assertEqual(((), "", ""), (loaded.problems, out.getvalue(), err.getvalue()))
+        self.assertIsNotNone(loaded.config)
+
+    def test_picture(self) -> None:
+        """The README's picture has the layers of the stack, in their order."""
+        picture = (ROOT / "README.rst").read_text().partition("tcp, kafka session")[2].partition("upstream\n")[0]
+        shown = re.findall(r"^      (\w+) {2,}\w", picture, re.MULTILINE)
+        layers = re.findall(r"^ +(\w+)\.(?:layer|retries|cached)\(", inspect.getsource(outbound.acquire), re.MULTILINE)
+        self.assertEqual([*(name.replace("router", "cache") for name in layers), "connect"], shown)
+
     def test_no_init(self) -> None:
         """Twisted's own package is not ours to found, nor lproxy's a plugin's."""
         for path in ("twisted", "twisted/plugins", "tests/sample_plugin/lproxy", "tests/sample_plugin/lproxy/plugins"):
@@ -253,6 +273,7 @@ class ContentsTests(SynchronousTestCase):
             for p in (ROOT / d).rglob("*.py")
         }
         wanted |= {"README.rst", "CHANGES.rst", "LICENSE", "setup.cfg", "setup.py", "pyproject.toml", ".ci/run"}
+        wanted |= {"lproxy.toml"}
         wanted |= {"twisted/plugins/lproxy_plugin.py", "tests/sample_plugin/setup.cfg"}
         self.assertEqual(set(), wanted - names)
         self.assertEqual([], [name for name in names if name.endswith((".cache", ".pyc"))])

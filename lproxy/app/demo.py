@@ -5,6 +5,7 @@ C{lproxy demo}: toy upstreams, the real proxy in front of them, a little real tr
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -28,6 +29,8 @@ PREFERRED = {"outbound": 4140, "inbound": 4143, "tcp": 4144, "admin": 4191}
 
 #: seconds that open connections have at the end
 DRAIN = 1.0
+#: seconds that C{/services} goes on to show what there was
+SERVICE_IDLE = 3600.0
 
 
 class Hello(Resource):
@@ -95,9 +98,9 @@ async def _demo(reactor: Any, once: bool) -> None:
             Listen(name="tcp", address=address["tcp"], direction="outbound", target=f"{HOST}:{echo}"),
         ),
         services={"web.local:80": Service("web.local:80", tuple(f"{HOST}:{port}" for port in web))},
-        # a demo ends soon
-        outbound=Timeouts(drain=DRAIN),
-        inbound=Timeouts(**{**INBOUND, "drain": DRAIN}),
+        # a demo ends soon, and has something to show until then
+        outbound=Timeouts(drain=DRAIN, service_idle=SERVICE_IDLE),
+        inbound=Timeouts(**{**INBOUND, "drain": DRAIN, "service_idle": SERVICE_IDLE}),
     )
     proxy = Proxy(config, tried(find()), reactor)
     proxy.privilegedStartService()
@@ -106,7 +109,8 @@ async def _demo(reactor: Any, once: bool) -> None:
     lines = await deferToThread(_traffic, address["outbound"])
     lines.append(await _words(reactor, address["tcp"]))
     print("lproxy runs between two HTTP endpoints of web.local, a TCP echo, and this bit of traffic:\n")
-    print("\n".join(f"  {line}" for line in lines))
+    width = max(len(what) for what, _ in lines)
+    print("\n".join(f"  {what:<{width}}  {outcome}" for what, outcome in lines))
     print(
         f"""
 Try it:
@@ -114,13 +118,14 @@ Try it:
   curl -H 'Host: web.local' http://{address["outbound"]}/anything
   curl -x http://{address["outbound"]} http://web.local/as-a-forward-proxy
   curl -i -H 'Host: nobody.invalid' http://{address["outbound"]}/
-  printf 'hello\\n' | nc -q1 {address["tcp"].replace(":", " ")}
+  {echo_command(address["tcp"], shutil.which("nc"))}
 
 And look inside:
 
-  http://{address["admin"]}/            what there is
-  http://{address["admin"]}/services    services, endpoints, who waits for what
-  http://{address["admin"]}/metrics     for Prometheus
+  http://{address["admin"]}/             what there is
+  http://{address["admin"]}/services     services, endpoints, who waits for what
+  http://{address["admin"]}/connections  who is connected
+  http://{address["admin"]}/metrics      for Prometheus
 """
     )
     if not once:
@@ -173,7 +178,16 @@ class Said(Protocol):
         self.heard.callback(self._heard)
 
 
-def _traffic(address: str) -> list[str]:
+def echo_command(address: str, nc: str | None) -> str:
+    """What says hello to C{address}: C{nc} where it is installed, else Python, which is."""
+    host, _, port = address.rpartition(":")
+    if nc:
+        return f"printf 'hello\\n' | nc -q1 {host} {port}"
+    connect = f'import socket; s = socket.create_connection(("{host}", {port}))'
+    return f"python3 -c '{connect}; s.sendall(b\"hello\"); print(s.recv(9).decode())'"
+
+
+def _traffic(address: str) -> list[tuple[str, str]]:
     """In a thread, as any client would."""
     from http.client import HTTPConnection
 
@@ -182,17 +196,17 @@ def _traffic(address: str) -> list[str]:
     for n in range(4):
         client.request("GET", f"/{n}", headers={"Host": "web.local"})
         answer = client.getresponse()
-        lines.append(f"GET http://web.local/{n}        {answer.status} {answer.read().decode().strip()}")
+        lines.append((f"GET http://web.local/{n}", f"{answer.status} {answer.read().decode().strip()}"))
     client.request("GET", "/", headers={"Host": "nobody.invalid"})
     answer = client.getresponse()
-    lines.append(f"GET http://nobody.invalid/   {answer.status} {answer.read().decode().strip()}")
+    lines.append(("GET http://nobody.invalid/", f"{answer.status} {answer.read().decode().strip()}"))
     client.close()
     return lines
 
 
-async def _words(reactor: Any, address: str) -> str:
+async def _words(reactor: Any, address: str) -> tuple[str, str]:
     host, _, port = address.rpartition(":")
     endpoint = TCP4ClientEndpoint(reactor, host, int(port), timeout=5)
     said = await connectProtocol(endpoint, Said(b"bytes of no protocol"))
     heard = await said.heard.addTimeout(5, reactor)
-    return f"TCP to the echo             {heard.decode()!r} came back"
+    return "TCP to the echo", f"{heard.decode()!r} came back"

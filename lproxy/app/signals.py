@@ -43,6 +43,12 @@ def calm() -> None:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
+def undo() -> None:
+    """Undo L{calm}: a reactor that is run now handles SIGINT itself, where it is Python's."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Signals:
     """
     The first SIGTERM or SIGINT drains, by way of the reactor; a second one ends what is left at once. SIGHUP reopens

@@ -13,7 +13,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app import signals as module
-from lproxy.app.signals import Signals, calm
+from lproxy.app.signals import Signals, calm, undo
 
 
 class Reactor:
@@ -87,6 +87,15 @@ class SignalTests(SynchronousTestCase):
         self.handlers[signal.SIGHUP] = signal.SIG_DFL
         calm()
         self.assertEqual((signal.SIG_DFL, signal.SIG_IGN), (self.handlers[signal.SIGINT], self.handlers[signal.SIGHUP]))
+
+    def test_undo(self) -> None:
+        """A reactor that shall handle SIGINT finds it as Python has it; what others have set stays."""
+        calm()
+        undo()
+        self.assertIs(signal.default_int_handler, self.handlers[signal.SIGINT])
+        self.handlers[signal.SIGINT] = ours = object()
+        undo()
+        self.assertIs(ours, self.handlers[signal.SIGINT])
 
     def test_not_calm(self) -> None:
         """Who minds them already goes on to do so, and no other thread changes them."""

@@ -11,11 +11,32 @@ import signal
 import socket
 import subprocess
 
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.app.demo import echo_command
 from tests.components import require
 from tests.integration.test_twistd import LPROXY, ProcessTestCase, Program, eventually, request
 
 #: where the embedded defaults are, which the demo prefers
 PREFERRED = (4140, 4143, 4144, 4191)
+
+
+class EchoTests(SynchronousTestCase):
+    """The command that says hello to the echo."""
+
+    def test_with_nc(self) -> None:
+        """It is nc, where that is installed."""
+        self.assertEqual("printf 'hello\\n' | nc -q1 127.0.0.1 4144", echo_command("127.0.0.1:4144", "/bin/nc"))
+
+    def test_without_nc(self) -> None:
+        """Where it is not, Python does, as it stands there."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            command = echo_command(f"127.0.0.1:{server.getsockname()[1]}", None)
+            said = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, text=True)
+            client, _ = server.accept()
+            with client:
+                client.sendall(client.recv(100))
+        self.assertEqual(("hello\n", None), said.communicate(timeout=10))
 
 
 class DemoTests(ProcessTestCase):
@@ -41,6 +62,8 @@ class DemoTests(ProcessTestCase):
             self.assertRegex(program.out, rf"GET http://web.local/{n} +200 hello from endpoint [12]: GET /{n}\n")
         self.assertRegex(program.out, r"GET http://nobody.invalid/ +404 resolve: nobody.invalid:80 does not exist")
         self.assertRegex(program.out, r"TCP to the echo +'bytes of no protocol' came back\n")
+        columns = [re.match(r"  (?:GET \S+|TCP to the echo) +", line) for line in program.out.splitlines()]
+        self.assertEqual(1, len({column.end() for column in columns if column}), "the outcomes are one below the other")
         self.assertTrue(self.admin(program))
         self.assertNotIn("Ctrl-C", program.out)
         self.no_traceback(program.out, program.err)
@@ -62,9 +85,9 @@ class DemoTests(ProcessTestCase):
         Without --once it runs on: the commands that it prints work as they stand, and the pages that it names are
         there. Ctrl-C ends it with status 0, promptly even while somebody is connected.
         """
-        require("curl", "nc")
+        require("curl")
         program = self.demo()
-        commands = re.findall(r"^  ((?:curl|printf) .*)$", program.out, re.MULTILINE)
+        commands = re.findall(r"^  ((?:curl|printf|python3) .*)$", program.out, re.MULTILINE)
         said = [
             subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=10) for command in commands
         ]
@@ -74,9 +97,13 @@ class DemoTests(ProcessTestCase):
         self.assertRegex(forward, r"\Ahello from endpoint [12]: GET /as-a-forward-proxy\n\Z")
         self.assertRegex(nobody, r"\AHTTP/1.1 404 (?s:.*)nobody.invalid:80 does not exist")
         self.assertEqual("hello\n", echo)
-        for page in re.findall(r"http://127\.0\.0\.1:\d+(/(?:services|metrics)?) +\w", program.out):
-            self.assertEqual(200, request(self.admin(program), page, "127.0.0.1")[0])
-        host, port = re.search(r"nc -q1 (\S+) (\d+)", program.out).groups()  # type: ignore[union-attr]
+        for page in re.findall(r"http://127\.0\.0\.1:\d+(/(?:services|connections|metrics)?) +\w", program.out):
+            status, text = request(self.admin(program), page, "127.0.0.1")
+            self.assertEqual(200, status)
+            if page == "/services":
+                self.assertIn("web.local:80", text, "it still shows what it did")
+        port = re.search(r"127\.0\.0\.1\W+(\d+)", commands[-1]).group(1)  # type: ignore[union-attr]
+        host = "127.0.0.1"
         with socket.create_connection((host, int(port)), 5) as raw:
             raw.sendall(b"\x01")
             self.assertEqual(b"\x01", raw.recv(1))
