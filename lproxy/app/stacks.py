@@ -133,6 +133,13 @@ class Stacks:
             out[protocol] += share.count
         return out
 
+    def waited(self) -> Counter[str]:
+        """How many leases were given so far to who had to wait for them, by protocol."""
+        given: Counter[str] = Counter()
+        for (_, protocol), share in self._shares.items():
+            given[protocol] += share.waited
+        return given
+
     def samples(self) -> Iterator[tuple[str, Labels, float]]:
         """Of the families in L{lproxy.metrics.acquisition.STATE}."""
         counts: Counter[Key] = Counter()

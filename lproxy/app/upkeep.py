@@ -5,6 +5,8 @@ What protocols forget is looked for now and then: sessions that are never over, 
 
 from __future__ import annotations
 
+from collections import Counter
+
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
@@ -27,6 +29,7 @@ class Upkeep:
 
     @ivar _idle: by protocol, the leases that were out at the latest look although it had no session
     @ivar _told: and how many of them were told of
+    @ivar _waited: by protocol, how many leases had been waited for by then: with more, others may be out
     """
 
     def __init__(self, sessions: Sessions, stacks: Stacks, clock: IReactorTime, crashed: Crashed) -> None:
@@ -36,6 +39,7 @@ class Upkeep:
         self._crashed = crashed
         self._idle: dict[str, int] = {}
         self._told: dict[str, int] = {}
+        self._waited: Counter[str] = Counter()
         self._timer: IDelayedCall | None = None
 
     def start(self) -> None:
@@ -55,11 +59,14 @@ class Upkeep:
         # other protocols' sessions turn into bytes, and hold leases of TCP's then
         sessions[TCP] = len(self._sessions)
         before, self._idle = self._idle, {}
+        earlier, self._waited = self._waited, self._stacks.waited()
         for protocol, leases in self._stacks.leases().items():
             if sessions[protocol] or not leases:
                 self._told.pop(protocol, None)
                 continue
             self._idle[protocol] = leases
+            if self._waited[protocol] != earlier[protocol]:
+                continue
             lasting = min(leases, before.get(protocol, 0))
             if lasting > self._told.get(protocol, 0):
                 self._told[protocol] = lasting

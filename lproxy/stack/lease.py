@@ -28,6 +28,7 @@ class Hold:
     What leases may hold.
 
     @ivar count: how many do
+    @ivar waited: how many have so far, of those that had to be waited for
     @ivar whole: of what this is a part; who holds this holds that
     @ivar over: what leases have instead that held this and have ended; C{None}: this is that
     @ivar told: told of a lease that was ended twice
@@ -37,6 +38,7 @@ class Hold:
         self, whole: Hold | None = None, told: Callable[[Failure], None] | None = None, over: bool = False
     ) -> None:
         self.count: int = 0
+        self.waited: int = 0
         self.whole: Hold | None = whole
         self.told: Callable[[Failure], None] | None = told
         self.over: Hold | None = None if over else Hold(None, told, True) if told is not None else ENDED
@@ -45,6 +47,7 @@ class Hold:
         """Be held for C{lease}."""
         lease.hold = self
         self.count += 1
+        self.waited += 1
         if self.whole is not None:
             self.whole.count += 1
 

@@ -54,6 +54,14 @@ class UpkeepTests(SynchronousTestCase):
         self.pass_by(5)
         self.assertEqual(2, len(self.scene.crashes))
 
+    def test_come_and_go(self) -> None:
+        """One at each look, and each time another, is none that lasts: protocols may ask something by themselves."""
+        for _ in range(5):
+            (lease,) = self.leases("note", 1)
+            self.pass_by(1)
+            lease.close()
+        self.assertEqual([], self.scene.crashes)
+
     def test_used(self) -> None:
         """Those that may be a session's are not: TCP's may be any protocol's that has turned into bytes."""
         leases = [*self.leases("note", 1), *self.leases(TCP, 1)]
