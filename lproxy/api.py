@@ -35,7 +35,7 @@ from lproxy.metrics.family import Family, Labels
 from lproxy.metrics.series import Counted, Series
 from lproxy.protocols.connection import ConnectionClient, ConnectionLease, Upstream, rescue
 from lproxy.protocols.plugin import IProtocolPlugin
-from lproxy.protocols.runtime import CannotExpose, Counters, Runtime, Sessions, fixed_target
+from lproxy.protocols.runtime import CannotExpose, Counters, Runtime, Sessions, fixed_target, whereabouts
 from lproxy.protocols.session import Accepted, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.protocols.tcp.session import TcpSession
@@ -127,4 +127,5 @@ __all__ = [
     "setting",
     "split_host_port",
     "tried",
+    "whereabouts",
 ]

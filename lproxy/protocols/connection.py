@@ -104,8 +104,12 @@ class ConnectionClient:
 
     def _connected(self, stream: Stream) -> ConnectionLease:
         self._counter.connected += 1
-        self._runtime.opened(stream, self.endpoint, self._protocol)
-        return ConnectionLease(self, stream)
+        try:
+            self._runtime.opened(stream, self.endpoint, self._protocol)
+            return ConnectionLease(self, stream)
+        except BaseException:
+            self.released(stream)
+            raise
 
     def _failed(self, failure: Failure) -> Failure:
         self.load -= 1

@@ -6,6 +6,7 @@ Everything that a protocol's factory has around it in a running proxy, in memory
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 from twisted.python.failure import Failure
@@ -110,11 +111,17 @@ class ScriptedProxy:
         make = self.factory.session if port is None else self.exposed[port]
         session = make(Accepted(stream, self._name, variant, prefix, eof, since=since))
         self.sessions.append(session)
+        stream.on_crash = partial(self._broken, session)
         try:
             session.start()
         except BaseException:
             stream.crashed(Failure())
         return peer
+
+    def _broken(self, session: Session, failure: Failure) -> None:
+        """It raised, and is over by that."""
+        self.runtime.crashed(self._name, failure)
+        self.runtime.sessions.remove(session)
 
     def settle(self, seconds: float = 0.0) -> None:
         """Let C{seconds} pass, and all that can happen happen."""

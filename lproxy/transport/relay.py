@@ -103,7 +103,6 @@ class Relay:
         if self._done is None or self.to_upstream.flow is ENDED:
             upstream.abort()  # the client is gone, or has heard its last
             return
-        self._open += 1
         self.to_upstream.join(upstream)
         self.to_client.read_from(upstream, greeting)
 
@@ -221,6 +220,8 @@ class Direction:
             return
         self.source = source
         self.may_splice(relay)
+        # from here on we are told of its end, and not before: what raises until then leaves the client's to wait for
+        relay._open += 1
         source.attach(self, greeting)
         self._read()
         # where it was kept from reading, there is a sink now, which perhaps has enough

@@ -387,17 +387,17 @@ class Exchange(Responder):
             # the client has its answer
             self._over(True)
             return
-        if (
-            isinstance(error, ProxyError)
-            and self._kept
-            and not self.status
-            and self._tries < TRIES
-            and may_replay(self.request, self.whole, error)
-        ):
-            self._again(error)
-            return
         try:
-            self._failed(error)
+            if (
+                isinstance(error, ProxyError)
+                and self._kept
+                and not self.status
+                and self._tries < TRIES
+                and may_replay(self.request, self.whole, error)
+            ):
+                self._again(error)
+            else:
+                self._failed(error)
         except BaseException as bug:
             # whoever tells us of failures, a clock or an upstream, can do nothing about this one
             self._listener.record.crashed(bug)

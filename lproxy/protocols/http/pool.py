@@ -310,13 +310,18 @@ class Pool:
 
     def _connected(self, stream: Stream) -> HttpLease:
         runtime = self._runtime
-        runtime.opened(stream, self.endpoint, self._protocol)
-        self.counter.connected += 1
-        stream.high_water = runtime.limits.buffer
-        entry = Entry(self)
-        entry.since = self.seconds()
-        entry.connection = self._connect(stream, entry)
-        return PooledLease(entry)
+        try:
+            runtime.opened(stream, self.endpoint, self._protocol)
+            self.counter.connected += 1
+            stream.high_water = runtime.limits.buffer
+            entry = Entry(self)
+            entry.since = self.seconds()
+            entry.connection = self._connect(stream, entry)
+            return PooledLease(entry)
+        except BaseException:
+            self.load -= 1
+            stream.abort()
+            raise
 
     def _failed(self, failure: Failure) -> Failure:
         self.load -= 1

@@ -26,6 +26,7 @@ from lproxy.api import (
     join_host_port,
     rescue,
     tried,
+    whereabouts,
 )
 from lproxy.protocols.kafka.client import KafkaLease
 from lproxy.protocols.kafka.filter import Context
@@ -95,6 +96,13 @@ class KafkaSession:
 
     def start(self) -> None:
         """Find out where it would go, and read."""
+        try:
+            self._start()
+        except BaseException:
+            self._ended()  # nobody may be told of the connection's end
+            raise
+
+    def _start(self) -> None:
         runtime, conn = self._runtime, self._stream.conn
         reached = self._live.begin(self, conn.peer[0], self._rules.metrics)
         if self._target is None:
@@ -182,7 +190,7 @@ class KafkaSession:
         self._stream.abort()
 
     def _crashed(self, failure: Failure) -> None:
-        self._runtime.crashed(NAME, failure)
+        self._runtime.crashed(NAME, failure, whereabouts(self._runtime.listen.name, self._stream))
         self._relay.abort()
 
     def _refuse(self, flags: str, why: str) -> None:
@@ -193,6 +201,8 @@ class KafkaSession:
 
     def _ended(self) -> None:
         """Both connections are closed, or the client's before there was another."""
+        if self._over:
+            return
         self._over = True
         lease, self._lease = self._lease, None
         try:

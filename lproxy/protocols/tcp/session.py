@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from lproxy.protocols.connection import ConnectionLease, rescue
-from lproxy.protocols.runtime import Runtime
+from lproxy.protocols.runtime import Runtime, whereabouts
 from lproxy.protocols.session import Accepted
 from lproxy.stack.interfaces import Acquire
 from lproxy.stack.tried import tried
@@ -51,6 +51,13 @@ class TcpSession:
 
     def start(self) -> None:
         """Find out where it goes, and get a connection there."""
+        try:
+            self._start()
+        except BaseException:
+            self._ended()  # nobody may be told of the connection's end
+            raise
+
+    def _start(self) -> None:
         runtime, accepted = self._runtime, self._accepted
         target = self._target = runtime.destination(self._stream.conn)
         # what was dialled is closed as a lease is
@@ -132,11 +139,13 @@ class TcpSession:
         self._stream.abort()
 
     def _crashed(self, failure: Failure) -> None:
-        self._runtime.crashed(self._name, failure)
+        self._runtime.crashed(self._name, failure, whereabouts(self._runtime.listen.name, self._stream))
         self._relay.abort()
 
     def _ended(self) -> None:
         """Both connections are closed, or the client's before there was another."""
+        if self._over:
+            return
         self._over = True
         timer, self._timer = self._timer, None
         if timer is not None:

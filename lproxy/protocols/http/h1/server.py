@@ -197,8 +197,6 @@ class Http1Server(Client, Reader):
     def connection_lost(self) -> None:
         """The client is gone: so is everything that was under way for it."""
         self._state = CLOSED
-        self._reader.close()
-        self._patience.stay()
         listener = self._listener
         listener.clients.pop(self, None)
         turn, self._turn = self._turn, None
@@ -206,6 +204,8 @@ class Http1Server(Client, Reader):
             turn.cancel()
         exchange, self._exchange = self._exchange, None
         try:
+            self._reader.close()
+            self._patience.stay()
             if exchange is not None:
                 exchange.cancel()
         finally:
@@ -402,12 +402,13 @@ class Http1Server(Client, Reader):
         return 0 if self._blocked else max(1, stream.high_water - stream.buffered)
 
     def _tunnel_ended(self) -> None:
-        exchange = self._exchange
-        if exchange is not None:
-            exchange.tunnelled()
-        self._exchange = None
+        exchange, self._exchange = self._exchange, None
         self._relay = None
-        self.connection_lost()
+        try:
+            if exchange is not None:
+                exchange.tunnelled()
+        finally:
+            self.connection_lost()
 
     # the end of the connection
 
