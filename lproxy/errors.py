@@ -56,6 +56,8 @@ class ProxyError(Exception):
     blames: ClassVar[bool] = True
     #: whether it happened on a connection that stood: to connect once more is no proof that the endpoint is well again
     in_use: ClassVar[bool] = False
+    #: whether waiting does not help: of several endpoints' errors, it is the one that is told
+    lasting: ClassVar[bool] = False
 
     def __init__(self, target: object) -> None:
         super().__init__(target)

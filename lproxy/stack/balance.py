@@ -45,10 +45,10 @@ class NoEndpointReady(ProxyError):
 
     def what(self) -> str:
         """How many were tried."""
-        return f"none of {self.tried} endpoints could be connected to, the last"
+        return f"none of {self.tried} endpoints could be connected to, one of them"
 
     def essential(self) -> BaseException:
-        """The cause: what the last of them said."""
+        """The cause: what the last of them said, or one for whom that will not change."""
         return self.__cause__ or self
 
 
@@ -162,7 +162,7 @@ class Balance(Generic[L]):
         """
         Wait for endpoints, then try each at most once until one is connected.
 
-        Fails with the only endpoint's error, L{NoEndpointReady} from the last one's, or what discovery said.
+        Fails with the only endpoint's error, L{NoEndpointReady} from the most telling one, or what discovery said.
         """
         members = self._list
         if len(members) != 1:
@@ -217,6 +217,7 @@ class Balance(Generic[L]):
     async def _acquire(self) -> L:
         await self._some_endpoints()
         tried: set[Member[L]] = set()
+        told: ProxyError | None = None
         untried = self._list
         while True:
             member = self._pick(self._candidates(untried) if self._ward.unhealthy else untried)
@@ -232,12 +233,14 @@ class Balance(Generic[L]):
                 raise self._gave_up_on(member) from None
             except ProxyError as e:
                 health.attempt_failed(e, began)
+                if told is None or not told.lasting:
+                    told = e
                 # of those that there are now: some may have gone or come meanwhile
                 untried = [member for member in self._list if member not in tried]
                 if not untried:
                     if len(tried) == 1:
                         raise
-                    raise NoEndpointReady(self._target, len(tried)).because(e) from e
+                    raise NoEndpointReady(self._target, len(tried)).because(told) from told
             else:
                 health.succeeded()
                 probing = False  # where connecting is no proof, it goes on until there is an answer

@@ -69,6 +69,7 @@ class LoopRefused(ProxyError):
     flag = "LP"
     status = 508
     keep = False
+    lasting = True
 
     def what(self) -> str:
         """Why that is refused."""

@@ -450,7 +450,7 @@ acquiring = 1
         self.assertIn("1500ms", text.replace("1.5s", "1500ms"))
         self.assertIn(f"127.0.0.1:{self.web}", text)
         self.assertEqual(["http", "kafka", "tcp"], [row["name"] for row in proxy.json("/plugins")])
-        self.assertEqual({"name", "version", "file"}, set(proxy.json("/plugins")[0]))
+        self.assertEqual({"name", "version", "file", "sessions", "leases"}, set(proxy.json("/plugins")[0]))
 
 
 class LoopTests(OperationsTestCase):

@@ -14,13 +14,14 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.errors import ProxyError, explain
+from lproxy.errors import ProxyError, explain, judge
 from lproxy.stack import balance
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.interfaces import Health, Lease
 from lproxy.stack.report import Report
 from lproxy.target import Authority, Endpoint
 from lproxy.testing import ScriptedDiscover, ScriptedService, shown
+from lproxy.transport.connect import LoopRefused
 
 TARGET = Authority("web.local", 80)
 ENDPOINTS = [Endpoint(f"10.0.0.{n}", 80) for n in range(10)]
@@ -207,15 +208,22 @@ class SeveralTests(BalanceMixin, SynchronousTestCase):
         self.assertGreater(bad.calls, 10, "as any other")
 
     def test_all_fail(self) -> None:
-        """Where all refuse, each is tried once; the error names how many, the target, the last one and the cause."""
+        """Where all refuse, each is tried once; the error names how many, the target, one of them and the cause."""
         self.refuse(*ENDPOINTS)
         error = self.failureResultOf(self.service.acquire(), balance.NoEndpointReady).value
         self.assertEqual([1] * 10, [service.calls for service in self.made.values()])
-        wanted = (
-            r"balance: web.local:80 none of 10 endpoints could be connected to, the last: connect: 10.0.0.\d:80 refused"
-        )
-        self.assertRegex(explain(error), wanted)
+        told = r"none of 10 endpoints could be connected to, one of them: connect: 10.0.0.\d:80 refused"
+        self.assertRegex(explain(error), rf"balance: web.local:80 {told}")
         self.assertEqual((TARGET, 10), (error.target, error.tried))
+
+    def test_lasting(self) -> None:
+        """What will not change is told, whichever endpoint was tried last: the proxy itself, say."""
+        self.refuse(*ENDPOINTS)
+        itself = ENDPOINTS[3]
+        self.made[itself].at_once = lambda: LoopRefused(itself)
+        for _ in range(20):
+            error = self.failureResultOf(self.service.acquire(), balance.NoEndpointReady).value
+            self.assertIsInstance(judge(error), LoopRefused)
 
     def test_stale_refusals(self) -> None:
         """Refusals of a moment ago help nobody: where all have failed, they are tried nevertheless."""

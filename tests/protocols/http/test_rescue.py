@@ -98,7 +98,7 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
         "connect",
         "UF",
         True,
-        "web.local:80 none of 2 endpoints could be connected to, the last: connect: 10.0.0.7:8080 refused",
+        "web.local:80 none of 2 endpoints could be connected to, one of them: connect: 10.0.0.7:8080 refused",
     ),
     (
         ConnectTimedOut(END, 1.0),
