@@ -50,7 +50,7 @@ HOT = (
     "lproxy/protocols/kafka/detect.py",
     "lproxy/protocols/kafka/codec",
     "lproxy/protocols/kafka/talk",
-    "lproxy/protocols/kafka/live.py",
+    "lproxy/protocols/kafka/connections.py",
     "lproxy/protocols/kafka/metrics.py",
     "lproxy/protocols/kafka/progress.py",
     "lproxy/protocols/kafka/session.py",

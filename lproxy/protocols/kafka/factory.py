@@ -9,11 +9,11 @@ from functools import partial
 
 from lproxy.api import Accepted, Detector, Runtime, Target
 from lproxy.protocols.kafka.client import KafkaClient
+from lproxy.protocols.kafka.connections import Connections
 from lproxy.protocols.kafka.detect import detector
 from lproxy.protocols.kafka.gateway.cluster import Broker, Cluster
 from lproxy.protocols.kafka.gateway.policy import GatewayPolicy
 from lproxy.protocols.kafka.gateway.seeds import Seeds
-from lproxy.protocols.kafka.live import Live
 from lproxy.protocols.kafka.metrics import NO_BROKERS, Brokers, Metrics
 from lproxy.protocols.kafka.session import NAME, KafkaSession
 from lproxy.protocols.kafka.settings import KafkaConfig
@@ -29,12 +29,12 @@ class KafkaFactory:
         self.config = config
         self.detector: Detector | None = detector(config.extra_api_keys)
         self.acquire = runtime.acquire(NAME, lambda endpoint, health: KafkaClient(runtime, endpoint, NAME, health))
-        self.live = Live(config, runtime.clock)
+        self.connections = Connections(config, runtime.clock)
         self.metrics = Metrics(
             runtime.direction,
             runtime.listen.name,
-            self.live.in_flight,
-            self.live.__len__,
+            self.connections.in_flight,
+            self.connections.__len__,
             config.topic_cap,
             self._brokers,
             config.client_id_cap if config.client_ids else 0,
@@ -44,7 +44,7 @@ class KafkaFactory:
         self.cluster: Cluster | None = None
         self.seeds: Seeds | None = None
         if config.gateway:
-            self.cluster = Cluster(runtime, config, NAME, self._rules, self._to_broker, self.live.nodes)
+            self.cluster = Cluster(runtime, config, NAME, self._rules, self._to_broker, self.connections.nodes)
             self._policy = GatewayPolicy(config, self.metrics, self.cluster).decide
             if runtime.fixed is not None:
                 learn = partial(self.cluster.learn, all_there_are=True)
@@ -86,4 +86,4 @@ class KafkaFactory:
         return self._session(broker.rules, accepted, broker.target)
 
     def _session(self, rules: Rules, accepted: Accepted, target: Target | None) -> KafkaSession:
-        return KafkaSession(self.runtime, self.acquire, self.live, rules, accepted, target)
+        return KafkaSession(self.runtime, self.acquire, self.connections, rules, accepted, target)

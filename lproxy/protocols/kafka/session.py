@@ -29,8 +29,8 @@ from lproxy.api import (
     whereabouts,
 )
 from lproxy.protocols.kafka.client import KafkaLease
+from lproxy.protocols.kafka.connections import Connections
 from lproxy.protocols.kafka.filter import Context
-from lproxy.protocols.kafka.live import Live
 from lproxy.protocols.kafka.progress import Counts, Progress
 from lproxy.protocols.kafka.protocol_errors import invalid
 from lproxy.protocols.kafka.talk.answers import Answers
@@ -53,7 +53,7 @@ class KafkaSession:
         self,
         runtime: Runtime,
         acquire: Acquire[KafkaLease],
-        live: Live,
+        connections: Connections,
         rules: Rules,
         accepted: Accepted,
         target: Target | None,
@@ -64,7 +64,7 @@ class KafkaSession:
         stream = accepted.stream
         self._runtime = runtime
         self._acquire = acquire
-        self._live = live
+        self._connections = connections
         self._rules = rules
         self._target = target
         self._stream = stream
@@ -104,7 +104,7 @@ class KafkaSession:
 
     def _start(self) -> None:
         runtime, conn = self._runtime, self._stream.conn
-        reached = self._live.begin(self, conn.peer[0], self._rules.metrics)
+        reached = self._connections.begin(self, conn.peer[0], self._rules.metrics)
         if self._target is None:
             self._target = runtime.destination(conn)
         if reached:
@@ -206,7 +206,7 @@ class KafkaSession:
         self._over = True
         lease, self._lease = self._lease, None
         try:
-            self._live.end(self, self._stream.conn.peer[0])
+            self._connections.end(self, self._stream.conn.peer[0])
             if self._pending is not None:
                 self._pending.cancel()
             self._read_again()

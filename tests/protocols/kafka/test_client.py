@@ -89,8 +89,11 @@ class ClientTests(SynchronousTestCase):
 
     def test_shown(self) -> None:
         """Client ids are shown once each, in order, and not without end; who has none is not named."""
-        for talk in (Talk("b"), Talk(None), Talk("a"), Talk("b", "", 1), *(Talk(f"c{n:02}") for n in range(30))):
-            self.successResultOf(self.client.acquire()).call(talk)
+        talks = [Talk("b"), Talk(None), Talk("a"), Talk("b", "", 1), *(Talk(f"c{n:02}") for n in range(30))]
+        # kept: a lease that is dropped is ended
+        leases = [self.successResultOf(self.client.acquire()) for _ in talks]
+        for lease, talk in zip(leases, talks, strict=True):
+            lease.call(talk)
         shown = self.described()
         self.assertEqual(["a", "b", *(f"c{n:02}" for n in range(SHOWN - 2))], shown["client_ids"])
         self.assertEqual((34, 1, None), (shown["connections"], shown["in_flight"], shown["node"]))

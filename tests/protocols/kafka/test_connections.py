@@ -1,12 +1,12 @@
-# -*- test-case-name: tests.protocols.kafka.test_live -*-
+# -*- test-case-name: tests.protocols.kafka.test_connections -*-
 """
-Tests for L{lproxy.protocols.kafka.live}: how many connections a listener has, and when they are looked at.
+Tests for L{lproxy.protocols.kafka.connections}: how many connections a listener has, and when they are looked at.
 """
 
 from __future__ import annotations
 
 from lproxy.api import Accepted
-from lproxy.protocols.kafka.live import LOOKS
+from lproxy.protocols.kafka.connections import LOOKS
 from lproxy.testing import Peer
 from lproxy.testing.upstream import OURS
 from tests.protocols.kafka.scene import KafkaTestCase, heartbeat
@@ -84,4 +84,4 @@ class LimitTests(KafkaTestCase):
         first.reset()
         self.settle()
         self.assertEqual("", self.client().ended)
-        self.assertEqual(2, len(self.factory.live._addresses))
+        self.assertEqual(2, len(self.factory.connections._addresses))

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.protocols.kafka.test_live -*-
+# -*- test-case-name: tests.protocols.kafka.test_connections -*-
 """
-A listener's live connections: how many there may be, and a look now and then at whether they move.
+The connections of a listener: how many there may be, and a look now and then at whether they move.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ class Connection(Protocol):
         """What the client calls itself, and the broker's node id."""
 
 
-class Live:
+class Connections:
     """All connections of a listener, its brokers' ports included."""
 
     def __init__(self, config: KafkaConfig, clock: IReactorTime) -> None:
         self._config = config
         self._clock = clock
-        self._live: dict[Connection, None] = {}
+        self._open: dict[Connection, None] = {}
         self._addresses: Counter[str] = Counter()
         self._timer: IDelayedCall | None = None
 
     def __len__(self) -> int:
-        return len(self._live)
+        return len(self._open)
 
     def in_flight(self) -> int:
         """Requests of all of them that await their response."""
-        return sum(connection.in_flight() for connection in self._live)
+        return sum(connection.in_flight() for connection in self._open)
 
     def nodes(self) -> set[str]:
         """The node ids of the brokers to which anybody is connected, as far as they are known."""
-        return {connection.names()[1] for connection in self._live}
+        return {connection.names()[1] for connection in self._open}
 
     def begin(self, connection: Connection, address: str, metrics: Metrics) -> str:
         """C{connection}, of a client at C{address}, begins. Returns the setting whose limit is reached, if one is."""
         config = self._config
         reached = ""
-        if config.max_connections is not None and len(self._live) >= config.max_connections:
+        if config.max_connections is not None and len(self._open) >= config.max_connections:
             reached = "max_connections"
         elif (most := config.max_connections_per_address) is not None and self._addresses[address] >= most:
             reached = "max_connections_per_address"
-        self._live[connection] = None
+        self._open[connection] = None
         self._addresses[address] += 1
         metrics.connections += 1
         if reached:
@@ -70,11 +70,11 @@ class Live:
 
     def end(self, connection: Connection, address: str) -> None:
         """It is over."""
-        del self._live[connection]
+        del self._open[connection]
         self._addresses[address] -= 1
         if not self._addresses[address]:
             del self._addresses[address]
-        if not self._live and self._timer is not None:
+        if not self._open and self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
@@ -85,5 +85,5 @@ class Live:
     def _look(self) -> None:
         self._look_later()
         now = self._clock.seconds()
-        for connection in list(self._live):
+        for connection in list(self._open):
             connection.look(now)
