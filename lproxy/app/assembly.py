@@ -41,7 +41,7 @@ from lproxy.protocols.session import Accepted, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.stack.interfaces import Health
 from lproxy.target import Endpoint
-from lproxy.transport.connect import Connector
+from lproxy.transport.connect import Connector, SocketConnector
 from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.stream import Address, Stream
 from lproxy.verdict import Detector
@@ -289,7 +289,9 @@ class Assembly:
         connector = self._connectors.get(direction)
         if connector is None:
             connect = self.config.timeouts(direction).connect
-            connector = Connector(self._around.hub, connect, self._around.own.contains, self._keepalive(direction))
+            connector = SocketConnector(
+                self._around.hub, connect, self._around.own.contains, self._keepalive(direction)
+            )
             self._connectors[direction] = connector
         return connector
 

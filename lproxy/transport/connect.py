@@ -11,14 +11,14 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
 from lproxy.target import Endpoint
-from lproxy.transport.hub import WRITE, Descriptor, Hub
+from lproxy.transport.hub import WRITE, Descriptor, Events, Hub
 from lproxy.transport.keepalive import Keepalive, Settling
 from lproxy.transport.socket import SocketStream, clean_address
 from lproxy.transport.stream import Conn, Stream
@@ -94,9 +94,31 @@ class OutOfDescriptors(ProxyError):
         return f"not tried: this proxy is out of descriptors or memory ({self.errno})"
 
 
-class Connector:
+class Connector(Protocol):
+    """Opens streams, never to the proxy itself."""
+
+    __slots__ = ()
+
+    def connect(self, endpoint: Endpoint) -> Deferred[Stream]:
+        """
+        A connected stream, which nobody reads yet.
+
+        Fails with L{ConnectFailed}, L{ConnectTimedOut} or L{LoopRefused}. Cancelling closes the socket.
+        """
+
+    def try_connect(self, endpoint: Endpoint) -> Stream | None:
+        """
+        A connected stream, if it can be had before this returns. What is only on its way is given up: for endpoints of
+        which that is not expected.
+        """
+
+    def close(self) -> None:
+        """Keep no timer. Connections that are open go on."""
+
+
+class SocketConnector(Connector):
     """
-    Opens streams.
+    The L{Connector} of sockets.
 
     @ivar is_own: whether an address is one of our own listeners, which are never connected to; may raise OSError
     """
@@ -118,11 +140,7 @@ class Connector:
         self.is_own: Callable[[str, int], bool] = is_own
 
     def connect(self, endpoint: Endpoint) -> Deferred[Stream]:
-        """
-        A connected stream, which nobody reads yet.
-
-        Fails with L{ConnectFailed}, L{ConnectTimedOut} or L{LoopRefused}. Cancelling closes the socket.
-        """
+        """Within C{timeout}."""
         try:
             if self.is_own(endpoint.host, endpoint.port):
                 return fail(LoopRefused(endpoint))
@@ -135,10 +153,7 @@ class Connector:
         return _Attempt(self._hub, sock, endpoint, self._timeout).result
 
     def try_connect(self, endpoint: Endpoint) -> Stream | None:
-        """
-        A connected stream, if it can be had before this returns. What is only on its way is given up: for endpoints of
-        which that is not expected.
-        """
+        """What is connected by the time that the kernel's C{connect} returns."""
         try:
             if self.is_own(endpoint.host, endpoint.port):
                 return None
@@ -151,7 +166,7 @@ class Connector:
         return stream
 
     def close(self) -> None:
-        """Keep no timer. Connections that are open go on."""
+        """Forget those that are to settle."""
         if self._settling is not None:
             self._settling.close()
 
@@ -184,7 +199,7 @@ class Connector:
         return _stream(sock, self._hub, endpoint)
 
 
-class _Attempt:
+class _Attempt(Events):
     """One connect under way: waits to write until the kernel has an answer."""
 
     def __init__(self, hub: Hub, sock: socket.SocketType, endpoint: Endpoint, seconds: float) -> None:

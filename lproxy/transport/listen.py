@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 
 from lproxy.target import join_host_port
 from lproxy.transport.connect import EXHAUSTED
-from lproxy.transport.hub import READ, Descriptor, Hub
+from lproxy.transport.hub import READ, Descriptor, Events, Hub
 from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.original_dst import original_dst
 from lproxy.transport.socket import SocketStream, clean_address
@@ -40,7 +40,7 @@ BACKLOG: Final = 4096
 #: seconds without accepting when even the reserve did not help
 PAUSE: Final = 0.2
 
-_log = Logger()
+_log = Logger(__name__)
 
 
 class ConnectionLimit:
@@ -64,7 +64,7 @@ class Bound(NamedTuple):
     release: Callable[[], Any]
 
 
-class Listener:
+class Listener(Events):
     """
     One listening socket.
 
@@ -91,7 +91,7 @@ class Listener:
         self._bound: Bound = bound
         self._sock: socket.socket = sock
         # not C{accept}, which finds out anew, and as enums, what kind of socket each is: a dozen of Python's calls
-        self._accept_one: Callable[[], tuple[int, Any]] = sock._accept  # type: ignore[attr-defined]
+        self._accept_one: Callable[[], tuple[Any, Any]] = sock._accept  # type: ignore[attr-defined]
         self._kind: tuple[int, int, int] = (int(sock.family), int(sock.type), sock.proto)
         self._hub: Hub = hub
         self._limit: ConnectionLimit = limit
@@ -304,11 +304,11 @@ async def _bind_endpoint(description: str, reactor: Any) -> Bound:
     factory.noisy = False
     try:
         endpoint = endpoints.serverFromString(reactor, description)
-    except LookupError as e:
-        raise ValueError(f"{description!r} names no socket that this process was given (LISTEN_FDS)") from e
+    except LookupError:
+        raise ValueError(f"{description!r} names no socket that this process was given (LISTEN_FDS)") from None
     except ImportError as e:
         # ssl: without pyOpenSSL
-        raise ValueError(f"{description!r} is not an endpoint of a plain stream socket: {e}") from e
+        raise ValueError(f"{description!r} is not an endpoint of a plain stream socket: {e}") from None
     listening: Any = await endpoint.listen(factory)
     # an endpoint that wraps the factory (ssl:) would have bytes mean something else than we think
     if not isinstance(listening, tcp.Port) or listening.factory is not factory:

@@ -76,7 +76,7 @@ class Scene:
         self.metrics = Metrics(MetricsConfig(), self.reactor, self.crashed)
         self.connector = ScriptedConnector(self.reactor)
         self.connectors = 0
-        case.patch(module, "Connector", self._connector)
+        case.patch(module, "SocketConnector", self._connector)
         plugins = [Found(f"{one.name}.py", one.name, "1", one) for one in (TcpPlugin(), self.note)]
         hub: Any = QuietHub(self.reactor)
         sockets: Any = self.sockets

@@ -25,7 +25,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lproxy.target import Endpoint
-from lproxy.transport.connect import ConnectFailed, Connector, ConnectTimedOut
+from lproxy.transport.connect import ConnectFailed, ConnectTimedOut, SocketConnector
 from lproxy.transport.hub import hub
 from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
 from lproxy.transport.socket import SocketStream
@@ -295,8 +295,8 @@ class StreamTests(LoopbackMixin):
 class ConnectTests(LoopbackMixin):
     """Connections to real listeners, and to none."""
 
-    def connector(self, timeout: float = 5.0) -> Connector:
-        return Connector(self.hub, timeout)
+    def connector(self, timeout: float = 5.0) -> SocketConnector:
+        return SocketConnector(self.hub, timeout)
 
     async def test_connect(self) -> None:
         """Connected, with addresses, without delay, not inheritable."""
@@ -367,7 +367,7 @@ from twisted.internet import reactor
 if sys.argv[2] == "direct":
     del select.epoll
 from lproxy.target import Endpoint
-from lproxy.transport.connect import Connector
+from lproxy.transport.connect import SocketConnector
 from lproxy.transport.hub import hub
 from lproxy.transport.listen import Bound, ConnectionLimit, Listener
 from lproxy.transport.relay import Relay
@@ -437,7 +437,7 @@ def begin(stream):
     client = Client(stream)
     stream.write(bytes(SIZE))
 
-connector = Connector(the_hub, 5)
+connector = SocketConnector(the_hub, 5)
 echo, proxy = listener(Echo), listener(to_proxy)
 connector.connect(Endpoint(*proxy.address)).addCallback(begin)
 reactor.callLater(20, reactor.stop)

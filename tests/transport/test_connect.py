@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.errors import explain
 from lproxy.target import Endpoint
 from lproxy.testing.garbage import only_new, uncounted
-from lproxy.transport.connect import ConnectFailed, Connector, ConnectTimedOut, LoopRefused, OutOfDescriptors
+from lproxy.transport.connect import ConnectFailed, ConnectTimedOut, LoopRefused, OutOfDescriptors, SocketConnector
 from lproxy.transport.hub import WRITE, Events
 from lproxy.transport.keepalive import SETTLED, Keepalive
 from lproxy.transport.stream import Stream
@@ -82,7 +82,7 @@ class ConnectorTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.hub = ScriptedHub()
-        self.connector = Connector(self.hub, 1.0)
+        self.connector = SocketConnector(self.hub, 1.0)
         self.code = errno.EINPROGRESS
         self.connected = False
         self.itself = False
@@ -284,7 +284,7 @@ class ConnectorTests(SynchronousTestCase):
 
     def test_keepalive(self) -> None:
         """Upstreams are asked whether they are there, where that is wanted."""
-        self.connector = Connector(self.hub, 1.0, keepalive=Keepalive(30, 10))
+        self.connector = SocketConnector(self.hub, 1.0, keepalive=Keepalive(30, 10))
         self.connected = True
         self.successResultOf(self.connect())
         self.hub.advance(SETTLED)
@@ -293,7 +293,7 @@ class ConnectorTests(SynchronousTestCase):
 
     def test_keepalive_later(self) -> None:
         """One that was waited for, and one whose proxy is closed before it has been open for long, are asked, too."""
-        self.connector = Connector(self.hub, 1.0, keepalive=Keepalive(30, 10))
+        self.connector = SocketConnector(self.hub, 1.0, keepalive=Keepalive(30, 10))
         d = self.connect()
         self.sock.connected = True
         self.ready()

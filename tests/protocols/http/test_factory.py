@@ -43,7 +43,12 @@ class FactoryTests(HttpTestCase):
         """The sweep that ends the last client of all may find itself stopped: there is no other, and nothing raises."""
         self.client()
         self.proxy.runtime.clock.callLater(30.0, self.factory.drain)
-        with patch.object(MemoryStream, "close", lambda stream: (stream.abort(), self.factory.stop())):
+
+        def close(stream: MemoryStream) -> None:
+            stream.abort()
+            self.factory.stop()
+
+        with patch.object(MemoryStream, "close", close):
             self.wait(61.0)
         self.assertEqual([], self.proxy.reactor.getDelayedCalls())
 
