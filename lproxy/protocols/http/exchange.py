@@ -19,6 +19,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from lproxy.api import Conn, ConnectionLease, ProxyError, Stream, judge, tried
+from lproxy.protocols.http.hops import said_to_proxy
 from lproxy.protocols.http.listener import Listener, Route
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, Request, Response
 from lproxy.protocols.http.own import Own
@@ -156,8 +157,11 @@ class Exchange(Responder):
             route = listener.route(request, self._client.conn)
             route.counter.began()
             self.route = route
-            if request.proxied or request.absolute:
-                self._as_proxy(route)
+            if request.special and (
+                answered := said_to_proxy(request, route.proxy, listener.record, self._client.conn)
+            ):
+                self._answer(*ours)
+                return
             if listener.forwarding is not None:
                 listener.forwarding.apply(request, self._client.conn)
             if not request.authority:
@@ -181,14 +185,6 @@ class Exchange(Responder):
                 self._acquired(lease)
         except BaseException as e:
             self.reset(e)
-
-    def _as_proxy(self, route: Route) -> None:
-        """What is said to a proxy: to us, unless the service is one."""
-        request = self.request
-        if not route.proxy:
-            request.not_proxied()
-        elif request.absolute:
-            request.target = request.absolute
 
     def _wait(self, acquiring: Deferred[Any], acquired: Callable[[Any], None]) -> None:
         # known before anything is told of it, which may be at once
@@ -423,10 +419,16 @@ class Exchange(Responder):
         else:
             tell = listener.record.may_tell(client.conn)
             head, body = answer(judged, error, self.ended - self.began, self.request, tell)
+        self._answer(head, body)
+
+    def _answer(self, head: Response, body: bytes) -> None:
+        """The answer is ours."""
+        listener = self._listener
         self.status = head.status
         before = listener.seconds()
-        client.respond(head, body, True, NO_TRAILERS)
-        self._overhead += listener.seconds() - before
+        self._client.respond(head, body, True, NO_TRAILERS)
+        self.ended = listener.seconds()
+        self._overhead += self.ended - before
         self._over(True)
 
     # its end

@@ -50,6 +50,8 @@ CHALLENGE: Final = 10
 #: the same towards a proxy
 PROXY_AUTHORIZATION: Final = 11
 PROXY_CHALLENGE: Final = 12
+#: how many more proxies may forward it
+HOPS: Final = 13
 
 _KINDS = {
     b"host": HOST_FIELD,
@@ -67,6 +69,7 @@ _KINDS = {
     b"proxy-authorization": PROXY_AUTHORIZATION,
     b"proxy-authenticate": PROXY_CHALLENGE,
     b"proxy-authentication-info": PROXY_CHALLENGE,
+    b"max-forwards": HOPS,
 }
 #: of the fields by which a proxy says for whom, and how, it was asked; applications read them with _ for - as well
 X_FORWARDED = b"x-forwarded-"
@@ -111,7 +114,6 @@ NOT_IN_TRAILERS = frozenset(
         b"content-type",
         b"cookie",
         b"expect",
-        b"max-forwards",
         b"range",
         b"set-cookie",
         b"trailer",
@@ -156,6 +158,9 @@ class Request:
     @ivar upgrade: whether it asks to become another protocol
     @ivar private: whether it authenticates the connection that it goes on, and not itself alone
     @ivar proxied: whether it has fields that are for a proxy
+    @ivar hops: whether it says how many more proxies may forward it, of a method where that counts
+    @ivar h2c: whether it asks for HTTP/2 in clear text, which is not passed on
+    @ivar special: whether there is more to be done about it than to send it on
     @ivar absolute: the target in absolute form, where it came in that
     """
 
@@ -163,10 +168,13 @@ class Request:
         "absolute",
         "authority",
         "framing",
+        "h2c",
         "headers",
+        "hops",
         "method",
         "private",
         "proxied",
+        "special",
         "target",
         "upgrade",
     )
@@ -182,6 +190,9 @@ class Request:
         self.upgrade = upgrade
         self.private = False
         self.proxied = False
+        self.hops = False
+        self.h2c = False
+        self.special = False
         self.absolute = b""
 
     def __repr__(self) -> str:

@@ -24,12 +24,13 @@ class Recorder:
     @ivar faults: answers of ours, and input refused
     """
 
-    __slots__ = ("_listener", "_outbound", "_protocol", "_runtime", "access", "faults")
+    __slots__ = ("_h2c", "_listener", "_outbound", "_protocol", "_runtime", "access", "faults")
 
     def __init__(self, runtime: Runtime, protocol: str, faults: HttpFaults) -> None:
         self._runtime = runtime
         self._protocol = protocol
         self._listener = runtime.listen.name
+        self._h2c = False
         self._outbound = runtime.direction == "outbound"
         self.access: Callable[[dict[str, Any]], None] | None = runtime.access
         self.faults = faults
@@ -58,6 +59,17 @@ class Recorder:
         """A client took none of its answer for too long."""
         self.faults.reject("slow")
         self._warn("http-slow", f"took none of its answer for {seconds:g} s: closed (timeouts.write)", conn)
+
+    def no_h2c(self, conn: Conn) -> None:
+        """A client asks for HTTP/2 on an HTTP/1 connection, which is not passed on: said once."""
+        if not self._h2c:
+            self._h2c = True
+            self._warn(
+                "http-h2c",
+                "asks for Upgrade: h2c, which is taken out, as the upstream would speak HTTP/2 to one that others "
+                'share: what needs it needs a listener with protocol = "tcp"',
+                conn,
+            )
 
     def crashed(self, error: BaseException) -> None:
         """A mistake of ours."""

@@ -11,8 +11,11 @@ import re
 
 from lproxy.protocols.http.message import FIELD_VALUE, TOKEN, Headers, Rejected, trailer_fields
 
-#: hex digits only: int(x, 16) alone takes signs, blanks, underscores and 0x. Fifteen digits are a petabyte
-SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?")
+#: hex digits only: int(x, 16) alone takes signs, blanks, underscores and 0x. Fifteen digits are a petabyte; zeros
+#: before them, and blanks before an extension, are the grammar's (RFC 9112, 7.1 and 7.1.1)
+SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+#: as servers write it, of which some pad it with blanks
+PADDED = re.compile(rb"0*([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 
 LAST = b"0\r\n\r\n"
 
@@ -43,9 +46,13 @@ class ChunkedDecoder:
     @ivar trailers: fields after the last chunk that may be passed on, once done
     """
 
-    __slots__ = ("_end_due", "_left", "_limit", "_trailer_limit", "_trailing", "done", "trailers")
+    __slots__ = ("_end_due", "_left", "_limit", "_size_line", "_trailer_limit", "_trailing", "done", "trailers")
 
-    def __init__(self, line_limit: int, trailer_limit: int) -> None:
+    def __init__(self, line_limit: int, trailer_limit: int, padded: bool = False) -> None:
+        """
+        @param padded: whether blanks may follow a size, as in answers
+        """
+        self._size_line = PADDED if padded else SIZE
         self._limit = line_limit
         self._trailer_limit = trailer_limit
         self._left = 0
@@ -98,7 +105,8 @@ class ChunkedDecoder:
         if eol < 0:
             if len(line) > self._limit + 1:
                 raise _bad("too_large", f"a chunk-size line is longer than {self._limit} bytes")
-            line = line.removesuffix(b"\r")
+            # blanks at its end may be followed by an extension
+            line = line.removesuffix(b"\r").rstrip(b" \t")
             if line:
                 self._parse(line)
             return 0
@@ -112,7 +120,7 @@ class ChunkedDecoder:
         return len(line) + 2
 
     def _parse(self, line: bytes) -> re.Match[bytes]:
-        match = SIZE.fullmatch(line)
+        match = self._size_line.fullmatch(line)
         if match is None:
             raise _bad("bare_cr" if b"\r" in line else "chunk_size", f"not a chunk size: {line[:40]!r}")
         return match

@@ -17,6 +17,7 @@ from lproxy.protocols.http.message import (
     DROP,
     ENCODING,
     HOP_BY_HOP,
+    HOPS,
     HOST,
     HOST_FIELD,
     LENGTH,
@@ -55,7 +56,7 @@ def make_request(method: bytes, url: bytes, version: int, headers: Headers) -> t
     upgrade: bytes | None = None
     dropped: Headers = []
     named: frozenset[bytes] = frozenset()
-    close = keep = private = proxied = sized = untidy = False
+    close = keep = private = proxied = sized = untidy = hops = False
     for name, value in headers:
         kind = kinds[name]
         if not kind:
@@ -99,6 +100,8 @@ def make_request(method: bytes, url: bytes, version: int, headers: Headers) -> t
             proxied = proxied or kind == PROXY_AUTHORIZATION
         elif kind == PROXY_CHALLENGE:
             proxied = True
+        elif kind == HOPS:
+            hops = hops or method in (b"OPTIONS", b"TRACE")
     upgrading = (
         upgrade is not None
         and version == 11
@@ -124,15 +127,17 @@ def make_request(method: bytes, url: bytes, version: int, headers: Headers) -> t
     if method == b"CONNECT":
         if not _has_port(url) or framing:
             raise Rejected("", 400, "connect", f"CONNECT needs host:port and no body, not {url[:80]!r}")
-        authority = url
+        request = Request(method, url, headers, framing, url, upgrading)
     elif url[:1] != b"/" and (url != b"*" or method != b"OPTIONS"):
         request = _absolute(method, url, headers, framing, upgrading)
+    else:
+        request = Request(method, url, headers, framing, authority, upgrading)
+    if private or proxied or hops or upgrade is not None:
         request.private = private
         request.proxied = proxied
-        return request, not close and (keep or version == 11)
-    request = Request(method, url, headers, framing, authority, upgrading)
-    request.private = private
-    request.proxied = proxied
+        request.hops = hops
+        request.h2c = upgrade is not None and b"h2c" in upgrade
+        request.special = proxied or hops or request.h2c or request.special
     return request, not close and (keep or version == 11)
 
 
@@ -167,6 +172,7 @@ def _absolute(method: bytes, url: bytes, headers: Headers, framing: int, upgradi
         authority = authority.removesuffix(b":") + PORTS[match[1].lower()]
     request = Request(method, path, rewritten, framing, authority, upgrading)
     request.absolute = url
+    request.special = True
     return request
 
 
@@ -218,8 +224,12 @@ def make_response(
         if not kind:
             continue
         if kind == LENGTH:
+            if length is not None or chunked:
+                raise Rejected("", 502, "cl_te" if chunked else "cl_dup", f"another length: {name!r} {value[:40]!r}")
             length = int(value) if value.isdigit() and len(value) <= DIGITS else _length(value)
         elif kind == ENCODING:
+            if length is not None:
+                raise Rejected("", 502, "cl_te", "Content-Length and Transfer-Encoding")
             if chunked or value.strip(BLANKS).lower() != b"chunked" or version == 10:
                 raise Rejected("", 502, "te_unknown", f"Transfer-Encoding {value[:40]!r} is not understood")
             chunked = True

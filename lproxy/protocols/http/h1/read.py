@@ -14,6 +14,7 @@ Over 300 lines: both directions of one reader.
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import Any, Final
 
 import httptools
@@ -24,6 +25,7 @@ from lproxy.protocols.http.h1.head import make_request, make_response
 from lproxy.protocols.http.h1.refuse import incomplete, refuse_request, refuse_response
 from lproxy.protocols.http.message import (
     CHUNKED,
+    FIELD_VALUE,
     NO_TRAILERS,
     TOKEN,
     UNTIL_CLOSE,
@@ -37,6 +39,10 @@ from lproxy.protocols.http.message import (
 PARSED_BODY: Final = 4096
 #: blanks behind a transfer coding are no part of it (RFC 9110, 5.5); llhttp does not take all of them for such
 CODING = re.compile(rb"(\r\ntransfer-encoding:[ \t]*[^ \t\r\n]+)[ \t]+(?=\r\n)", re.IGNORECASE)
+#: a name and its colon, and blanks between them
+SPACED = re.compile(rb"(\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]+:")
+#: most answers say one of these
+REASONS = frozenset(status.phrase.encode("ascii") for status in HTTPStatus) | {b""}
 
 
 class MessageReader:
@@ -155,14 +161,14 @@ class MessageReader:
         self._at = end
         return buffer[at:end]
 
-    def _begin_body(self, framing: int) -> None:
+    def _begin_body(self, framing: int, padded: bool) -> None:
         self._left = framing
         self.done = not framing
         if framing < 0 or framing > PARSED_BODY:
             # llhttp would take what comes next for this message's body
             self._parser = None
         if framing == CHUNKED:
-            self._chunks = ChunkedDecoder(self._limits.chunk_line, self._limits.trailers)
+            self._chunks = ChunkedDecoder(self._limits.chunk_line, self._limits.trailers, padded)
         elif self._chunks is not None:
             self._chunks = None
             self.trailers = NO_TRAILERS
@@ -191,9 +197,11 @@ class RequestReader(MessageReader):
         """
         if not self.buffered:
             return None
-        if self._buffer.startswith(b"\r\n", self._at):
-            # an empty line that some clients send behind a body: RFC 9112, 2.2
+        while self._buffer.startswith(b"\r\n", self._at):
+            # empty lines that some clients send behind a body: RFC 9112, 2.2
             self._take(2)
+            if not self.buffered:
+                return None
         buffer, at = self._buffer, self._at
         size = buffer.find(b"\r\n\r\n", at) + 4 - at
         if size < 4:
@@ -258,7 +266,7 @@ class RequestReader(MessageReader):
             raise Rejected("", 400, "te_http10", "Transfer-Encoding in HTTP/1.0")
         self.version = version
         if framing or self._chunks is not None:
-            self._begin_body(framing)
+            self._begin_body(framing, False)
         return request
 
 
@@ -311,7 +319,18 @@ class ResponseReader(MessageReader):
         except httptools.HttpParserUpgrade:
             self._parser = None
         except httptools.HttpParserError:
-            refuse_response(head)
+            # blanks between a name and its colon are a proxy's to remove (RFC 9112, 5.1)
+            tidied = SPACED.sub(rb"\1:", head)
+            if tidied == head:
+                refuse_response(head)
+            headers.clear()
+            parser = self._parser = httptools.HttpResponseParser(self)
+            try:
+                parser.feed_data(tidied)
+            except httptools.HttpParserUpgrade:
+                self._parser = None
+            except httptools.HttpParserError:
+                refuse_response(tidied)
         status = parser.get_status_code()
         if head.startswith(b"HTTP/1.1 "):
             version = 11
@@ -322,6 +341,10 @@ class ResponseReader(MessageReader):
         if len(headers) > limits.header_count:
             raise Rejected("", 502, "too_large", f"the response has more than {limits.header_count} fields")
         self._headers = NO_TRAILERS
+        if status < 100:
+            raise Rejected("", 502, "malformed", f"status {status} is none")
+        if self._word not in REASONS and not FIELD_VALUE.fullmatch(self._word):
+            raise Rejected("", 502, "malformed", f"control characters in the reason phrase: {self._word[:40]!r}")
         response, self.keep_alive = make_response(status, self._word, version, headers, method, upgrading)
         self.version = version
         framing = response.framing
@@ -329,7 +352,7 @@ class ResponseReader(MessageReader):
             self._left = framing
             self.done = False
         elif framing or self._chunks is not None:
-            self._begin_body(framing)
+            self._begin_body(framing, True)
         if method == b"HEAD" or method == b"CONNECT":
             # llhttp does not know the method: it waits for a body
             self._parser = None

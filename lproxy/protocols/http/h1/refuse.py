@@ -14,6 +14,7 @@ from lproxy.config import Limits
 from lproxy.protocols.http.message import FIELD_VALUE, TOKEN, Rejected
 
 BARE_LF = re.compile(rb"(?<!\r)\n")
+STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?")
 REQUEST_LINE = re.compile(rb"([^ \t\r\n]+) ([^ \t\r\n]+) HTTP/([0-9])\.([0-9])")
 #: a length that int() may see; twice the digits of any real one
 DIGITS = 18
@@ -61,6 +62,12 @@ def refuse_response(head: bytes) -> NoReturn:
     @raise Rejected: always
     """
     line = head.partition(b"\r\n")[0]
+    if STATUS_LINE.fullmatch(line):
+        if BARE_LF.search(head):
+            raise Rejected("", 502, "bare_lf", f"a line ends with a bare LF, behind {line[:80]!r}")
+        if head.endswith(b"\r\n\r\n"):
+            _fields(head)
+            _framing(head)
     raise Rejected("", 502, "malformed", f"not an HTTP/1 response: {line[:80]!r}")
 
 

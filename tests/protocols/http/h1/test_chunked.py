@@ -133,3 +133,46 @@ class RefuseTests(SynchronousTestCase):
                 self.assertEqual("too_large", self.reason(b"1;" + extra + b"x", 1_000))
         self.assertEqual("too_large", self.reason(b"0\r\n" + b"A: b\r\n" * 2_000, 100_000))
         self.assertEqual("too_large", self.reason(b"0\r\n" + b"A: b\r\n" * 2_000, 500))
+
+
+class SizeTests(SynchronousTestCase):
+    """How a chunk's size may be written."""
+
+    def decoded(self, size: bytes, padded: bool, step: int) -> bytes:
+        """The data of one chunk of five bytes whose size is written so."""
+        decoder = ChunkedDecoder(1024, 1024, padded)
+        data, rest, out = size + b"\r\nhello\r\n0\r\n\r\n", b"", b""
+        for start in range(0, len(data), step):
+            piece, rest = decoder.decode(rest + data[start : start + step])
+            out += piece
+        self.assertTrue(decoder.done)
+        return out
+
+    def test_allowed(self) -> None:
+        """Zeros before it, and blanks before an extension; behind it only in answers."""
+        for step in (1, 1000):
+            for size in (b"5", b"0005", b"0" * 100 + b"5", b"5;a", b"5 ;a=b", b"5\t ; a", b"05 ;a"):
+                self.assertEqual(b"hello", self.decoded(size, False, step))
+                self.assertEqual(b"hello", self.decoded(size, True, step))
+            for size in (b"5 ", b"5\t", b"05    "):
+                self.assertEqual(b"hello", self.decoded(size, True, step))
+                self.assertRaises(Rejected, self.decoded, size, False, step)
+
+    def test_refused(self) -> None:
+        """Nothing else, in either direction."""
+        for padded in (False, True):
+            for size in (
+                b" 5",
+                b"5 5",
+                b"+5",
+                b"0x5",
+                b"5_0",
+                b"",
+                b" ",
+                b";a",
+                b"0" * 9 + b"f" * 16,
+                b"5\x0b",
+                b"5 a;b",
+            ):
+                for step in (1, 1000):
+                    self.assertRaises(Rejected, self.decoded, size, padded, step)

@@ -239,6 +239,38 @@ class RequestTests(SynchronousTestCase):
         self.assertGreater(accepted, 1_000)
 
 
+class LinesTests(SynchronousTestCase):
+    """Empty lines and blanks."""
+
+    def test_empty_lines(self) -> None:
+        """One or two before a request, whole or in pieces, are passed over."""
+        for lines in (b"\r\n", b"\r\n\r\n"):
+            for step in (1, 2, 1000):
+                reader, data, requests = RequestReader(LIMITS), (lines + NEXT) * 2, []
+                for start in range(0, len(data), step):
+                    reader.feed(data[start : start + step])
+                    if (request := reader.head()) is not None:
+                        requests.append(request.target)
+                while (request := reader.head()) is not None:
+                    requests.append(request.target)
+                self.assertEqual([b"/next"] * 2, requests)
+
+    def test_coding_with_blanks(self) -> None:
+        """Blanks of every kind around the coding and the length."""
+        for blanks in (b" ", b"\t", b" \t ", b""):
+            reader = RequestReader(LIMITS)
+            coding = blanks + b"chunked" + blanks
+            reader.feed(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:" + coding + b"\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+            request = reader.head()
+            assert request is not None
+            self.assertEqual((CHUNKED, b"abc"), (request.framing, reader.body()))
+            self.assertEqual((b"Transfer-Encoding", b"chunked"), request.headers[1])
+            reader.feed(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:" + blanks + b"3" + blanks + b"\r\n\r\nabc")
+            request = reader.head()
+            assert request is not None
+            self.assertEqual((3, b"abc"), (request.framing, reader.body()))
+
+
 class ResponseTests(SynchronousTestCase):
     """Responses, as upstreams send them."""
 
@@ -348,3 +380,48 @@ class ResponseTests(SynchronousTestCase):
                 if response is not None:
                     body += reader.body()
             self.assertEqual((b"ok", True), (body, reader.done))
+
+    def answered(self, head: bytes) -> Response:
+        """The answer that C{head} is."""
+        reader = ResponseReader(LIMITS)
+        reader.feed(head + b"\r\n\r\n")
+        response = reader.head(b"GET", False)
+        assert response is not None
+        return response
+
+    def test_blanks_before_colon(self) -> None:
+        """Blanks between a name and its colon are removed (RFC 9112, 5.1), and what the field says counts."""
+        response = self.answered(b"HTTP/1.1 200 OK\r\nX-A : b : c\r\nContent-Length\t: 2\r\nX-B: d")
+        self.assertEqual(2, response.framing)
+        self.assertEqual([(b"X-A", b"b : c"), (b"Content-Length", b"2"), (b"X-B", b"d")], response.headers)
+
+    def test_refused(self) -> None:
+        """What cannot be is refused, and what is wrong is said by its name."""
+        ok = b"HTTP/1.1 200 OK\r\n"
+        for head, says in (
+            (b"HTTP/1.1 099 X\r\nA: b", "status 99"),
+            (b"HTTP/1.1 000 X\r\nA: b", "status 0"),
+            (b"HTTP/1.1 20 X\r\nA: b", "HTTP/1.1 20 X"),
+            (b"HTTP/1.1 2000 X\r\nA: b", "HTTP/1.1 2000 X"),
+            (b"HTTP/1.1 200 a\x01b\r\nA: b", "reason phrase"),
+            (b"HTTP/1.1 200 a\x7fb\r\nA: b", "reason phrase"),
+            (ok + b"A b: c", "A b: c"),
+            (ok + b"A\0: c", "A\\x00: c"),
+            (ok + b"X-Long: a\r\n b", "folded"),
+            (ok + b"X-A: b\rc", "X-A"),
+            (ok + b"X-A: b\x01c", "X-A"),
+            (ok + b"Content-Length: 1\r\nContent-Length : 1", "Content-Length"),
+            (ok + b"Content-Length: 1\r\nTransfer-Encoding: chunked", "Content-Length and Transfer-Encoding"),
+            (ok + b"Content-Length: x", "Content-Length b'x'"),
+            (ok + b"Transfer-Encoding: gzip", "gzip"),
+            (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked", "chunked"),
+            (ok + b"A: b\nC: d", "bare LF"),
+        ):
+            with self.subTest(head=head):
+                error = self.assertRaises(Rejected, self.answered, head)
+                self.assertIn(says, error.what())
+
+    def test_any_status(self) -> None:
+        """Three digits are a status, whatever they mean, and a reason may be missing, or in any language."""
+        for status in (b"600 x", b"999 x", b"200", b"200 ", b"299 \xe4", b"404 gone\tfor good"):
+            self.assertEqual(int(status[:3]), self.answered(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0").status)

@@ -72,7 +72,20 @@ BAD: tuple[tuple[str, bytes, int, str], ...] = (
     ("F11", GET + b"a: \rb\r\n\r\n", 400, "bare_cr"),
     *(
         ("F12", CHUNKED + size + b"\r\nabc\r\n0\r\n\r\n", 400, "chunk_size")
-        for size in (b"0x3", b"+3", b" 3", b"", b"3 ", b"-3", b"3_0", b"g", b"f" * 16, b"3 ;a")
+        for size in (
+            b"0x3",
+            b"+3",
+            b" 3",
+            b"",
+            b"3 ",
+            b"-3",
+            b"3_0",
+            b"g",
+            b"f" * 16,
+            b" 3;a",
+            b"3 a;b",
+            b"0" * 16 + b"f" * 16,
+        )
     ),
     ("F13", CHUNKED + b"3\r\nabcd\r\n0\r\n\r\n", 400, "chunk_end"),
     ("F13", CHUNKED + b"3\r\nabc\rX0\r\n\r\n", 400, "chunk_end"),
