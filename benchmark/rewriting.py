@@ -6,7 +6,7 @@ import time
 
 from benchmark.process import HOST
 from lproxy.protocols.kafka.filter import Context
-from lproxy.protocols.kafka.metrics import Metrics
+from lproxy.protocols.kafka.metrics import KafkaMetrics
 from lproxy.protocols.kafka.settings import read
 from lproxy.protocols.kafka.talk.request import Pending
 
@@ -41,7 +41,7 @@ def rewriting(partitions: int = 12_000, times: int = 200) -> float:
     body = b"\0" + response.encode(version=9)
     frame = (4 + len(body)).to_bytes(4) + (7).to_bytes(4) + body
     cluster, config = Cluster(), read({"mode": "gateway", "base_port": 19_000})
-    metrics = Metrics("outbound", "bench", lambda: 0, lambda: 0)
+    metrics = KafkaMetrics("outbound", "bench", lambda: 0, lambda: 0)
     policy = GatewayPolicy(config, metrics, cluster)  # type: ignore[arg-type]
     rules = Rules(config, metrics, Quotas({}), "", policy.decide)
     worst = 0.0

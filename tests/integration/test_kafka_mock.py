@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from lproxy.config import Admin, Config, Listen, Service
-from lproxy.protocols.kafka.metrics import Metrics
+from lproxy.protocols.kafka.metrics import KafkaMetrics
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from tests.components import require
 from tests.integration.http_case import HttpCase, threaded
@@ -93,7 +93,7 @@ class MockTests(HttpCase):
         self.assertEqual("None", self.line(self.client_process, value))
 
     @property
-    def metrics(self) -> Metrics:
+    def metrics(self) -> KafkaMetrics:
         """What the gateway counted."""
         return self.factories["kafka"].metrics
 

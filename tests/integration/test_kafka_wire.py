@@ -16,7 +16,7 @@ from typing import Any
 from kafka.protocol.metadata import MetadataResponse
 
 from lproxy.config import Admin, Config, Listen, Service
-from lproxy.protocols.kafka.metrics import Metrics
+from lproxy.protocols.kafka.metrics import KafkaMetrics
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from tests.integration.http_case import GET, OK, HttpCase, Wire, eventually, threaded
 from tests.integration.kafka.listeners import factories
@@ -74,7 +74,7 @@ class KafkaCase(HttpCase):
             services={"web.local:80": Service("web.local:80", (fixed,))},
         )
 
-    def metrics(self, listener: str) -> Metrics:
+    def metrics(self, listener: str) -> KafkaMetrics:
         """What is counted of a listener."""
         return self.factories[listener].metrics
 

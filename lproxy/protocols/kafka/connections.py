@@ -10,7 +10,7 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from lproxy.protocols.kafka.metrics import Metrics
+from lproxy.protocols.kafka.metrics import KafkaMetrics
 from lproxy.protocols.kafka.settings import KafkaConfig
 
 #: looks at every connection in the shortest time for which one may stand still
@@ -51,7 +51,7 @@ class Connections:
         """The node ids of the brokers to which anybody is connected, as far as they are known."""
         return {connection.names()[1] for connection in self._open}
 
-    def begin(self, connection: Connection, address: str, metrics: Metrics) -> str:
+    def begin(self, connection: Connection, address: str, metrics: KafkaMetrics) -> str:
         """C{connection}, of a client at C{address}, begins. Returns the setting whose limit is reached, if one is."""
         config = self._config
         reached = ""

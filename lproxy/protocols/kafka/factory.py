@@ -14,7 +14,7 @@ from lproxy.protocols.kafka.detect import detector
 from lproxy.protocols.kafka.gateway.cluster import Broker, Cluster
 from lproxy.protocols.kafka.gateway.policy import GatewayPolicy
 from lproxy.protocols.kafka.gateway.seeds import Seeds
-from lproxy.protocols.kafka.metrics import NO_BROKERS, Brokers, Metrics
+from lproxy.protocols.kafka.metrics import NO_BROKERS, Brokers, KafkaMetrics
 from lproxy.protocols.kafka.session import NAME, KafkaSession
 from lproxy.protocols.kafka.settings import KafkaConfig
 from lproxy.protocols.kafka.talk.quota import Quotas
@@ -30,7 +30,7 @@ class KafkaFactory:
         self.detector: Detector | None = detector(config.extra_api_keys)
         self.acquire = runtime.acquire(NAME, lambda endpoint, health: KafkaClient(runtime, endpoint, NAME, health))
         self.connections = Connections(config, runtime.clock)
-        self.metrics = Metrics(
+        self.metrics = KafkaMetrics(
             runtime.direction,
             runtime.listen.name,
             self.connections.in_flight,

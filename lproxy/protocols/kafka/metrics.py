@@ -48,7 +48,7 @@ class Brokers(NamedTuple):
 NO_BROKERS = Brokers(0, 0, 0)
 
 
-class Metrics:
+class KafkaMetrics:
     """
     What is counted of one listener's connections.
 

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.config import Metrics as Config
 from lproxy.metrics.registry import Metrics as Exposition
 from lproxy.protocols.kafka.codec.apis import APIS
-from lproxy.protocols.kafka.metrics import AHEAD, Brokers, Metrics, version_label
+from lproxy.protocols.kafka.metrics import AHEAD, Brokers, KafkaMetrics, version_label
 from tests.protocols.kafka.talk.scripted import Talk, answer, ask, beat, handshake, heartbeat, produce
 
 #: what is shown of all listeners
@@ -56,7 +56,7 @@ FAMILIES = {
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-def exposed(*listeners: Metrics) -> tuple[dict[str, str], Samples]:
+def exposed(*listeners: KafkaMetrics) -> tuple[dict[str, str], Samples]:
     """What a scrape has of them, as Prometheus reads it: families with their types, and samples."""
     exposition = Exposition(Config(), Clock())
     for listener in listeners:
@@ -131,7 +131,7 @@ class ExpositionTests(SynchronousTestCase):
 
     def test_clients(self) -> None:
         """Client ids are labels where that is wanted, so many of them; errors are told apart by them."""
-        metrics = Metrics("inbound", "scripted", lambda: 0, lambda: 0, client_id_cap=2)
+        metrics = KafkaMetrics("inbound", "scripted", lambda: 0, lambda: 0, client_id_cap=2)
         for client_id in ("a", None, "c", "d"):
             counter = metrics.client(client_id)
             assert counter is not None
@@ -151,21 +151,21 @@ class ExpositionTests(SynchronousTestCase):
 
     def test_no_clients(self) -> None:
         """Where it is not, there is one label for all, and nothing is counted."""
-        metrics = Metrics("inbound", "scripted", lambda: 0, lambda: 0)
+        metrics = KafkaMetrics("inbound", "scripted", lambda: 0, lambda: 0)
         self.assertIsNone(metrics.client("a"))
         self.assertIs(metrics.tally("Fetch", "a"), metrics.tally("Fetch", "b"))
         self.assertEqual({("Fetch", "")}, set(metrics.tallies))
 
     def test_brokers(self) -> None:
         """A gateway's brokers are counted as they are now."""
-        metrics = Metrics("inbound", "scripted", lambda: 0, lambda: 0, brokers=lambda: Brokers(3, 100, 1))
+        metrics = KafkaMetrics("inbound", "scripted", lambda: 0, lambda: 0, brokers=lambda: Brokers(3, 100, 1))
         _, samples = exposed(metrics)
         for name, count in (("bound", 3), ("limit", 100), ("left_out", 1)):
             self.assertEqual(count, self.value(samples, f"kafka_brokers_{name}"))
 
     def test_listeners(self) -> None:
         """Two listeners show the same families, each with its own samples."""
-        listeners = [Metrics("inbound", name, lambda: 0, lambda: 0) for name in ("a", "b")]
+        listeners = [KafkaMetrics("inbound", name, lambda: 0, lambda: 0) for name in ("a", "b")]
         for metrics in listeners:
             metrics.version(3, 12, "").requests += 1
         families, samples = exposed(*listeners)
@@ -177,7 +177,7 @@ class ExpositionTests(SynchronousTestCase):
     def test_hostile(self) -> None:
         """Whatever name a topic or listener has, the exposition can be read, and has it."""
         names = ['a"b', "a\\b", "a\nb", "{}", "größe", "x" * 300, "\ufffd", '",x="']
-        metrics = Metrics("inbound", 'l"\n', lambda: 0, lambda: 0)
+        metrics = KafkaMetrics("inbound", 'l"\n', lambda: 0, lambda: 0)
         for name in names:
             metrics.topics.fetched[name] = 5
         samples = exposed(metrics)[1]
@@ -187,7 +187,7 @@ class ExpositionTests(SynchronousTestCase):
 
     def test_while_counting(self) -> None:
         """What comes up in the middle of a scrape does no harm to it."""
-        metrics = Metrics("inbound", "scripted", lambda: 0, lambda: 0)
+        metrics = KafkaMetrics("inbound", "scripted", lambda: 0, lambda: 0)
         for key in range(20):
             metrics.version(key, 0, "")
         exposition = Exposition(Config(), Clock())
@@ -220,7 +220,7 @@ class LabelTests(SynchronousTestCase):
 
     def test_shared(self) -> None:
         """All that asks for the same is counted in the same place: by API, in whatever version, to whatever node."""
-        metrics = Metrics("inbound", "scripted", lambda: 0, lambda: 0)
+        metrics = KafkaMetrics("inbound", "scripted", lambda: 0, lambda: 0)
         self.assertIs(metrics.version(3, 12, ""), metrics.version(3, 12, ""))
         self.assertIsNot(metrics.version(3, 12, ""), metrics.version(3, 12, "1"))
         self.assertIs(metrics.version(3, 11, "1").api, metrics.version(3, 12, "").api)

@@ -18,7 +18,7 @@ from lproxy.configfile import load, own_reference, refresh
 from lproxy.protocols.kafka.codec.apis import FETCH, METADATA, PRODUCE
 from lproxy.protocols.kafka.codec.header import RequestHead
 from lproxy.protocols.kafka.filter import CLOSE, FORWARD, Answer, Context, decode, encode, make
-from lproxy.protocols.kafka.metrics import Metrics
+from lproxy.protocols.kafka.metrics import KafkaMetrics
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from lproxy.protocols.kafka.protocol_errors import REASONS
 from lproxy.protocols.kafka.settings import KafkaConfig
@@ -107,7 +107,7 @@ class PageTests(SynchronousTestCase):
 
     def test_metrics(self) -> None:
         """The page has every family there is and no other, and every reason of a protocol error."""
-        metrics = Metrics("outbound", "kafka", lambda: 0, lambda: 0)
+        metrics = KafkaMetrics("outbound", "kafka", lambda: 0, lambda: 0)
         families = {family.name for family in metrics.families()}
         self.assertEqual([], [name for name in (*families, *REASONS) if f"``{name}``" not in self.page])
         self.assertEqual(set(), set(re.findall(r"``(kafka_\w+)``", self.page)) - families)

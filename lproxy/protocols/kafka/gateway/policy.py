@@ -29,7 +29,7 @@ from lproxy.protocols.kafka.gateway import quorum, rewrite
 from lproxy.protocols.kafka.gateway.cluster import Cluster, Named
 from lproxy.protocols.kafka.gateway.large import Coordinators, Whole
 from lproxy.protocols.kafka.gateway.limits import HIDDEN, NEWEST_VERSIONS
-from lproxy.protocols.kafka.metrics import Metrics
+from lproxy.protocols.kafka.metrics import KafkaMetrics
 from lproxy.protocols.kafka.settings import KafkaConfig, allowed, denied
 from lproxy.protocols.kafka.talk.request import Pending, VersionedApi, body_of
 
@@ -60,7 +60,7 @@ class GatewayPolicy:
     @param cluster: who knows where brokers are found
     """
 
-    def __init__(self, config: KafkaConfig, metrics: Metrics, cluster: Cluster) -> None:
+    def __init__(self, config: KafkaConfig, metrics: KafkaMetrics, cluster: Cluster) -> None:
         self.config = config
         self.metrics = metrics
         self._cluster = cluster

@@ -23,7 +23,7 @@ from lproxy.protocols.kafka.codec.header import Malformed
 from lproxy.protocols.kafka.gateway import rewrite
 from lproxy.protocols.kafka.gateway.cluster import Named
 from lproxy.protocols.kafka.gateway.question import Question, asked
-from lproxy.protocols.kafka.metrics import Metrics
+from lproxy.protocols.kafka.metrics import KafkaMetrics
 
 #: seconds between two questions, once there was a response, and until then
 INTERVAL, RETRY = 60.0, 1.0
@@ -45,7 +45,7 @@ class Seeds:
         name: str,
         acquire: Acquire[KafkaLease],
         target: Target,
-        metrics: Metrics,
+        metrics: KafkaMetrics,
         learn: Callable[[list[Named]], None],
     ) -> None:
         """

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from lproxy.protocols.kafka.filter import Context
-from lproxy.protocols.kafka.metrics import Metrics
+from lproxy.protocols.kafka.metrics import KafkaMetrics
 from lproxy.protocols.kafka.talk.quota import Bucket, Charge
 from lproxy.protocols.kafka.talk.request import Pending, VersionedApi
 from lproxy.protocols.kafka.talk.rules import Rules
@@ -68,7 +68,7 @@ class Conversation:
 
     def __init__(self, rules: Rules, owner: Owner, seconds: Callable[[], float], context: Context) -> None:
         self.rules = rules
-        self.metrics: Metrics = rules.metrics
+        self.metrics: KafkaMetrics = rules.metrics
         self.context = context
         self.owner: Owner | None = owner
         self.seconds = seconds

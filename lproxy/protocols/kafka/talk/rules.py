@@ -11,7 +11,7 @@ from functools import partial
 
 from lproxy.protocols.kafka.codec.apis import APIS, FETCH, METADATA, PRODUCE, SASL_AUTHENTICATE
 from lproxy.protocols.kafka.filter import Context, decode
-from lproxy.protocols.kafka.metrics import AHEAD, Metrics
+from lproxy.protocols.kafka.metrics import AHEAD, KafkaMetrics
 from lproxy.protocols.kafka.settings import KafkaConfig, denied
 from lproxy.protocols.kafka.talk.counters import ApiCounter, VersionCounter
 from lproxy.protocols.kafka.talk.quota import Quotas
@@ -33,7 +33,7 @@ class Rules:
     """
 
     def __init__(
-        self, config: KafkaConfig, metrics: Metrics, quotas: Quotas, node: str = "", policy: Policy | None = None
+        self, config: KafkaConfig, metrics: KafkaMetrics, quotas: Quotas, node: str = "", policy: Policy | None = None
     ) -> None:
         self.config = config
         self.metrics = metrics

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 
 from lproxy.protocols.kafka.codec.apis import APIS
 from lproxy.protocols.kafka.filter import Context
-from lproxy.protocols.kafka.metrics import Metrics
+from lproxy.protocols.kafka.metrics import KafkaMetrics
 from lproxy.protocols.kafka.settings import KafkaConfig
 from lproxy.protocols.kafka.talk.answers import Answers
 from lproxy.protocols.kafka.talk.conversation import Conversation
@@ -97,7 +97,7 @@ class Talk:
     def __init__(self, **settings: Any) -> None:
         self.clock = Clock()
         self.config = KafkaConfig(**settings)
-        self.metrics = Metrics("inbound", "scripted", lambda: len(self.talk.queue), lambda: 1)
+        self.metrics = KafkaMetrics("inbound", "scripted", lambda: len(self.talk.queue), lambda: 1)
         self.rules = Rules(self.config, self.metrics, Quotas(self.config.quotas))
         self.said: list[tuple[Any, ...]] = []
         self.to_broker = self.to_client = b""
