@@ -157,9 +157,7 @@ class Exchange(Responder):
             route = listener.route(request, self._client.conn)
             route.counter.began()
             self.route = route
-            if request.special and (
-                answered := said_to_proxy(request, route.proxy, listener.record, self._client.conn)
-            ):
+            if request.special and (ours := said_to_proxy(request, route.proxy, listener.record, self._client.conn)):
                 self._answer(*ours)
                 return
             if listener.forwarding is not None:
