@@ -249,8 +249,9 @@ class Proxy(service.Service):
         return [*self._retiring, *current]
 
     def services(self) -> list[dict[str, Any]]:
-        """Every cached service: state, endpoints, who waits."""
-        return [row for assembly in self._assemblies() for row in assembly.stacks.describe()]
+        """Every service that is used or configured: state, endpoints, who waits."""
+        assemblies = self._assemblies()
+        return [row for a in assemblies for row in a.stacks.describe(unused=a is self._assembly)]
 
     def connections(self) -> list[dict[str, Any]]:
         """Every accepted connection."""

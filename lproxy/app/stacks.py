@@ -106,16 +106,20 @@ class Stacks:
         for stack in self._stacks.values():
             stack.close()
 
-    def describe(self) -> list[dict[str, Any]]:
-        """Rows of C{/services}: state, endpoints, who waits; and last, those of the configuration that nobody uses."""
+    def describe(self, unused: bool = True) -> list[dict[str, Any]]:
+        """
+        Rows of C{/services}: state, endpoints, who waits.
+
+        @param unused: whether those of the configuration are among them that nobody uses, last
+        """
         rows: list[dict[str, Any]] = []
-        unused = dict(self._config.services)
+        rest = dict(self._config.services) if unused else {}
         for direction, protocol, report in self._reports(rows=True):
             for part in report.parts("services"):
                 rows.append({"direction": direction, "protocol": protocol, **part.row()})
                 if isinstance(part.about, Target) and (found := self._find(part.about)) is not None:
-                    unused.pop(found.name, None)
-        for name, service in unused.items():
+                    rest.pop(found.name, None)
+        for name, service in rest.items():
             endpoints = [{"address": address} for address in service.endpoints]
             rows.append({"target": name, "state": "unused", "in_flight": 0, "waiters": 0, "endpoints": endpoints})
         return rows

@@ -96,16 +96,18 @@ class TransportCounter:
 
 
 class Loaded(Protocol):
-    """A balancer's service at an endpoint."""
+    """A balancer's own of an endpoint."""
 
-    load: int
+    @property
+    def load(self) -> int:
+        """Requests and byte streams that it has there."""
 
 
 class EndpointCounter:
     """
     One endpoint of one service, whoever uses it.
 
-    @ivar live: the services at it that there are now
+    @ivar live: the balancers' own of it that there are now
     @ivar down: how many of them are passed over
     @ivar connected: connections opened
     @ivar not_connected: those that were not, by reason
@@ -146,7 +148,7 @@ class EndpointCounter:
         )
 
     def held(self) -> bool:
-        """Whether some service has it."""
+        """Whether some balancer has it."""
         return bool(self.live)
 
 

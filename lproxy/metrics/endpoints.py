@@ -57,8 +57,8 @@ class EndpointSeries:
         yield Family(
             "endpoint_in_flight",
             "gauge",
-            "Requests and byte streams at an endpoint now, those that wait for a connection to it included.",
-            ((labels, sum([service.load for service in list(c.live)])) for labels, c in live),
+            "Requests and byte streams at an endpoint now.",
+            ((labels, sum([member.load for member in list(c.live)])) for labels, c in live),
         )
         yield Family(
             "endpoint_connect_total",

@@ -6,9 +6,9 @@ Inside a service, below failfast. Endpoints come and go with discovery, whether 
 endpoint that fails is passed over for a while where there are others (L{lproxy.stack.health}); where there are none it
 is tried for every request, since a stale refusal helps nobody.
 
-A probe is a request's, as only those show whether an endpoint serves; one that cannot connect goes on to another. So
-what others must not wait for, they do not, and an endpoint that is back is in use from its probe on. It is probed once
-in C{timeouts.backoff_max} at least.
+The probe is somebody's request, since nothing else shows whether an endpoint serves; one that cannot be connected goes
+on to another. No timer runs for it, and who is not the probe never waits for it. As no backoff is longer than
+C{timeouts.backoff_max}, an endpoint that is back after hours is in use as soon as one that is back after seconds.
 
 Over 300 lines: the balancer is one thing, and how it fails the greater part of it.
 """
@@ -64,12 +64,17 @@ class Member(Generic[L]):
         self.service = service
         self.health = health
         self.acquiring = 0
-        health.counter.live[service] = None
+        health.counter.live[self] = None
+
+    @property
+    def load(self) -> int:
+        """Leases that are out."""
+        return self.service.load - self.acquiring
 
     def close(self) -> None:
         """It is in use no more, but by leases that are out."""
         self.health.gone()
-        self.health.counter.live.pop(self.service, None)
+        self.health.counter.live.pop(self, None)
         self.service.close()
 
 
@@ -198,12 +203,10 @@ class Balance(Generic[L]):
             part = report.part("endpoints", "address", member.endpoint)
             member.health.report(part)
             member.service.report(part)
-            load = member.service.load
             if report.probing and member.acquiring:
                 # while callers are failed at once, nobody acquires but the probe, which is nobody's request
-                load -= member.acquiring
-                part.show(in_flight=load)
-            in_flight += load
+                part.show(in_flight=member.load)
+            in_flight += member.load if report.probing else member.service.load
         report.show(in_flight=in_flight)
         unhealthy = self._ward.unhealthy
         if unhealthy == len(self._list) and (unhealthy or self._error is not None):

@@ -84,6 +84,8 @@ class StacksTests(SynchronousTestCase):
         states = [(row["target"], row["state"]) for row in stacks.describe()]
         used = [(name, "waiting") for name in ("web.local:80", "app.LOCAL:80", "other.local:80")]
         self.assertEqual([*used, ("queue", "unused")], states)
+        states = [(row["target"], row["state"]) for row in stacks.describe(unused=False)]
+        self.assertEqual(used, states, "as of a configuration that is being replaced")
 
     def test_max_failures(self) -> None:
         """A service's own limit goes before that of all."""

@@ -495,6 +495,8 @@ class EmptyPoolTests(SynchronousTestCase):
         row = shown(self.service)
         self.assertEqual(("failfast", 1), (row["state"], row["in_flight"]))
         self.assertEqual(1, sum(end["in_flight"] for end in row["endpoints"]))
+        loads = [member.load for member in self.service._inner._list]
+        self.assertEqual([0, 1], sorted(loads), "and metrics have no other")
         self.successResultOf(old).close()
         self.assertEqual(0, shown(self.service)["in_flight"])
 

@@ -149,10 +149,8 @@ class PooledLease(HttpLease):
         if not ended(self):
             return
         entry = self._entry
-        pool, connection = entry.pool, entry.connection
-        pool.over(entry)
-        if connection is not None and connection.finish():
-            pool.keep(entry)
+        connection = entry.connection
+        entry.pool.over(entry, connection is not None and connection.finish())
 
     def keep(self) -> Kept | None:
         """
@@ -165,8 +163,8 @@ class PooledLease(HttpLease):
         if not ended(self):
             return None
         connection = entry.connection
-        entry.pool.over(entry)
         usable = connection is not None and connection.finish()
+        entry.pool.over(entry, False)
         return Kept(entry, hold) if usable else None
 
 
@@ -331,8 +329,8 @@ class Pool:
 
     # leases and connections
 
-    def over(self, entry: Entry) -> None:
-        """A lease has ended: count what came of it."""
+    def over(self, entry: Entry, usable: bool) -> None:
+        """A lease has ended. C{usable}: its connection can be given out again; else it is closed, or somebody's own."""
         self.load -= 1
         now = self.seconds()
         began, entry.since = entry.since, now
@@ -343,9 +341,8 @@ class Pool:
             self.judge(status, began)
         elif status:
             self.counter.succeeded += 1
-
-    def keep(self, entry: Entry) -> None:
-        """A connection can be given out again."""
+        if not usable:
+            return
         self._doubtful = False
         if self.closed or entry.private or len(self.idle) >= self._limit:
             self._drop(entry)
