@@ -99,7 +99,7 @@ class Service:
         "", "the table's name: an authority such as web.local:80, or any word for service:NAME", "table"
     )
     endpoints: tuple[str, ...] = setting((), "who serves it, each IP:port or name:port; DNS has the names", "address")
-    max_failures: int | None = setting(None, "limits.max_failures for this service alone; unset: the same")
+    max_failures: int | None = setting(None, "what limits.max_failures is, for this service alone; unset: that")
     proxy: bool = setting(
         False,
         "whether it is an HTTP proxy itself: it is sent Proxy-Authorization and the absolute form of the target, and "

@@ -19,7 +19,10 @@ TLS = "lproxy speaks no TLS of its own: what arrives encrypted is forwarded as i
 RETRIES = (
     "there is nothing to set: where it does no harm, a request is repeated on another endpoint, within timeouts.acquire"
 )
-HEALTH = "there is nothing to set: an endpoint that fails is passed over and tried again after timeouts.backoff_min"
+HEALTH = (
+    "an endpoint that fails is passed over and tried again after timeouts.backoff_min; limits.max_failures is how many "
+    "bad answers in a row it takes"
+)
 BALANCE = "there is nothing to set: of two endpoints at random, the less loaded one is taken"
 LOGS = "the environment variable LPROXY_LOG sets the level; requests and connections are logged to [access_log] path"
 IN_FLIGHT = "limits.in_flight bounds requests, limits.connections bounds clients"

@@ -20,7 +20,7 @@ class HintTests(FileTestCase):
         for name, says in {
             "retries": "there is nothing to set: where it does no harm, a request is repeated",
             "routes": "HTTP is routed by its Host to [services] or DNS",
-            "health_check": "an endpoint that fails is passed over and tried again",
+            "health_check": "limits.max_failures is how many bad answers in a row it takes",
             "healthCheck": "an endpoint that fails is passed over and tried again",
             "upstreams": 'endpoints stand in [services."NAME"]',
             "frontend": "each listener is a table [[listen]]",
