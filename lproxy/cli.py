@@ -18,7 +18,10 @@ def run(arguments: argparse.Namespace) -> int:
     # what commands need is imported when they run: it takes half a second, and Ctrl-C may come before
     from twisted.scripts import twistd
 
-    command = ["twistd", "--nodaemon", "--pidfile=", "lproxy"]
+    command = ["twistd", "--nodaemon", "--pidfile="]
+    if arguments.json:
+        command.append("--logger=lproxy.app.log.json_lines")
+    command.append("lproxy")
     if arguments.file is not None:
         command += ["--config", arguments.file]
     # twistd reads its own command line
@@ -77,6 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     command = commands.add_parser("run", help="run the proxy, until Ctrl-C: short for twistd -n lproxy [--config FILE]")
     command.add_argument("file", metavar="FILE", nargs="?", help="the configuration; built-in defaults otherwise")
+    command.add_argument("--json", action="store_true", help="write the log as lines of JSON")
     command.set_defaults(run=run)
     command = commands.add_parser("check", help="check configuration files: exit 0, 1 (warnings) or 2 (errors)")
     command.add_argument("file", metavar="FILE", nargs="+", help="- is standard input")

@@ -144,10 +144,10 @@ class _Service(Proxy):
             super().privilegedStartService()
 
     def startService(self) -> None:
+        # before anybody waits for the reactor; what exists afterwards stays: the collector need not traverse it again
+        gc.collect()
         with _one_line():
             super().startService()
-        # what exists now stays: the collector need not traverse it again
-        gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
 

@@ -77,6 +77,9 @@ class CliTests(SynchronousTestCase):
         self.assertEqual((0, 0), (cli.main(["run"]), cli.main(["run", "x.toml"])))
         short = ["twistd", "--nodaemon", "--pidfile=", "lproxy"]
         self.assertEqual([short, [*short, "--config", "x.toml"]], commands)
+        self.assertEqual(0, cli.main(["run", "--json", "x.toml"]))
+        self.assertIn("--logger=lproxy.app.log.json_lines", commands[-1])
+        self.assertEqual("x.toml", commands[-1][-1])
 
     def test_check_unreadable(self) -> None:
         """A file that is not there is an error like any other."""

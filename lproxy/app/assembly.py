@@ -18,6 +18,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from lproxy.app import trace
 from lproxy.app.access import AccessLog
 from lproxy.app.listener import ListenerEdge, exposed
 from lproxy.app.log import log
@@ -260,7 +261,7 @@ class Assembly:
             expose=lambda port, protocol, make: self._expose(listen, port, protocol, make),
             conceal=partial(self.openings.conceal, listen),
             not_ready=partial(self.readiness.add, "tcp"),
-            access=self._log_access if config.access_log.path else None,
+            access=self._log_access if config.access_log.path or log.debugging() else None,
             service=self._static.service,
         )
         return runtime
@@ -313,3 +314,4 @@ class Assembly:
         # opened only when it starts; closed before the last connection where that did not end in time
         if self._access is not None:
             self._access(row)
+        trace.done(row)

@@ -11,6 +11,7 @@ from functools import partial
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from lproxy.app import trace
 from lproxy.app.sessions import Sessions
 from lproxy.metrics.counters import DetectCounter
 from lproxy.protocols.runtime import Runtime, whereabouts
@@ -73,9 +74,11 @@ class ListenerEdge:
 
     def accepted(self, stream: Stream) -> None:
         """A connection, which nobody has read from."""
+        trace.accepted(self._runtime.listen.name, stream)
         if self._configured is None:
             self._detect(stream)
         else:
+            trace.given(self._runtime.listen.name, stream, self._configured, "as configured")
             self.give(Accepted(stream, self._configured), self.factories[self._configured].session)
 
     def redetect(self, stream: Stream, session: Session) -> None:
@@ -145,6 +148,8 @@ class ListenerEdge:
         """Count, say why where it is not what was hoped for, and hand on."""
         self._counter.done(found.result, found.seconds)
         self._explain(detection.stream, found)
+        how = f"{found.result} after {len(found.prefix)} bytes and {found.seconds:.3f} s of detection"
+        trace.given(self._runtime.listen.name, detection.stream, found.protocol, how)
         for name in detection.failed:
             self._runtime.warn(
                 f"detector-{name}",

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from lproxy.app import trace
 from lproxy.protocols.runtime import Crashed, whereabouts
 from lproxy.protocols.session import Session
 from lproxy.transport.stream import Stream
@@ -88,7 +89,9 @@ class Sessions:
 
     def remove(self, session: Session) -> None:
         """It is over; harmless to be told twice."""
-        self._live.pop(session, None)
+        place = self._live.pop(session, None)
+        if place is not None:
+            trace.over(place.listener, place.stream, place.protocol)
         if not self._live:
             waiting, self._waiting = self._waiting, []
             for d in waiting:

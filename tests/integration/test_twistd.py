@@ -321,6 +321,31 @@ class StartTests(ProcessTestCase):
         self.assertTrue(any("nobody.invalid" in line.get("text", "") for line in lines))
         self.assertEqual("", proxy.err)
 
+    def test_json_lines(self) -> None:
+        """
+        With lproxy run --json each line of the log is one JSON object with a readable message, and with
+        LPROXY_LOG=debug the way of a connection is among them.
+        """
+        path = self.home / "lproxy.toml"
+        path.write_text(self.config())
+        program = Program(self, self.home, *LPROXY, "run", "--json", str(path), LPROXY_LOG="debug")
+        listening = r"web: outbound on 127.0.0.1:(\d+), "
+        eventually(lambda: re.search(listening, program.out), "a proxy that runs")
+        port = int(re.search(listening, program.out)[1])  # type: ignore[index]
+        self.assertEqual((200, "web.local /x"), request(port, "/x", "web.local"))
+        eventually(lambda: "http over" in program.out, "the end of a connection")
+        program.signal(signal.SIGTERM)
+        self.assertEqual(0, program.status())
+        lines = [json.loads(line) for line in program.out.splitlines()]
+        for line in lines:
+            self.assertLessEqual({"time", "level", "logger", "message"}, set(line))
+            self.assertTrue(line["message"], line)
+        way = [line["message"] for line in lines if line["level"] == "debug"]
+        self.assertEqual(4, len(way), way)
+        for part, line in zip(("accepted", "speaks http", "path /x, status 200", "http over"), way, strict=True):
+            self.assertRegex(line, rf"^listener web: 127.0.0.1:\d+: .*{part}")
+        self.assertEqual("", program.err)
+
     def test_human_log(self) -> None:
         """By default the log is for people: who listens where, for what, and with whom something went wrong."""
         proxy = Proxy(self, self.home, self.config())

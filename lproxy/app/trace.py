@@ -1,0 +1,63 @@
+# -*- test-case-name: tests.app.test_trace -*-
+"""
+The way of each connection and request, for whoever looks for the reason: C{LPROXY_LOG=debug}.
+
+Nothing is put together where nobody sees it. Requests are told where the level is so when the proxy starts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lproxy.app.log import log
+from lproxy.target import join_host_port
+from lproxy.transport.stream import Stream
+
+
+def accepted(listener: str, stream: Stream) -> None:
+    """A listener has a new connection."""
+    if log.debugging():
+        conn = stream.conn
+        redirected = (
+            conn.original_dst is not None and f", redirected on its way to {join_host_port(*conn.original_dst)}"
+        )
+        log.debug("{way}: accepted{redirected}", way=way(listener, stream), redirected=redirected or "")
+
+
+def given(listener: str, stream: Stream, protocol: str, how: str) -> None:
+    """It is known what it speaks, and a session of that protocol has it from now on."""
+    if log.debugging():
+        log.debug("{way}: speaks {protocol}, {how}", way=way(listener, stream), protocol=protocol, how=how)
+
+
+def over(listener: str, stream: Stream, protocol: str) -> None:
+    """Its session is over."""
+    if log.debugging():
+        log.debug(
+            "{way}: {protocol} over: {bytes_in} bytes from the client, {bytes_out} to it",
+            way=way(listener, stream),
+            protocol=protocol,
+            bytes_in=stream.bytes_in,
+            bytes_out=stream.bytes_out,
+        )
+
+
+def done(row: dict[str, Any]) -> None:
+    """A request or byte stream is over, as the access log has it."""
+    if log.debugging():
+        rest = ", ".join(f"{key} {value}" for key, value in row.items() if key not in TOLD and value not in (None, ""))
+        log.debug(
+            "listener {listener}: {client}: {kind}: {rest}",
+            listener=row.get("listener"),
+            client=row.get("client"),
+            kind=row.get("kind"),
+            rest=rest,
+        )
+
+
+TOLD = frozenset({"listener", "client", "kind"})
+
+
+def way(listener: str, stream: Stream) -> str:
+    """Whose connection it is."""
+    return f"listener {listener}: {join_host_port(*stream.conn.peer)}"

@@ -1,0 +1,56 @@
+# -*- test-case-name: tests.app.test_trace -*-
+"""
+What LPROXY_LOG=debug shows of a connection's way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.logger import LogLevel, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.app import trace
+from lproxy.app.log import log
+from lproxy.testing.wire import MemoryStream, Peer, ScriptedReactor
+from lproxy.transport.stream import Conn
+
+CONN = Conn(("10.0.0.7", 4711), ("10.0.0.1", 80), ("10.0.0.9", 8080))
+
+
+class TraceTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.lines: list[str] = []
+        self.patch(log, "observer", lambda event: self.lines.append(formatEvent(event)))
+        self.patch(log, "threshold", LogLevel.debug)
+        self.stream = MemoryStream(ScriptedReactor(), Peer(), CONN)
+
+    def test_way(self) -> None:
+        """Each step names listener and client: accepted, what it speaks and how that is known, what passed."""
+        trace.accepted("web", self.stream)
+        trace.given("web", self.stream, "http", "as configured")
+        trace.over("web", self.stream, "http")
+        self.assertEqual(
+            [
+                "listener web: 10.0.0.7:4711: accepted, redirected on its way to 10.0.0.9:8080",
+                "listener web: 10.0.0.7:4711: speaks http, as configured",
+                "listener web: 10.0.0.7:4711: http over: 0 bytes from the client, 0 to it",
+            ],
+            self.lines,
+        )
+
+    def test_done(self) -> None:
+        """A request is told as the access log has it, without what is not known."""
+        row: dict[str, Any] = {"kind": "request", "listener": "web", "client": "10.0.0.7:4711"}
+        trace.done({**row, "method": "GET", "path": "/{x}", "status": 200, "upstream": None, "flags": ""})
+        self.assertEqual(["listener web: 10.0.0.7:4711: request: method GET, path /{x}, status 200"], self.lines)
+
+    def test_quiet(self) -> None:
+        """At any other level nothing is written, nor put together."""
+        log.threshold = LogLevel.info
+        nothing: Any = None
+        trace.accepted("web", nothing)
+        trace.given("web", nothing, "http", "as configured")
+        trace.over("web", nothing, "http")
+        trace.done(nothing)
+        self.assertEqual([], self.lines)
