@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError, explain
 from lproxy.stack.backoff import Backoff
-from lproxy.stack.health import HEALTHY, PROBING, EndpointHealth, EndpointObserver, Ward
+from lproxy.stack.health import HEALTHY, PROBING, EndpointHealth, EndpointObserver, ServiceHealth
 from lproxy.stack.interfaces import BalanceLayer, Discover, EndpointService, L, NewEndpoint, NewService
 from lproxy.stack.report import Report
 from lproxy.stack.tried import GaveUp
@@ -85,12 +85,12 @@ class Balance(Generic[L]):
     @ivar on_ready: called when there are new endpoints
     """
 
-    def __init__(self, target: Target, discover: Discover, new_endpoint: NewEndpoint[L], ward: Ward) -> None:
+    def __init__(self, target: Target, discover: Discover, new_endpoint: NewEndpoint[L], health: ServiceHealth) -> None:
         self._target = target
         self._new_endpoint = new_endpoint
-        self._clock = ward.clock
-        self._ward = ward
-        self._random = ward.backoff.random.random
+        self._clock = health.clock
+        self._health = health
+        self._random = health.backoff.random.random
         self._members: dict[Endpoint, Member[L]] = {}
         self._list: list[Member[L]] = []
         # the warm path of the only one: by far the most services have one endpoint
@@ -113,11 +113,11 @@ class Balance(Generic[L]):
             if endpoint in before:
                 self._members[endpoint] = before.pop(endpoint)
             elif endpoint not in self._members:
-                health = EndpointHealth(self._ward, endpoint)
+                health = EndpointHealth(self._health, endpoint)
                 self._members[endpoint] = Member(endpoint, self._new_endpoint(endpoint, health), health)
                 more = True
         self._list = members = list(self._members.values())
-        self._ward.count = len(members)
+        self._health.count = len(members)
         self._only = members[0].service.try_acquire if len(members) == 1 else None
         self._gone = [service for service in self._gone if service.load]
         for member in before.values():
@@ -155,7 +155,7 @@ class Balance(Generic[L]):
         members = self._list
         if not members:
             return None
-        if not self._ward.unhealthy:
+        if not self._health.unhealthy:
             return self._pick(members).service.try_acquire()
         member = self._pick(self._candidates(members))
         lease = member.service.try_acquire()
@@ -208,7 +208,7 @@ class Balance(Generic[L]):
                 part.show(in_flight=member.load)
             in_flight += member.load if report.probing else member.service.load
         report.show(in_flight=in_flight)
-        unhealthy = self._ward.unhealthy
+        unhealthy = self._health.unhealthy
         if unhealthy == len(self._list) and (unhealthy or self._error is not None):
             report.show(state="down")
         elif unhealthy:
@@ -223,7 +223,7 @@ class Balance(Generic[L]):
         told: ProxyError | None = None
         untried = self._list
         while True:
-            member = self._pick(self._candidates(untried) if self._ward.unhealthy else untried)
+            member = self._pick(self._candidates(untried) if self._health.unhealthy else untried)
             tried.add(member)
             health, began = member.health, self._clock.seconds()
             probing = health.due(began)
@@ -340,7 +340,7 @@ def layer(
 
     def wrap(new_endpoint: NewEndpoint[L]) -> NewService[L]:
         return lambda target: Balance(
-            target, discover, new_endpoint, Ward(target, clock, backoff, max_failures(target), observer)
+            target, discover, new_endpoint, ServiceHealth(target, clock, backoff, max_failures(target), observer)
         )
 
     return wrap

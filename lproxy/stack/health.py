@@ -80,9 +80,9 @@ class Unobserved:
         """Never said."""
 
 
-class Ward:
+class ServiceHealth:
     """
-    What the endpoints of one service share.
+    How many endpoints of one service are healthy, and what all of them share.
 
     @ivar max_failures: bad answers in a row that put one down; 0: no number of them does
     @ivar count: how many there are
@@ -125,10 +125,10 @@ class EndpointHealth:
     @ivar _gone: whether it is the service's no more: what its last leases find out concerns nobody
     """
 
-    def __init__(self, ward: Ward, endpoint: Endpoint) -> None:
-        self._ward = ward
+    def __init__(self, service: ServiceHealth, endpoint: Endpoint) -> None:
+        self._service = service
         self._endpoint = endpoint
-        self.counter = ward.observer.counter(ward.target, endpoint)
+        self.counter = service.observer.counter(service.target, endpoint)
         self.state = HEALTHY
         self.failures = 0
         self.retry_at = 0.0
@@ -149,7 +149,7 @@ class EndpointHealth:
 
     def report(self, report: Report) -> None:
         """How it does, what was wrong with it last and how long ago, and for how long it is passed over."""
-        now = self._ward.clock.seconds()
+        now = self._service.clock.seconds()
         report.show(state=self.state.value)
         if self.state is not HEALTHY:
             report.show(down_seconds=round(now - self._down_at, 3))
@@ -162,22 +162,22 @@ class EndpointHealth:
 
     def failed(self, error: ProxyError, began: float | None = None) -> bool:
         """A connection in use has failed; are others healthy?"""
-        ward = self._ward
-        self.attempt_failed(error, ward.clock.seconds() if began is None else began)
-        return ward.count - ward.unhealthy > (self.state is HEALTHY and not self._gone)
+        service = self._service
+        self.attempt_failed(error, service.clock.seconds() if began is None else began)
+        return service.count - service.unhealthy > (self.state is HEALTHY and not self._gone)
 
     def answered_badly(self, error: ProxyError, began: float) -> None:
         """A request that began then was answered with C{error}."""
-        ward = self._ward
-        now = ward.clock.seconds()
+        service = self._service
+        now = service.clock.seconds()
         self.last_error, self._failed_at = error, now
         if began < self._bad_at:
             return  # it was sent before the one counted last had shown anything
         self._bad_at = now
         self._bad += 1
-        if not ward.max_failures or self._bad < ward.max_failures or began < self.retry_at:
+        if not service.max_failures or self._bad < service.max_failures or began < self.retry_at:
             return
-        if self.state is HEALTHY and ward.count - ward.unhealthy <= 1:
+        if self.state is HEALTHY and service.count - service.unhealthy <= 1:
             return  # the last one
         self._eject(error, now)
 
@@ -197,7 +197,7 @@ class EndpointHealth:
 
     def attempt_failed(self, error: ProxyError, began: float) -> None:
         """An attempt to acquire, which began at C{began}, has failed."""
-        now = self._ward.clock.seconds()
+        now = self._service.clock.seconds()
         self.last_error, self._failed_at = error, now
         if not error.blames:
             return
@@ -212,7 +212,7 @@ class EndpointHealth:
             return
         if not self._in_use:
             self._recovered()
-        elif self.due(self._ward.clock.seconds()):
+        elif self.due(self._service.clock.seconds()):
             self.probe()
 
     def due(self, now: float) -> bool:
@@ -224,7 +224,7 @@ class EndpointHealth:
     def probe(self) -> None:
         """Somebody tries it."""
         self.state = PROBING
-        self._probe_until = self._ward.clock.seconds() + PROBE_SECONDS
+        self._probe_until = self._service.clock.seconds() + PROBE_SECONDS
 
     def probe_ended(self) -> None:
         """It gave no lease. If it did not fail either, as nobody waited for it any more, another probe is due."""
@@ -241,9 +241,9 @@ class EndpointHealth:
     def _eject(self, error: ProxyError, now: float) -> None:
         if self._gone:
             return
-        ward = self._ward
+        service = self._service
         if self.state is HEALTHY:
-            ward.unhealthy += 1
+            service.unhealthy += 1
             self._down_at = now
             self.counter.down += 1
             self.counter.eject(error.reason)
@@ -252,13 +252,13 @@ class EndpointHealth:
         self.reachable = error.in_use
         self._in_use = self._in_use or error.in_use
         self._ejected_at = now
-        self.retry_at = now + ward.backoff.delay(self.failures)
+        self.retry_at = now + service.backoff.delay(self.failures)
         if not self._said:
-            self._said = ward.observer.down(ward.target, self._endpoint, error)
+            self._said = service.observer.down(service.target, self._endpoint, error)
 
     def _recovered(self) -> None:
-        ward = self._ward
-        ward.unhealthy -= 1
+        service = self._service
+        service.unhealthy -= 1
         self.counter.down -= 1
         self.state = HEALTHY
         self.failures = self._bad = 0
@@ -266,4 +266,4 @@ class EndpointHealth:
         self.reachable, self._in_use = True, False
         if self._said:
             self._said = False
-            ward.observer.up(ward.target, self._endpoint, ward.clock.seconds() - self._down_at)
+            service.observer.up(service.target, self._endpoint, service.clock.seconds() - self._down_at)

@@ -16,7 +16,7 @@ from lproxy.app.warn import INTERVAL
 from lproxy.config import Metrics as Config
 from lproxy.metrics.endpoints import ENDPOINT_CAP, EndpointSeries
 from lproxy.stack.backoff import Backoff
-from lproxy.stack.health import EndpointHealth, Ward
+from lproxy.stack.health import EndpointHealth, ServiceHealth
 from lproxy.target import Authority, Endpoint
 from lproxy.transport.connect import ConnectFailed
 
@@ -40,7 +40,8 @@ class EndpointsTests(SynchronousTestCase):
 
     def make(self, endpoint: Endpoint) -> EndpointHealth:
         """That of another."""
-        return EndpointHealth(Ward(TARGET, self.clock, Backoff(0.1, 5.0, Random(1)), 5, self.endpoints), endpoint)
+        service = ServiceHealth(TARGET, self.clock, Backoff(0.1, 5.0, Random(1)), 5, self.endpoints)
+        return EndpointHealth(service, endpoint)
 
     def observe(self, event: dict[str, object]) -> None:
         if event.get("log_namespace") == "lproxy":

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.errors import ProxyError
 from lproxy.metrics.counters import EndpointCounter
 from lproxy.stack.backoff import Backoff
-from lproxy.stack.health import BACKOFF, HEALTHY, PROBE_SECONDS, PROBING, EndpointHealth, Ward
+from lproxy.stack.health import BACKOFF, HEALTHY, PROBE_SECONDS, PROBING, EndpointHealth, ServiceHealth
 from lproxy.target import Authority, Endpoint, Target
 from lproxy.transport.connect import ConnectFailed, OutOfDescriptors
 
@@ -63,10 +63,10 @@ class HealthCase(SynchronousTestCase):
         self.clock = Clock()
         self.clock.advance(1000.0)
         self.observer = Observer()
-        self.ward = Ward(TARGET, self.clock, Backoff(1.0, 60.0, Random(3)), 5, self.observer)
-        self.health = EndpointHealth(self.ward, ENDPOINT)
+        self.service = ServiceHealth(TARGET, self.clock, Backoff(1.0, 60.0, Random(3)), 5, self.observer)
+        self.health = EndpointHealth(self.service, ENDPOINT)
         # there is another
-        self.ward.count = 2
+        self.service.count = 2
 
     def attempt(self) -> float:
         return self.clock.seconds()
@@ -81,7 +81,7 @@ class HealthTests(HealthCase):
     def test_healthy(self) -> None:
         """Until it fails it is healthy, and counts as such; to succeed is nothing new."""
         self.health.succeeded()
-        self.assertEqual((HEALTHY, 0), (self.health.state, self.ward.unhealthy))
+        self.assertEqual((HEALTHY, 0), (self.health.state, self.service.unhealthy))
         self.assertFalse(self.health.due(self.clock.seconds()))
 
     def test_concurrent(self) -> None:
@@ -94,7 +94,8 @@ class HealthTests(HealthCase):
                 self.health.attempt_failed(ERROR, one)
             last = ConnectFailed(ERROR.target, "EPIPE")
             self.health.failed(last)
-            self.assertEqual((before + 1, 1, last), (self.health.failures, self.ward.unhealthy, self.health.last_error))
+            self.assertEqual((before + 1, last), (self.health.failures, self.health.last_error))
+            self.assertEqual(1, self.service.unhealthy)
             self.clock.advance(self.backoff())
         self.assertEqual(5, self.health.failures)
 
@@ -104,7 +105,7 @@ class HealthTests(HealthCase):
             error = OutOfDescriptors(ERROR.target, "EMFILE")
             self.health.attempt_failed(error, self.attempt())
             self.clock.advance(n)
-        self.assertEqual((HEALTHY, 0, error), (self.health.state, self.ward.unhealthy, self.health.last_error))
+        self.assertEqual((HEALTHY, 0, error), (self.health.state, self.service.unhealthy, self.health.last_error))
 
     def test_grows_with_time(self) -> None:
         """A blip under load makes for one short backoff, however many requests run into it, and however often."""
@@ -136,11 +137,11 @@ class HealthTests(HealthCase):
         began = self.attempt()
         self.clock.advance(0.1)
         self.health.attempt_failed(ERROR, began)
-        self.assertEqual((BACKOFF, 2, 1), (self.health.state, self.health.failures, self.ward.unhealthy))
+        self.assertEqual((BACKOFF, 2, 1), (self.health.state, self.health.failures, self.service.unhealthy))
         self.clock.advance(self.backoff())
         self.health.probe()
         self.health.succeeded()
-        self.assertEqual((HEALTHY, 0, 0), (self.health.state, self.health.failures, self.ward.unhealthy))
+        self.assertEqual((HEALTHY, 0, 0), (self.health.state, self.health.failures, self.service.unhealthy))
 
     def test_probe_given_up(self) -> None:
         """A probe whose client goes away says nothing: another is due."""
@@ -167,7 +168,7 @@ class HealthTests(HealthCase):
         """An endpoint that is no longer one is not among the unhealthy."""
         self.health.failed(ERROR)
         self.health.gone()
-        self.assertEqual(0, self.ward.unhealthy)
+        self.assertEqual(0, self.service.unhealthy)
 
     def test_repr(self) -> None:
         """Its state can be seen."""
@@ -191,7 +192,7 @@ class AnswersTests(HealthCase):
         self.assertTrue(self.health.due(self.clock.seconds()))
         self.health.probe()
         self.health.succeeded()
-        self.assertEqual((PROBING, 1), (self.health.state, self.ward.unhealthy), "a lease proves nothing")
+        self.assertEqual((PROBING, 1), (self.health.state, self.service.unhealthy), "a lease proves nothing")
         return self.attempt()
 
     def test_in_a_row(self) -> None:
@@ -199,7 +200,7 @@ class AnswersTests(HealthCase):
         self.bad(4)
         self.assertEqual((HEALTHY, BAD), (self.health.state, self.health.last_error))
         self.bad()
-        self.assertEqual((BACKOFF, 1, 1), (self.health.state, self.ward.unhealthy, self.health.failures))
+        self.assertEqual((BACKOFF, 1, 1), (self.health.state, self.service.unhealthy, self.health.failures))
         self.assertLessEqual(self.backoff(), 1.0)
 
     def test_interrupted(self) -> None:
@@ -221,16 +222,16 @@ class AnswersTests(HealthCase):
 
     def test_off(self) -> None:
         """The limit may be none."""
-        self.ward.max_failures = 0
+        self.service.max_failures = 0
         self.bad(100)
         self.assertIs(HEALTHY, self.health.state)
 
     def test_last(self) -> None:
         """The last that is healthy is never put down for its answers; it is, as soon as there is another."""
-        self.ward.unhealthy = 1
+        self.service.unhealthy = 1
         self.bad(100)
         self.assertIs(HEALTHY, self.health.state)
-        self.ward.unhealthy = 0
+        self.service.unhealthy = 0
         self.bad()
         self.assertIs(BACKOFF, self.health.state)
 
@@ -249,7 +250,7 @@ class AnswersTests(HealthCase):
             longest = min(60.0, 2.0**n)
             self.assertTrue(longest / 2 <= delay <= longest, delays)
         self.assertTrue(self.health.answered_well(self.probe()))
-        self.assertEqual((HEALTHY, 0), (self.health.state, self.ward.unhealthy))
+        self.assertEqual((HEALTHY, 0), (self.health.state, self.service.unhealthy))
         self.bad(4)
         self.assertIs(HEALTHY, self.health.state)
         self.bad()
@@ -344,12 +345,12 @@ class ObserverTests(HealthCase):
         """What its last leases, or who was still connecting, find out afterwards is nobody's affair any more."""
         began = self.attempt()
         self.health.gone()
-        self.ward.count = 1
+        self.service.count = 1
         self.assertTrue(self.health.failed(ERROR), "there is another")
         self.health.attempt_failed(ERROR, began)
         for _ in range(5):
             self.health.answered_badly(BAD, self.attempt())
-        self.assertEqual((HEALTHY, 0), (self.health.state, self.ward.unhealthy))
+        self.assertEqual((HEALTHY, 0), (self.health.state, self.service.unhealthy))
         self.assertEqual(([], 0, {}), (self.observer.said, self.observer.one.down, self.observer.one.ejected))
 
     def test_not_to_blame(self) -> None:
