@@ -30,6 +30,8 @@ class NeedMore:
 
     #: total length of the prefix, in bytes, below which asking again is useless
     at_least: int = 1
+    #: whether it hardly is: whose sender falls silent now is not waited for
+    doubtful: bool = False
 
 
 Verdict = Match | NoMatch | NeedMore

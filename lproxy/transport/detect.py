@@ -32,6 +32,8 @@ TCP = "tcp"
 WAIT = "wait"
 #: seconds that an upstream is given to speak first, before it is let go again: it may have but one worker
 SPEAKS = 0.5
+#: seconds of silence after which what is hardly a protocol's beginning is none
+DOUBT = 1.5
 #: seconds for what a silent client may be about to say when the proxy begins to drain
 GRACE = 1.0
 
@@ -144,6 +146,8 @@ class Detection:
         self._dialled: Dialled | None = None
         self._speaking: IDelayedCall | None = None
         self._decided = False
+        #: whether what was said is hardly a protocol's beginning, and whether the timer is for what it becomes
+        self._doubtful = self._waiting = False
         #: the upstream was asked to speak, or would have been if there were one
         self._asked = False
         #: past its deadline without a byte, and kept
@@ -195,6 +199,7 @@ class Detection:
         view = prefix if len(prefix) <= limit else prefix[:limit]
         undecided: list[tuple[str, Detector]] = []
         at_least = limit
+        doubtful = True
         for name, detect in self._pending:
             try:
                 verdict = checked(detect(view))
@@ -209,11 +214,17 @@ class Detection:
             if isinstance(verdict, NeedMore):
                 undecided.append((name, detect))
                 at_least = min(at_least, max(verdict.at_least, len(view) + 1))
+                doubtful = doubtful and verdict.doubtful
         if not undecided or len(view) >= limit:
             self._decide(TCP, TCP)
             return
         self._pending = undecided
         self._at_least = at_least
+        if doubtful or self._doubtful:
+            self._doubtful = doubtful
+            if self._waiting:
+                left = self._config.deadline - (self._clock.seconds() - self.since)
+                self._again(max(0.0, min(left, DOUBT) if doubtful else left), self._expired)
 
     def eof_received(self) -> None:
         """The client has said all it will."""
@@ -279,7 +290,8 @@ class Detection:
         if left <= 0:
             self._expired()
             return
-        self._timer = self._clock.callLater(left, self._expired)
+        self._waiting = True
+        self._timer = self._clock.callLater(min(left, DOUBT) if self._doubtful else left, self._expired)
         if not self._prefix:
             self._dial()
 

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.metrics.counters import TransportCounter
 from lproxy.testing.garbage import only_new, uncounted
 from lproxy.testing.wire import Peer, ScriptedReactor
-from lproxy.transport.detect import GRACE, SPEAKS, DetectConfig, Detected, Detection
+from lproxy.transport.detect import DOUBT, GRACE, SPEAKS, TCP, DetectConfig, Detected, Detection
 from lproxy.transport.stream import Raw, Reader, Stream
 from lproxy.verdict import Detector, Match, NeedMore, NoMatch, Verdict
 from tests.transport.sockets import SocketCase
@@ -298,6 +298,46 @@ class DetectTests(DetectionCase):
         self.start()
         self.say(b"a")
         self.assert_found("tcp", "tcp", b"a")
+
+
+def doubtful(prefix: bytes) -> Verdict:
+    """A detector that hardly believes in anything but x, and knows nothing for certain."""
+    return NeedMore(len(prefix) + 1, doubtful=not prefix.startswith(b"x"))
+
+
+class DoubtTests(DetectionCase):
+    """What is hardly a protocol is not waited for."""
+
+    detectors = (("odd", doubtful),)
+
+    def found_after(self, *said: tuple[float, bytes]) -> float:
+        """Say things, each some seconds after the one before; how many seconds later it is taken for TCP."""
+        self.start()
+        for seconds, data in said:
+            self.reactor.settle(seconds)
+            self.assertEqual([], self.edge.found)
+            self.peer.say(data)
+            self.reactor.settle()
+        began = self.reactor.seconds()
+        while not self.edge.found:
+            self.reactor.settle(0.125)
+        self.assertEqual((TCP, "timeout"), self.edge.found.pop()[:2])
+        return self.reactor.seconds() - began
+
+    def test_doubt(self) -> None:
+        """Its sender falls silent: so it is bytes, soon; who goes on is waited for anew."""
+        for said in (((0.0, b"a"),), ((1.0, b"a"),), ((1.0, b"a"), (1.25, b"b"), (1.25, b"c"))):
+            self.assertTrue(DOUBT <= self.found_after(*said) <= DOUBT + 0.25, said)
+
+    def test_no_doubt(self) -> None:
+        """What may well be one has all its time."""
+        self.assertGreater(self.found_after((0.0, b"x")), DOUBT + 1)
+
+    def test_another_is_sure(self) -> None:
+        """Nor does one detector's doubt hurry another."""
+        self.detectors = (("odd", doubtful), ("abc", starts(b"abc")))
+        self.assertGreater(self.found_after((1.0, b"a")), DOUBT + 1)
+        self.assertLess(self.found_after((1.0, b"a"), (1.0, b"x")), 9.5)
 
 
 class PrefixTests(DetectionCase):

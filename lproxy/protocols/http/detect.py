@@ -43,13 +43,13 @@ VERSION = re.compile(rb"HTTP/[0-9](?:\.[0-9])?")
 
 def detect(prefix: bytes) -> Verdict:
     """Judge C{prefix}, everything the client has sent so far, perhaps nothing."""
-    # empty lines before a request are allowed (RFC 9112, 2.2)
+    # an empty line before a request is allowed (RFC 9112, 2.2)
     start = 0
-    while prefix.startswith(b"\r\n", start) and start < 4:
-        start += 2
+    if prefix.startswith(b"\r\n"):
+        start = 2
     rest = prefix[start:]
-    if rest in (b"", b"\r"):
-        return NeedMore(len(prefix) + 1)
+    if not rest or prefix == b"\r":
+        return NeedMore(len(prefix) + 1, doubtful=bool(prefix))
     if PREFACE.startswith(rest[: len(PREFACE)]):
         return HTTP2 if len(rest) >= len(PREFACE) else NeedMore(len(prefix) + 1)
     match = METHOD.match(rest)
@@ -60,7 +60,7 @@ def detect(prefix: bytes) -> Verdict:
         return NoMatch()
     after = rest[len(method) :]
     if not after:
-        return NeedMore(len(prefix) + 1)
+        return NeedMore(len(prefix) + 1, doubtful=method not in PREFIXES)
     blanks = BLANKS.match(after)
     if blanks is None:
         return NoMatch()  # another character, or a word too long to be a method

@@ -79,6 +79,23 @@ class DetectTests(SynchronousTestCase):
             with self.subTest(data=data):
                 self.assertEqual((NoMatch(), len(known)), self.decided_at(data))
 
+    def test_empty_lines(self) -> None:
+        """One may come before a request; two are somebody else's."""
+        self.assertEqual(NoMatch(), self.decided_at(b"\r\n\r\n")[0])
+        self.assertEqual(HTTP1, self.decided_at(b"\r\nGET / HTTP/1.1\r\n")[0])
+
+    def test_words(self) -> None:
+        """A word that ends before a space is none of HTTP's, at once."""
+        for data in (b"HELLO\r\n", b"STATUS\n", b"GET\r\n", b"QUIT\r\n", b"x\n"):
+            self.assertEqual(NoMatch(), detect(data), data)
+
+    def test_doubtful(self) -> None:
+        """What begins like no method that is registered, in capitals, is hardly HTTP, but can still be."""
+        for data in (b"HELLO", b"c", b"get", b"\r\n", b"\r\nHELLO", b"\r"):
+            self.assertEqual(NeedMore(len(data) + 1, doubtful=True), detect(data), data)
+        for data in (b"", b"GE", b"\r\nPOS", b"CONNECT", b"HELLO ", b"HELLO /x HT"):
+            self.assertEqual(NeedMore(len(data) + 1), detect(data), data)
+
     def test_binary(self) -> None:
         """No byte that begins something else is waited behind."""
         for first in range(256):
