@@ -26,6 +26,9 @@ NAME = re.compile(r"[a-z0-9_-]{1,63}")
 #: what clients may begin with: a detector answers to anything
 OPENINGS = (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\x00\x00\x00\x08", b"\xff\xff", b"a\r\n")
 
+#: what every plugin has, marked as one or not
+PARTS = frozenset(IProtocolPlugin.names())
+
 #: what importing or inspecting a plugin may raise: one that calls sys.exit() must not end the process
 BROKEN = (Exception, SystemExit)
 
@@ -87,17 +90,24 @@ def _look(module: Any, path: str) -> Iterator[Found]:
         return
     seen: list[Any] = []
     kinds: list[type] = []
+    unmarked: list[type] = []
     for value in list(vars(loaded).values()):
         try:
             if isinstance(value, type):
                 if IProtocolPlugin.implementedBy(value):
                     kinds.append(value)
-            elif IProtocolPlugin.providedBy(value) and not any(value is one for one in seen):
-                seen.append(value)
+            elif IProtocolPlugin.providedBy(value):
+                if not any(value is one for one in seen):
+                    seen.append(value)
+            elif PARTS <= set(dir(value)):
+                unmarked.append(type(value))
         except BROKEN:
             pass  # an object that is no plugin and raises when it is inspected
     for provider in seen:
         yield _judge(provider, path, short)
+    for kind in unmarked:
+        error = f"it is not marked as a plugin: write @implementer(IProtocolPlugin) above class {kind.__name__}"
+        yield Found(path, short, error=error)
     if kinds and not seen:
         yield Found(path, short, error=f"has the class {kinds[0].__name__} but no instance of it: nothing to use")
 

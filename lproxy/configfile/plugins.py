@@ -74,7 +74,7 @@ class Plugins:
         except ValueError as error:
             for message in messages_of(error):
                 self._refused(name, table, path, message or "refused by the plugin")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # one broken plugin must not hide what else is wrong with the file
             wrong = f"the plugin {show(name)} failed: {type(error).__name__}: {show_error(error)}"
             self._add(name, path, wrong, "this is a bug in the plugin")
@@ -100,7 +100,7 @@ class Plugins:
         self.report.error(path, wrong, right)
 
 
-def show_error(error: Exception) -> str:
+def show_error(error: BaseException) -> str:
     try:
         return str(error)
     except Exception:  # its str() raises

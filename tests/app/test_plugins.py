@@ -159,6 +159,15 @@ class FindTests(SynchronousTestCase):
         """A class without an instance, the commonest slip, is not passed over in silence."""
         self.assertEqual("has the class Provider but no instance of it: nothing to use", self.broken(PROVIDER))
 
+    def test_not_marked(self) -> None:
+        """Nor is one that has all that a plugin has, but does not say that it is one."""
+        unmarked = PROVIDER.replace("@implementer(IProtocolPlugin)\n", "")
+        self.assertNotEqual(PROVIDER, unmarked)
+        self.assertEqual(
+            "it is not marked as a plugin: write @implementer(IProtocolPlugin) above class Provider",
+            self.broken(unmarked + "provider = Provider()\n"),
+        )
+
     def test_not_a_plugin(self) -> None:
         """A file without a plugin in it, and objects that cannot even be asked, are nobody's business."""
         self.ship(

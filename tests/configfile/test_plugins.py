@@ -6,6 +6,7 @@ Plugins' tables, the file's and the listeners'.
 from __future__ import annotations
 
 from collections.abc import Mapping
+import sys
 from typing import Any
 
 from lproxy.configfile import load
@@ -53,12 +54,16 @@ class PluginTests(FileTestCase):
         def speechless(table: dict[str, Any]) -> object:
             raise Speechless
 
+        def ending(table: dict[str, Any]) -> object:
+            sys.exit(2)
+
         self.problems(
             "[limits]\npool = 0",
             "f:2: limits.pool: 0 is not more than zero; write a number such as 100",
             "f: one: the plugin \"one\" failed: KeyError: 'x'; this is a bug in the plugin",
             'f: two: the plugin "two" failed: Speechless: ?; this is a bug in the plugin',
-            plugins={"one": broken, "two": speechless},
+            'f: three: the plugin "three" failed: SystemExit: 2; this is a bug in the plugin',
+            plugins={"one": broken, "two": speechless, "three": ending},
         )
 
     def test_unused(self) -> None:
