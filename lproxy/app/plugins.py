@@ -99,7 +99,7 @@ def _look(module: Any, path: str) -> Iterator[Found]:
             elif IProtocolPlugin.providedBy(value):
                 if not any(value is one for one in seen):
                     seen.append(value)
-            elif PARTS <= set(dir(value)):
+            elif set(dir(value)) >= PARTS:
                 unmarked.append(type(value))
         except BROKEN:
             pass  # an object that is no plugin and raises when it is inspected

@@ -3,6 +3,8 @@
 The promises that plugins keep, as tests to mix into a test case of one's own.
 
 All in memory: no reactor, no sockets. C{docs/plugins.rst} shows their use.
+
+Over 300 lines: what a plugin's bytes, ends and shutdowns have to be like is one list.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from zope.interface.verify import verifyObject
 from lproxy.api import Accepted, IProtocolPlugin, Match
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority
+from lproxy.testing.bounds import BoundsContract
 from lproxy.testing.detectors import LIMIT, ends
 from lproxy.testing.garbage import only_new, uncounted
 from lproxy.testing.metrics import MetricsContract
@@ -22,7 +25,7 @@ from lproxy.testing.sessions import SessionContract
 from lproxy.testing.wire import Peer
 
 
-class PluginContract(MetricsContract, SessionContract):
+class PluginContract(BoundsContract, MetricsContract, SessionContract):
     """
     What a plugin promises, its sessions included: they are run in a L{ScriptedProxy}, one upstream behind it.
 

@@ -109,13 +109,19 @@ class ScriptedProxy:
         stream = self.reactor.stream(peer, CLIENT, OURS)
         self.runtime.accepted(stream, self._name)
         make = self.factory.session if port is None else self.exposed[port]
-        session = make(Accepted(stream, self._name, variant, prefix, eof, since=since))
+        try:
+            session = make(Accepted(stream, self._name, variant, prefix, eof, since=since))
+        except BaseException:
+            self.runtime.crashed(self._name, Failure())
+            stream.abort()
+            return peer
         self.sessions.append(session)
         stream.on_crash = partial(self._broken, session)
         try:
             session.start()
         except BaseException:
-            stream.crashed(Failure())
+            self._broken(session, Failure())
+            stream.abort()
         return peer
 
     def _broken(self, session: Session, failure: Failure) -> None:

@@ -108,6 +108,8 @@ class MemoryStream:
         peer = self.peer
         if self.closed or not (peer.broken or self._read_due() or self._write_due()):
             return False
+        # of one that closes within this it is told, too
+        on_crash = self.on_crash
         try:
             if self._write_due():
                 self._flush()
@@ -122,7 +124,7 @@ class MemoryStream:
                 self.reading = False
                 self._tell().eof_received()
         except BaseException:
-            self.crashed(Failure())
+            self.crashed(Failure(), on_crash)
         return True
 
     def _read_due(self) -> bool:
@@ -240,14 +242,15 @@ class MemoryStream:
         """There is no kernel, and no splice."""
         return None
 
-    def crashed(self, failure: Failure) -> None:
-        """The reader raised."""
+    def crashed(self, failure: Failure, on_crash: Callable[[Failure], None] | None = None) -> None:
+        """The reader raised; C{on_crash} is told where the stream has nobody to tell any more."""
         if not self._crashed:
             self._crashed = True
-            if self.on_crash is None:
+            told = self.on_crash or on_crash
+            if told is None:
                 failure.raiseException()
             else:
-                self.on_crash(failure)
+                told(failure)
         self.abort()
 
     def _shut(self, how: str) -> None:

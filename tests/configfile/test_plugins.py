@@ -5,8 +5,8 @@ Plugins' tables, the file's and the listeners'.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from lproxy.configfile import load

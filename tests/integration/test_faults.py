@@ -6,9 +6,7 @@ neither lease nor connection, session, timer or count is left.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,38 +15,12 @@ from lproxy.protocols.http.plugin import HttpPlugin
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from lproxy.protocols.tcp.plugin import TcpPlugin
 from lproxy.testing import Peer
+from lproxy.testing.faults import Fault, Faults
 from lproxy.testing.proxy import ScriptedProxy
 from tests.protocols.kafka.scene import beat, heartbeat
 
 #: whose steps raise
 ROOMS = ("lproxy.protocols.", "lproxy.transport.relay", "lproxy.transport.tap")
-#: those that end something, or are handed a lease: what is to be let go of by them is not, where they do not even begin
-ENDS = (
-    "__init__",
-    "__del__",
-    "__repr__",
-    "_acquired",
-    "_connected",
-    "_crashed",
-    "_ended",
-    "_failed",
-    "_lease",
-    "_let_go",
-    "_not_acquired",
-    "_over",
-    "_tunnel_acquired",
-    "_tunnel_ended",
-    "_wait",
-    "close",
-    "connection_lost",
-    "end",
-    "ended",
-    "lost",
-    "over",
-    "released",
-    "reset",
-    "tunnelled",
-)
 REQUEST = b"GET /memo HTTP/1.1\r\nHost: upstream.test\r\n\r\n"
 POSTED = b"POST /memo HTTP/1.1\r\nHost: upstream.test\r\nContent-Length: 5\r\n\r\nhello"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -57,29 +29,6 @@ UPGRADED = b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket
 CONNECT = b"CONNECT upstream.test:80 HTTP/1.1\r\nHost: upstream.test:80\r\n\r\n"
 
 Turn = tuple[bytes, bytes]
-
-
-class Fault(Exception):
-    """What is raised."""
-
-
-class Faults:
-    """
-    Counts the steps, and raises in one of them.
-
-    @ivar steps: their names
-    """
-
-    def __init__(self, at: int = -1) -> None:
-        self.steps: list[str] = []
-        self._at = at
-
-    def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
-        name = frame.f_code.co_name
-        if event == "call" and frame.f_globals.get("__name__", "").startswith(ROOMS) and name not in ENDS:
-            self.steps.append(frame.f_code.co_qualname)
-            if len(self.steps) - 1 == self._at:
-                raise Fault(frame.f_code.co_qualname)
 
 
 class FaultTests(SynchronousTestCase):
@@ -103,15 +52,12 @@ class FaultTests(SynchronousTestCase):
         proxy.settle()
 
     def one(self, plugin: Any, at: int, *life: Any) -> tuple[list[str], ScriptedProxy]:
-        proxy, faults = ScriptedProxy(plugin), Faults(at)
-        before = sys.gettrace()
-        sys.settrace(faults)
+        proxy, faults = ScriptedProxy(plugin), Faults(ROOMS, at)
         try:
-            self.live(proxy, *life)
+            with faults.injected():
+                self.live(proxy, *life)
         except Fault:
-            pass  # as the session was made, which is contained by the listener
-        finally:
-            sys.settrace(before)
+            pass  # before there was a session, which is contained by the listener
         for stream in list(proxy.reactor.streams):
             stream.peer.reset()
         proxy.settle(400)

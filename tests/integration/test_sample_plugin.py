@@ -54,6 +54,7 @@ class MemoTests(PluginContract, SynchronousTestCase):
     plugin = Memo()
     conversation = b"MEMO/1 kitchen\r\nADD buy milk\r\n"
     answer = b"OK 1\r\n"
+    opening = 5.0
 
 
 class MemoBoardsTests(MemoTests):

@@ -227,13 +227,15 @@ class Single(Plugin):
         return Factory(runtime, self.name, None)
 
 
-def broken_promises(one: Any, *tests: str) -> set[str]:
+def broken_promises(one: Any, *tests: str, opening: float | None = None) -> set[str]:
     """Which C{tests} of the contract C{one} fails, or which of all."""
+    seconds = opening
 
     class Tests(PluginContract, SynchronousTestCase):
         plugin = one
         conversation = b"hello\n"
         answer = b"hi\n"
+        opening = seconds
 
     found = set()
     for name in tests or (name for name in dir(Tests) if name.startswith("test_")):

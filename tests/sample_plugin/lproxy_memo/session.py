@@ -186,12 +186,15 @@ class MemoSession:
         """Both connections are closed, or the client's before there was another."""
         # it holds us, by its taps: in a circle, nothing is freed before the garbage collector comes
         self._relay = None
-        if self._timer.active():
+        if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if self._acquiring is not None:
             self._acquiring.cancel()
-        if self._lease is not None:
-            self._lease.close()
-        if self._runtime.access is not None:
-            self._runtime.access({"kind": "connection", **self.describe(), "flags": self._flags})
-        self._runtime.sessions.remove(self)
+        try:
+            if self._lease is not None:
+                self._lease.close()
+            if self._runtime.access is not None:
+                self._runtime.access({"kind": "connection", **self.describe(), "flags": self._flags})
+        finally:
+            # whatever that raises: who does not say that it is over keeps its row, and a shutdown waiting
+            self._runtime.sessions.remove(self)
