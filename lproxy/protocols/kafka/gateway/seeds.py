@@ -27,6 +27,8 @@ from lproxy.protocols.kafka.metrics import KafkaMetrics
 
 #: seconds between two questions, once there was a response, and until then
 INTERVAL, RETRY = 60.0, 1.0
+#: and where brokers want a login, to whom it is a failed one
+SELDOM = 600.0
 
 #: Metadata in a version that all brokers know
 VERSION = 1
@@ -145,7 +147,7 @@ class Seeds:
             self._failed("seeds close the connection when they are asked for Metadata")
             return
         self._why = None
-        self._again(INTERVAL)
+        self._again(SELDOM)
         self._runtime.warn(
             "kafka-seeds-login",
             f"listener {self._runtime.listen.name}: brokers tell nobody without a login who they are, so their ports "

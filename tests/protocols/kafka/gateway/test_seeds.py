@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.protocols.kafka.codec.apis import API_VERSIONS, METADATA
 from lproxy.protocols.kafka.gateway.question import TIMEOUT, asked
-from lproxy.protocols.kafka.gateway.seeds import INTERVAL, RETRY
+from lproxy.protocols.kafka.gateway.seeds import INTERVAL, RETRY, SELDOM
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from lproxy.testing import Peer, ScriptedProxy
 from lproxy.transport.connect import ConnectFailed
@@ -129,7 +129,9 @@ class SeedsTests(SynchronousTestCase):
         self.say(versions(0, 0, [(3, 0, 13)]))
         self.assertIsNone(self.why())
         self.assertIn("brokers tell nobody without a login who they are", self.proxy.warnings[-1])
-        self.proxy.settle(INTERVAL)
+        self.proxy.settle(SELDOM - 1)
+        self.assertEqual(asked(API_VERSIONS, 0), self.seeds[-1].heard)
+        self.proxy.settle(1)
         self.assertEqual(WHO, self.seeds[-1].heard)
 
     def test_closes(self) -> None:
