@@ -62,6 +62,10 @@ def listen_address(text: str) -> str:
         if text:
             raise Wrong(f"{show(text)} is no address with a port", f"did you mean {show(f'unix:{text}')}?")
         return text
+    if port := re.fullmatch(r"\*?:?([0-9]{1,5})", text):
+        raise Wrong(f"{show(text)} has no IP address", f'write "127.0.0.1:{port[1]}", or "0.0.0.0:{port[1]}" for all')
+    if text.lower() in ("none", "off", "false"):
+        raise Wrong(f"{show(text)} is no address", 'write "" for none')
     return spelled(parse(text, LISTEN_EXAMPLE, lowest_port=0))
 
 
@@ -127,8 +131,10 @@ def target_address(text: str) -> str:
     host, _, port = text.rpartition(":")
     if port.isascii() and port.isdigit() and HOST_NAME.fullmatch(host):
         return join_host_port(host, checked_port(port[:9]))
-    if HOST_NAME.fullmatch(text) and "." in text:
+    if HOST_NAME.fullmatch(text) and ("." in text or text == "localhost"):
         raise Wrong(f"{show(text)} has no port", f"add one, as in {show(f'{text}:80')}")
+    if alone := re.fullmatch(r":?([0-9]{1,5})", text):
+        raise Wrong(f"{show(text)} has no host", f'write "127.0.0.1:{alone[1]}"')
     place = parse(text, 'write "host:port", "authority", "original-dst" or "service:NAME"')
     refuse_wildcard(place)
     return spelled(place)

@@ -8,7 +8,9 @@ By name alone the nearest one is often the wrong one: C{timeouts.idle} is not C{
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 
+from lproxy.config import Timeouts
 from lproxy.configfile.problem import Path, show
 
 SERVICES = 'endpoints stand in [services."NAME"], as endpoints = ["127.0.0.1:8081"]'
@@ -49,6 +51,10 @@ HINTS: Mapping[str, Mapping[str, str]] = {
         **_each("log logs logging loglevel errorlog", LOGS),
         **_each("balance balancer balancing loadbalancer loadbalancing lb", BALANCE),
         **_each("ratelimit ratelimits ratelimiting", IN_FLIGHT),
+        **_each("user group uid gid", "twistd has it: twistd --uid=USER --gid=GROUP lproxy --config FILE"),
+        **_each("daemon daemonize pidfile", "twistd has it: twistd --pidfile=FILE lproxy --config FILE"),
+        **_each("workers threads processes", "one process uses one core: run several, each with addresses of its own"),
+        **_each("include includes import", "there is one file, and nothing is read besides"),
         **_each(
             "circuitbreaker circuitbreakers breaker",
             "timeouts.failfast is when a service that is not ready is given up",
@@ -97,9 +103,13 @@ HINTS: Mapping[str, Mapping[str, str]] = {
         **_each("queue wait pending", 'did you mean "acquire"?'),
         **_each("dns resolve", "did you mean timeout in [dns]? timeouts.acquire bounds all waiting"),
         **_each("shutdown graceful grace", 'did you mean "drain"?'),
+        **_each("retry retries", "retries share timeouts.acquire with all other waiting in the proxy"),
         **_each("tcp tunnel", 'byte streams may be idle; did you mean "keepalive" (is the peer still there)?'),
     },
-    "admin": _each("port host bind", 'write IP and port as one: address = "127.0.0.1:4191"'),
+    "admin": {
+        **_each("port host bind", 'write IP and port as one: address = "127.0.0.1:4191"'),
+        **_each("enabled enable disabled", 'address = "" turns it off'),
+    },
     "dns": _each("server nameserver nameservers resolver resolvers", f"did you mean {show('servers')}?"),
     "limits": {
         **_each("requests rate rps ratelimit", IN_FLIGHT),
@@ -108,8 +118,12 @@ HINTS: Mapping[str, Mapping[str, str]] = {
             "body bodysize maxbody", "bodies of any length are streamed; limits.buffer bounds what is held of them"
         ),
     },
-    "metrics": _each("port address listen path", PAGES),
-    "access_log": _each("file", f"did you mean {show('path')}?"),
+    "metrics": _each("port address listen path enabled enable", PAGES),
+    "access_log": {
+        **_each("file", f"did you mean {show('path')}?"),
+        **_each("enabled enable", 'path = "-" turns it on, path = "" off'),
+        **_each("format", "there is one format: a line of JSON for each request or connection"),
+    },
 }
 
 #: the key that is meant where a value stands in the place of the whole table
@@ -120,7 +134,13 @@ def hint(path: Path) -> str:
     """What is probably meant by the unknown key or table at C{path} of a file; empty where there is no telling."""
     names = [part for part in path if isinstance(part, str)]
     table = names[0] if len(names) > 1 else ""
-    return HINTS.get(table, {}).get(names[-1][:100].lower().replace("_", "").replace("-", ""), "")
+    name = names[-1][:100].lower().replace("_", "").replace("-", "")
+    if table != "timeouts":
+        return HINTS.get(table, {}).get(name, "")
+    bare = name.removesuffix("timeout")
+    if bare != name and any(field.name == bare for field in fields(Timeouts)):
+        return f"did you mean {show(bare)}?"
+    return HINTS[table].get(bare, "")
 
 
 def as_main(path: Path, value: object) -> str:

@@ -20,6 +20,9 @@ from lproxy.configfile.address import endpoint_address, listen_address, network_
 from lproxy.configfile.problem import Wrong, any_of, did_you_mean, show
 from lproxy.configfile.units import read_count, read_duration, read_size, type_name, write_duration, write_size
 
+#: what is written for "none" elsewhere
+OFF = frozenset({"off", "never", "no", "disabled", "unlimited", "infinite", "infinity", "0", "0s", "0ms", "-1", ""})
+
 WORD = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -95,9 +98,17 @@ def optional(kind: Kind, has_none: bool) -> Kind:
     """C{kind} or None, which a file says by C{"none"} where it C{has_none}, and else by leaving the key out."""
     if not has_none:
         return replace(kind, write=lambda value: None if value is None else kind.write(value))
+
+    def read(value: Any) -> Any:
+        if value == "none":
+            return None
+        if value == 0 or (isinstance(value, str) and value.lower() in OFF):
+            raise Wrong(f"{show(value)} is no {kind.name}", 'write "none" to turn it off')
+        return kind.read(value)
+
     return Kind(
         f'{kind.name}, or "none"',
-        lambda value: None if value == "none" else kind.read(value),
+        read,
         lambda value: "none" if value is None else kind.write(value),
     )
 

@@ -21,6 +21,18 @@ from lproxy.configfile.units import type_name
 BUILT_IN = frozenset({"http", "tcp"})
 #: what becomes of fields, by the word for it
 PARTICIPLES = {"replace": "replaced", "remove": "removed"}
+AS_BYTES = 'protocol = "tcp" forwards it as it is'
+ANY = f"{AS_BYTES}, or install its plugin"
+#: protocols that users ask for and that have no plugin, by what they get instead
+OTHER_PROTOCOLS = {
+    **dict.fromkeys(("https", "tls", "ssl"), f"lproxy speaks no TLS: {AS_BYTES}"),
+    **dict.fromkeys(("ws", "websocket", "websockets"), 'WebSockets begin as HTTP: write "http"'),
+    **dict.fromkeys(("grpc", "http2", "h2", "h2c"), f"lproxy speaks no HTTP/2: {AS_BYTES}"),
+    **dict.fromkeys(("mysql", "postgres", "postgresql", "redis", "mongodb", "amqp", "mqtt", "smtp", "ssh"), ANY),
+    **dict.fromkeys(("raw", "opaque", "bytes", "stream"), 'did you mean "tcp"?'),
+    "auto": "leave protocol out, and it is detected",
+    "udp": "only connections are forwarded, no datagrams",
+}
 #: protocols that do not say where they want to go
 NAMELESS = frozenset({"tcp", "kafka"})
 
@@ -84,6 +96,8 @@ def check_target(text: str, services: Collection[str]) -> str:
             raise Wrong(f"{show(text)} has no port", f"write {show(f'service:{text}')} for the service of that name")
         if near := did_you_mean(text, ("authority", "original-dst")):
             raise Wrong(f"{show(text)} is no target", near)
+    if name in services:
+        raise Wrong(f"{show(text)} is no target", f"did you mean {show(f'service:{name}')}?")
     return target_address(text)
 
 
@@ -97,7 +111,7 @@ def check_detect(name: str, known: Collection[str]) -> str:
 def check_protocol(name: str, known: Collection[str]) -> str:
     """C{name} as a protocol that is there, or L{Wrong}."""
     if name not in known:
-        near = did_you_mean(name, known)
+        near = OTHER_PROTOCOLS.get(name.lower(), "") or did_you_mean(name, known)
         raise Wrong(
             f"there is no protocol {show(name)}", near or f"write {any_of(sorted(known))}, or install its plugin"
         )

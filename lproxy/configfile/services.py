@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from lproxy.config import DETECT, Listen, Service
 from lproxy.configfile.address import HOST_NAME
+from lproxy.configfile.kinds import settings
 from lproxy.configfile.listeners import ListensAt, refuse_loop, spoken, targeted
 from lproxy.configfile.problem import Path, Report, show, spell
 from lproxy.configfile.table import Table, as_table, read_table
@@ -53,7 +54,7 @@ def unquoted(entry: object, path: tuple[str, ...]) -> tuple[str, ...]:
     inner = path
     while isinstance(entry, dict) and len(entry) == 1 and len(inner) < 20:
         ((key, entry),) = entry.items()
-        if not isinstance(entry, dict):
+        if not isinstance(entry, dict) or key in settings(Service):
             break
         inner = (*inner, key)
     return inner if len(inner) > len(path) else ()

@@ -94,10 +94,16 @@ def meant(line: str, message: str) -> str:
     if (slip := HEADER.match(line)) and re.search(r"[^A-Za-z0-9_. -]", slip[3]):
         closing = "]" * len(slip[1])
         return f"names with dots or colons stand in quotes: write {slip[1]}{slip[2]}.{show(slip[3].strip())}{closing}"
+    if "\u201c" in line or "\u201d" in line:
+        return 'write straight quotes: "'
+    if re.search(r"(?:[\]\"'0-9]|true|false)\s*(?:;|//|--)", line):
+        return "comments begin with #, and nothing ends a line"
     if VARIABLE.search(line):
         return "variables are not replaced: write the value, or fill it in before: envsubst < FILE"
     if slip := BOOLEAN.search(line):
         return f"write {'true' if slip[1] else 'false'}"
+    if re.search(r"\\[A-Za-z]", line) and re.match("Invalid hex|Unescaped|Escaped", message):
+        return "write a path in single quotes, where a backslash is one: 'C:\\logs'"
     if YAML.fullmatch(line) or BRACES.fullmatch(line):
         return TOML
     if re.match("Invalid value|Expected newline", message) and (slip := BARE.search(line)):

@@ -100,7 +100,14 @@ class ListenTests(FileTestCase):
         self.says(listener(detect=["http", "tcp"]), "listen[0].detect[1]: tcp always comes last by itself")
         self.says(listener(detect=["http", "http"]), 'listen[0].detect[1]: "http" is given twice')
         self.says(listener(detect=["kafak"]), 'there is no protocol "kafak"; did you mean "kafka"?')
-        self.says(listener(detect=["mqtt"]), 'there is no protocol "mqtt"; write "http" or "kafka", or install its')
+        self.says(listener(detect=["nats"]), 'there is no protocol "nats"; write "http" or "kafka", or install its')
+        for name, says in {
+            "https": 'lproxy speaks no TLS: protocol = "tcp" forwards it as it is',
+            "gRPC": 'lproxy speaks no HTTP/2: protocol = "tcp" forwards it as it is',
+            "websocket": 'WebSockets begin as HTTP: write "http"',
+            "mysql": 'protocol = "tcp" forwards it as it is, or install its plugin',
+        }.items():
+            self.says(listener(protocol=name), f'there is no protocol "{name}"; {says}')
 
     def test_protocol(self) -> None:
         """A protocol is http, tcp or a plugin's, with and without those two among the plugins."""

@@ -39,6 +39,7 @@ class ServiceTests(FileTestCase):
             '[services."web.local:80"]',
         )
         self.says(f"[services.a.b.c]\n{ENDPOINTS}", '[services."a.b.c:80"]')
+        self.says('[services."a:80"]\nendpoints = {a = "127.0.0.1:1"}', "endpoints: must be an array, not a table")
         text = listener(target="service:a.b") + f'[services."a.b"]\n{ENDPOINTS}'
         self.good(text)
 

@@ -54,6 +54,10 @@ class SyntaxTests(FileTestCase):
             "path = /var/log/x": 'text stands in quotes: write "/var/log/x"',
             "acquire = 300ms": 'durations and sizes stand in quotes: write "300ms"',
             "buffer = 64KiB": 'durations and sizes stand in quotes: write "64KiB"',
+            "address = \u201c127.0.0.1:80\u201d": 'write straight quotes: "',
+            'path = "C:\\Users"': "write a path in single quotes, where a backslash is one",
+            'path = "x" // a comment': "comments begin with #",
+            'path = "x";': "comments begin with #",
             "shutdown = True": "; write true",
             "shutdown = no": "; write false",
         }.items():
