@@ -78,7 +78,7 @@ class ListenerEdge:
         if self._configured is None:
             self._detect(stream)
         else:
-            trace.given(self._runtime.listen.name, stream, self._configured, "as configured")
+            trace.configured(self._runtime.listen.name, stream, self._configured)
             self.give(Accepted(stream, self._configured), self.factories[self._configured].session)
 
     def redetect(self, stream: Stream, session: Session) -> None:
@@ -148,8 +148,7 @@ class ListenerEdge:
         """Count, say why where it is not what was hoped for, and hand on."""
         self._counter.done(found.result, found.seconds)
         self._explain(detection.stream, found)
-        how = f"{found.result} after {len(found.prefix)} bytes and {found.seconds:.3f} s of detection"
-        trace.given(self._runtime.listen.name, detection.stream, found.protocol, how)
+        trace.detected(self._runtime.listen.name, detection.stream, found)
         for name in detection.failed:
             self._runtime.warn(
                 f"detector-{name}",

@@ -11,6 +11,7 @@ from typing import Any
 
 from lproxy.app.log import log
 from lproxy.target import join_host_port
+from lproxy.transport.detect import Detected
 from lproxy.transport.stream import Stream
 
 
@@ -24,10 +25,23 @@ def accepted(listener: str, stream: Stream) -> None:
         log.debug("{way}: accepted{redirected}", way=way(listener, stream), redirected=redirected or "")
 
 
-def given(listener: str, stream: Stream, protocol: str, how: str) -> None:
+def configured(listener: str, stream: Stream, protocol: str) -> None:
+    """Nothing is detected: a session of the listener's protocol has it from now on."""
+    if log.debugging():
+        log.debug("{way}: speaks {protocol}, as configured", way=way(listener, stream), protocol=protocol)
+
+
+def detected(listener: str, stream: Stream, found: Detected) -> None:
     """It is known what it speaks, and a session of that protocol has it from now on."""
     if log.debugging():
-        log.debug("{way}: speaks {protocol}, {how}", way=way(listener, stream), protocol=protocol, how=how)
+        log.debug(
+            "{way}: speaks {protocol}, {result} after {bytes} bytes and {seconds:.3f} s of detection",
+            way=way(listener, stream),
+            protocol=found.protocol,
+            result=found.result,
+            bytes=len(found.prefix),
+            seconds=found.seconds,
+        )
 
 
 def over(listener: str, stream: Stream, protocol: str) -> None:

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.app import trace
 from lproxy.app.log import log
 from lproxy.testing.wire import MemoryStream, Peer, ScriptedReactor
+from lproxy.transport.detect import Detected
 from lproxy.transport.stream import Conn
 
 CONN = Conn(("10.0.0.7", 4711), ("10.0.0.1", 80), ("10.0.0.9", 8080))
@@ -28,12 +29,14 @@ class TraceTests(SynchronousTestCase):
     def test_way(self) -> None:
         """Each step names listener and client: accepted, what it speaks and how that is known, what passed."""
         trace.accepted("web", self.stream)
-        trace.given("web", self.stream, "http", "as configured")
+        trace.configured("web", self.stream, "http")
+        trace.detected("web", self.stream, Detected("http", "http", b"GET /", False, 0.25))
         trace.over("web", self.stream, "http")
         self.assertEqual(
             [
                 "listener web: 10.0.0.7:4711: accepted, redirected on its way to 10.0.0.9:8080",
                 "listener web: 10.0.0.7:4711: speaks http, as configured",
+                "listener web: 10.0.0.7:4711: speaks http, http after 5 bytes and 0.250 s of detection",
                 "listener web: 10.0.0.7:4711: http over: 0 bytes from the client, 0 to it",
             ],
             self.lines,
@@ -50,7 +53,8 @@ class TraceTests(SynchronousTestCase):
         log.threshold = LogLevel.info
         nothing: Any = None
         trace.accepted("web", nothing)
-        trace.given("web", nothing, "http", "as configured")
+        trace.configured("web", nothing, "http")
+        trace.detected("web", nothing, nothing)
         trace.over("web", nothing, "http")
         trace.done(nothing)
         self.assertEqual([], self.lines)
