@@ -6,6 +6,7 @@ counts, bad input ends where it should, and one listener serves all protocols.
 
 from __future__ import annotations
 
+import socket
 import struct
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import Any
 from kafka.protocol.metadata import MetadataResponse
 
 from lproxy.config import Admin, Config, Listen, Service
+from lproxy.protocols.kafka.gateway.question import asked as asked_frame
 from lproxy.protocols.kafka.metrics import KafkaMetrics
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from tests.integration.http_case import GET, OK, HttpCase, Wire, eventually, threaded
@@ -46,8 +48,11 @@ class KafkaCase(HttpCase):
     C{mixed} detects, C{kafka} observes without detection, C{gate} is a gateway, C{strict} has a short patience.
     """
 
+    #: whether gateways ask a seed who their brokers are
+    asks = False
+
     def setUp(self) -> None:
-        self.factories = factories(self, asks=False)
+        self.factories = factories(self, self.asks)
         super().setUp()
 
     def kafka(self, **table: Any) -> dict[str, Any]:
@@ -304,3 +309,48 @@ class GatewayTests(KafkaCase):
         broker.send(answer(2, b"\0" * 5 + b"\x7f" + b"\xff" * 40))
         self.assertIn(client.end(), ("eof", "reset"))
         self.assertEqual({"rewrite": 1}, self.metrics("gate").protocol_errors)
+
+
+class SeedTests(KafkaCase):
+    """A gateway asks who the brokers are, before anybody else does."""
+
+    asks = True
+
+    def config(self) -> Config:
+        """The gateway alone, with three ports, of which another program has the first; its seed has a name."""
+        self.first = free_ports(3)
+        self.holder = socket.create_server(("127.0.0.1", self.first))
+        self.addCleanup(self.holder.close)
+        port = int(self.upstream.address.rpartition(":")[2])
+        gate = self.kafka(mode="gateway", ports=f"{self.first}-{self.first + 2}")
+        return Config(
+            admin=Admin(address=""),
+            listen=(Listen("gate", "127.0.0.1:0", target="service:seeds", protocol="kafka", plugins=gate),),
+            services={"seeds": Service("seeds", (f"127.0.0.1:{port}", f"nobody.invalid:{port}"))},
+        )
+
+    @threaded
+    def test_ready(self) -> None:
+        """With its response the brokers' ports are open and the proxy is ready."""
+        asked = asked_frame(3, 1, bytes(4))
+        self.assertIn("no seed has been asked yet", str(self.proxy.ready()))
+        seed = self.upstream.accept()
+        self.assertEqual(asked, seed.exactly(len(asked)))
+        real = int(self.upstream.address.rpartition(":")[2])
+        brokers = [
+            MetadataResponse.MetadataResponseBroker(node_id=node, host="127.0.0.1", port=real, rack=None)
+            for node in (200_000, 5)
+        ]
+        response = MetadataResponse(brokers=brokers, controller_id=5, topics=[])
+        response._header = None
+        seed.send(answer(0, bytes(response.encode(version=1))))
+        eventually(lambda: self.proxy.ready() is None)
+        self.assertIn(seed.drained(), ("eof", "reset"))
+        for node, port in (("5", self.first + 1), ("200000", self.first + 2)):
+            self.ports[node] = port
+            client, broker = self.talk(node)
+            rows = [row["node"] for row in self.proxy.connections()]
+            self.assertEqual([node], rows)
+            client.close()
+            broker.close()
+            eventually(lambda: not self.proxy.connections())
