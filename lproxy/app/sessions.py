@@ -26,6 +26,21 @@ class NeverOver(Exception):
     """A session's connection has long ended, and it has not said that it is over (C{runtime.sessions.remove})."""
 
 
+def _row(row: Any) -> dict[str, Any]:
+    """C{row}, as a session describes itself; raises TypeError where it cannot be shown."""
+    if not isinstance(row, dict) or not _is_json(row):
+        raise TypeError(f"describe() does not return a dict of JSON values: {row!r:.200}")
+    return row
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(one) for key, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(_is_json(one) for one in value)
+    return value is None or isinstance(value, (str, int, float))
+
+
 class _Place(NamedTuple):
     """Who is to blame for what a session raises, and what it costs."""
 
@@ -143,7 +158,7 @@ class Sessions:
         rows: list[dict[str, Any]] = []
         for session, place in list(self._live.items())[:limit]:
             try:
-                rows.append(session.describe())
+                rows.append(_row(session.describe()))
             except BaseException:
                 self._crashed(place.protocol, Failure(), place.where())
         return rows

@@ -283,6 +283,17 @@ class CrashTests(SessionsMixin):
         self.assertEqual(([("note", SystemExit)], 3), (self.crashes, len(self.sessions)))
         self.assertEqual("", self.peers["b"].ended)
 
+    def test_describe_nonsense(self) -> None:
+        """Nor does one whose row cannot be shown, which is its protocol's mistake, not the page's."""
+        session = FakeSession("a")
+        self.begin(session)
+        for row in (None, "a", {"x": object()}, {b"k": 1}, {"x": [1, {"y": {2}}]}):
+            session.describe = lambda row=row: row  # type: ignore[method-assign,misc]
+            self.assertEqual([], self.sessions.describe())
+        self.assertEqual([("note", TypeError)] * 5, self.crashes)
+        session.describe = lambda: {"x": [1, None, {"y": (True, 1.5)}]}  # type: ignore[method-assign]
+        self.assertEqual(1, len(self.sessions.describe()))
+
     def test_describe_ends(self) -> None:
         """One that ends, or ends another, while it is shown confuses nobody."""
         a, b = self.add("a", "b")
