@@ -33,7 +33,7 @@ from lproxy.metrics.caps import Cap
 from lproxy.metrics.counters import SECONDS, Histogram
 from lproxy.metrics.family import Family, Labels
 from lproxy.metrics.series import Counted, Series
-from lproxy.protocols.connection import ConnectionClient, ConnectionLease, Upstream, rescue
+from lproxy.protocols.connection import ConnectionClient, ConnectionLease, Upstream, let_go, rescue
 from lproxy.protocols.plugin import IProtocolPlugin
 from lproxy.protocols.runtime import CannotExpose, Counters, Runtime, Sessions, fixed_target, whereabouts
 from lproxy.protocols.session import Accepted, Session, SessionFactory
@@ -121,6 +121,7 @@ __all__ = [
     "fixed_target",
     "join_host_port",
     "judge",
+    "let_go",
     "one_line",
     "read_own",
     "rescue",

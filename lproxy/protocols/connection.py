@@ -13,10 +13,12 @@ from twisted.python.failure import Failure
 from lproxy.errors import Bug, ProxyError, explain, judge
 from lproxy.metrics.counters import EndpointCounter
 from lproxy.protocols.runtime import Runtime
-from lproxy.stack.interfaces import Health
+from lproxy.protocols.session import Session
+from lproxy.stack.interfaces import Health, Lease
 from lproxy.stack.lease import FREE, Hold, ended
 from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Target
+from lproxy.transport.detect import Dialled
 from lproxy.transport.stream import Stream
 
 
@@ -144,6 +146,37 @@ class ConnectionLease:
         """The connection is not needed any more. One that has ended is closed already."""
         if ended(self):
             self._client.released(self._stream)
+
+
+def let_go(
+    session: Session,
+    runtime: Runtime,
+    lease: Lease | Dialled | None,
+    stream: Stream,
+    flags: str,
+    tried: Endpoint | None = None,
+) -> None:
+    """
+    The end of C{session}, whose request was the whole connection: close its lease, write its line of the access log,
+    and say that it is over. Whatever is raised meanwhile, that is said.
+
+    @param lease: the upstream's, if there was one
+    @param stream: the client's connection
+    @param flags: the access log's
+    @param tried: which endpoint was tried, where nothing came of that
+    """
+    try:
+        if lease is not None:
+            lease.close()
+        if runtime.access is not None:
+            row = session.describe()
+            row.pop("state", None)
+            if tried is not None:
+                row["upstream"] = str(tried)
+            runtime.access({"kind": "connection", **row, "errno": stream.errno, "flags": flags})
+    finally:
+        # last: who waits for sessions may close what was used here
+        runtime.sessions.remove(session)
 
 
 def rescue(failure: Failure, runtime: Runtime, protocol: str, target: Target | None, waited: float) -> str:

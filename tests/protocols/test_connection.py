@@ -5,6 +5,7 @@ Tests for L{lproxy.protocols.connection}.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -14,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.discover.host import ResolveFailed
 from lproxy.discover.literal import NoRoute
-from lproxy.protocols.connection import ConnectionClient, rescue
+from lproxy.protocols.connection import ConnectionClient, let_go, rescue
 from lproxy.protocols.tcp.plugin import TcpPlugin
 from lproxy.stack.admit import TooManyInFlight
 from lproxy.stack.cache import CacheFull
@@ -23,7 +24,7 @@ from lproxy.stack.lease import Hold
 from lproxy.stack.report import Report
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority, Endpoint
-from lproxy.testing import Peer
+from lproxy.testing import Peer, ScriptedLease
 from lproxy.testing.proxy import ScriptedProxy
 from lproxy.testing.upstream import CLIENT, OURS, UPSTREAM
 from lproxy.transport.connect import ConnectFailed, ConnectTimedOut, LoopRefused
@@ -218,6 +219,49 @@ class ClientTests(SynchronousTestCase):
         self.assertEqual([("redis", AttributeError)], told)
         self.assertEqual("reset", self.upstream.ended)
         lease.close()
+
+
+class Session:
+    """One that is over."""
+
+    def start(self) -> None:
+        """Never called."""
+
+    drain = abort = start
+
+    def describe(self) -> dict[str, Any]:
+        return {"upstream": None, "state": "relaying"}
+
+
+class LetGoTests(SynchronousTestCase):
+    """The end of a session."""
+
+    def setUp(self) -> None:
+        self.proxy = ScriptedProxy(TcpPlugin())
+        self.rows: list[dict[str, Any]] = []
+        self.over: list[Any] = []
+        object.__setattr__(self.proxy.runtime, "access", self.rows.append)
+        self.patch(self.proxy.runtime.sessions, "remove", self.over.append)
+        self.stream: Any = SimpleNamespace(errno="ECONNRESET")
+
+    def test_all(self) -> None:
+        """The lease is closed, the line written, and the session over: where it was, or was tried, and how it ended."""
+        lease, session = ScriptedLease(), Session()
+        let_go(session, self.proxy.runtime, lease, self.stream, "SD")
+        let_go(session, self.proxy.runtime, None, self.stream, "UF", ENDPOINT)
+        self.assertEqual(([session] * 2, 1), (self.over, lease.closed))
+        row = {"kind": "connection", "errno": "ECONNRESET"}
+        self.assertEqual(
+            [{**row, "upstream": None, "flags": "SD"}, {**row, "upstream": "10.0.0.9:80", "flags": "UF"}], self.rows
+        )
+
+    def test_raises(self) -> None:
+        """Whatever is raised on the way, it is over."""
+        object.__setattr__(self.proxy.runtime, "access", None)
+        let_go(Session(), self.proxy.runtime, None, self.stream, "")
+        lease: Any = SimpleNamespace(close=self.fail)
+        self.assertRaises(self.failureException, let_go, Session(), self.proxy.runtime, lease, self.stream, "")
+        self.assertEqual(2, len(self.over))
 
 
 class RescueTests(SynchronousTestCase):

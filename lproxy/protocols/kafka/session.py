@@ -24,6 +24,7 @@ from lproxy.api import (
     Target,
     Upstream,
     join_host_port,
+    let_go,
     rescue,
     tried,
     whereabouts,
@@ -212,24 +213,7 @@ class KafkaSession:
             self._read_again()
             self._talk.ended()
         finally:
-            self._let_go(lease)
-
-    def _let_go(self, lease: KafkaLease | None) -> None:
-        try:
-            if lease is not None:
-                lease.close()
-            if self._runtime.access is not None:
-                self._runtime.access(self._record())
-        finally:
-            # last: who waits for us may close what was used here
-            self._runtime.sessions.remove(self)
-
-    def _record(self) -> dict[str, Any]:
-        row = self.describe()
-        del row["state"]
-        if self._tried is not None:
-            row["upstream"] = str(self._tried)
-        return {"kind": "connection", **row, "errno": self._stream.errno, "flags": self._flags}
+            let_go(self, self._runtime, lease, self._stream, self._flags, self._tried)
 
     # the lease's request
 

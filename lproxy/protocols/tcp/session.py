@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from lproxy.protocols.connection import ConnectionLease, rescue
+from lproxy.protocols.connection import ConnectionLease, let_go, rescue
 from lproxy.protocols.runtime import Runtime, whereabouts
 from lproxy.protocols.session import Accepted
 from lproxy.stack.interfaces import Acquire
@@ -153,18 +153,4 @@ class TcpSession:
         if self._pending is not None:
             self._pending.cancel()
         lease, self._lease = self._lease, None
-        try:
-            if lease is not None:
-                lease.close()
-            if self._runtime.access is not None:
-                self._runtime.access(self._record())
-        finally:
-            # last: who waits for us may close what was used here
-            self._runtime.sessions.remove(self)
-
-    def _record(self) -> dict[str, Any]:
-        row = self.describe()
-        del row["state"]
-        if self._tried is not None:
-            row["upstream"] = str(self._tried)
-        return {"kind": "connection", **row, "errno": self._stream.errno, "flags": self._flags}
+        let_go(self, self._runtime, lease, self._stream, self._flags, self._tried)
