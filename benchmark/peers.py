@@ -158,7 +158,8 @@ def lproxy_config(setting: Setting, mode: str = "observe") -> Path:
     )
     if mode == "gateway":
         assert setting.ports.kafka is not None
-        text += f'\n[kafka]\nmode = "gateway"\nbase_port = {setting.ports.kafka}\n'
+        # its one broker has the port above: the others are other listeners', perhaps
+        text += f'\n[kafka]\nmode = "gateway"\nbase_port = {setting.ports.kafka}\nmax_brokers = 1\n'
     path.write_text(text)
     return path
 

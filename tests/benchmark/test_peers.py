@@ -60,7 +60,7 @@ class ConfigurationTests(SynchronousTestCase):
             found = tomllib.loads((setting.directory / "lproxy.toml").read_text())
             self.assertEqual(["http", "tcp", "echo", "kafka"], [listen["name"] for listen in found["listen"]])
             # the broker, number 1, on the second of the pair of ports
-            gateway = {"mode": "gateway", "base_port": 11005}
+            gateway = {"mode": "gateway", "base_port": 11005, "max_brokers": 1}
             self.assertEqual(gateway if name == GATEWAY else {}, found.get("kafka", {}))
             self.assertEqual(0, tap.report(tap.read(str(setting.directory / "lproxy.toml"))))
 
