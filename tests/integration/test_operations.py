@@ -599,7 +599,7 @@ USABLE = {
     "later": (
         "@implementer(IProtocolPlugin)\nclass Later(Plugin):\n"
         "    def detector(self, prefix):\n"
-        "        if prefix:\n            raise LookupError('detector of later')\n        return NoMatch()\n"
+        "        if b'there' in prefix:\n            raise LookupError('detector of later')\n        return NoMatch()\n"
         "later = Later('later')\n"
     ),
 }
@@ -696,7 +696,7 @@ protocol = "boom"
         for name, status, words in (
             ("configures", 2, "configure({}) raised RuntimeError: no idea"),
             ("exits", 2, "SystemExit: I am a script"),
-            ("unmade", 1, "lproxy: web: protocol unmade cannot be set up: OSError: no factory today\n"),
+            ("unmade", 2, "web: protocol unmade cannot be set up: OSError: no factory today\n"),
         ):
             file = Path(self.home / f"{name}.toml")
             file.write_text(self.config().replace('name = "web"', f'name = "web"\nprotocol = "{name}"'))
