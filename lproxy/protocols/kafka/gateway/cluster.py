@@ -23,6 +23,9 @@ GRACE = 600.0
 #: brokers that a log line names
 SHOWN = 5
 
+#: why a broker has no port
+TOO_MANY = "it is one more than the {most} that may have a port: kafka.ports, max_brokers"
+
 #: a broker as an answer has it: node id, host, port
 Named = tuple[int, str, int]
 
@@ -105,10 +108,15 @@ class Cluster:
         if all_there_are and latest:
             self._miss(latest)
         # in one order, so that the same brokers have the same ports next time; those first that can be nowhere else
-        new.sort()
-        others = [node for node in new if not self._bind(node, latest, self._ports.bind_own)]
-        for node in others:
-            self._bind(node, latest, lambda _, bind: self._ports.bind(bind))
+        waiting, room = sorted(new), True
+        for have_bound in (self._ports.bind_own, self._ports.bind_any):
+            before, waiting = waiting, []
+            for node in before:
+                room = room and (len(self.brokers) < self._config.most_brokers or self._make_room(latest))
+                if not room:
+                    self.left_out[node] = TOO_MANY.format(most=self._config.most_brokers)
+                elif not self._bind(node, latest[node], have_bound):
+                    waiting.append(node)
         if self.left_out and not latest.keys().isdisjoint(self.left_out):
             self._complain()
 
@@ -154,17 +162,9 @@ class Cluster:
                 self._give_back(broker)
 
     def _bind(
-        self,
-        node: int,
-        latest: dict[int, tuple[str, int]],
-        have_bound: Callable[[int, Callable[[int], object]], int],
+        self, node: int, address: tuple[str, int], have_bound: Callable[[int, Callable[[int], object]], int]
     ) -> bool:
-        """Give C{node} a port by C{have_bound}, if it may have one. Whether it has one."""
-        most = self._config.most_brokers
-        if len(self.brokers) >= most and not self._make_room(latest):
-            self.left_out[node] = f"it is one more than the {most} that may have a port: kafka.ports, max_brokers"
-            return False
-        address = latest[node]
+        """Give C{node} a port by C{have_bound}. Whether it has one."""
         target = self._target(self._config.brokers.get(node, address))
         assert target is not None
         broker = Broker(node, address, target, self._rules(str(node)))

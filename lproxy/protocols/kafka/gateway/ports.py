@@ -44,13 +44,13 @@ class Ports:
         return port if 0 < port <= min(PORTS, PORTS - config.advertised_offset) else None
 
     def bind_own(self, node: int, bind: Callable[[int], object]) -> int:
-        """As L{bind}, on the port that is C{node}'s own, if it has one."""
+        """As L{bind_any}, on the port that is C{node}'s own, if it has one."""
         own = self.own(node)
         return self._bind((own,) if own is not None else (), bind)
 
-    def bind(self, bind: Callable[[int], object]) -> int:
+    def bind_any(self, node: int, bind: Callable[[int], object]) -> int:
         """
-        Have C{bind} listen on the first port of the range that it can.
+        Have C{bind} listen for C{node}, or whoever it is, on the first port of the range that it can.
 
         @param bind: raises L{CannotExpose} where it cannot
         @raise NoPort: on none of them, and why

@@ -52,10 +52,10 @@ class PortsTests(SynchronousTestCase):
         self.assertEqual(9102, ports.bind_own(2, self.bind))
         for node in (2, 4):
             self.assertRaises(NoPort, ports.bind_own, node, self.bind)
-        self.assertEqual([9101, 9103], [ports.bind(self.bind) for _ in range(2)])
-        self.assertEqual("all are in use by brokers", str(self.assertRaises(NoPort, ports.bind, self.bind)))
+        self.assertEqual([9101, 9103], [ports.bind_any(4, self.bind) for _ in range(2)])
+        self.assertEqual("all are in use by brokers", str(self.assertRaises(NoPort, ports.bind_any, 4, self.bind)))
         ports.used.discard(9103)
-        self.assertEqual(9103, ports.bind(self.bind))
+        self.assertEqual(9103, ports.bind_any(4, self.bind))
 
     def test_tried_again(self) -> None:
         """A port that was taken is not tried at every turn."""
@@ -63,5 +63,5 @@ class PortsTests(SynchronousTestCase):
         self.taken.add(9101)
         for wait in (0, AGAIN - 1, 1):
             self.clock.advance(wait)
-            self.assertEqual("9101 is taken", str(self.assertRaises(NoPort, ports.bind, self.bind)))
+            self.assertEqual("9101 is taken", str(self.assertRaises(NoPort, ports.bind_any, 4, self.bind)))
         self.assertEqual([9101, 9101], self.tried)
