@@ -105,6 +105,11 @@ class Service:
         "whether it is an HTTP proxy itself: it is sent Proxy-Authorization and the absolute form of the target, and "
         "its Proxy-Authenticate is passed on",
     )
+    lenient: bool = setting(
+        False,
+        "whether HTTP answers of it may have what RFC 9112 lets recipients pass over: a bare LF as a line's end in a "
+        "head, equal Content-Lengths, folded fields, chunked in HTTP/1.0; it is put right before it goes on",
+    )
 
 
 #: of a service that the configuration says nothing about

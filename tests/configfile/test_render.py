@@ -63,7 +63,8 @@ class RenderTests(FileTestCase):
                 rendered["limits"]["in_flight"],
             ),
         )
-        service = {"endpoints": ["127.0.0.1:8081", "[::1]:8081"], "max_failures": None, "proxy": False}
+        service = {"endpoints": ["127.0.0.1:8081", "[::1]:8081"], "max_failures": None}
+        service |= {"proxy": False, "lenient": False}
         self.assertEqual(service, rendered["services"]["app"])
 
     def test_plugin_values(self) -> None:

@@ -160,6 +160,7 @@ class Exchange(Responder):
             if request.special and (ours := said_to_proxy(request, route.proxy, listener.record, self._client.conn)):
                 self._answer(*ours)
                 return
+            request.lenient = route.lenient
             if listener.forwarding is not None:
                 listener.forwarding.apply(request, self._client.conn)
             if not request.authority:

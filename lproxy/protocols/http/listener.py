@@ -36,14 +36,16 @@ class Route:
     A target, and what is counted for it.
 
     @ivar proxy: whether it is a proxy itself, and is spoken to as one
+    @ivar lenient: whether its answers may be less than correct
     """
 
-    __slots__ = ("counter", "proxy", "target")
+    __slots__ = ("counter", "lenient", "proxy", "target")
 
     def __init__(self, target: Target, counter: HttpCounter, service: Service) -> None:
         self.target = target
         self.counter = counter
         self.proxy = service.proxy
+        self.lenient = service.lenient
 
 
 class Listener:

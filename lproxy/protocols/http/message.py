@@ -160,6 +160,7 @@ class Request:
     @ivar proxied: whether it has fields that are for a proxy
     @ivar hops: whether it says how many more proxies may forward it, of a method where that counts
     @ivar h2c: whether it asks for HTTP/2 in clear text, which is not passed on
+    @ivar lenient: whether its answer may be less than correct
     @ivar special: whether there is more to be done about it than to send it on
     @ivar absolute: the target in absolute form, where it came in that
     """
@@ -171,6 +172,7 @@ class Request:
         "h2c",
         "headers",
         "hops",
+        "lenient",
         "method",
         "private",
         "proxied",
@@ -192,6 +194,7 @@ class Request:
         self.proxied = False
         self.hops = False
         self.h2c = False
+        self.lenient = False
         self.special = False
         self.absolute = b""
 

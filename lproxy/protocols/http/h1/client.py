@@ -280,7 +280,7 @@ class Http1Client(Connection, Outgoing, Reader):
         request = self._head
         assert request is not None
         while True:
-            head = reader.head(request.method, request.upgrade)
+            head = reader.head(request.method, request.upgrade, request.lenient)
             if head is None:
                 return 1
             status = head.status

@@ -22,6 +22,7 @@ import httptools
 from lproxy.config import Limits
 from lproxy.protocols.http.h1.chunked import ChunkedDecoder
 from lproxy.protocols.http.h1.head import make_request, make_response
+from lproxy.protocols.http.h1.lenient import end_of_head, put_right
 from lproxy.protocols.http.h1.refuse import incomplete, refuse_request, refuse_response
 from lproxy.protocols.http.message import (
     CHUNKED,
@@ -279,24 +280,25 @@ class ResponseReader(MessageReader):
         """Called by llhttp with the reason phrase."""
         self._word = reason
 
-    def head(self, method: bytes, upgrading: bool) -> Response | None:
+    def head(self, method: bytes, upgrading: bool, lenient: bool = False) -> Response | None:
         """
         The next response's head, or C{None} where more bytes are needed.
 
         @param method: of the request that it answers
         @param upgrading: whether that asked for another protocol
+        @param lenient: whether what can be put right is
         @raise Rejected: it is no response to that
         """
         if not self.buffered:
             return None
         buffer, at = self._buffer, self._at
-        size = buffer.find(b"\r\n\r\n", at) + 4 - at
+        size = (end_of_head(buffer, at) if lenient else buffer.find(b"\r\n\r\n", at) + 4) - at
         limits = self._limits
         if size < 4:
             seen = buffer[at:]
             if len(seen) > limits.headers + limits.request_line:
                 raise Rejected("", 502, "too_large", f"the response's head is longer than {limits.headers} bytes")
-            if not seen.startswith(b"HTTP/1."[: len(seen)]) or b"\n" in seen.replace(b"\r\n", b""):
+            if not seen.startswith(b"HTTP/1."[: len(seen)]) or (b"\n" in seen.replace(b"\r\n", b"") and not lenient):
                 refuse_response(seen)
             return None
         if size > limits.headers + limits.request_line:
@@ -308,6 +310,9 @@ class ResponseReader(MessageReader):
         if not self.buffered:
             self._buffer = b""
             self._at = 0
+        last = False
+        if lenient:
+            head, last = put_right(head)
         headers: Headers = []
         self._headers = headers
         self._word = b""
@@ -346,6 +351,8 @@ class ResponseReader(MessageReader):
         if self._word not in REASONS and not FIELD_VALUE.fullmatch(self._word):
             raise Rejected("", 502, "malformed", f"control characters in the reason phrase: {self._word[:40]!r}")
         response, self.keep_alive = make_response(status, self._word, version, headers, method, upgrading)
+        if last:
+            self.keep_alive = False
         self.version = version
         framing = response.framing
         if 0 < framing <= PARSED_BODY and self._chunks is None:

@@ -61,7 +61,7 @@ def refuse_response(head: bytes) -> NoReturn:
 
     @raise Rejected: always
     """
-    line = head.partition(b"\r\n")[0]
+    line = head.partition(b"\n")[0].removesuffix(b"\r")
     if STATUS_LINE.fullmatch(line):
         if BARE_LF.search(head):
             raise Rejected("", 502, "bare_lf", f"a line ends with a bare LF, behind {line[:80]!r}")
