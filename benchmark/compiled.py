@@ -44,14 +44,14 @@ def digest(project: Path = PROJECT) -> str:
 
 
 def ensure(project: Path = PROJECT) -> Path:
-    """The folder that holds it, built now unless that was done; this needs a compiler, the network and a minute."""
+    """The folder that holds it, built now unless that was done; this needs a compiler, the network and two minutes."""
     path, wanted = place(project), f"{digest(project)}\n{project}\n"
     complete = path / COMPLETE
     if complete.exists() and complete.read_text() == wanted:
         return path
     shutil.rmtree(path, ignore_errors=True)
     forget(path.parent)
-    print(f"compiling lproxy into {path} (once for each state of the sources; about a minute)", flush=True)
+    print(f"compiling lproxy into {path} (once for each state of the sources; about two minutes)", flush=True)
     with tempfile.TemporaryDirectory(prefix="lproxy-compiled-") as out:
         build(project, out)
         (wheel,) = Path(out).glob("*.whl")

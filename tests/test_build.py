@@ -2,7 +2,7 @@
 """
 Tests for L{lproxy.build} and for the build backend, C{backend/lproxy_build.py}.
 
-That a compiled wheel is built, says so and passes the tests is for C{.ci/run}, for it takes a minute.
+That a compiled wheel is built, says so and passes the tests is for C{.ci/run}, for it takes minutes.
 """
 
 from __future__ import annotations
