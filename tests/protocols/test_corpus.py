@@ -31,7 +31,7 @@ HTTP = [
     b"GET  / HTTP/1.1\r\n\r\n",
     b"GET\t/ HTTP/1.1\r\n\r\n",
     b"GET /\n",
-    b"\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    b"\r\nGET / HTTP/1.1\r\n\r\n",
 ]
 KAFKA = [packed(text) for text in (CLIENTS | YES).values()]
 TLS = [
