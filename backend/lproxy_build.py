@@ -38,8 +38,11 @@ ROOT = Path(__file__).resolve().parent.parent
 VARIABLE = "LPROXY_COMPILE"
 
 #: what is compiled: files, and folders with all that is in them, so that a new file joins by itself. What a request or
-#: a piece of a stream passes through belongs here; what runs once a connection or less gains nothing
+#: a piece of a stream passes through belongs here, and what each new connection does; what
+#: runs once for a listener gains nothing
 HOT = (
+    "lproxy/app/listener.py",
+    "lproxy/app/sessions.py",
     "lproxy/target.py",
     "lproxy/verdict.py",
     "lproxy/metrics/counters.py",

@@ -18,7 +18,7 @@ from lproxy.protocols.runtime import Runtime, whereabouts
 from lproxy.protocols.session import Accepted, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.target import Target, join_host_port
-from lproxy.transport.detect import TCP, DetectConfig, Detected, Detection, Dialled
+from lproxy.transport.detect import TCP, DetectConfig, Detected, Detection, Dialled, Edge
 from lproxy.transport.stream import Stream
 from lproxy.verdict import Detector
 
@@ -30,7 +30,7 @@ REMEMBERED = 1_000
 Make = Callable[[Accepted], Session]
 
 
-class ListenerEdge:
+class ListenerEdge(Edge):
     """
     Receives a listener's connections, finds out what they speak, and hands them on.
 

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 
 from lproxy.target import Endpoint, join_host_port
 from lproxy.transport.relay import Relay
-from lproxy.transport.stream import Stream
+from lproxy.transport.stream import Reader, Stream
 from lproxy.verdict import Detector, Match, NeedMore, NoMatch, Verdict
 
 #: the protocol that always matches
@@ -124,7 +124,7 @@ def checked(verdict: object) -> Verdict:
     raise TypeError(f"not a verdict: {verdict!r:.80}")
 
 
-class Detection:
+class Detection(Reader):
     """
     The first reader of a stream whose protocol is not configured.
 

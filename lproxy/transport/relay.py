@@ -22,8 +22,8 @@ from typing import Final
 from lproxy.target import join_host_port
 from lproxy.transport.pipe import AVAILABLE, PIPES, Pipes
 from lproxy.transport.socket import READ_SIZE
-from lproxy.transport.splice import NEVER, SPLICE_FROM, Splicer
-from lproxy.transport.stream import Stream
+from lproxy.transport.splice import NEVER, SPLICE_FROM, Owner, Splicer
+from lproxy.transport.stream import Reader, Stream
 
 #: bytes that a direction without a tap may have moved unseen
 ENDLESS: Final = 1 << 62
@@ -158,7 +158,7 @@ class Relay:
         return self.to_upstream.flow is ENDED and self.to_client.flow is ENDED
 
 
-class Direction:
+class Direction(Reader, Owner):
     """
     One way, from C{source} to C{sink}: the reader of its source. Whether its sink takes more it is told by the other
     direction, which is the reader of that.

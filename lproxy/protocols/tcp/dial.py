@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lproxy.protocols.connection import ConnectionLease
+from lproxy.transport.detect import Dialled
 from lproxy.transport.relay import Relay
+from lproxy.transport.stream import Reader
 
 
-class DialledLease:
+class DialledLease(Dialled, Reader):
     """
     A L{Dialled<lproxy.transport.detect.Dialled>}: a lease, and the connection that it gave.
 
