@@ -93,18 +93,22 @@ class Seeds:
     def _acquired(self, key: int, done: Callable[[bytes | None], None]) -> None:
         """Send a request to a seed, and have C{done} called with the response; C{None}: it closes instead."""
         version, request = REQUESTS[key]
+        counter = self._metrics.version(key, version, OURS)
 
         def send(lease: KafkaLease) -> None:
             self._pending = None
             if self._stopped:
                 lease.close()
                 return
-            self._metrics.version(key, version, OURS).requests += 1
+            counter.requests += 1
             self._question = Question(lease, request, partial(self._safely, responded), self._runtime.clock)
             self._question.start()
 
         def responded(response: bytes | None) -> None:
-            self._metrics.version(key, version, OURS).responses += response is not None
+            if response is None:
+                counter.api.incomplete += 1
+            else:
+                counter.responses += 1
             done(response)
 
         def failed(failure: Failure) -> None:

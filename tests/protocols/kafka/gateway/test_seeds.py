@@ -133,6 +133,8 @@ class SeedsTests(SynchronousTestCase):
         self.assertEqual(asked(API_VERSIONS, 0), self.seeds[-1].heard)
         self.proxy.settle(1)
         self.assertEqual(WHO, self.seeds[-1].heard)
+        asks = self.proxy.factory.metrics.version(METADATA, 1, "seed")
+        self.assertEqual((2, 0, 1), (asks.requests, asks.responses, asks.api.incomplete))
 
     def test_closes(self) -> None:
         """One that closes whatever it is asked, or is silent, is waited for."""
