@@ -39,7 +39,9 @@ class ConnectionTests(HttpCase):
     @threaded
     def test_shared(self) -> None:
         """A kept upstream connection serves whatever client comes next, from whatever listener with the same target."""
-        _, up = self.ask(GET, OK, port="fixed")
+        client, up = self.ask(GET, OK, port="fixed")
+        # only then it is free
+        self.assertEqual(OK, client.message())
         for port in ("fixed", "plain", "fixed"):
             client = self.client(GET, port=port)
             self.assertEqual(GET, up.message())
