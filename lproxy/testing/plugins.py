@@ -13,7 +13,7 @@ from typing import Any
 
 from zope.interface.verify import verifyObject
 
-from lproxy.api import Accepted, IProtocolPlugin, Match
+from lproxy.api import Accepted, Demands, IProtocolPlugin, Match, TcpFactory
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority
 from lproxy.testing.bounds import BoundsContract
@@ -23,6 +23,11 @@ from lproxy.testing.metrics import MetricsContract
 from lproxy.testing.proxy import ScriptedProxy
 from lproxy.testing.sessions import SessionContract
 from lproxy.testing.wire import Peer
+
+#: where lproxy's own plugins are, which are compiled together with what they inherit from
+OWN = "lproxy.protocols."
+#: what is never compiled, and may be inherited from
+BASES = (Demands, TcpFactory)
 
 
 class PluginContract(BoundsContract, MetricsContract, SessionContract):
@@ -97,6 +102,16 @@ class PluginContract(BoundsContract, MetricsContract, SessionContract):
         self.assertIsNot(first, second)
         proxy.settle()
         self.assertEqual([0, 0], [stream.bytes_out for stream in streams])
+
+    def test_bases(self) -> None:
+        """It has the methods of interfaces, and does not inherit them: where lproxy is compiled it cannot."""
+        proxy = self.start()
+        self.talk(proxy)
+        for thing in (self.plugin, proxy.factory, *proxy.sessions):
+            kind = type(thing)
+            if not kind.__module__.startswith(OWN):
+                theirs = [base for base in kind.__mro__[1:] if base.__module__.startswith("lproxy.")]
+                self.assertEqual([], [base for base in theirs if base not in BASES], f"bases of {kind.__name__}")
 
     # bytes
 

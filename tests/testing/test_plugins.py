@@ -265,6 +265,7 @@ class ContractTests(SynchronousTestCase):
             (Consuming(), "test_configure"),
             (Blind(), "test_detector"),
             (Single(), "test_factory"),
+            (Plugin(Deaf), "test_bases"),
             (Plugin(Deaf), "test_late_upstream"),
             (Plugin(Greedy), "test_replay"),
             (Plugin(Fragile), "test_late_upstream"),
