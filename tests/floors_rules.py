@@ -29,6 +29,9 @@ SOCKETS = (
     "twisted.protocols.tls",
 )
 
+#: who may know of OpenSSL without having a socket
+CERTIFICATES = ("lproxy.identity", "lproxy.testing.certificates")
+
 #: what the stack may know of the reactor's world: shapes and Deferreds, and a clock that is handed in
 STACK_MAY = ("defer", "task", "interfaces", "error")
 
@@ -115,8 +118,14 @@ def world(source: Source) -> Iterator[tuple[int, str]]:
 
 
 def one_home(source: Source) -> Iterator[tuple[int, str]]:
-    """Sockets and OpenSSL in transport, prometheus_client in metrics, httptools in the HTTP room."""
+    """
+    Sockets and OpenSSL in transport, prometheus_client in metrics, httptools in the HTTP room.
+
+    What OpenSSL is told of certificates is made in identity; testing makes certificates that nobody should take.
+    """
     for line, name in source.imports:
+        if under(name, "OpenSSL") and under(source.module, *CERTIFICATES):
+            continue
         if under(name, *SOCKETS) and not under(source.module, "lproxy.transport"):
             yield line, f"imports {name}; only transport touches sockets and OpenSSL"
         if under(name, "prometheus_client") and not under(source.module, "lproxy.metrics"):

@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     "lproxy": (0, "values"),
     "lproxy.stack": (1, "stack"),
+    # beside transport: what connections are told of certificates, without one of them
+    "lproxy.identity": (2, "identity"),
     "lproxy.transport": (2, "transport"),
     "lproxy.discover": (2, "discover"),
     "lproxy.protocols.runtime": (3, "common"),

@@ -232,6 +232,8 @@ class RuleTests(SynchronousTestCase):
                 "lproxy.admin.pages", f"import {name}\n", f"imports {name}; only transport touches sockets and OpenSSL"
             )
             self.good("lproxy.transport.listen", f"import {name}\n")
+        self.good("lproxy.identity.contexts", "from OpenSSL import SSL\n")
+        self.bad("lproxy.identity.x", "import socket\n", "imports socket; only transport touches sockets and OpenSSL")
         self.bad("lproxy.admin.pages", "import prometheus_client\n", "imports prometheus_client; only metrics does")
         self.bad("lproxy.protocols.tcp.x", "import httptools\n", "imports httptools; only the HTTP room does")
 
