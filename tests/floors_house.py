@@ -21,6 +21,8 @@ ELSEWHERE = {
     "lproxy.plugins.lproxy_http": "one line, which its protocol's test_plugin imports",
     "lproxy.plugins.lproxy_kafka": "one line, which its protocol's test_plugin imports",
     "lproxy.plugins.lproxy_tcp": "one line, which its protocol's test_plugin imports",
+    "lproxy.protocols.http.client": "a shape, which the tests of each server hold it to",
+    "lproxy.protocols.http.phase": "names of states, which the exchange's tests pass through",
     "lproxy.stack.interfaces": "shapes, which all the stack's tests hold it to",
     "lproxy.transport.splice": "half of the relay, and tested with it",
     "lproxy.transport.stream": "shapes, which the tests of each stream hold it to",

@@ -13,59 +13,27 @@ Over 300 lines: an exchange is one run of states, and is read as one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from lproxy.api import Conn, ConnectionLease, ProxyError, Stream, judge, tried
+from lproxy.api import ConnectionLease, ProxyError, Stream, judge, tried
+from lproxy.protocols.http.client import Client
 from lproxy.protocols.http.hops import said_to_proxy
 from lproxy.protocols.http.listener import Listener, Route
-from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, Request, Response
+from lproxy.protocols.http.message import NO_TRAILERS, Headers, Request, Response
 from lproxy.protocols.http.own import Own
+from lproxy.protocols.http.phase import ACQUIRING, ANSWERING, CALLING, FINISHING, OVER, TUNNEL
 from lproxy.protocols.http.record import text
-from lproxy.protocols.http.rescue import answer, refusal
+from lproxy.protocols.http.rescue import rescued
 from lproxy.protocols.http.retry import may_replay
 from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder
-from lproxy.protocols.http.timeouts import CallClocks, CallTimedOut
+from lproxy.protocols.http.timeouts import CallClocks
 from lproxy.stack.retry import TRIES
-
-# what it is doing; the order is that of its life
-ACQUIRING: Final = 0
-#: dispatched, and nothing of the answer has come
-CALLING: Final = 1
-#: the answer has begun
-ANSWERING: Final = 2
-#: all of the answer is there, and the client still sends what was accepted
-FINISHING: Final = 3
-#: it has become another protocol's bytes
-TUNNEL: Final = 4
-OVER: Final = 5
 
 #: bytes of a body that are welcome, where nobody counts
 AMPLE: Final = 65536
-
-
-class Client(Responder, Protocol):
-    """
-    The client's side, as it is known to exchanges.
-
-    @ivar own: upstream connections that nobody else gets; C{None} as long as there was none
-    """
-
-    __slots__ = ("own",)
-
-    own: Own | None
-
-    def sending(self) -> bool:
-        """Whether it is about to send the rest of its request's body, which it does not do before a 100."""
-
-    @property
-    def conn(self) -> Conn:
-        """The connection that the request came on."""
-
-    def complete(self) -> None:
-        """The exchange is over, and holds nothing any more: the answer that it gave is all."""
 
 
 class Exchange(Responder):
@@ -221,7 +189,10 @@ class Exchange(Responder):
         self.upstream = outgoing.address
         listener = self._listener
         if listener.has_clocks:
-            self._start_clocks()
+            if self._clocks is None:
+                runtime = listener.runtime
+                self._clocks = CallClocks(runtime.timeouts, runtime.clock, self.route and self.route.target, self.reset)
+            self._clocks.dispatched(whole)
         self._overhead = listener.seconds() - self.began
         if not whole:
             credit = outgoing.data(b"", False, NO_TRAILERS)
@@ -346,7 +317,8 @@ class Exchange(Responder):
         if self.whole or self.status >= 400 or not self._client.sending():
             self._over(True)
         elif self.state == ANSWERING:
-            self._stop_clocks()
+            if self._clocks is not None:
+                self._clocks.stop()
             self.state = FINISHING
 
     def credit(self, n: int) -> None:
@@ -357,7 +329,8 @@ class Exchange(Responder):
     def tunnel(self, head: Response, stream: Stream, rest: bytes) -> None:
         """Both sides speak something else from now on: whoever has the client joins them."""
         self._told(head)
-        self._stop_clocks()
+        if self._clocks is not None:
+            self._clocks.stop()
         self.status = head.status
         self.ended = self._listener.seconds()
         route = self.route
@@ -413,12 +386,8 @@ class Exchange(Responder):
             self._over(False)
             client.reset(error)
             return
-        if isinstance(error, Rejected):
-            head, body = refusal(error)
-        else:
-            tell = listener.record.may_tell(client.conn)
-            head, body = answer(judged, error, self.ended - self.began, self.request, tell)
-        self._answer(head, body)
+        tell = listener.record.may_tell(client.conn)
+        self._answer(*rescued(judged, error, self.ended - self.began, self.request, tell))
 
     def _answer(self, head: Response, body: bytes) -> None:
         """The answer is ours."""
@@ -455,7 +424,7 @@ class Exchange(Responder):
         if self._pending is not None:
             self._pending.cancel()
         if self._clocks is not None:
-            self._stop_clocks()
+            self._clocks.stop()
         self._outgoing = None
         lease, self._lease = self._lease, None
         if lease is not None:
@@ -478,22 +447,3 @@ class Exchange(Responder):
             if client.own is None:
                 client.own = Own()
             client.own.keep(self.route.target, kept)
-
-    # the application's clocks, where they are configured
-
-    def _start_clocks(self) -> None:
-        clocks = self._clocks
-        if clocks is None:
-            runtime = self._listener.runtime
-            clocks = self._clocks = CallClocks(runtime.timeouts, runtime.clock, self._timed_out)
-        clocks.dispatched()
-        if self.whole:
-            clocks.sent()
-
-    def _stop_clocks(self) -> None:
-        clocks, self._clocks = self._clocks, None
-        if clocks is not None:
-            clocks.stop()
-
-    def _timed_out(self, setting: str, seconds: float) -> None:
-        self.reset(CallTimedOut(self.route and self.route.target, setting, seconds))

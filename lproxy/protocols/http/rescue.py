@@ -14,6 +14,15 @@ from lproxy.protocols.http.message import Headers, Rejected, Request, Response, 
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
 
+def rescued(
+    judged: ProxyError, error: BaseException, waited: float, request: Request, tell: bool
+) -> tuple[Response, bytes]:
+    """As L{answer}, or L{refusal} where C{error} is that."""
+    if isinstance(error, Rejected):
+        return refusal(error)
+    return answer(judged, error, waited, request, tell)
+
+
 def answer(
     judged: ProxyError, error: BaseException, waited: float, request: Request, tell: bool
 ) -> tuple[Response, bytes]:

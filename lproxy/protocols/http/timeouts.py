@@ -69,23 +69,32 @@ class CallClocks:
     """
     The clocks of one exchange, however often its request is sent.
 
-    @ivar _expired: called with the setting and the seconds of what ran out; C{None} once they are stopped
+    @ivar _expired: told when one of them has run out; C{None} once they are stopped
     """
 
-    __slots__ = ("_clock", "_expired", "_headers", "_stream", "_timeouts")
+    __slots__ = ("_clock", "_expired", "_headers", "_stream", "_target", "_timeouts")
 
-    def __init__(self, timeouts: Timeouts, clock: IReactorTime, expired: Callable[[str, float], None]) -> None:
+    def __init__(
+        self, timeouts: Timeouts, clock: IReactorTime, target: object, expired: Callable[[BaseException], None]
+    ) -> None:
         self._timeouts = timeouts
         self._clock = clock
-        self._expired: Callable[[str, float], None] | None = expired
+        self._target = target
+        self._expired: Callable[[BaseException], None] | None = expired
         self._headers: IDelayedCall | None = None
         self._stream: IDelayedCall | None = None
 
-    def dispatched(self) -> None:
-        """The request is on its way, perhaps not for the first time."""
+    def dispatched(self, whole: bool) -> None:
+        """
+        The request is on its way, perhaps not for the first time.
+
+        @param whole: whether that is all of it
+        """
         seconds = self._timeouts.stream
         if seconds is not None and self._stream is None:
             self._stream = self._clock.callLater(seconds, self._ran_out, "stream", seconds)
+        if whole:
+            self.sent()
 
     def sent(self) -> None:
         """All of the request is on its way."""
@@ -109,4 +118,4 @@ class CallClocks:
 
     def _ran_out(self, setting: str, seconds: float) -> None:
         if self._expired is not None:
-            self._expired(setting, seconds)
+            self._expired(CallTimedOut(self._target, setting, seconds))

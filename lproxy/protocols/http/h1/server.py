@@ -15,8 +15,8 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall
 
 from lproxy.api import Accepted, Conn, Reader, Relay, Stream
-from lproxy.protocols.http import exchange as exchanges
-from lproxy.protocols.http.exchange import Client, Exchange
+from lproxy.protocols.http.client import Client
+from lproxy.protocols.http.exchange import Exchange
 from lproxy.protocols.http.h1.chunked import encode_piece
 from lproxy.protocols.http.h1.encode import encode_interim, encode_response
 from lproxy.protocols.http.h1.life import (
@@ -43,6 +43,7 @@ from lproxy.protocols.http.message import (
     find,
 )
 from lproxy.protocols.http.own import Own
+from lproxy.protocols.http.phase import ACQUIRING
 from lproxy.protocols.http.rescue import refusal
 from lproxy.protocols.http.timeouts import BodyNotTaken, TooSlow
 
@@ -50,7 +51,7 @@ from lproxy.protocols.http.timeouts import BodyNotTaken, TooSlow
 class Http1Server(Client, Reader):
     """
     One accepted connection: the L{Session<lproxy.api.Session>}, the stream's
-    L{Reader<lproxy.transport.stream.Reader>}, and the L{Client<lproxy.protocols.http.exchange.Client>} of its
+    L{Reader<lproxy.transport.stream.Reader>}, and the L{Client<lproxy.protocols.http.client.Client>} of its
     exchanges.
 
     @ivar own: upstream connections that nobody else gets
@@ -153,7 +154,7 @@ class Http1Server(Client, Reader):
 
     def _name(self) -> str:
         exchange = self._exchange
-        if self._state == BUSY and exchange is not None and exchange.state == exchanges.ACQUIRING:
+        if self._state == BUSY and exchange is not None and exchange.state == ACQUIRING:
             return "acquiring"
         return NAMES[self._state]
 
