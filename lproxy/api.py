@@ -44,9 +44,12 @@ from lproxy.stack.lease import FREE, Hold, ended
 from lproxy.stack.report import Report
 from lproxy.stack.tried import tried
 from lproxy.target import (
+    UNKNOWN,
     Authority,
     Endpoint,
+    Metadata,
     OriginalDst,
+    Secure,
     ServiceName,
     Target,
     join_host_port,
@@ -54,13 +57,14 @@ from lproxy.target import (
 )
 from lproxy.transport.connect import ConnectFailed, Connector, ConnectTimedOut, LoopRefused
 from lproxy.transport.relay import Direction, Flow, Relay
-from lproxy.transport.stream import Address, Conn, Reader, Stream
+from lproxy.transport.stream import Address, Conn, Reader, Secured, Stream
 from lproxy.transport.tap import Tap, TappedDirection, TappedRelay
 from lproxy.verdict import Detector, Match, NeedMore, NoMatch, Verdict
 
 __all__ = [
     "FREE",
     "SECONDS",
+    "UNKNOWN",
     "Accepted",
     "Acquire",
     "Address",
@@ -90,6 +94,7 @@ __all__ = [
     "Lease",
     "LoopRefused",
     "Match",
+    "Metadata",
     "NeedMore",
     "NewEndpoint",
     "NoMatch",
@@ -100,6 +105,8 @@ __all__ = [
     "Relay",
     "Report",
     "Runtime",
+    "Secure",
+    "Secured",
     "Series",
     "ServiceName",
     "Session",

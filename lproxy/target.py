@@ -9,6 +9,7 @@ caches and are looked up once per request, so each computes its hash once.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 
 def join_host_port(host: str, port: int) -> str:
@@ -108,6 +109,42 @@ class Endpoint(_Target):
 
     def __str__(self) -> str:
         return join_host_port(self.host, self.port)
+
+
+class Secure(NamedTuple):
+    """
+    That connections to an endpoint are secured with TLS, and who has to be at its end. Never anything less.
+
+    @ivar server_name: the name that the server's certificate is checked against, and that it is told (SNI); an IP
+        address is checked, and not told
+    @ivar identity: whether that is an identity of the mesh: TLS 1.3, our own certificate shown, its anchors trusted
+    @ivar ca: a PEM file of whom to trust instead of the system's, for a server that is not of the mesh
+    @ivar certificate: a PEM file of what to show to such a server, with its C{key}; empty: nothing
+    """
+
+    server_name: str
+    identity: bool = False
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+class Metadata(NamedTuple):
+    """
+    What discovery knows of an endpoint besides its address.
+
+    @ivar secure: how connections to it are secured; C{None}: they are not
+    @ivar protocol: which version of its protocol it speaks, C{http1} or C{http2}; empty where nobody says
+    @ivar proxy_protocol: the version of the PROXY protocol, C{v1} or C{v2}, in which it is told of clients; or empty
+    """
+
+    secure: Secure | None = None
+    protocol: str = ""
+    proxy_protocol: str = ""
+
+
+#: of an endpoint of which nothing else is known
+UNKNOWN: Final = Metadata()
 
 
 #: whatever can be acquired

@@ -325,7 +325,7 @@ class GuaranteeTests(SynchronousTestCase):
     def test7_lease(self) -> None:
         """7: closing the lease of a connection closes the connection; an acquisition may be cancelled at any time."""
         proxy = ScriptedProxy(self.plugin)
-        acquire = proxy.runtime.acquire("note", lambda endpoint, _: ConnectionClient(proxy.runtime, endpoint, "note"))
+        acquire = proxy.runtime.acquire("note", lambda at, about, _: ConnectionClient(proxy.runtime, at, about, "note"))
         target = proxy.runtime.fixed
         assert target is not None
         lease = self.successResultOf(acquire.acquire(target))

@@ -41,7 +41,7 @@ from lproxy.protocols.runtime import CannotExpose, Runtime
 from lproxy.protocols.session import Accepted, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.stack.interfaces import Health
-from lproxy.target import Endpoint
+from lproxy.target import Endpoint, Metadata
 from lproxy.transport.connect import Connector, SocketConnector
 from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.stream import Address, Stream
@@ -241,8 +241,8 @@ class Assembly:
         direction, config, around = listen.direction, self.config, self._around
         acquire = self.stacks.of(direction)
 
-        def client(endpoint: Endpoint, health: Health) -> ConnectionClient:
-            return ConnectionClient(runtime, endpoint, "tcp", health)
+        def client(endpoint: Endpoint, metadata: Metadata, health: Health) -> ConnectionClient:
+            return ConnectionClient(runtime, endpoint, metadata, "tcp", health)
 
         runtime = Runtime(
             listen=listen,

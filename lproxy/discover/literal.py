@@ -8,12 +8,12 @@ Above DNS, which must not be queried for them (RFC 6761). Below static discovery
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lproxy.errors import ProxyError
-from lproxy.stack.interfaces import Discover, Watch, Watcher
-from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target
+from lproxy.stack.interfaces import NOTHING, Discover, Watch, Watcher
+from lproxy.target import Authority, Endpoint, Metadata, OriginalDst, ServiceName, Target
 
 #: what C{localhost} means (RFC 6761, 6.3). Where only one of them is listened on, the other is passed over as any
 #: endpoint that refuses
@@ -38,8 +38,10 @@ class Known:
 
     __slots__ = ()
 
-    def __init__(self, watcher: Watcher, endpoints: Iterable[Endpoint]) -> None:
-        watcher.endpoints(endpoints)
+    def __init__(
+        self, watcher: Watcher, endpoints: Iterable[Endpoint], about: Mapping[Endpoint, Metadata] = NOTHING
+    ) -> None:
+        watcher.endpoints(endpoints, about)
 
     def close(self) -> None:
         """Nothing to free."""

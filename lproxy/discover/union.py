@@ -7,19 +7,28 @@ What is known serves; a name that cannot be resolved costs its own endpoints and
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from lproxy.stack.interfaces import Discover, Watch, Watcher
-from lproxy.target import Endpoint, Target
+from lproxy.stack.interfaces import NOTHING, Discover, Watch, Watcher
+from lproxy.target import UNKNOWN, Endpoint, Metadata, Target
 
 
 class Union:
     """A L{Watch} of C{fixed} endpoints and those of all C{targets}."""
 
     def __init__(
-        self, watcher: Watcher, fixed: Iterable[Endpoint], targets: Iterable[Target], discover: Discover
+        self,
+        watcher: Watcher,
+        fixed: Iterable[Endpoint],
+        targets: Iterable[Target],
+        discover: Discover,
+        metadata: Metadata = UNKNOWN,
     ) -> None:
+        """
+        @param metadata: what is known of every one of them
+        """
         self._watcher: Watcher | None = watcher
+        self._metadata = metadata
         self._fixed = tuple(fixed)
         self._telling = False
         self._parts = [Part(self) for _ in targets]
@@ -37,8 +46,9 @@ class Union:
             return
         known = [part.found for part in self._parts if part.found is not None]
         if self._fixed or known:
-            found = (endpoint for part in known for endpoint in part)
-            self._watcher.endpoints(dict.fromkeys((*self._fixed, *found)))
+            found = dict.fromkeys((*self._fixed, *(endpoint for part in known for endpoint in part)))
+            about = NOTHING if self._metadata is UNKNOWN else dict.fromkeys(found, self._metadata)
+            self._watcher.endpoints(found, about)
             return
         errors = [part.error for part in self._parts if part.error is not None]
         if len(errors) == len(self._parts):
@@ -73,8 +83,8 @@ class Part:
         self.found: tuple[Endpoint, ...] | None = None
         self.error: Exception | None = None
 
-    def endpoints(self, endpoints: Iterable[Endpoint]) -> None:
-        """These, and no others."""
+    def endpoints(self, endpoints: Iterable[Endpoint], about: Mapping[Endpoint, Metadata] = NOTHING) -> None:
+        """These, and no others; what there is to know of them besides, whoever asked for the union knows."""
         self.found, self.error = tuple(endpoints), None
         self._union.changed()
 

@@ -17,7 +17,7 @@ from lproxy.protocols.session import Session
 from lproxy.stack.interfaces import Health, Lease
 from lproxy.stack.lease import FREE, Hold, ended
 from lproxy.stack.report import Report
-from lproxy.target import Endpoint, Target
+from lproxy.target import Endpoint, Metadata, Target
 from lproxy.transport.detect import Dialled
 from lproxy.transport.stream import Stream
 
@@ -42,12 +42,16 @@ class ConnectionClient:
     @ivar _instant: whether the last connection stood at once, as they do to an endpoint on this machine
     """
 
-    def __init__(self, runtime: Runtime, endpoint: Endpoint, protocol: str, health: Health | None = None) -> None:
+    def __init__(
+        self, runtime: Runtime, endpoint: Endpoint, metadata: Metadata, protocol: str, health: Health | None = None
+    ) -> None:
         """
+        @param metadata: what its connections keep to, such as how they are secured
         @param protocol: the name that connections are counted under
         @param health: the endpoint's; without it they are not counted as the endpoint's
         """
         self._runtime = runtime
+        self._metadata = metadata
         self._protocol = protocol
         self._counter = health.counter if health is not None else EndpointCounter()
         self._instant = False
@@ -61,7 +65,7 @@ class ConnectionClient:
             self._pick_up()
         if not self._instant:
             return None
-        stream = self._runtime.connector.try_connect(self.endpoint)
+        stream = self._runtime.connector.try_connect(self.endpoint, self._metadata)
         if stream is None:
             self._instant = False
             return None
@@ -73,7 +77,7 @@ class ConnectionClient:
         if self.dropped:
             self._pick_up()
         self.load += 1
-        connecting = self._runtime.connector.connect(self.endpoint)
+        connecting = self._runtime.connector.connect(self.endpoint, self._metadata)
         self._instant = connecting.called
         return connecting.addCallbacks(self._connected, self._failed)
 

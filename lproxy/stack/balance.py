@@ -15,7 +15,7 @@ Over 300 lines: the balancer is one thing, and how it fails the greater part of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -25,10 +25,10 @@ from twisted.python.failure import Failure
 from lproxy.errors import ProxyError, explain
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.health import HEALTHY, PROBING, EndpointHealth, EndpointObserver, ServiceHealth
-from lproxy.stack.interfaces import BalanceLayer, Discover, EndpointService, L, NewEndpoint, NewService
+from lproxy.stack.interfaces import NOTHING, BalanceLayer, Discover, EndpointService, L, NewEndpoint, NewService
 from lproxy.stack.report import Report
 from lproxy.stack.tried import GaveUp
-from lproxy.target import Endpoint, Target
+from lproxy.target import UNKNOWN, Endpoint, Metadata, Target
 
 
 class NoEndpointReady(ProxyError):
@@ -56,11 +56,15 @@ class Member(Generic[L]):
     """
     An endpoint of a service.
 
+    @ivar metadata: what its connections keep to
     @ivar acquiring: leases that are waited for
     """
 
-    def __init__(self, endpoint: Endpoint, service: EndpointService[L], health: EndpointHealth) -> None:
+    def __init__(
+        self, endpoint: Endpoint, metadata: Metadata, service: EndpointService[L], health: EndpointHealth
+    ) -> None:
         self.endpoint = endpoint
+        self.metadata = metadata
         self.service = service
         self.health = health
         self.acquiring = 0
@@ -104,17 +108,24 @@ class Balance(Generic[L]):
 
     # the watcher
 
-    def endpoints(self, endpoints: Iterable[Endpoint]) -> None:
-        """These serve the target now. Those that stay keep their connections and their history."""
+    def endpoints(self, endpoints: Iterable[Endpoint], about: Mapping[Endpoint, Metadata] = NOTHING) -> None:
+        """
+        These serve the target now. Those that stay as they were keep their connections and their history.
+        """
         before, self._members = self._members, {}
         self._error = None
         more = False
         for endpoint in endpoints:
-            if endpoint in before:
+            if endpoint in self._members:
+                continue
+            metadata = about.get(endpoint, UNKNOWN)
+            known = before.get(endpoint)
+            if known is not None and known.metadata == metadata:
                 self._members[endpoint] = before.pop(endpoint)
-            elif endpoint not in self._members:
+            else:
                 health = EndpointHealth(self._health, endpoint)
-                self._members[endpoint] = Member(endpoint, self._new_endpoint(endpoint, health), health)
+                service = self._new_endpoint(endpoint, metadata, health)
+                self._members[endpoint] = Member(endpoint, metadata, service, health)
                 more = True
         self._list = members = list(self._members.values())
         self._health.count = len(members)

@@ -15,8 +15,9 @@ as its protocol has it: an HTTP lease with a request's head and whom to tell the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
@@ -24,7 +25,10 @@ from lproxy.errors import ProxyError
 from lproxy.metrics.counters import EndpointCounter
 from lproxy.stack.lease import Hold
 from lproxy.stack.report import Report
-from lproxy.target import Endpoint, Target
+from lproxy.target import Endpoint, Metadata, Target
+
+#: of endpoints of which nothing but the address is known
+NOTHING: Final[Mapping[Endpoint, Metadata]] = MappingProxyType({})
 
 
 class Lease(Protocol):
@@ -163,7 +167,8 @@ class Health(Protocol):
 
 
 NewService = Callable[[Target], Service[L]]
-NewEndpoint = Callable[[Endpoint, Health], EndpointService[L]]
+#: with what is known of the endpoint, which its connections have to keep to
+NewEndpoint = Callable[[Endpoint, Metadata, Health], EndpointService[L]]
 
 
 class NewStack(Protocol):
@@ -239,8 +244,12 @@ class BalanceLayer(Protocol):
 class Watcher(Protocol):
     """Is told of a target's endpoints, now and whenever they change."""
 
-    def endpoints(self, endpoints: Iterable[Endpoint]) -> None:
-        """These, and no others, serve the target from now on. May be empty."""
+    def endpoints(self, endpoints: Iterable[Endpoint], about: Mapping[Endpoint, Metadata] = NOTHING, /) -> None:
+        """
+        These, and no others, serve the target from now on. May be empty.
+
+        @param about: what is known of them besides, where anything is
+        """
 
     def unresolved(self, error: Exception) -> None:
         """There is no answer, or none any more, and C{error} says why. Another try is under way or will be."""

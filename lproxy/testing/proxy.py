@@ -83,7 +83,8 @@ class ScriptedProxy:
             say=self.said.append,
             crashed=lambda protocol, failure, where="": self.crashes.append(failure),
             tunnels=lambda: self._acquire(
-                "tcp", lambda endpoint, health: ConnectionClient(self.runtime, endpoint, "tcp", health)
+                "tcp",
+                lambda endpoint, about, health: ConnectionClient(self.runtime, endpoint, about, "tcp", health),
             ),
             detect=lambda stream, session: self.redetected.append((stream, session)),
             expose=self._expose,

@@ -1,11 +1,13 @@
 # -*- test-case-name: tests.testing.test_scripted -*-
 """
 Doubles of the stack's shapes: they record what is asked of them and answer on command.
+
+Over 300 lines: the doubles of one small set of interfaces, which are used together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Any
 
@@ -13,10 +15,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
-from lproxy.stack.interfaces import Health, Watcher
+from lproxy.stack.interfaces import NOTHING, Health, Watcher
 from lproxy.stack.lease import FREE, Hold, ended
 from lproxy.stack.report import Report
-from lproxy.target import Endpoint, Target
+from lproxy.target import UNKNOWN, Endpoint, Metadata, Target
 
 #: what answers an acquisition at once; None has it wait
 AtOnce = Callable[[], "ScriptedLease | Exception | None"]
@@ -192,11 +194,13 @@ class ScriptedService(_Script):
     @ivar cancelled: one C{key} for each that was cancelled
     @ivar closed: how often it was closed
     @ivar on_ready: as of L{Service<lproxy.stack.interfaces.Service>}
+    @ivar metadata: what is known of the endpoint besides
     @ivar health: where it may report failures, as an endpoint
     """
 
-    def __init__(self, key: Target, health: Health | None = None) -> None:
+    def __init__(self, key: Target, metadata: Metadata = UNKNOWN, health: Health | None = None) -> None:
         super().__init__()
+        self.metadata = metadata
         self.key = key
         self.health = health
         self.on_ready: Callable[[], None] | None = None
@@ -255,13 +259,14 @@ class ScriptedDiscover:
     """
     A L{Discover<lproxy.stack.interfaces.Discover>}.
 
-    @ivar known: what new watchers are told at once
+    @ivar known: what new watchers are told at once, and C{about} what with it
     @ivar watches: all there ever were
     @ivar on_refresh: called with the watch that is to be refreshed
     """
 
     def __init__(self) -> None:
         self.known: dict[Target, tuple[Endpoint, ...] | Exception] = {}
+        self.about: dict[Target, Mapping[Endpoint, Metadata]] = {}
         self.watches: list[ScriptedWatch] = []
         self.on_refresh: Callable[[ScriptedWatch], None] = lambda watch: None
 
@@ -277,9 +282,10 @@ class ScriptedDiscover:
         """How many watches were not closed."""
         return sum(not watch.closed for watch in self.watches)
 
-    def set(self, target: Target, endpoints: Iterable[Endpoint]) -> None:
-        """C{endpoints} serve C{target}: watchers are told."""
+    def set(self, target: Target, endpoints: Iterable[Endpoint], about: Mapping[Endpoint, Metadata] = NOTHING) -> None:
+        """C{endpoints} serve C{target}, of which C{about} is known besides: watchers are told."""
         self.known[target] = tuple(endpoints)
+        self.about[target] = about
         self._tell_all(target)
 
     def fail(self, target: Target, error: Exception) -> None:
@@ -297,4 +303,4 @@ class ScriptedDiscover:
         if isinstance(answer, Exception):
             watch.watcher.unresolved(answer)
         elif answer is not None:
-            watch.watcher.endpoints(answer)
+            watch.watcher.endpoints(answer, self.about.get(watch.target, NOTHING))

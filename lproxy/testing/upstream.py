@@ -15,7 +15,7 @@ from lproxy.metrics.counters import EndpointCounter
 from lproxy.stack.interfaces import EndpointService, NewEndpoint
 from lproxy.stack.lease import ENDED, FREE, Hold
 from lproxy.stack.report import Report
-from lproxy.target import Endpoint, Target
+from lproxy.target import UNKNOWN, Endpoint, Metadata, Target
 from lproxy.testing.wire import Peer, ScriptedReactor
 from lproxy.transport.connect import ConnectFailed
 from lproxy.transport.stream import Stream
@@ -45,7 +45,7 @@ class ScriptedConnector:
         self.cancelled = 0
         self.stubborn = False
 
-    def connect(self, endpoint: Endpoint) -> Deferred[Stream]:
+    def connect(self, endpoint: Endpoint, metadata: Metadata) -> Deferred[Stream]:
         """As L{lproxy.transport.connect.Connector.connect}."""
         d: Deferred[Stream] = Deferred(self._cancelled)
         self.waiting.append((endpoint, d))
@@ -58,7 +58,7 @@ class ScriptedConnector:
     def close(self) -> None:
         """As L{lproxy.transport.connect.Connector.close}."""
 
-    def try_connect(self, endpoint: Endpoint) -> Stream | None:
+    def try_connect(self, endpoint: Endpoint, metadata: Metadata) -> Stream | None:
         """As L{lproxy.transport.connect.Connector.try_connect}."""
         return self._opened(endpoint) if self.mode == "accept" else None
 
@@ -125,7 +125,7 @@ class OneEndpoint:
         self.retried: list[ProxyError] = []
         self.failures: list[ProxyError] = []
         self.counter = EndpointCounter()
-        self.service: EndpointService[Any] = new_endpoint(UPSTREAM, self)
+        self.service: EndpointService[Any] = new_endpoint(UPSTREAM, UNKNOWN, self)
         self._leases = leases
         self._targets = targets
 

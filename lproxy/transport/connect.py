@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
-from lproxy.target import Endpoint
+from lproxy.target import Endpoint, Metadata
 from lproxy.transport.hub import WRITE, Descriptor, Events, Hub
 from lproxy.transport.keepalive import Keepalive, Settling
 from lproxy.transport.socket import SocketStream, clean_address
@@ -99,14 +99,14 @@ class Connector(Protocol):
 
     __slots__ = ()
 
-    def connect(self, endpoint: Endpoint) -> Deferred[Stream]:
+    def connect(self, endpoint: Endpoint, metadata: Metadata) -> Deferred[Stream]:
         """
-        A connected stream, which nobody reads yet.
+        A connected stream, which nobody reads yet, secured as C{metadata} says.
 
         Fails with L{ConnectFailed}, L{ConnectTimedOut} or L{LoopRefused}. Cancelling closes the socket.
         """
 
-    def try_connect(self, endpoint: Endpoint) -> Stream | None:
+    def try_connect(self, endpoint: Endpoint, metadata: Metadata) -> Stream | None:
         """
         A connected stream, if it can be had before this returns. What is only on its way is given up: for endpoints of
         which that is not expected.
@@ -139,7 +139,7 @@ class SocketConnector(Connector):
         self._settling: Settling | None = Settling(keepalive, hub) if keepalive is not None else None
         self.is_own: Callable[[str, int], bool] = is_own
 
-    def connect(self, endpoint: Endpoint) -> Deferred[Stream]:
+    def connect(self, endpoint: Endpoint, metadata: Metadata) -> Deferred[Stream]:
         """Within C{timeout}."""
         try:
             if self.is_own(endpoint.host, endpoint.port):
@@ -152,7 +152,7 @@ class SocketConnector(Connector):
             return succeed(stream)
         return _Attempt(self._hub, sock, endpoint, self._timeout).result
 
-    def try_connect(self, endpoint: Endpoint) -> Stream | None:
+    def try_connect(self, endpoint: Endpoint, metadata: Metadata) -> Stream | None:
         """What is connected by the time that the kernel's C{connect} returns."""
         try:
             if self.is_own(endpoint.host, endpoint.port):

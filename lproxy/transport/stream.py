@@ -13,7 +13,7 @@ their methods where both sides are compiled.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from twisted.python.failure import Failure
 
@@ -23,6 +23,32 @@ from lproxy.metrics.counters import TransportCounter
 Address = tuple[str, int]
 
 
+#: of L{Conn.no_tls_reason}: nobody has asked for TLS
+DISABLED: Final = "disabled"
+
+
+class Secured(NamedTuple):
+    """
+    What TLS has settled about a connection.
+
+    @ivar sni: the name that the client asked for, in lower case; empty where it did not
+    @ivar alpn: the protocol that was agreed upon; empty where none was
+    @ivar version: C{TLSv1.3}
+    @ivar cipher: OpenSSL's name of it
+    @ivar local_identity: who we are to the peer, as our certificate says; empty where we showed none
+    @ivar remote_identity: who the peer is, as its certificate says, which was verified; empty where it showed none
+    @ivar resumed: whether an earlier session went on
+    """
+
+    sni: str = ""
+    alpn: str = ""
+    version: str = ""
+    cipher: str = ""
+    local_identity: str = ""
+    remote_identity: str = ""
+    resumed: bool = False
+
+
 class Conn(NamedTuple):
     """
     What is known of a connection from its beginning; a value.
@@ -30,11 +56,15 @@ class Conn(NamedTuple):
     @ivar peer: the other side's IP address and port
     @ivar local: this side's
     @ivar original_dst: where a redirected connection was going, where it was redirected and somebody asked
+    @ivar tls: what is known through TLS; C{None} where there is none, or none that we have ended
+    @ivar no_tls_reason: why that is so; see C{no_tls_reason} of the metrics
     """
 
     peer: Address
     local: Address
     original_dst: Address | None = None
+    tls: Secured | None = None
+    no_tls_reason: str = DISABLED
 
 
 class Reader(Protocol):

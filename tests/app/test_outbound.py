@@ -30,7 +30,7 @@ from lproxy.stack.observe import Observe, ObserveRetries
 from lproxy.stack.retry import Retry
 from lproxy.stack.router import CachedRouter
 from lproxy.stack.timeout import AcquireTimedOut, Timeout
-from lproxy.target import Authority, Endpoint
+from lproxy.target import Authority, Endpoint, Metadata
 from lproxy.testing import ScriptedDiscover, ScriptedService, reported, shown
 
 TARGET = Authority("web.local", 80)
@@ -71,8 +71,8 @@ class AcquireTests(SynchronousTestCase):
         """On scripted endpoints."""
         return outbound.acquire(self.parts(timeouts, **limits), self.new_endpoint)
 
-    def new_endpoint(self, endpoint: Endpoint, health: Health) -> Any:
-        service = ScriptedService(endpoint, health)
+    def new_endpoint(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> Any:
+        service = ScriptedService(endpoint, metadata, health)
         self.endpoints.append(service)
         return service
 

@@ -17,15 +17,15 @@ from lproxy.metrics.registry import Metrics
 from lproxy.stack.interfaces import Health
 from lproxy.stack.lease import ended
 from lproxy.stack.report import Report
-from lproxy.target import Authority, Endpoint, ServiceName
+from lproxy.target import Authority, Endpoint, Metadata, ServiceName
 from lproxy.testing import ScriptedService
 
 WEB = Authority("web.local", 80)
 
 
-def at_once(endpoint: Endpoint, health: Health) -> ScriptedService:
+def at_once(endpoint: Endpoint, metadata: Metadata, health: Health) -> ScriptedService:
     """An endpoint that always has a lease."""
-    service = ScriptedService(endpoint, health)
+    service = ScriptedService(endpoint, metadata, health)
     service.at_once = service.lease
     return service
 

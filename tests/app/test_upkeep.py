@@ -36,7 +36,7 @@ class UpkeepTests(SynchronousTestCase):
     def leases(self, protocol: str, count: int) -> list[Any]:
         """So many, of nobody's session."""
         runtime = self.scene.note.factories[0].runtime
-        stack = runtime.acquire(protocol, lambda endpoint, _: ConnectionClient(runtime, endpoint, protocol))
+        stack = runtime.acquire(protocol, lambda place, about, _: ConnectionClient(runtime, place, about, protocol))
         return [self.successResultOf(stack.acquire(WEB)) for _ in range(count)]
 
     def test_leases(self) -> None:

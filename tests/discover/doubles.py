@@ -5,7 +5,7 @@ Doubles for the tests of discovery.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -13,21 +13,24 @@ from twisted.names import dns
 from twisted.names.error import DNSNameError, DNSServerError, DomainError
 from twisted.python.failure import Failure
 
-from lproxy.stack.interfaces import Watch, Watcher
-from lproxy.target import Endpoint, Target
+from lproxy.stack.interfaces import NOTHING, Watch, Watcher
+from lproxy.target import Endpoint, Metadata, Target
 
 
 class Told:
     """
     A L{Watcher} that remembers.
 
+    @ivar about: what was told of endpoints besides, last
     @ivar events: a sorted list of addresses for each C{endpoints}, the error for each C{unresolved}
     """
 
     def __init__(self) -> None:
         self.events: list[Any] = []
+        self.about: dict[Endpoint, Metadata] = {}
 
-    def endpoints(self, endpoints: Iterable[Endpoint]) -> None:
+    def endpoints(self, endpoints: Iterable[Endpoint], about: Mapping[Endpoint, Metadata] = NOTHING) -> None:
+        self.about = dict(about)
         self.events.append(sorted(str(endpoint) for endpoint in endpoints))
 
     def unresolved(self, error: Exception) -> None:

@@ -21,7 +21,7 @@ ONE, TWO = Endpoint("10.0.0.1", 80), Endpoint("10.0.0.2", 80)
 class Latest:
     """A watcher that holds the latest alone, as a service does."""
 
-    def endpoints(self, endpoints):
+    def endpoints(self, endpoints, about={}):  # noqa: B006 - never changed
         self.latest = tuple(endpoints)
 
     def unresolved(self, error):
@@ -72,7 +72,7 @@ class MemoryTests(SynchronousTestCase):
         """A watch that another watcher closes while all are told is told nothing more."""
 
         class Closer(Told):
-            def endpoints(self, endpoints):
+            def endpoints(self, endpoints, about={}):  # noqa: B006 - never changed
                 watch.close()
 
         self.memory.watch(WEB, Closer())

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.discover.memory import Memory
 from lproxy.discover.union import Union
-from lproxy.target import Authority, Endpoint
+from lproxy.target import Authority, Endpoint, Metadata
 from tests.discover.doubles import Told
 
 ONE, TWO = Authority("b-1", 1), Authority("b-2", 1)
@@ -39,6 +39,13 @@ class UnionTests(SynchronousTestCase):
             [[str(B), str(C)], [str(A), str(B), str(C)], [str(A), str(B)]],
             self.told.take(),
         )
+
+    def test_about(self) -> None:
+        """What is known of all of them is told with each."""
+        about = Metadata(protocol="http2")
+        Union(self.told, [FIXED], (ONE,), self.memory, about)
+        self.memory.set(ONE, [A])
+        self.assertEqual({FIXED: about, A: about}, self.told.about)
 
     def test_at_once(self) -> None:
         """What is known from the beginning is told once, within the call."""

@@ -46,7 +46,7 @@ class Waiting(Told):
         self.enough = enough
         self.told: Deferred[Any] = Deferred()
 
-    def endpoints(self, endpoints):
+    def endpoints(self, endpoints, about={}):  # noqa: B006 - never changed
         super().endpoints(endpoints)
         self.note()
 

@@ -24,12 +24,12 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from lproxy.target import Endpoint
+from lproxy.target import UNKNOWN, Endpoint
 from lproxy.transport.connect import ConnectFailed, ConnectTimedOut, SocketConnector
 from lproxy.transport.hub import hub
 from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
 from lproxy.transport.socket import SocketStream
-from lproxy.transport.stream import Stream
+from lproxy.transport.stream import Conn, Stream
 from tests.components import missing
 from tests.floors_source import ROOT
 from tests.transport.sockets import Recorder
@@ -142,7 +142,7 @@ class ListenTests(LoopbackMixin):
         self.addCleanup(shutil.rmtree, home)
         path = Path(home, "socket")
         stream = await self.hello(f"unix:{path}", socket.AF_UNIX, str(path))
-        self.assertEqual((("", 0), ("", 0), None), stream.conn)
+        self.assertEqual(Conn(("", 0), ("", 0)), stream.conn)
         self.listeners[0].stop()
         await self.until(lambda: not path.exists())
 
@@ -302,7 +302,7 @@ class ConnectTests(LoopbackMixin):
         """Connected, with addresses, without delay, not inheritable."""
         for address, family in (("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1")):
             listener = await self.listen(address)
-            stream = await self.connector().connect(Endpoint(*listener.address))
+            stream = await self.connector().connect(Endpoint(*listener.address), UNKNOWN)
             assert isinstance(stream, SocketStream)
             self.assertEqual((listener.address, family), (stream.conn.peer, stream.conn.local[0]))
             self.assertTrue(stream._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
@@ -316,7 +316,7 @@ class ConnectTests(LoopbackMixin):
             port = probe.getsockname()[1]
         for _ in range(20):
             try:
-                await self.connector().connect(Endpoint("127.0.0.1", port))
+                await self.connector().connect(Endpoint("127.0.0.1", port), UNKNOWN)
             except ConnectFailed as e:
                 self.assertEqual("ECONNREFUSED", e.errno)
             else:
@@ -338,7 +338,7 @@ class ConnectTests(LoopbackMixin):
     async def test_timed_out(self) -> None:
         """Nobody answers: given up at the deadline, closed."""
         try:
-            await self.connector(0.05).connect(self.full())
+            await self.connector(0.05).connect(self.full(), UNKNOWN)
         except ConnectTimedOut as e:
             self.assertEqual(0.05, e.seconds)
         else:
@@ -348,7 +348,7 @@ class ConnectTests(LoopbackMixin):
         """Given up by the caller, closed at once."""
         endpoint = self.full()
         open_before = descriptors()
-        d: Deferred[Stream] = self.connector().connect(endpoint)
+        d: Deferred[Stream] = self.connector().connect(endpoint, UNKNOWN)
         self.assertEqual(open_before + 1, descriptors())
         d.cancel()
         self.assertEqual(open_before, descriptors())
@@ -366,7 +366,7 @@ else:
 from twisted.internet import reactor
 if sys.argv[2] == "direct":
     del select.epoll
-from lproxy.target import Endpoint
+from lproxy.target import UNKNOWN, Endpoint
 from lproxy.transport.connect import SocketConnector
 from lproxy.transport.hub import hub
 from lproxy.transport.listen import Bound, ConnectionLimit, Listener
@@ -418,14 +418,14 @@ def listener(accepted):
 def to_proxy(stream):
     relay = Relay(stream, done, 65536)
     relay.start()
-    connector.connect(Endpoint(*echo.address)).addCallback(relay.join)
+    connector.connect(Endpoint(*echo.address), UNKNOWN).addCallback(relay.join)
 
 def done():
     reactor.callLater(0.05, refused)
 
 def refused():
     # nobody listens there any more
-    connector.connect(Endpoint(*echo.address)).addErrback(lambda failure: finish(failure.value.errno))
+    connector.connect(Endpoint(*echo.address), UNKNOWN).addErrback(lambda failure: finish(failure.value.errno))
 
 def finish(errno):
     mine = [each for each in [*reactor.getReaders(), *reactor.getWriters()] if each.logPrefix() == "lproxy"]
@@ -439,7 +439,7 @@ def begin(stream):
 
 connector = SocketConnector(the_hub, 5)
 echo, proxy = listener(Echo), listener(to_proxy)
-connector.connect(Endpoint(*proxy.address)).addCallback(begin)
+connector.connect(Endpoint(*proxy.address), UNKNOWN).addCallback(begin)
 reactor.callLater(20, reactor.stop)
 reactor.run()
 print(type(reactor).__name__, client.got)

@@ -23,7 +23,7 @@ from lproxy.stack.failfast import FailedFast
 from lproxy.stack.lease import Hold
 from lproxy.stack.report import Report
 from lproxy.stack.timeout import AcquireTimedOut
-from lproxy.target import Authority, Endpoint
+from lproxy.target import UNKNOWN, Authority, Endpoint
 from lproxy.testing import Peer, ScriptedLease
 from lproxy.testing.proxy import ScriptedProxy
 from lproxy.testing.upstream import CLIENT, OURS, UPSTREAM
@@ -39,7 +39,7 @@ class ClientTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.proxy = ScriptedProxy(TcpPlugin())
         self.kept: list[Any] = []
-        self.client = ConnectionClient(self.proxy.runtime, UPSTREAM, "redis")
+        self.client = ConnectionClient(self.proxy.runtime, UPSTREAM, UNKNOWN, "redis")
 
     def lease(self) -> Any:
         return self.successResultOf(self.client.acquire())

@@ -19,7 +19,7 @@ from lproxy.stack import balance
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.interfaces import Health, Lease
 from lproxy.stack.report import Report
-from lproxy.target import Authority, Endpoint
+from lproxy.target import UNKNOWN, Authority, Endpoint, Metadata, Secure
 from lproxy.testing import ScriptedDiscover, ScriptedService, shown
 from lproxy.transport.connect import LoopRefused
 
@@ -72,8 +72,8 @@ class BalanceMixin:
         self.assertEqual((0, []), (self.discover.open, self.clock.getDelayedCalls()))
         self.assertEqual({1}, {service.closed for service in self.all} | {1}, "each is closed once")
 
-    def new_endpoint(self, endpoint: Endpoint, health: Health) -> ScriptedService:
-        service = self.made[endpoint] = ScriptedService(endpoint, health)
+    def new_endpoint(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> ScriptedService:
+        service = self.made[endpoint] = ScriptedService(endpoint, metadata, health)
         self.all.append(service)
         return service
 
@@ -114,6 +114,15 @@ class OneTests(BalanceMixin, SynchronousTestCase):
         d = self.service.acquire()
         self.assertNoResult(d)
         self.assertIs(self.only.answer(), self.successResultOf(d))
+
+    def test_metadata(self) -> None:
+        """Whoever serves knows what is known; where that changes, what was opened before is not used any more."""
+        self.assertIs(UNKNOWN, self.only.metadata)
+        secure = Metadata(Secure("web.shop.mesh", identity=True))
+        self.discover.set(TARGET, [ENDPOINTS[0]], {ENDPOINTS[0]: secure})
+        self.assertEqual((1, secure), (self.only.closed, self.made[ENDPOINTS[0]].metadata))
+        self.discover.set(TARGET, [ENDPOINTS[0]], {ENDPOINTS[0]: secure._replace()})
+        self.assertEqual(2, len(self.all))
 
     def test_fails(self) -> None:
         """Its own error is told; it is tried again for every request, since there is no other."""
@@ -540,8 +549,8 @@ class DiscoveryTests(BalanceMixin, SynchronousTestCase):
             self.successResultOf(d).close()
         self.assertEqual(0, self.service.busy())
 
-    def ready(self, endpoint: Endpoint, health: Health) -> ScriptedService:
-        service = self.made[endpoint] = ScriptedService(endpoint, health)
+    def ready(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> ScriptedService:
+        service = self.made[endpoint] = ScriptedService(endpoint, metadata, health)
         service.at_once = service.lease
         self.all.append(service)
         return service

@@ -19,7 +19,7 @@ from lproxy.errors import explain
 from lproxy.stack import balance, failfast
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.interfaces import Health, Lease
-from lproxy.target import Authority, Endpoint
+from lproxy.target import Authority, Endpoint, Metadata
 from lproxy.testing import ScriptedDiscover, ScriptedService, shown, uncounted
 
 TARGET = Authority("web.local", 80)
@@ -437,8 +437,8 @@ class EmptyPoolTests(SynchronousTestCase):
         self.service: failfast.FailFast = new_service(TARGET)
         self.addCleanup(self.service.close)
 
-    def new_endpoint(self, endpoint: Endpoint, health: Health) -> ScriptedService:
-        service = ScriptedService(endpoint, health)
+    def new_endpoint(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> ScriptedService:
+        service = ScriptedService(endpoint, metadata, health)
         service.at_once = service.lease
         self.services.append(service)
         return service

@@ -25,7 +25,7 @@ from lproxy.stack.health import Unobserved
 from lproxy.stack.interfaces import Health, Lease
 from lproxy.stack.lease import Hold
 from lproxy.stack.timeout import AcquireTimedOut
-from lproxy.target import Authority, Endpoint
+from lproxy.target import Authority, Endpoint, Metadata
 from lproxy.testing import ScriptedDiscover, ScriptedService, reported
 
 TARGET = Authority("web.local", 80)
@@ -68,8 +68,8 @@ class WholeMixin:
             self.new_endpoint,
         )
 
-    def new_endpoint(self, endpoint: Endpoint, health: Health) -> ScriptedService:
-        service = ScriptedService(endpoint, health)
+    def new_endpoint(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> ScriptedService:
+        service = ScriptedService(endpoint, metadata, health)
         self.endpoints.append(service)
         return service
 

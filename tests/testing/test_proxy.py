@@ -13,7 +13,7 @@ from lproxy.api import Accepted, Runtime, Session
 from lproxy.protocols.tcp.plugin import TcpPlugin
 from lproxy.stack.interfaces import Health
 from lproxy.stack.lease import FREE, Hold
-from lproxy.target import Authority, Endpoint
+from lproxy.target import Authority, Endpoint, Metadata
 from lproxy.testing import ScriptedProxy
 from tests.transport.sockets import Recorder
 
@@ -74,7 +74,7 @@ class Forgetful:
 
     load = 0
 
-    def __init__(self, endpoint: Endpoint, health: Health) -> None:
+    def __init__(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> None:
         self.hold: Hold = FREE
 
     def __repr__(self) -> str:

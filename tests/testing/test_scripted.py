@@ -109,7 +109,7 @@ class DiscoverTests(SynchronousTestCase):
         self.discover = ScriptedDiscover()
         self.told: list[Any] = []
 
-    def endpoints(self, endpoints: Any) -> None:
+    def endpoints(self, endpoints: Any, about: Any = None) -> None:
         self.told.append(tuple(endpoints))
 
     def unresolved(self, error: Exception) -> None:

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.protocols.connection import ConnectionClient
 from lproxy.protocols.tcp.plugin import TcpPlugin
-from lproxy.target import Authority
+from lproxy.target import UNKNOWN, Authority
 from lproxy.testing import ScriptedProxy
 from lproxy.testing.upstream import UPSTREAM, CountedLease, OneEndpoint, ScriptedConnector
 from lproxy.testing.wire import ScriptedReactor
@@ -27,23 +27,23 @@ class ConnectorTests(SynchronousTestCase):
 
     def test_accept(self) -> None:
         """Accepted at once, also where that has to be within the call."""
-        stream = self.successResultOf(self.connector.connect(UPSTREAM))
+        stream = self.successResultOf(self.connector.connect(UPSTREAM, UNKNOWN))
         self.assertEqual(("10.0.0.9", 9000), stream.conn.peer)
-        self.assertIsNotNone(self.connector.try_connect(UPSTREAM))
+        self.assertIsNotNone(self.connector.try_connect(UPSTREAM, UNKNOWN))
         self.assertEqual(2, len(self.connector.upstreams))
 
     def test_refuse(self) -> None:
         """Refused at once."""
         self.connector.mode = "refuse"
-        self.assertIsNone(self.connector.try_connect(UPSTREAM))
-        self.failureResultOf(self.connector.connect(UPSTREAM), ConnectFailed)
+        self.assertIsNone(self.connector.try_connect(UPSTREAM, UNKNOWN))
+        self.failureResultOf(self.connector.connect(UPSTREAM, UNKNOWN), ConnectFailed)
         self.assertEqual([], self.connector.upstreams)
 
     def test_wait(self) -> None:
         """Kept waiting, the first first, until it is cancelled: which is in vain where the connector is stubborn."""
         self.connector.mode = "wait"
-        first, second, third = (self.connector.connect(UPSTREAM) for _ in range(3))
-        self.assertIsNone(self.connector.try_connect(UPSTREAM))
+        first, second, third = (self.connector.connect(UPSTREAM, UNKNOWN) for _ in range(3))
+        self.assertIsNone(self.connector.try_connect(UPSTREAM, UNKNOWN))
         self.connector.accept()
         self.successResultOf(first)
         second.cancel()
@@ -61,7 +61,9 @@ class OneEndpointTests(SynchronousTestCase):
         self.proxy = ScriptedProxy(TcpPlugin())
         self.leases: list[CountedLease] = []
         self.stack = OneEndpoint(
-            lambda endpoint, health: ConnectionClient(self.proxy.runtime, endpoint, "tcp"), self.leases, []
+            lambda at, about, _: ConnectionClient(self.proxy.runtime, at, about, "tcp"),
+            self.leases,
+            [],
         )
 
     def test_counted(self) -> None:

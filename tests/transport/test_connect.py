@@ -15,12 +15,12 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.errors import explain
-from lproxy.target import Endpoint
+from lproxy.target import UNKNOWN, Endpoint
 from lproxy.testing.garbage import only_new, uncounted
 from lproxy.transport.connect import ConnectFailed, ConnectTimedOut, LoopRefused, OutOfDescriptors, SocketConnector
 from lproxy.transport.hub import WRITE, Events
 from lproxy.transport.keepalive import SETTLED, Keepalive
-from lproxy.transport.stream import Stream
+from lproxy.transport.stream import Conn, Stream
 from tests.transport.sockets import ScriptedHub
 
 UPSTREAM = Endpoint("10.0.0.9", 9000)
@@ -103,7 +103,7 @@ class ConnectorTests(SynchronousTestCase):
         return self.sockets[-1]
 
     def connect(self) -> Deferred[Stream]:
-        return self.connector.connect(UPSTREAM)
+        return self.connector.connect(UPSTREAM, UNKNOWN)
 
     def ready(self) -> None:
         """The kernel has an answer."""
@@ -128,7 +128,7 @@ class ConnectorTests(SynchronousTestCase):
         self.sock.connected = True
         self.ready()
         stream = self.successResultOf(d)
-        self.assertEqual((("10.0.0.9", 9000), ("10.0.0.2", 50000), None), stream.conn)
+        self.assertEqual(Conn(("10.0.0.9", 9000), ("10.0.0.2", 50000)), stream.conn)
         self.assertEqual((socket.AF_INET, ("10.0.0.9", 9000)), (self.family, self.sock.to))
         self.assertEqual([(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)], self.sock.options)
         self.assert_clean(closed=False)
@@ -136,18 +136,18 @@ class ConnectorTests(SynchronousTestCase):
     def test_try(self) -> None:
         """What stands at once is had at once, without a Deferred."""
         self.connected = True
-        stream = self.connector.try_connect(UPSTREAM)
+        stream = self.connector.try_connect(UPSTREAM, UNKNOWN)
         assert stream is not None
         self.assertEqual((("10.0.0.9", 9000), False), (stream.conn.peer, self.sock.closed))
 
     def test_try_in_vain(self) -> None:
         """What is only on its way, is refused, or is we ourselves, is nobody's: no socket and no timer stay behind."""
-        self.assertIsNone(self.connector.try_connect(UPSTREAM))
+        self.assertIsNone(self.connector.try_connect(UPSTREAM, UNKNOWN))
         self.code = errno.ECONNREFUSED
-        self.assertIsNone(self.connector.try_connect(UPSTREAM))
+        self.assertIsNone(self.connector.try_connect(UPSTREAM, UNKNOWN))
         self.connected, self.code = True, errno.EINPROGRESS
         self.connector.is_own = lambda host, port: True
-        self.assertIsNone(self.connector.try_connect(UPSTREAM))
+        self.assertIsNone(self.connector.try_connect(UPSTREAM, UNKNOWN))
         self.assertEqual([True, True], [sock.closed for sock in self.sockets])
         self.assertEqual(({}, []), (self.hub.wanted, self.hub.getDelayedCalls()))
 
@@ -155,7 +155,7 @@ class ConnectorTests(SynchronousTestCase):
         """One that is connected to itself is closed."""
         self.connected = True
         self.itself = True
-        self.assertIsNone(self.connector.try_connect(UPSTREAM))
+        self.assertIsNone(self.connector.try_connect(UPSTREAM, UNKNOWN))
         self.assertTrue(self.sock.closed)
 
     def test_at_once(self) -> None:
@@ -252,7 +252,7 @@ class ConnectorTests(SynchronousTestCase):
 
     def test_ipv6(self) -> None:
         """An IPv6 address wants its own kind of socket."""
-        d = self.connector.connect(Endpoint("::1", 9000))
+        d = self.connector.connect(Endpoint("::1", 9000), UNKNOWN)
         d.cancel()
         self.failureResultOf(d, CancelledError)
         self.assertEqual(socket.AF_INET6, self.family)

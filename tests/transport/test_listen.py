@@ -21,6 +21,7 @@ from lproxy.transport.hub import READ
 from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.listen import BACKLOG, BATCH, PAUSE, Bound, ConnectionLimit, Listener, bind
 from lproxy.transport.socket import SocketStream
+from lproxy.transport.stream import Conn
 from tests.transport.sockets import ScriptedHub
 
 OURS = ("10.0.0.2", 80)
@@ -186,7 +187,7 @@ class AcceptTests(ListenerMixin):
         (peer,) = self.arrive()
         self.listener.readable()
         (stream,) = self.streams
-        self.assertEqual((("10.0.0.1", 40000), OURS, None), stream.conn)
+        self.assertEqual(Conn(("10.0.0.1", 40000), OURS), stream.conn)
         self.assertIn((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), self.sock.options)
         self.assertEqual((1, False), (self.open.open, peer.blocking))
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall
 
-from lproxy.api import Accepted, Detector, Endpoint, Health, Runtime, Session, Stream
+from lproxy.api import Accepted, Detector, Endpoint, Health, Metadata, Runtime, Session, Stream
 from lproxy.protocols.http.detect import detect
 from lproxy.protocols.http.h1.client import Http1Client
 from lproxy.protocols.http.h1.server import Http1Server
@@ -68,8 +68,8 @@ class HttpFactory:
             self._sweeper.cancel()
             self._sweeper = None
 
-    def _pool(self, endpoint: Endpoint, health: Health) -> Pool:
-        pool = Pool(self.runtime, endpoint, health, self.name, self._connect)
+    def _pool(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> Pool:
+        pool = Pool(self.runtime, endpoint, metadata, health, self.name, self._connect)
         self.metrics.opened(pool)
         return pool
 

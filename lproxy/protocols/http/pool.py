@@ -21,7 +21,7 @@ from lproxy.api import FREE, Health, Hold, ProxyError, Report, Runtime, Stream, 
 from lproxy.metrics.counters import EndpointCounter
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder, UpstreamLost
-from lproxy.target import Endpoint
+from lproxy.target import Endpoint, Metadata
 
 #: answers of 500 and above that speak of the request, and say nothing against who gives them: not implemented, HTTP
 #: version not supported
@@ -225,6 +225,7 @@ class Pool:
         "_doubtful",
         "_health",
         "_limit",
+        "_metadata",
         "_protocol",
         "_runtime",
         "_sweeper",
@@ -241,17 +242,20 @@ class Pool:
         self,
         runtime: Runtime,
         endpoint: Endpoint,
+        metadata: Metadata,
         health: Health,
         protocol: str,
         connect: Callable[[Stream, Entry], Connection],
     ) -> None:
         """
+        @param metadata: what connections to it keep to
         @param protocol: the name that connections are counted under
         @param connect: speaks HTTP on a connected stream
         """
         self._runtime = runtime
         self.seconds: Callable[[], float] = runtime.clock.seconds
         self._limit = runtime.limits.pool
+        self._metadata = metadata
         self._health = health
         self._protocol = protocol
         self._connect = connect
@@ -291,7 +295,9 @@ class Pool:
         if lease is not None:
             return succeed(lease)
         self.load += 1
-        return self._runtime.connector.connect(self.endpoint).addCallbacks(self._connected, self._failed)
+        return self._runtime.connector.connect(self.endpoint, self._metadata).addCallbacks(
+            self._connected, self._failed
+        )
 
     def close(self) -> None:
         """Close what is idle now, and the others as they come back."""

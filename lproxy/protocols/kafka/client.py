@@ -11,7 +11,19 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
-from lproxy.api import FREE, ConnectionClient, ConnectionLease, Endpoint, Health, Hold, Report, Runtime, Upstream, ended
+from lproxy.api import (
+    FREE,
+    ConnectionClient,
+    ConnectionLease,
+    Endpoint,
+    Health,
+    Hold,
+    Metadata,
+    Report,
+    Runtime,
+    Upstream,
+    ended,
+)
 
 
 class Conversing(Protocol):
@@ -31,8 +43,10 @@ SHOWN = 20
 class KafkaClient:
     """The service of one broker: connections, of which it knows whose they are."""
 
-    def __init__(self, runtime: Runtime, endpoint: Endpoint, name: str, health: Health | None = None) -> None:
-        self._connections = ConnectionClient(runtime, endpoint, name, health)
+    def __init__(
+        self, runtime: Runtime, endpoint: Endpoint, metadata: Metadata, name: str, health: Health | None = None
+    ) -> None:
+        self._connections = ConnectionClient(runtime, endpoint, metadata, name, health)
         self.talks: dict[Conversing, None] = {}
 
     @property

@@ -29,7 +29,9 @@ class TcpFactory:
         self.name = name
         self.detector = detector
         self.runtime = runtime
-        self.acquire = runtime.acquire(name, lambda endpoint, health: ConnectionClient(runtime, endpoint, name, health))
+        self.acquire = runtime.acquire(
+            name, lambda endpoint, metadata, health: ConnectionClient(runtime, endpoint, metadata, name, health)
+        )
 
     def session(self, accepted: Accepted) -> TcpSession:
         """A session for one connection."""

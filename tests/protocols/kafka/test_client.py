@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.protocols.kafka.client import SHOWN, KafkaClient
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from lproxy.stack.report import Report
+from lproxy.target import UNKNOWN
 from lproxy.testing.proxy import ScriptedProxy
 from lproxy.testing.upstream import UPSTREAM
 from lproxy.transport.connect import ConnectFailed
@@ -37,7 +38,7 @@ class ClientTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.proxy = ScriptedProxy(KafkaPlugin())
-        self.client = KafkaClient(self.proxy.runtime, UPSTREAM, "kafka")
+        self.client = KafkaClient(self.proxy.runtime, UPSTREAM, UNKNOWN, "kafka")
 
     def described(self) -> dict[str, Any]:
         """What it shows of itself."""

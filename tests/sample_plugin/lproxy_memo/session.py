@@ -17,6 +17,7 @@ from lproxy.api import (
     Detector,
     Endpoint,
     Health,
+    Metadata,
     Runtime,
     TappedRelay,
     join_host_port,
@@ -55,8 +56,8 @@ class MemoFactory:
     def stop(self) -> None:
         """The last session is over: nothing to let go of."""
 
-    def _endpoint(self, endpoint: Endpoint, health: Health) -> ConnectionClient:
-        return ConnectionClient(self.runtime, endpoint, "memo", health)
+    def _endpoint(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> ConnectionClient:
+        return ConnectionClient(self.runtime, endpoint, metadata, "memo", health)
 
 
 class MemoSession:
