@@ -3,6 +3,8 @@
 Every setting, its default and what it is for, each exactly once.
 
 Frozen values without imports beyond the standard library. The reference in the docs is generated from here.
+
+Over 300 lines: it is the one place where a setting stands.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from typing import Any, Literal
 
 Direction = Literal["inbound", "outbound"]
 Forwarded = Literal["pass", "append", "replace", "remove"]
+#: what a listener does about TLS
+Tls = Literal["off", "detect", "terminate", "passthrough"]
 
 #: the protocols that a listener detects by default; one that is not installed is left out
 DETECT = ("http", "kafka")
@@ -31,7 +35,8 @@ def setting(default: Any, help: str, unit: str = "", required: bool = False) -> 
 
     @param unit: C{duration}, C{size}, C{address} (host:port to connect to), C{resolver} (that of a DNS server),
         C{listen} (IP:port or endpoint string to listen on), C{network} (IP or IP/bits), C{word} (fit for a metric
-        label), C{table} (the table's own name, no key in it), or none
+        label), C{identity} (who somebody is, as a certificate says it), C{pattern} (of identities), C{table} (the
+        table's own name, no key in it), or none
     @param required: whether a file must give it, and not empty
     """
     return field(default=default, metadata={"help": help, "unit": unit, "required": required})
@@ -49,6 +54,22 @@ class Admin:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """
+    C{[identity]}: who this proxy is, to others that trust the same anchors, and who they are to it; all three keys, or
+    none.
+    """
+
+    trust: str = setting("", "a PEM file with the anchors of trust: who is vouched for by them is believed")
+    certificate: str = setting(
+        "",
+        "a PEM file with this proxy's own certificate, which names it by a SAN (DNS name or SPIFFE URI), and behind it "
+        "what leads to an anchor",
+    )
+    key: str = setting("", "a PEM file with the certificate's private key; nobody but the proxy's user may read it")
+
+
 #: whom a silent client is taken to wait for
 ServerFirst = Literal["learn", "always", "never"]
 #: of C{Listen.undecided}: detection goes on
@@ -64,7 +85,11 @@ class Listen:
         "", "IP:port, or a Twisted server endpoint string such as systemd:domain=INET:index=0", "listen", required=True
     )
     direction: Direction = setting("outbound", "which side of the application this is: outbound or inbound")
-    target: str = setting("authority", "where connections go: authority, original-dst, host:port or service:NAME")
+    target: str = setting(
+        "authority",
+        "where connections go: authority, original-dst, host:port, service:NAME, or sni, the name that a TLS client "
+        "asks for",
+    )
     detect: tuple[str, ...] = setting(DETECT, "the protocols to detect, in this order; tcp always comes last")
     protocol: str | None = setting(None, "the protocol, instead of detection: http, tcp or a plugin's name")
     server_first: ServerFirst = setting(
@@ -87,6 +112,29 @@ class Listen:
         "of others are removed first; none: everybody's are kept",
         "network",
     )
+    tls: Tls | None = setting(
+        None,
+        "what becomes of TLS: off: it is bytes as any others; detect: it is terminated where the client asks for a "
+        "name that this proxy has a certificate of, and passed on as it is otherwise; terminate: all of it is, "
+        "and plain connections are refused; passthrough: none is, its name is looked at alone; unset: detect where "
+        "there are certificates, or on an inbound listener where there is an [identity], else off",
+    )
+    certificates: tuple[str, ...] = setting(
+        (),
+        "for the names that clients ask for, each a PEM file of a certificate, what leads to its anchor, and its key "
+        "(which may stand beside it in a file of that name that ends in .key), or a folder of such files; the first is "
+        "for whoever asks for no name or for another",
+    )
+    redirect_https: bool = setting(
+        False, "whether HTTP requests that come without TLS are told to come back by https, all of them"
+    )
+    require_identity: bool = setting(
+        False, "whether clients must show an identity, as those do that are lproxy or linkerd with the same anchors"
+    )
+    allow: tuple[str, ...] = setting(
+        (), "the identities that may; * stands for the labels at one end, as in web.shop.*; none: all", "pattern"
+    )
+    deny: tuple[str, ...] = setting((), "those of them that may not, nevertheless", "pattern")
     #: what plugins made of this listener's own tables, by plugin name
     plugins: Mapping[str, Any] = field(default_factory=lambda: NOTHING, hash=False)
 
@@ -110,6 +158,25 @@ class Service:
         "whether HTTP answers of it may have what RFC 9112 lets recipients pass over: a bare LF as a line's end in a "
         "head, equal Content-Lengths, folded fields, chunked in HTTP/1.0; it is put right before it goes on",
     )
+    tls: bool = setting(
+        False, "whether connections to it are secured with TLS, as with any https server; never anything less"
+    )
+    server_name: str = setting(
+        "",
+        "the name that its certificate must have, and that it is asked for; unset: the service's own, less its port",
+    )
+    ca: str = setting("", "a PEM file with whom to trust for its certificate; unset: whom the system trusts")
+    certificate: str = setting("", "a PEM file with the certificate to show it, where it asks for one")
+    key: str = setting("", "a PEM file with the key of that; unset: it stands in the same file")
+    identity: str = setting(
+        "",
+        "who serves it: connections to it are secured with mutual TLS, this proxy being who [identity] says, and none "
+        "is made to anybody else",
+        "identity",
+    )
+    require_identity: bool = setting(False, "whether clients must show an identity to have it")
+    allow: tuple[str, ...] = setting((), "the identities that may have it; see [[listen]]", "pattern")
+    deny: tuple[str, ...] = setting((), "those of them that may not, nevertheless", "pattern")
 
 
 #: of a service that the configuration says nothing about
@@ -130,6 +197,9 @@ class Timeouts:
         3.0, "the limit on all waiting in the proxy: queueing, resolving and connecting", "duration"
     )
     connect: float = setting(1.0, "one attempt to connect to one endpoint", "duration")
+    handshake: float = setting(
+        10.0, "a whole TLS handshake, with a client or with an upstream, whose connect comes before", "duration"
+    )
     failfast: float = setting(
         2.0, "how long a service may not be ready before it enters failfast and requests fail at once", "duration"
     )
@@ -181,6 +251,7 @@ class Limits:
 
     in_flight: int = setting(10_000, "requests and byte streams in flight in the whole proxy, waiting ones included")
     connections: int = setting(10_000, "accepted connections in the whole proxy")
+    handshakes: int = setting(1_000, "TLS handshakes of clients under way at once; further ones are closed")
     acquiring: int = setting(100, "concurrent acquisitions for one target; further ones wait in a FIFO queue")
     services: int = setting(10_000, "cached services per listener direction and protocol")
     detect: int = setting(2 * KIB, "bytes at the beginning of a connection that detectors get to see", "size")
@@ -241,6 +312,7 @@ class Config:
     """One whole configuration, checked."""
 
     admin: Admin = Admin()
+    identity: Identity = Identity()
     listen: tuple[Listen, ...] = DEFAULT_LISTEN
     services: Mapping[str, Service] = field(default_factory=lambda: NOTHING)
     outbound: Timeouts = field(default_factory=lambda: _timeouts("outbound"))
@@ -253,3 +325,10 @@ class Config:
     def timeouts(self, direction: Direction) -> Timeouts:
         """The timeouts of one direction."""
         return self.inbound if direction == "inbound" else self.outbound
+
+    def tls(self, listen: Listen) -> Tls:
+        """What C{listen} does about TLS."""
+        if listen.tls is not None:
+            return listen.tls
+        meshed = bool(self.identity.certificate) and listen.direction == "inbound"
+        return "detect" if listen.certificates or meshed else "off"

@@ -149,7 +149,7 @@ def refuse_elsewhere(text: str) -> None:
         encrypted = scheme.lower() in ("https", "wss", "tls", "ssl", "grpcs")
         right = f"write {show(f'{host}:{port or (443 if encrypted else 80)}')}"
         if encrypted:
-            right = f"lproxy speaks no TLS to upstreams: name a port without it, or for clients that speak it {right}"
+            right = f"{right}, and in its [services] table tls = true"
         raise Wrong(f"{show(text)} is a URL", right)
     if text.startswith(("unix:", "/", "./", "@")):
         raise Wrong(f"{show(text)} is a UNIX socket", UNIX_UPSTREAM)

@@ -31,8 +31,8 @@ ENDPOINTS = {
 }
 #: those that are none, and why
 OTHERS = {
-    "ssl": "lproxy ends no TLS: bytes are forwarded as they arrive",
-    "tls": "lproxy ends no TLS: bytes are forwarded as they arrive",
+    "ssl": "write IP:port, and what is to be done about TLS as tls and certificates of the listener",
+    "tls": "write IP:port, and what is to be done about TLS as tls and certificates of the listener",
     "haproxy": "the PROXY protocol is not read",
     "stdio": "it is one connection, not a listener",
 }

@@ -17,7 +17,9 @@ SERVICES = 'endpoints stand in [services."NAME"], as endpoints = ["127.0.0.1:808
 LISTENERS = "each listener is a table [[listen]], in double brackets"
 TARGET = 'write target = "service:NAME", and the endpoints in [services.NAME]'
 ADDRESS = 'write IP and port as one: address = "127.0.0.1:4140"'
-TLS = "lproxy speaks no TLS of its own: what arrives encrypted is forwarded as it is, as bytes"
+TLS = "TLS with clients is a listener's: certificates = [...] in [[listen]]; to upstreams a service's: tls = true"
+CERTIFICATES = 'write certificates = ["FILE.pem"], with certificate and key in it, or the key beside it in FILE.key'
+UPSTREAM_TLS = "write tls = true; whom to trust is ca, whose name is expected server_name"
 RETRIES = (
     "there is nothing to set: where it does no harm, a request is repeated on another endpoint, within timeouts.acquire"
 )
@@ -71,7 +73,10 @@ HINTS: Mapping[str, Mapping[str, str]] = {
         ),
         **_each("limits limit", "limits are those of the whole proxy: [limits]"),
         **_each("port host bind ip interface", ADDRESS),
-        **_each("tls ssl cert certificate key", TLS),
+        **_each("ssl cert certs certificate key sslcert sslcertificate tlscert tlskey", CERTIFICATES),
+        **_each("sni", 'did you mean target = "sni"?'),
+        **_each("redirect httpsredirect forcehttps", 'did you mean "redirect_https"?'),
+        **_each("mtls clientca clientcert verifyclient", "whom to believe is [identity] trust; see require_identity"),
         **_each("upstream upstreams backend backends service services endpoints servers routes cluster", TARGET),
         **_each("mode type", 'did you mean "protocol"?'),
         **_each("accesslog", "one access log is for the whole proxy: [access_log]"),
@@ -90,7 +95,19 @@ HINTS: Mapping[str, Mapping[str, str]] = {
         ),
         **_each("port", 'the port stands with each endpoint: endpoints = ["127.0.0.1:8081"]'),
         **_each("protocol", "the protocol is that of the listener: [[listen]] protocol"),
-        **_each("tls ssl", TLS),
+        **_each("ssl https", UPSTREAM_TLS),
+        **_each("sni hostname", 'did you mean "server_name"?'),
+        **_each("cacert cafile trust", 'did you mean "ca"?'),
+        **_each("cert clientcert", 'did you mean "certificate"?'),
+        **_each(
+            "insecure skipverify tlsinsecure insecureskipverify verify",
+            "a certificate is always verified: write whom to trust as ca = FILE, and its name as server_name",
+        ),
+    },
+    "identity": {
+        **_each("ca anchors trustanchors bundle", 'did you mean "trust"?'),
+        **_each("cert crt", 'did you mean "certificate"?'),
+        **_each("name id trustdomain", "the name is that in the certificate, the trust domain as well"),
     },
     "timeouts": {
         **_each("idle keepaliveidle", 'did you mean "client_idle", "upstream_idle" or "service_idle"?'),

@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from lproxy.configfile.address import endpoint_address, listen_address, network_address, resolver_address
+from lproxy.configfile.names import identity_name, identity_pattern
 from lproxy.configfile.problem import Wrong, any_of, did_you_mean, show
 from lproxy.configfile.units import read_count, read_duration, read_size, type_name, write_duration, write_size
 
@@ -158,6 +159,8 @@ KINDS: dict[tuple[type, str], Kind] = {
     (str, "address"): Kind("host:port", lambda value: endpoint_address(read_text(value))),
     (str, "resolver"): Kind("IP:port", lambda value: resolver_address(read_text(value))),
     (str, "network"): Kind("IP or IP/bits", lambda value: network_address(read_text(value))),
+    (str, "identity"): Kind("DNS name or SPIFFE ID", lambda value: identity_name(read_text(value))),
+    (str, "pattern"): Kind("pattern", lambda value: identity_pattern(read_text(value))),
     (bool, ""): Kind("boolean", read_bool),
     (int, ""): Kind("count", read_count),
     (int, "size"): Kind("size", read_size, write_size),

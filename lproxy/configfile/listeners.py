@@ -25,7 +25,7 @@ AS_BYTES = 'protocol = "tcp" forwards it as it is'
 ANY = f"{AS_BYTES}, or install its plugin"
 #: protocols that users ask for and that have no plugin, by what they get instead
 OTHER_PROTOCOLS = {
-    **dict.fromkeys(("https", "tls", "ssl"), f"lproxy speaks no TLS: {AS_BYTES}"),
+    **dict.fromkeys(("https", "tls", "ssl"), "TLS is what a protocol is spoken in: see tls and certificates"),
     **dict.fromkeys(("ws", "websocket", "websockets"), 'WebSockets begin as HTTP: write "http"'),
     **dict.fromkeys(("grpc", "http2", "h2", "h2c"), f"lproxy speaks no HTTP/2: {AS_BYTES}"),
     **dict.fromkeys(("mysql", "postgres", "postgresql", "redis", "mongodb", "amqp", "mqtt", "smtp", "ssh"), ANY),
@@ -33,6 +33,8 @@ OTHER_PROTOCOLS = {
     "auto": "leave protocol out, and it is detected",
     "udp": "only connections are forwarded, no datagrams",
 }
+#: targets that are each connection's or request's own
+KEYWORDS = ("authority", "original-dst", "sni")
 #: protocols that do not say where they want to go
 NAMELESS = frozenset({"tcp", "kafka"})
 
@@ -81,7 +83,7 @@ def read_listeners(
 
 def check_target(text: str, services: Collection[str]) -> str:
     """C{text} as a listener's target, or L{Wrong}."""
-    if text in ("authority", "original-dst"):
+    if text in KEYWORDS:
         return text
     kind, colon, name = text.partition(":")
     if kind == "service" and colon:
@@ -94,7 +96,7 @@ def check_target(text: str, services: Collection[str]) -> str:
     if not colon:
         if text in services:
             raise Wrong(f"{show(text)} has no port", f"write {show(f'service:{text}')} for the service of that name")
-        if near := did_you_mean(text, ("authority", "original-dst")):
+        if near := did_you_mean(text, KEYWORDS):
             raise Wrong(f"{show(text)} is no target", near)
     if name in services:
         raise Wrong(f"{show(text)} is no target", f"did you mean {show(f'service:{name}')}?")

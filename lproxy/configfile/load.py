@@ -27,6 +27,7 @@ from lproxy.configfile.listeners import (
 from lproxy.configfile.plugins import Configure, Plugins
 from lproxy.configfile.problem import Problem, Report
 from lproxy.configfile.relations import check_relations
+from lproxy.configfile.secure import check_secure
 from lproxy.configfile.services import SERVICE_HEADER, read_services
 from lproxy.configfile.syntax import parse
 from lproxy.configfile.table import Table, as_table, is_table, read_table, unknown
@@ -132,6 +133,7 @@ def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Con
             report.warning((name,), f"is unused: no listener speaks {name}", f'add "{name}" to the detect of one')
     config = Config(**values, listen=listeners)
     check_relations(config, top, report)
+    check_secure(config, top, report)
     return config
 
 

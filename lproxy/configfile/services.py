@@ -14,8 +14,9 @@ from lproxy.config import DETECT, Listen, Service
 from lproxy.configfile.address import HOST_NAME
 from lproxy.configfile.kinds import settings
 from lproxy.configfile.listeners import ListensAt, refuse_loop, spoken, targeted
+from lproxy.configfile.names import server_name
 from lproxy.configfile.problem import Path, Report, show, spell
-from lproxy.configfile.table import Table, as_table, read_table
+from lproxy.configfile.table import Check, Table, as_table, read_table
 from lproxy.target import join_host_port, split_host_port
 
 SERVICE_HEADER = '[services."NAME"]'
@@ -27,7 +28,10 @@ KNOWN = frozenset({"tcp", *DETECT})
 def read_services(
     table: Table, report: Report, listeners: tuple[Listen, ...], bound: list[ListensAt], elsewhere: Mapping[str, str]
 ) -> Mapping[str, Service]:
-    checks = {"endpoints": functools.partial(refuse_loop, bound=bound)}
+    checks: dict[str, Check] = {
+        "endpoints": functools.partial(refuse_loop, bound=bound),
+        "server_name": server_name,
+    }
     services: dict[str, Service] = {}
     for name, entry in table.items():
         path = ("services", name)
@@ -80,13 +84,17 @@ def check_names(names: list[str], listeners: tuple[Listen, ...], report: Report)
         elif wrong := never(authority[0]):
             report.warning(path, f"can match no client's authority: {wrong}", target)
         elif not asked_for:
-            report.warning(path, "is unused: no listener routes by authority, and none has it as target", target)
+            report.warning(path, "is unused: no listener routes by authority or sni, and none has it as target", target)
 
 
 def asks(listener: Listen) -> bool:
     """Whether clients of C{listener} may ask for services by name; of protocols that nobody knows here, they may."""
     speaks = spoken(listener)
-    return ("http" in speaks and listener.target == "authority") or not KNOWN.issuperset(speaks)
+    return (
+        ("http" in speaks and listener.target == "authority")
+        or listener.target == "sni"
+        or not KNOWN.issuperset(speaks)
+    )
 
 
 def authority_of(name: str) -> tuple[str, int] | None:

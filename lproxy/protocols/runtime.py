@@ -28,6 +28,10 @@ C = TypeVar("C", bound=Counted)
 R = TypeVar("R")
 
 
+#: targets that are each connection's or request's own
+KEYWORDS = ("authority", "original-dst", "sni")
+
+
 class CannotExpose(Exception):
     """A further address cannot be listened on."""
 
@@ -176,7 +180,7 @@ def fixed_target(text: str) -> Target | None:
 
     @raise ValueError: neither a keyword nor C{host:port}
     """
-    if text in ("authority", "original-dst"):
+    if text in KEYWORDS:
         return None
     if text.startswith("service:"):
         return ServiceName(text.removeprefix("service:"))

@@ -45,7 +45,7 @@ class AddressTests(FileTestCase):
             "proxy.local:80": f'"proxy.local" is no IP address; {examples}',
             "/run/x": '"/run/x" is no address with a port; did you mean "unix:/run/x"?',
             "http://127.0.0.1:80": f'"http://127.0.0.1:80" is no address with a port; {examples}',
-            "ssl:443:privateKey=k": '"ssl:443:privateKey=k" is no plain stream socket: lproxy ends no TLS',
+            "ssl:443:privateKey=k": '"ssl:443:privateKey=k" is no plain stream socket: write IP:port, and',
             "haproxy:tcp:80": '"haproxy:tcp:80" is no plain stream socket: the PROXY protocol is not read',
             "stdio:": '"stdio:" is no address with a port',
             "::1:80": '"::1:80" does not tell address from port; write "[::1]:80"',
@@ -73,8 +73,7 @@ class AddressTests(FileTestCase):
             "service:zzz": 'there is no service "zzz"; add [services.zzz] with its endpoints',
             "http://web": '"http://web" is a URL; write "web:80"',
             "http://u:p@web:81/x": '"http://u:p@web:81/x" is a URL; write "web:81"',
-            "https://web/": '"https://web/" is a URL; lproxy speaks no TLS to upstreams: name a port without it, or '
-            'for clients that speak it write "web:443"',
+            "https://web/": '"https://web/" is a URL; write "web:443", and in its [services] table tls = true',
             "unix:/run/x": '"unix:/run/x" is a UNIX socket; lproxy connects by TCP alone',
             "/run/x": '"/run/x" is a UNIX socket; lproxy connects by TCP alone',
             "localhost": '"localhost" has no port; add one, as in "localhost:80"',

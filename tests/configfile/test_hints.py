@@ -24,7 +24,7 @@ class HintTests(FileTestCase):
             "healthCheck": "an endpoint that fails is passed over and tried again",
             "upstreams": 'endpoints stand in [services."NAME"]',
             "frontend": "each listener is a table [[listen]]",
-            "tls": "lproxy speaks no TLS of its own",
+            "tls": "certificates = [...] in [[listen]]",
             "logging": "LPROXY_LOG sets the level",
             "rate-limit": "limits.in_flight bounds requests",
         }.items():

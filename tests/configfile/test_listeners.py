@@ -102,7 +102,7 @@ class ListenTests(FileTestCase):
         self.says(listener(detect=["kafak"]), 'there is no protocol "kafak"; did you mean "kafka"?')
         self.says(listener(detect=["nats"]), 'there is no protocol "nats"; write "http" or "kafka", or install its')
         for name, says in {
-            "https": 'lproxy speaks no TLS: protocol = "tcp" forwards it as it is',
+            "https": "TLS is what a protocol is spoken in",
             "gRPC": 'lproxy speaks no HTTP/2: protocol = "tcp" forwards it as it is',
             "websocket": 'WebSockets begin as HTTP: write "http"',
             "mysql": 'protocol = "tcp" forwards it as it is, or install its plugin',

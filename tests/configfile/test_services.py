@@ -68,7 +68,7 @@ class ServiceTests(FileTestCase):
     def test_unused(self) -> None:
         """A service that no listener can lead to is a warning; where a plugin may ask for it, it is none."""
         service = f'[services."web:80"]\n{ENDPOINTS}'
-        unused = "is unused: no listener routes by authority, and none has it as target; let a listener have target = "
+        unused = "is unused: no listener routes by authority or sni, and none has it as target; let a listener have "
         for values in (
             {"target": "original-dst", "protocol": "tcp"},
             {"target": "10.0.0.1:1"},
