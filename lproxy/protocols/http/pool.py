@@ -18,34 +18,13 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from lproxy.api import FREE, Health, Hold, ProxyError, Report, Runtime, Stream, ended
-from lproxy.metrics.counters import EndpointCounter
 from lproxy.protocols.http.message import Request
+from lproxy.protocols.http.standing import Standing
 from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder, UpstreamLost
 from lproxy.target import Endpoint, Metadata
 
-#: answers of 500 and above that speak of the request, and say nothing against who gives them: not implemented, HTTP
-#: version not supported
-OF_THE_REQUEST: Final = (501, 505)
 #: seconds for which a connection that served is taken to be as it was; later the kernel is asked what it knows
 FRESH: Final = 0.005
-
-
-class ServerErrors(ProxyError):
-    """An endpoint answers, and cannot serve. Nobody is told this instead of its answer: it is passed over for it."""
-
-    layer = "upstream"
-    reason = "server_errors"
-    flag = "UF"
-    status = 502
-    in_use = True
-
-    def __init__(self, target: Endpoint, answer: int) -> None:
-        super().__init__(target)
-        self.answer = answer
-
-    def what(self) -> str:
-        """What it answered last."""
-        return f"answered {self.answer}"
 
 
 class Connection(Protocol):
@@ -97,16 +76,16 @@ class Entry:
         @return: whether others serve the same
         """
         self.status = 0
-        return self.pool.failed(error, self.since)
+        return self.pool.standing.failed(error, self.since)
 
     def bad(self, error: ProxyError) -> None:
         """The exchange came to nothing, and it was the upstream's fault."""
         self.status = 0
-        self.pool.bad(error, self.since)
+        self.pool.standing.bad(error, self.since)
 
     def became_tunnel(self, status: int) -> None:
         """The upstream has agreed to speak something else, for however long: an answer, and no latency."""
-        self.pool.judge(status, self.since)
+        self.pool.standing.judge(status, self.since)
 
     def lost(self, reused: bool) -> None:
         """
@@ -213,8 +192,7 @@ class Pool:
     @ivar load: leases that are out, or being acquired
     @ivar idle: entries that are, the latest last
     @ivar closed: whether nothing is kept any more
-    @ivar counter: where requests and connections are counted
-    @ivar failing: whether the endpoint's health waits to be told of a good answer
+    @ivar standing: how the endpoint does, and where that is counted
     @ivar seconds: the clock
     @ivar _doubtful: an idle connection turned out to be dead as it was used: until an exchange succeeds, new ones are
         opened, since the others may be as dead
@@ -223,19 +201,17 @@ class Pool:
     __slots__ = (
         "_connect",
         "_doubtful",
-        "_health",
         "_limit",
         "_metadata",
         "_protocol",
         "_runtime",
         "_sweeper",
         "closed",
-        "counter",
         "endpoint",
-        "failing",
         "idle",
         "load",
         "seconds",
+        "standing",
     )
 
     def __init__(
@@ -256,14 +232,12 @@ class Pool:
         self.seconds: Callable[[], float] = runtime.clock.seconds
         self._limit = runtime.limits.pool
         self._metadata = metadata
-        self._health = health
         self._protocol = protocol
         self._connect = connect
         self.idle: dict[Entry, None] = {}
         self._doubtful = False
         self.closed = False
-        self.counter: EndpointCounter = health.counter
-        self.failing = False
+        self.standing = Standing(endpoint, health)
         self._sweeper: Any = None
         self.endpoint = endpoint
         self.load = 0
@@ -316,7 +290,7 @@ class Pool:
         runtime = self._runtime
         try:
             runtime.opened(stream, self.endpoint, self._protocol)
-            self.counter.connected += 1
+            self.standing.counter.connected += 1
             stream.high_water = runtime.limits.buffer
             entry = Entry(self)
             entry.since = self.seconds()
@@ -330,7 +304,7 @@ class Pool:
     def _failed(self, failure: Failure) -> Failure:
         self.load -= 1
         if isinstance(failure.value, ProxyError):
-            self.counter.not_opened(failure.value.reason)
+            self.standing.counter.not_opened(failure.value.reason)
         return failure
 
     # leases and connections
@@ -341,12 +315,7 @@ class Pool:
         now = self.seconds()
         began, entry.since = entry.since, now
         status, entry.status = entry.status, 0
-        if status:
-            self.counter.latency.observe((now - began) * 1000.0)
-        if status >= 500 or self.failing:
-            self.judge(status, began)
-        elif status:
-            self.counter.succeeded += 1
+        self.standing.ended(status, began, now)
         if not usable:
             return
         self._doubtful = False
@@ -362,35 +331,8 @@ class Pool:
         """A connection has ended; it may be idle, or have a lease."""
         self.idle.pop(entry, None)
         if reused:
-            self.counter.failed += 1
+            self.standing.counter.failed += 1
             self._doubtful = True
-
-    # how the endpoint does
-
-    def failed(self, error: ProxyError, began: float) -> bool:
-        """As L{Entry.failed}, of a lease that was given at C{began}."""
-        self.counter.failed += 1
-        self.failing = True
-        return self._health.failed(error, began)
-
-    def bad(self, error: ProxyError, began: float) -> None:
-        """As L{Entry.bad}, likewise."""
-        self.counter.failed += 1
-        self.failing = True
-        self._health.answered_badly(error, began)
-
-    def judge(self, status: int, began: float) -> None:
-        """A lease has ended with an answer of 500 and above, or while the endpoint is C{failing}, perhaps without."""
-        if not status:
-            self._health.not_answered(began)
-        elif status < 500:
-            self.counter.succeeded += 1
-            self.failing = not self._health.answered_well(began)
-        elif status in OF_THE_REQUEST:
-            self.counter.failed += 1
-            self._health.not_answered(began)
-        else:
-            self.bad(ServerErrors(self.endpoint, status), began)
 
     # time
 

@@ -15,8 +15,8 @@ from lproxy.discover.literal import NoRoute
 from lproxy.errors import Bug, ProxyError, judge, known
 from lproxy.protocols.http import rescue
 from lproxy.protocols.http.message import Rejected, Request, Response
-from lproxy.protocols.http.pool import ServerErrors
 from lproxy.protocols.http.route import NoAuthority
+from lproxy.protocols.http.standing import ServerErrors
 from lproxy.protocols.http.streams import BadResponse, UpstreamLost
 from lproxy.protocols.http.timeouts import BodyNotTaken, CallTimedOut
 from lproxy.stack.admit import TooManyInFlight
