@@ -11,6 +11,10 @@ import sys
 import lproxy
 from lproxy.app.signals import calm, undo
 from lproxy.build import version
+from lproxy.config import Config
+
+#: seconds for the admin server's answer
+ANSWER = 10.0
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,11 +41,36 @@ def check(arguments: argparse.Namespace) -> int:
     found = plugins()
     worst = 0
     for file in arguments.file:
-        status = report(read(file, found, here=True))
+        loaded = read(file, found, here=True)
+        status = report(loaded)
         if not status:
             print(f"{file}: no problem found")
+        if loaded.config is not None and arguments.against is not None:
+            status = max(status, against(file, loaded.config, arguments.against))
         worst = max(worst, status)
     return worst
+
+
+def against(file: str, config: Config, admin: str) -> int:
+    """Print what is different in a running proxy, by its admin server; C{2} where that cannot be asked."""
+    import json
+    from urllib.request import ProxyHandler, build_opener
+
+    from lproxy.configfile import render
+    from lproxy.configfile.difference import differences
+
+    try:
+        # never by way of a proxy, which is what it asks
+        with build_opener(ProxyHandler({})).open(f"http://{admin}/config", timeout=ANSWER) as answer:
+            live = json.load(answer)
+        lines = list(differences(live, render(config)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+        print(f"lproxy: {admin} cannot be asked for its configuration: {e}", file=sys.stderr)
+        return 2
+    print(f"{file}: a reload would change {len(lines) or 'nothing'} at {admin}")
+    for line in lines:
+        print(f"  {line}")
+    return 0
 
 
 def plugins(arguments: argparse.Namespace) -> int:
@@ -84,6 +113,11 @@ def main(argv: list[str] | None = None) -> int:
     command.set_defaults(run=run)
     command = commands.add_parser("check", help="check configuration files: exit 0, 1 (warnings) or 2 (errors)")
     command.add_argument("file", metavar="FILE", nargs="+", help="- is standard input")
+    command.add_argument(
+        "--against",
+        metavar="ADMIN",
+        help="also tell what a reload would change in the proxy whose admin server is here",
+    )
     command.set_defaults(run=check)
     command = commands.add_parser("demo", help="two toy upstreams, the proxy in front of them, and a little traffic")
     command.add_argument("--once", action="store_true", help="end after the traffic instead of waiting for Ctrl-C")

@@ -48,6 +48,7 @@ class Admin:
 
     address: str = setting("127.0.0.1:4191", "where the admin server listens; empty turns it off", "listen")
     shutdown: bool = setting(False, "whether POST /shutdown, from loopback only, drains and ends the proxy")
+    reload: bool = setting(False, "whether POST /reload, from loopback only, reads the configuration's file anew")
     log_level: bool = setting(False, "whether POST /log-level, from loopback only, changes the log level")
     hosts: tuple[str, ...] = setting(
         (), "further Host names the admin server answers to, besides loopback names and its own address"

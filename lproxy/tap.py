@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from twisted.application.service import IService, MultiService
@@ -21,6 +22,7 @@ from lproxy.app.clock import monotonic
 from lproxy.app.log import log, set_level
 from lproxy.app.plugins import Found, configures, find, tried
 from lproxy.app.rehearse import look, rehearse
+from lproxy.app.reload import Source
 from lproxy.app.service import Proxy
 from lproxy.app.signals import Signals
 from lproxy.build import version
@@ -104,6 +106,14 @@ class Options(usage.Options):
 
     config: Config
     found: list[Found]
+
+    def source(self) -> Source | None:
+        """Where to read the configuration anew; standard input cannot be."""
+        path = self["config"]
+        if path in (None, "-"):
+            return None
+        # a daemon goes elsewhere
+        return Source(path, partial(read, os.path.abspath(path), self.found, here=True))
 
     def opt_version(self) -> None:
         """Show the version of lproxy, and of Twisted, and exit."""
@@ -192,7 +202,7 @@ def makeService(options: Options) -> IService:
     # before twistd changes the root directory, and long before it sheds privileges
     early.load()
     monotonic(reactor)
-    proxy: Any = _Service(options.config, options.found, reactor)
+    proxy: Any = _Service(options.config, options.found, reactor, options.source())
     signals = Signals(proxy, reactor)
     signals.hold()
     reactor.callWhenRunning(signals.install)

@@ -6,8 +6,14 @@ Tests for L{lproxy.cli}: the lproxy command.
 from __future__ import annotations
 
 import io
+import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from twisted.scripts import twistd
@@ -18,6 +24,9 @@ from lproxy import cli
 from lproxy.app import demo, plugins
 from lproxy.app.plugins import Found, find
 from lproxy.build import version
+from lproxy.config import Limits
+from lproxy.configfile import render
+from lproxy.tap import read
 from tests.test_tap import BAD, GOOD, WARNS
 
 
@@ -57,6 +66,44 @@ class CliTests(SynchronousTestCase):
         self.assertEqual([f"{good}: no problem found"] * 2, self.out.getvalue().splitlines())
         self.assertEqual([bad, warns], [line.partition(":")[0] for line in self.err.getvalue().splitlines()])
         self.assertEqual(1, cli.main(["check", good, warns]))
+
+    def test_check_against(self) -> None:
+        """What a reload would change in a running proxy; one that cannot be asked is an error."""
+        file = self.file(GOOD)
+        config = read(file).config
+        assert config is not None
+        with self.admin(render(replace(config, limits=Limits(in_flight=7)))) as address:
+            self.assertEqual(0, cli.main(["check", file, "--against", address]))
+        self.assertIn(f"a reload would change 1 at {address}\n  ~ limits.in_flight: 7 -> 10000\n", self.out.getvalue())
+        with self.admin(render(config)) as address:
+            self.assertEqual(0, cli.main(["check", file, "--against", address]))
+        self.assertIn(f"a reload would change nothing at {address}\n", self.out.getvalue())
+        with self.admin(["no", "configuration"]) as address:
+            self.assertEqual(2, cli.main(["check", file, "--against", address]))
+        self.assertEqual(2, cli.main(["check", file, "--against", address]))
+        self.assertEqual(2, self.err.getvalue().count("cannot be asked"))
+
+    @contextmanager
+    def admin(self, configuration: Any) -> Iterator[str]:
+        """The address of a server that answers with C{configuration}."""
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(json.dumps(configuration).encode())
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        with HTTPServer(("127.0.0.1", 0), Handler) as server:
+            thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            try:
+                yield f"127.0.0.1:{server.server_address[1]}"
+            finally:
+                server.shutdown()
+                thread.join()
 
     def test_check_input(self) -> None:
         """C{-} is standard input."""

@@ -42,6 +42,9 @@ class Proxy(Protocol):
     def plugins(self) -> list[dict[str, Any]]:
         """Protocols found."""
 
+    def reload(self) -> tuple[bool, str]:
+        """Read the configuration anew: whether it serves, and what there is to say about it."""
+
     def shutdown(self) -> None:
         """Drain and end."""
 
@@ -69,6 +72,7 @@ def admin_site(proxy: Proxy, metrics: Metrics, config: Admin, host: str, coopera
     ):
         root.add(name, title, Stream(JSON, lambda rows=rows: array(rows(), metrics.failed), cooperate))  # type: ignore[misc]
     root.putChild(b"shutdown", Command(config.shutdown, "admin.shutdown", partial(_shutdown, proxy)))
+    root.putChild(b"reload", Command(config.reload, "admin.reload", partial(_reload, proxy)))
     root.putChild(b"log-level", Command(config.log_level, "admin.log_level", partial(_level, proxy)))
     return Site(root)
 
@@ -82,6 +86,11 @@ def _ready(proxy: Proxy) -> tuple[int, str]:
 def _shutdown(proxy: Proxy, request: Any) -> tuple[int, str]:
     proxy.shutdown()
     return 202, "draining"
+
+
+def _reload(proxy: Proxy, request: Any) -> tuple[int, str]:
+    done, text = proxy.reload()
+    return (200 if done else 409), text
 
 
 def _level(proxy: Proxy, request: Any) -> tuple[int, str]:

@@ -1,10 +1,13 @@
 # -*- test-case-name: tests.app.test_service, tests.app.test_swap -*-
 """
 The proxy as an application service: sockets, the assembly that serves them, and those that are being retired.
+
+Over 300 lines: one life, from the first address bound to the last session's end, and what is shown of it meanwhile.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -22,6 +25,7 @@ from lproxy.app.log import log, set_level
 from lproxy.app.openings import wanted
 from lproxy.app.own import OwnAddresses
 from lproxy.app.plugins import Found, packages
+from lproxy.app.reload import Reload, Source
 from lproxy.app.sockets import CannotListen, Sockets, place_of
 from lproxy.app.surroundings import Surroundings
 from lproxy.app.warn import Warn
@@ -31,6 +35,7 @@ from lproxy.config import Config
 from lproxy.configfile import render
 from lproxy.metrics.lag import ReactorLag
 from lproxy.metrics.registry import Metrics
+from lproxy.metrics.reload import APPLIED, UNCHANGED
 from lproxy.target import join_host_port
 from lproxy.transport.hub import hub
 from lproxy.transport.listen import ConnectionLimit
@@ -45,7 +50,10 @@ class Proxy(service.Service):
     C{stopService} drains. In between, L{swap} puts another configuration in the place of the present one.
     """
 
-    def __init__(self, config: Config, plugins: list[Found], reactor: Any) -> None:
+    def __init__(self, config: Config, plugins: list[Found], reactor: Any, source: Source | None = None) -> None:
+        """
+        @param source: where C{config} was read, and can be read anew
+        """
         self.setName("lproxy")
         self.version = version()
         self.metrics = Metrics(
@@ -69,6 +77,7 @@ class Proxy(service.Service):
         self._admin = AdminPort(self._own, reactor)
         self._lag = ReactorLag(reactor, self.metrics.lag)
         self._watchdog = Watchdog(packages(plugins), self._around.warn, reactor)
+        self._reload = Reload(source, self.swap, self.metrics.reloads, time.time)
         self._ending = self._hurried = False
         self._not_ready: str | None = "starting"
 
@@ -121,6 +130,7 @@ class Proxy(service.Service):
                     "plugin {name} is broken: {error} ({file})", name=found.name, error=found.error, file=found.file
                 )
         self._tell(assembly)
+        self._reload.live()
         self._lag.start()
         self._watchdog.start()
         self._not_ready = None
@@ -168,6 +178,7 @@ class Proxy(service.Service):
         self._sockets.limit.limit = allowed(config.limits.connections)
         self._stop_accepting(before, assembly)
         self._tell(assembly)
+        self._reload.live()
         self._retire(before)
 
     def _stop_accepting(self, gone: Assembly, stays: Assembly) -> None:
@@ -241,8 +252,8 @@ class Proxy(service.Service):
         return self._sockets.limit.open
 
     def describe_config(self) -> dict[str, Any]:
-        """The configuration in effect."""
-        return render(self._config)
+        """The configuration in effect, and which one that is."""
+        return {**render(self._config), "live": self._reload.describe(self._config)}
 
     def _assemblies(self) -> list[Assembly]:
         current = [self._assembly] if self._assembly is not None else []
@@ -283,7 +294,13 @@ class Proxy(service.Service):
         """As C{LPROXY_LOG}; raises ValueError for a level that there is not."""
         set_level(name)
 
-    def reopen(self) -> None:
-        """As SIGHUP: the access log's file was moved away."""
+    def reload(self) -> tuple[bool, str]:
+        """Read the configuration's file anew. Whether that did, or changes nothing; and what came of it, in words."""
+        outcome = self._reload.reload(self._config)
+        return outcome.word in (APPLIED, UNCHANGED), outcome.text
+
+    def hung_up(self) -> None:
+        """As SIGHUP: the configuration's file was changed, or the access log's was moved away."""
+        self.reload()
         for assembly in self._assemblies():
             assembly.reopen()

@@ -4,7 +4,7 @@ The process's signals, from the moment that somebody asks for lproxy until the p
 
 Before anything is opened SIGINT and SIGTERM end it as they end any program: at once, without a traceback. While it
 starts they are remembered: it ends, by the way that leaves nothing behind, as soon as it has started. Then they drain.
-SIGHUP never ends it.
+SIGHUP never ends it: the configuration is read anew.
 
 This module imports nothing heavy: it is at work before the rest is imported.
 """
@@ -26,8 +26,8 @@ class Proxy(Protocol):
     def end(self) -> None:
         """Drain; told again, end at once."""
 
-    def reopen(self) -> None:
-        """Open the access log again."""
+    def hung_up(self) -> None:
+        """Read the configuration anew, and open the access log again."""
 
 
 def calm() -> None:
@@ -51,8 +51,8 @@ def undo() -> None:
 
 class Signals:
     """
-    The first SIGTERM or SIGINT drains, by way of the reactor; a second one ends what is left at once. SIGHUP reopens
-    the access log.
+    The first SIGTERM or SIGINT drains, by way of the reactor; a second one ends what is left at once. SIGHUP reads
+    the configuration anew, and reopens the access log.
     """
 
     def __init__(self, proxy: Proxy, reactor: Any) -> None:
@@ -87,7 +87,7 @@ class Signals:
         for number in ENDING:
             signal.signal(number, lambda number, frame: self._reactor.callFromThread(self._proxy.end))
         atexit.register(_ended)
-        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._proxy.reopen))
+        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._proxy.hung_up))
         if self._early:
             self._proxy.end()
 

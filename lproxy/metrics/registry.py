@@ -24,6 +24,7 @@ from lproxy.metrics.merge import OWN, merged
 from lproxy.metrics.past import Past
 from lproxy.metrics.plugin import PluginCounters
 from lproxy.metrics.process import Process
+from lproxy.metrics.reload import Reloads
 from lproxy.metrics.transport import TransportSeries
 
 
@@ -36,6 +37,7 @@ class Metrics:
     @ivar acquire: C{acquire(direction)} is where acquisitions are counted
     @ivar detect: C{detect(listener)} is where detections are counted
     @ivar endpoints: of services
+    @ivar reloads: of the configuration
     @ivar plugin_error: C{plugin_error(name)} counts an exception in a plugin's code
     """
 
@@ -49,6 +51,7 @@ class Metrics:
         self._seconds = clock.seconds
         self._told = failed
         self._process = Process()
+        self.reloads = Reloads()
         self._transport = TransportSeries(config, clock.seconds)
         self._detections = Detections()
         self.endpoints = EndpointSeries(config, clock.seconds)
@@ -116,7 +119,7 @@ class Metrics:
         yield from process
 
     def _own(self) -> Iterator[Family]:
-        for part in (self._transport, self._detections, self._acquisitions, self.endpoints):
+        for part in (self._transport, self._detections, self._acquisitions, self.endpoints, self.reloads):
             yield from part.families()
 
     def _gone(self) -> Iterator[tuple[str, Labels, Any]]:

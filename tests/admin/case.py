@@ -19,7 +19,7 @@ from lproxy.admin.server import admin_site
 from lproxy.metrics.registry import Metrics
 
 PATHS = ("/", "/metrics", "/ready", "/live", "/config", "/services", "/connections", "/plugins")
-COMMANDS = ("/shutdown", "/log-level")
+COMMANDS = ("/shutdown", "/reload", "/log-level")
 
 
 class FakeProxy:
@@ -47,6 +47,10 @@ class FakeProxy:
 
     def plugins(self) -> list[dict[str, str]]:
         return []
+
+    def reload(self) -> tuple[bool, str]:
+        self.done.append("reload")
+        return self.reason is None, "the file is live" if self.reason is None else self.reason
 
     def shutdown(self) -> None:
         self.done.append("shutdown")
@@ -82,7 +86,7 @@ class Answer:
 class AdminCase(SynchronousTestCase):
     """A site on 127.0.0.1 whose long answers go on whenever the clock does."""
 
-    settings = config.Admin(shutdown=True, log_level=True)
+    settings = config.Admin(shutdown=True, log_level=True, reload=True)
     host = "127.0.0.1"
 
     def setUp(self) -> None:

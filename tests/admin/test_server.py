@@ -56,6 +56,14 @@ class PageTests(AdminCase):
 class CommandTests(AdminCase):
     """What can be done, and by whom."""
 
+    def test_reload(self) -> None:
+        """The configuration is read anew; whoever asked is told what is wrong with it."""
+        answer = self.ask("POST /reload")
+        self.assertEqual((200, b"the file is live\n"), (answer.status, answer.body))
+        self.proxy.reason = "lproxy.toml is refused"
+        answer = self.ask("POST /reload")
+        self.assertEqual((409, b"lproxy.toml is refused\n"), (answer.status, answer.body))
+
     def test_shutdown(self) -> None:
         """POST begins the drain."""
         self.assertEqual(202, self.ask("POST /shutdown").status)
@@ -81,6 +89,7 @@ class CommandTests(AdminCase):
         self.site = self.make(config.Admin(), self.host)
         for path, setting in (
             ("/shutdown", "admin.shutdown = true"),
+            ("/reload", "admin.reload = true"),
             ("/log-level?level=debug", "admin.log_level = true"),
         ):
             answer = self.ask(f"POST {path}")

@@ -281,12 +281,12 @@ class StartTests(RunningCase):
             proxy = self.start(self.config(listen, access_log=AccessLog(path=str(path))))
             await self.knock(proxy.addresses()["a"])
             path.rename(path.with_suffix(".1"))
-            proxy.reopen()
+            proxy.hung_up()
             await self.knock(proxy.addresses()["a"])
             await self.stop(proxy)
             for file in (path, path.with_suffix(".1")):
                 self.assertEqual(1, len(file.read_text().splitlines()))
-            proxy.reopen()
+            proxy.hung_up()
 
         return Deferred.fromCoroutine(go())
 

@@ -37,8 +37,8 @@ class Recorder:
     def end(self) -> None:
         self.told.append("end")
 
-    def reopen(self) -> None:
-        self.told.append("reopen")
+    def hung_up(self) -> None:
+        self.told.append("hung up")
 
 
 class SignalTests(SynchronousTestCase):
@@ -67,11 +67,11 @@ class SignalTests(SynchronousTestCase):
         last()
         self.assertEqual([signal.SIG_IGN] * 2, [self.handlers[number] for number in (signal.SIGTERM, signal.SIGINT)])
 
-    def test_reopen(self) -> None:
-        """SIGHUP opens the access log again."""
+    def test_hung_up(self) -> None:
+        """SIGHUP reads the configuration anew, and opens the access log again, in the reactor's own turn."""
         self.signals.install()
         self.handlers[signal.SIGHUP](signal.SIGHUP, None)
-        self.assertEqual([self.proxy.reopen], self.reactor.called)
+        self.assertEqual([self.proxy.hung_up], self.reactor.called)
 
     def test_embedded(self) -> None:
         """A program that keeps signals to itself is left in peace."""

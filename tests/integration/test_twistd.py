@@ -141,7 +141,7 @@ class Proxy(Program):
     def up(self) -> None:
         """Wait until it is ready."""
         want = len(self._names) + 1
-        eventually(lambda: len(self._ports()) == want or self._ended(), "the ports of a proxy in its log")
+        eventually(lambda: len(self._ports()) >= want or self._ended(), "the ports of a proxy in its log")
         self.ports = self._ports()
         self.admin = self.ports.pop("admin")
         eventually(lambda: self.get("/ready")[0] == 200, "a proxy that is ready")

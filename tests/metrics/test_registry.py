@@ -20,6 +20,9 @@ ACQUIRED = {"direction", "outcome"}
 ENDPOINT = {"service", "endpoint"}
 #: each of lproxy's own families, its type and labels, without le
 FAMILIES: dict[str, tuple[str, set[str]]] = {
+    "config_reload_total": ("counter", {"outcome"}),
+    "config_last_reload_success": ("gauge", set()),
+    "config_live_since_timestamp_seconds": ("gauge", set()),
     "tcp_open_total": ("counter", TRANSPORT),
     "tcp_open_connections": ("gauge", TRANSPORT),
     "tcp_read_bytes_total": ("counter", TRANSPORT),

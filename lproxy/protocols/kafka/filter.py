@@ -161,8 +161,19 @@ class Filters:
     def __init__(self, filters: Iterable[Filter]) -> None:
         self._filters = tuple(filters)
 
+    def __repr__(self) -> str:
+        # shown in /config, and the same in every process
+        return f"<Filters {', '.join(type(one).__name__ for one in self._filters) or 'none'}>"
+
     def __bool__(self) -> bool:
         return bool(self._filters)
+
+    def __eq__(self, other: object) -> bool:
+        # a filter is nobody but itself: only settings without any say the same again
+        return isinstance(other, Filters) and self._filters == other._filters
+
+    def __hash__(self) -> int:
+        return hash(self._filters)
 
     def wants_request(self, name: str) -> bool:
         """Whether one wants the bodies of such requests."""

@@ -498,6 +498,9 @@ class MakeTests(KafkaTestCase):
         self.assertEqual(Forward(), plain.on_request(context, head, None))
         self.assertIsNone(plain.on_response(context, head, None))
         self.assertEqual((False, False), (Filters([plain]).wants_request("Fetch"), bool(Filters(()))))
+        self.assertEqual((Filters(()), Filters([plain])), (Filters(()), Filters([plain])))
+        self.assertNotEqual(Filters(()), Filters([plain]))
+        self.assertEqual("<Filters none>", repr(Filters(())))
         self.assertNotEqual(Forward(), Close())
 
     def test_decode(self) -> None:

@@ -1,0 +1,108 @@
+# -*- test-case-name: tests.app.test_reload -*-
+"""
+L{lproxy.app.reload}: the configuration's file is read anew. In a real process: L{tests.integration.test_reload}.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.app.assembly import CannotStart
+from lproxy.app.reload import Reload, Source, digest
+from lproxy.config import Admin, Config, Limits, Metrics, Service
+from lproxy.configfile import Loaded, Problem
+from lproxy.metrics.reload import APPLIED, FAILED, INVALID, UNCHANGED, Reloads
+
+BEFORE = Config()
+AFTER = replace(BEFORE, limits=Limits(in_flight=7))
+
+
+class ReloadTests(SynchronousTestCase):
+    """What is read, and what becomes of it."""
+
+    def setUp(self) -> None:
+        self.loaded = Loaded(AFTER, ())
+        self.swapped: list[Config] = []
+        self.error: Exception | None = None
+        self.counter = Reloads()
+        self.reload = self.make(Source("lproxy.toml", lambda: self.loaded))
+
+    def make(self, source: Source | None) -> Reload:
+        return Reload(source, self.swap, self.counter, lambda: 1_700_000_000.25)
+
+    def swap(self, config: Config) -> None:
+        if self.error is not None:
+            raise self.error
+        self.swapped.append(config)
+
+    def counted(self, word: str) -> Any:
+        family = next(iter(self.counter.families()))
+        return dict(family.samples)[("outcome", word),]
+
+    def outcome(self, word: str) -> str:
+        """It is that, counted as such; what is said."""
+        outcome = self.reload.reload(BEFORE)
+        self.assertEqual((word, 1), (outcome.word, self.counted(word)))
+        return outcome.text
+
+    def test_applied(self) -> None:
+        """Another configuration serves, with its warnings told."""
+        self.loaded = Loaded(AFTER, (Problem("warning", "lproxy.toml", 3, "a.b", "is odd"),))
+        text = self.outcome(APPLIED)
+        self.assertEqual([AFTER], self.swapped)
+        self.assertTrue(text.startswith("lproxy.toml is live\n"), text)
+        self.assertIn("is odd", text)
+
+    def test_unchanged(self) -> None:
+        """One that means the same changes nothing: no connection is let go of for a comment."""
+        self.loaded = Loaded(Config(), ())
+        self.assertIn("is live already", self.outcome(UNCHANGED))
+        self.assertEqual([], self.swapped)
+
+    def test_invalid(self) -> None:
+        """One with an error changes nothing, and all that is wrong is said."""
+        problems = tuple(Problem("error", "lproxy.toml", n, "a.b", f"wrong {n}") for n in (1, 2))
+        self.loaded = Loaded(None, problems)
+        text = self.outcome(INVALID)
+        self.assertEqual([], self.swapped)
+        self.assertIn("what was live stays so", text)
+        self.assertIn("wrong 1", text)
+        self.assertIn("wrong 2", text)
+
+    def test_failed(self) -> None:
+        """One that cannot be started changes nothing, and says why."""
+        self.error = CannotStart("a: cannot listen on 127.0.0.1:80: Permission denied")
+        self.assertIn("Permission denied", self.outcome(FAILED))
+
+    def test_restart(self) -> None:
+        """What only a restart changes is named."""
+        self.loaded = Loaded(replace(AFTER, admin=Admin(address=""), metrics=Metrics(target_cap=1)), ())
+        self.assertIn("[admin] and [metrics] changed: that takes a restart", self.outcome(APPLIED))
+
+    def test_no_file(self) -> None:
+        """Embedded defaults cannot be read anew, which is no failure."""
+        self.reload = self.make(None)
+        self.assertIn("without a file", self.outcome(UNCHANGED))
+
+    def test_live(self) -> None:
+        """Which configuration serves, and since when."""
+        self.assertIsNone(self.reload.describe(BEFORE)["since"])
+        self.reload.live()
+        self.assertEqual(
+            {"file": "lproxy.toml", "hash": digest(BEFORE), "since": "2023-11-14T22:13:20.250+00:00"},
+            self.reload.describe(BEFORE),
+        )
+
+    def test_digest(self) -> None:
+        """The same for the same meaning, another for any other, whatever the order of services."""
+        one, other = Service(name="a:1", endpoints=("10.0.0.1:1",)), Service(name="b:1", endpoints=("10.0.0.1:2",))
+
+        def of(*services: Service) -> str:
+            return digest(replace(BEFORE, services=MappingProxyType({service.name: service for service in services})))
+
+        self.assertEqual(of(one, other), of(other, one))
+        self.assertEqual(3, len({digest(BEFORE), digest(AFTER), of(one)}))

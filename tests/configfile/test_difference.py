@@ -1,0 +1,49 @@
+# -*- test-case-name: tests.configfile.test_difference -*-
+"""
+L{lproxy.configfile.difference}: what a reload would change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.config import Config, Limits, Listen, Service
+from lproxy.configfile import render
+from lproxy.configfile.difference import differences
+
+ONE, TWO = Listen(name="one", address="127.0.0.1:1"), Listen(name="two", address="127.0.0.1:2")
+
+
+def config(*services: Service, listen: tuple[Listen, ...] = (ONE, TWO), **more: Limits) -> Config:
+    return Config(listen=listen, services=MappingProxyType({one.name: one for one in services}), **more)
+
+
+class DifferenceTests(SynchronousTestCase):
+    """Two configurations."""
+
+    def different(self, before: Config, after: Config) -> list[str]:
+        return list(differences({**render(before), "live": {"hash": "x"}}, render(after)))
+
+    def test_same(self) -> None:
+        """Nothing, whatever the order of listeners and services."""
+        a, b = Service(name="a:1"), Service(name="b:1")
+        self.assertEqual([], self.different(config(a, b), config(b, a, listen=(TWO, ONE))))
+
+    def test_setting(self) -> None:
+        """One that has another value, with both."""
+        changed = replace(ONE, target="10.0.0.1:80")
+        lines = self.different(config(), config(listen=(changed, TWO), limits=Limits(in_flight=5)))
+        self.assertEqual(
+            {'~ listen.one.target: "authority" -> "10.0.0.1:80"', "~ limits.in_flight: 10000 -> 5"}, set(lines)
+        )
+
+    def test_come_and_gone(self) -> None:
+        """Whole tables are named by what they are known by."""
+        web = Service(name="web:80", endpoints=("10.0.0.1:80",))
+        self.assertEqual(
+            {'+ services.web:80: ["10.0.0.1:80"]', "- listen.two"},
+            set(self.different(config(), config(web, listen=(ONE,)))),
+        )
