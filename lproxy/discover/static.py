@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lproxy.config import PLAIN, Service
+from lproxy.discover.about import metadata
 from lproxy.discover.literal import Known, literal
 from lproxy.discover.union import Union
 from lproxy.stack.interfaces import Discover, Watch, Watcher
-from lproxy.target import Authority, Endpoint, ServiceName, Target, split_host_port
+from lproxy.target import Authority, Endpoint, Metadata, ServiceName, Target, split_host_port
 
 
 class Static:
@@ -28,16 +29,18 @@ class Static:
     def __init__(self, services: Mapping[str, Service], otherwise: Discover) -> None:
         self._by_name: Mapping[str, Service] = services
         self._by_authority: dict[tuple[str, int], Service] = {}
-        self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
-        self._named: dict[str, tuple[Authority, ...]] = {}
+        self._endpoints: dict[str, dict[Endpoint, Metadata]] = {}
+        self._named: dict[str, dict[Target, Metadata]] = {}
         self._otherwise = otherwise
         for name, service in services.items():
             places = [split_host_port(text) for text in service.endpoints]
-            known = [(literal(host), host, port) for host, port in places]
-            self._endpoints[name] = tuple(
-                Endpoint(address, port) for addresses, _, port in known for address in addresses
-            )
-            self._named[name] = tuple(Authority(host, port) for addresses, host, port in known if not addresses)
+            known = [(literal(host), host, port, metadata(service, host)) for host, port in places]
+            self._endpoints[name] = {
+                Endpoint(address, port): about for addresses, _, port, about in known for address in addresses
+            }
+            self._named[name] = {
+                Authority(host, port): about for addresses, host, port, about in known if not addresses
+            }
             try:
                 host, port = split_host_port(name)
             except ValueError:
@@ -54,7 +57,7 @@ class Static:
         if service is None:
             return self._otherwise.watch(target, watcher)
         fixed, named = self._endpoints[service.name], self._named[service.name]
-        return Union(watcher, fixed, named, self._otherwise) if named else Known(watcher, fixed)
+        return Union(watcher, fixed, named, self._otherwise) if named else Known(watcher, fixed, fixed)
 
     def find(self, target: Target) -> Service | None:
         """The service that serves C{target}, if the configuration has one."""

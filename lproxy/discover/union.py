@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from lproxy.stack.interfaces import NOTHING, Discover, Watch, Watcher
-from lproxy.target import UNKNOWN, Endpoint, Metadata, Target
+from lproxy.target import Endpoint, Metadata, Target
 
 
 class Union:
@@ -19,36 +19,37 @@ class Union:
     def __init__(
         self,
         watcher: Watcher,
-        fixed: Iterable[Endpoint],
-        targets: Iterable[Target],
+        fixed: Mapping[Endpoint, Metadata],
+        targets: Mapping[Target, Metadata],
         discover: Discover,
-        metadata: Metadata = UNKNOWN,
     ) -> None:
         """
-        @param metadata: what is known of every one of them
+        @param fixed: with what is known of each
+        @param targets: with what is known of all who are found for it
         """
         self._watcher: Watcher | None = watcher
-        self._metadata = metadata
-        self._fixed = tuple(fixed)
+        self._fixed = fixed
         self._telling = False
-        self._parts = [Part(self) for _ in targets]
+        self._parts = [Part(self, metadata) for metadata in targets.values()]
         for part, target in zip(self._parts, targets, strict=True):
             part.watch = discover.watch(target, part)
         self._telling = True
         self.changed()
 
     def __repr__(self) -> str:
-        return f"<Union of {self._fixed} and {len(self._parts)} names>"
+        return f"<Union of {tuple(self._fixed)} and {len(self._parts)} names>"
 
     def changed(self) -> None:
         """A part knows more, or other endpoints than before."""
         if self._watcher is None or not self._telling:
             return
-        known = [part.found for part in self._parts if part.found is not None]
-        if self._fixed or known:
-            found = dict.fromkeys((*self._fixed, *(endpoint for part in known for endpoint in part)))
-            about = NOTHING if self._metadata is UNKNOWN else dict.fromkeys(found, self._metadata)
-            self._watcher.endpoints(found, about)
+        if self._fixed or any(part.found is not None for part in self._parts):
+            found = dict(self._fixed)
+            for part in self._parts:
+                for endpoint in part.found or ():
+                    # of two names for one address, the first
+                    found.setdefault(endpoint, part.metadata)
+            self._watcher.endpoints(found, found)
             return
         errors = [part.error for part in self._parts if part.error is not None]
         if len(errors) == len(self._parts):
@@ -73,12 +74,14 @@ class Part:
     """
     A L{Watcher} of one name.
 
+    @ivar metadata: what is known of them all
     @ivar found: its endpoints, C{None} where there was no answer yet
     @ivar error: why there is none
     """
 
-    def __init__(self, union: Union) -> None:
+    def __init__(self, union: Union, metadata: Metadata) -> None:
         self._union = union
+        self.metadata = metadata
         self.watch: Watch | None = None
         self.found: tuple[Endpoint, ...] | None = None
         self.error: Exception | None = None

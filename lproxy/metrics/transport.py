@@ -5,22 +5,26 @@ The families of connections: accepted ones (peer C{src}) and those to upstreams 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from lproxy.config import Metrics as Config
 from lproxy.metrics.caps import OTHER, Cap
 from lproxy.metrics.counters import TransportCounter
 from lproxy.metrics.family import Family, Labels
 from lproxy.metrics.series import Series
+from lproxy.transport.stream import DISABLED, Secured
 
 #: distinct dst_addr values
 DST_CAP = 1_000
-#: from so many series on, new ones have src_addr C{other}; from twice as many, dst_addr as well
+#: from so many series on, new ones have src_addr C{other}; from twice as many, dst_addr and the peer's identity as well
 TRANSPORT_CAP = 2_000
+#: distinct identities of peers; our own are few
+IDENTITY_CAP = 1_000
 #: connections of the same addresses are looked up by them, without making labels: so many before it begins anew
 REMEMBERED = 8_192
 
-Key = tuple[str, str, str, str, str]
+#: of connections with the same labels
+Key = tuple[str, ...]
 
 
 class TransportSeries:
@@ -33,31 +37,52 @@ class TransportSeries:
     def __init__(self, config: Config, seconds: Callable[[], float]) -> None:
         self._with_src = config.src_addr
         caps = {"src_addr": Cap(config.src_addr_cap), "dst_addr": Cap(DST_CAP)}
+        caps |= {name: Cap(IDENTITY_CAP) for name in ("remote_identity", "local_identity")}
         self._series = Series(TransportCounter, seconds, config.idle, caps)
         self._known: dict[Key, TransportCounter] = {}
 
     def __len__(self) -> int:
         return len(self._series)
 
-    def counter(self, direction: str, peer: str, src_addr: str, dst_addr: str, protocol: str) -> TransportCounter:
-        """Where connections with these labels are counted."""
-        key = (direction, peer, src_addr, dst_addr, protocol)
+    def counter(
+        self,
+        direction: str,
+        peer: str,
+        src_addr: str,
+        dst_addr: str,
+        protocol: str,
+        tls: Secured | None = None,
+        no_tls_reason: str = DISABLED,
+    ) -> TransportCounter:
+        """
+        Where connections with these labels are counted.
+
+        @param tls: what they are secured by
+        @param no_tls_reason: why they are not, where they are not
+        """
+        key: Key
+        if tls is None:
+            key = (direction, peer, src_addr, dst_addr, protocol, no_tls_reason)
+        else:
+            key = (direction, peer, src_addr, dst_addr, protocol, tls.remote_identity, tls.local_identity)
         counter = self._known.get(key)
         if counter is None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            counter = self._known[key] = self._find(*key)
+            counter = self._known[key] = self._find(key)
         return counter
 
-    def _find(self, direction: str, peer: str, src_addr: str, dst_addr: str, protocol: str) -> TransportCounter:
+    def _find(self, key: Key) -> TransportCounter:
         series = self._series
+        direction, peer, src_addr, dst_addr, protocol, *security = key
         src = src_addr if direction == "inbound" and self._with_src else ""
-        labels = series.capped(_labels(direction, peer, src, dst_addr, protocol))
+        labels = series.capped(_labels(direction, peer, src, dst_addr, protocol, security))
         if src and labels not in series and len(series) >= TRANSPORT_CAP:
             src = OTHER
-            labels = series.capped(_labels(direction, peer, src, dst_addr, protocol))
+            labels = series.capped(_labels(direction, peer, src, dst_addr, protocol, security))
         if labels not in series and len(series) >= 2 * TRANSPORT_CAP:
-            labels = _labels(direction, peer, src, OTHER, protocol)
+            others = [OTHER, OTHER] if len(security) == 2 else security
+            labels = _labels(direction, peer, src, OTHER, protocol, others)
         return series.get(labels)
 
     def sweep(self) -> None:
@@ -101,15 +126,24 @@ class TransportSeries:
         )
 
 
-def _labels(direction: str, peer: str, src_addr: str, dst_addr: str, protocol: str) -> Labels:
-    # until TLS exists all connections are without it, because it is disabled
+def _labels(direction: str, peer: str, src_addr: str, dst_addr: str, protocol: str, security: Sequence[str]) -> Labels:
+    """
+    In the order in which linkerd has them.
+
+    @param security: the identities of the peer and of our own; or why there is no TLS
+    """
     source: Labels = (("src_addr", src_addr),) if src_addr else ()
     return (
         ("direction", direction),
         ("peer", peer),
         *source,
         ("dst_addr", dst_addr),
-        ("tls", "false"),
-        ("no_tls_reason", "disabled"),
+        *_security(*security),
         ("protocol", protocol),
     )
+
+
+def _security(first: str, local: str | None = None) -> Labels:
+    if local is None:
+        return (("tls", "false"), ("no_tls_reason", first))
+    return (("tls", "true"), ("remote_identity", first), ("local_identity", local))

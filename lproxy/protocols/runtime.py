@@ -22,7 +22,7 @@ from lproxy.protocols.session import Accepted, Session
 from lproxy.stack.interfaces import NewStack, Stack
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target, join_host_port, split_host_port
 from lproxy.transport.connect import Connector
-from lproxy.transport.stream import Conn, Stream
+from lproxy.transport.stream import DISABLED, Conn, Secured, Stream
 
 C = TypeVar("C", bound=Counted)
 R = TypeVar("R")
@@ -62,7 +62,17 @@ class Crashed(Protocol):
 class Counters(Protocol):
     """Where a plugin gets what it counts into; see L{lproxy.metrics.plugin}."""
 
-    def transport(self, direction: str, peer: str, src_addr: str, dst_addr: str, protocol: str) -> TransportCounter:
+    def transport(
+        self,
+        direction: str,
+        peer: str,
+        src_addr: str,
+        dst_addr: str,
+        protocol: str,
+        tls: Secured | None = None,
+        no_tls_reason: str = DISABLED,
+        /,
+    ) -> TransportCounter:
         """Connections with these labels."""
 
     def cap(self) -> Cap:
@@ -160,12 +170,21 @@ class Runtime:
         """Count an accepted connection, now that its protocol is known, and what that breaks."""
         conn = stream.conn
         local = conn.original_dst or conn.local
-        stream.counted(self.counters.transport(self.direction, "src", conn.peer[0], join_host_port(*local), protocol))
+        stream.counted(
+            self.counters.transport(
+                self.direction, "src", conn.peer[0], join_host_port(*local), protocol, conn.tls, conn.no_tls_reason
+            )
+        )
         stream.on_crash = partial(self.crashed, protocol)
 
     def opened(self, stream: Stream, endpoint: Endpoint, protocol: str) -> None:
         """Count a connection that was opened to C{endpoint}, and what its protocol breaks."""
-        stream.counted(self.counters.transport(self.direction, "dst", stream.conn.local[0], str(endpoint), protocol))
+        conn = stream.conn
+        stream.counted(
+            self.counters.transport(
+                self.direction, "dst", conn.local[0], str(endpoint), protocol, conn.tls, conn.no_tls_reason
+            )
+        )
         stream.on_crash = partial(self.crashed, protocol)
 
 

@@ -23,7 +23,7 @@ from lproxy.stack.interfaces import NewEndpoint
 from lproxy.target import Target
 from lproxy.testing.upstream import CLIENT, OURS, CountedLease, OneEndpoint, ScriptedConnector, over
 from lproxy.testing.wire import Peer, ScriptedReactor
-from lproxy.transport.stream import Stream
+from lproxy.transport.stream import DISABLED, Secured, Stream
 
 C = TypeVar("C", bound=Counted)
 
@@ -163,9 +163,19 @@ class ScriptedProxy:
 
     # Counters
 
-    def transport(self, direction: str, peer: str, src_addr: str, dst_addr: str, protocol: str) -> TransportCounter:
-        """As L{lproxy.protocols.runtime.Counters.transport}."""
-        return self.counted.setdefault((direction, peer, src_addr, dst_addr, protocol), TransportCounter())
+    def transport(
+        self,
+        direction: str,
+        peer: str,
+        src_addr: str,
+        dst_addr: str,
+        protocol: str,
+        tls: Secured | None = None,
+        no_tls_reason: str = DISABLED,
+    ) -> TransportCounter:
+        """As L{lproxy.protocols.runtime.Counters.transport}; of labels of TLS, those of secured ones alone."""
+        security = () if tls is None else (tls.remote_identity, tls.local_identity)
+        return self.counted.setdefault((direction, peer, src_addr, dst_addr, protocol, *security), TransportCounter())
 
     def cap(self) -> Cap:
         """As L{lproxy.protocols.runtime.Counters.cap}."""

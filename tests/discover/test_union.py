@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.discover.memory import Memory
 from lproxy.discover.union import Union
-from lproxy.target import Authority, Endpoint, Metadata
+from lproxy.target import UNKNOWN, Authority, Endpoint, Metadata
 from tests.discover.doubles import Told
 
 ONE, TWO = Authority("b-1", 1), Authority("b-2", 1)
@@ -26,7 +26,7 @@ class UnionTests(SynchronousTestCase):
         self.memory, self.told = Memory(), Told()
 
     def watch(self, fixed: Sequence[Endpoint] = ()) -> Union:
-        return Union(self.told, fixed, (ONE, TWO), self.memory)
+        return Union(self.told, dict.fromkeys(fixed, UNKNOWN), {ONE: UNKNOWN, TWO: UNKNOWN}, self.memory)
 
     def test_together(self) -> None:
         """Whoever is known serves, each endpoint once; a name that is not known yet keeps nobody waiting."""
@@ -41,11 +41,12 @@ class UnionTests(SynchronousTestCase):
         )
 
     def test_about(self) -> None:
-        """What is known of all of them is told with each."""
-        about = Metadata(protocol="http2")
-        Union(self.told, [FIXED], (ONE,), self.memory, about)
-        self.memory.set(ONE, [A])
-        self.assertEqual({FIXED: about, A: about}, self.told.about)
+        """What is known of a name is told with each of its endpoints; of one that two have, what the first has."""
+        fixed, one, two = (Metadata(protocol=word) for word in ("", "http1", "http2"))
+        Union(self.told, {FIXED: fixed}, {ONE: one, TWO: two}, self.memory)
+        self.memory.set(TWO, [B, C])
+        self.memory.set(ONE, [A, B])
+        self.assertEqual({FIXED: fixed, A: one, B: one, C: two}, self.told.about)
 
     def test_at_once(self) -> None:
         """What is known from the beginning is told once, within the call."""

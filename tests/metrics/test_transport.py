@@ -6,9 +6,11 @@ L{lproxy.metrics.transport}: the families of connections.
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from lproxy.metrics.caps import OTHER
-from lproxy.metrics.transport import DST_CAP, REMEMBERED, TRANSPORT_CAP
+from lproxy.metrics.transport import DST_CAP, IDENTITY_CAP, REMEMBERED, TRANSPORT_CAP
+from lproxy.transport.stream import Secured
 from tests.metrics.case import Connection, MetricsCase
 
 #: of every transport family, outbound; inbound ones have src_addr as well
@@ -45,6 +47,41 @@ class LabelTests(MetricsCase):
             'no_tls_reason="disabled",protocol="http"} 1\n',
             self.text(),
         )
+
+    def test_identities(self) -> None:
+        """With TLS both identities are there, empty where somebody has shown none, and no reason why there is no TLS."""
+        where = ("inbound", "src", "10.0.3.9", "10.0.3.7:8080", "http")
+        for tls in (Secured(local_identity="cart.shop.mesh", remote_identity="web.shop.mesh"), Secured()):
+            for sni in ("a", "b"):
+                # what else is known of a connection makes no series
+                self.metrics.transport(*where, tls._replace(sni=sni)).opened += 1
+        text = self.text()
+        self.assertIn(
+            'tcp_open_total{direction="inbound",peer="src",src_addr="10.0.3.9",dst_addr="10.0.3.7:8080",tls="true",'
+            'remote_identity="web.shop.mesh",local_identity="cart.shop.mesh",protocol="http"} 2\n',
+            text,
+        )
+        self.assertIn('tls="true",remote_identity="",local_identity="",protocol="http"} 2\n', text)
+        self.assertNotIn("no_tls_reason", text)
+
+    def test_reasons(self) -> None:
+        """Each reason why there is no TLS is counted by itself."""
+        for reason in ("loopback", "opaque"):
+            self.metrics.transport("outbound", "dst", "", "10.0.0.1:1", "tcp", None, reason).opened += 1
+            self.assertEqual([1], self.values("tcp_open_total", tls="false", no_tls_reason=reason))
+
+    def test_edges(self) -> None:
+        """Linkerd's edges: who talks to whom over TLS is a sum by identities, by way of any parser."""
+        for remote, local, n in (("web", "cart", 2), ("web", "db", 3), ("cart", "db", 1)):
+            for port in (1, 2):
+                tls = Secured(remote_identity=remote, local_identity=local)
+                self.metrics.transport("inbound", "src", "10.0.0.9", f"10.0.0.1:{port}", "tcp", tls).opened += n
+        self.visit()
+        edges: Counter[tuple[str, str]] = Counter()
+        for sample in self.samples("tcp_open_total"):
+            if sample.labels["tls"] == "true" and sample.labels["peer"] == "src":
+                edges[sample.labels["remote_identity"], sample.labels["local_identity"]] += int(sample.value)
+        self.assertEqual({("web", "cart"): 4, ("web", "db"): 6, ("cart", "db"): 2}, edges)
 
     def test_src_addr_off(self) -> None:
         """The configuration can leave the client's address out."""
@@ -119,6 +156,16 @@ class BoundTests(MetricsCase):
         self.assertEqual(4 * 1_500 * 4, sum(s.value for s in opened))
         # one series of others for each protocol, direction and side
         self.assertLessEqual(len(opened), 2 * TRANSPORT_CAP + 4 * 4)
+
+    def test_many_identities(self) -> None:
+        """Peers cannot make series by having many names, and no connection is lost."""
+        for n in range(6_000):
+            tls = Secured(remote_identity=f"web-{n}.mesh", local_identity=f"cart-{n}.mesh")
+            self.metrics.transport("inbound", "src", "10.0.0.9", f"10.0.0.1:{n % 50}", "tcp", tls).opened += 1
+        opened = self.samples("tcp_open_total")
+        self.assertEqual(6_000, sum(s.value for s in opened))
+        self.assertLessEqual(len(opened), 2 * TRANSPORT_CAP + 2)
+        self.assertEqual(IDENTITY_CAP + 1, len({s.labels["remote_identity"] for s in opened}))
 
     def test_bounded_for_good(self) -> None:
         """New addresses after that make no new series."""
