@@ -163,6 +163,10 @@ class Request:
     @ivar lenient: whether its answer may be less than correct
     @ivar special: whether there is more to be done about it than to send it on
     @ivar absolute: the target in absolute form, where it came in that
+    @ivar stream_id: of the HTTP/2 stream that it came on, 0 of HTTP/1. Where it is not 0, C{headers} have neither Host
+        nor Transfer-Encoding, and their names are in lower case
+    @ivar protocol: what an extended CONNECT (RFC 8441) asks for, such as C{websocket}; its C{target} is a path then.
+        Such a request is answered by L{Responder.tunnel<lproxy.protocols.http.streams.Responder.tunnel>} or refused
     """
 
     __slots__ = (
@@ -175,8 +179,10 @@ class Request:
         "lenient",
         "method",
         "private",
+        "protocol",
         "proxied",
         "special",
+        "stream_id",
         "target",
         "upgrade",
     )
@@ -197,6 +203,8 @@ class Request:
         self.lenient = False
         self.special = False
         self.absolute = b""
+        self.stream_id = 0
+        self.protocol = b""
 
     def __repr__(self) -> str:
         return f"<Request {self.method!r} {self.authority!r} {self.target!r}>"
@@ -207,6 +215,9 @@ class Request:
 
     def name_host(self, host: bytes) -> None:
         """Say C{host} in its Host field, and nowhere else: it came without one, or with an empty one."""
+        if self.stream_id:
+            self.authority = host
+            return
         self.headers = [(b"Host", host), *(field for field in self.headers if kinds[field[0]] != HOST_FIELD)]
 
 
@@ -219,9 +230,10 @@ class Response:
     @ivar last: whether the client's connection ends with it, as some answers of ours want it
     @ivar private: whether it is about the authentication of the connection that it came on
     @ivar proxied: whether it has fields of a proxy
+    @ivar http2: whether it came in HTTP/2: its fields have no Transfer-Encoding, and their names are in lower case
     """
 
-    __slots__ = ("framing", "headers", "last", "ours", "private", "proxied", "reason", "status")
+    __slots__ = ("framing", "headers", "http2", "last", "ours", "private", "proxied", "reason", "status")
 
     def __init__(
         self,
@@ -240,6 +252,7 @@ class Response:
         self.last = last
         self.private = False
         self.proxied = False
+        self.http2 = False
 
     def not_proxied(self) -> None:
         """Take out what a proxy says, as it was not asked as one."""

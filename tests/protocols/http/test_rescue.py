@@ -14,7 +14,8 @@ from lproxy.discover.host import ResolveFailed
 from lproxy.discover.literal import NoRoute
 from lproxy.errors import Bug, ProxyError, judge, known
 from lproxy.protocols.http import rescue
-from lproxy.protocols.http.h2.faults import ConnectionFault
+from lproxy.protocols.http.h2.codes import StreamReset
+from lproxy.protocols.http.h2.faults import ENHANCE_YOUR_CALM, ConnectionFault
 from lproxy.protocols.http.message import Rejected, Request, Response
 from lproxy.protocols.http.route import NoAuthority
 from lproxy.protocols.http.standing import ServerErrors
@@ -146,6 +147,15 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
         "UC",
         True,
         "upstream: 10.0.0.7:8080 closed the connection without an answer",
+    ),
+    (
+        StreamReset(END, ENHANCE_YOUR_CALM, "without an answer"),
+        502,
+        14,
+        "upstream_reset",
+        "UR",
+        True,
+        "upstream: 10.0.0.7:8080 reset the stream (ENHANCE_YOUR_CALM) without an answer",
     ),
     (
         caused(BadResponse(END), Rejected("", 502, "malformed", "not HTTP")),

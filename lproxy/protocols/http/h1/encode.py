@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lproxy.protocols.http.message import ENCODING, UNTIL_CLOSE, Request, Response, kinds
+from lproxy.protocols.http.message import CHUNKED, ENCODING, UNTIL_CLOSE, Headers, Request, Response, kinds
 
 CLOSE: Final = b"Connection: close\r\n"
 #: in the spelling of our own answers
@@ -22,7 +22,14 @@ END: Final = b"\r\n"
 
 
 def encode_request(request: Request) -> bytes:
-    """A request's head."""
+    """A request's head. One that came in HTTP/2 gets the fields that only HTTP/1 has."""
+    if request.stream_id:
+        host: Headers = [(b"host", request.authority)]
+        if request.framing == CHUNKED:
+            host.append((b"transfer-encoding", b"chunked"))
+        return b"\r\n".join(
+            [b"%b %b HTTP/1.1" % (request.method, request.target), *map(line, host), *map(line, request.headers), END]
+        )
     return b"\r\n".join([b"%b %b HTTP/1.1" % (request.method, request.target), *map(line, request.headers), END])
 
 

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.protocols.http.h1.test_life -*-
 """
-What a client's connection can be doing, and how long and how often each is waited for where nobody sets that.
+What a client's connection can be doing.
 """
 
 from __future__ import annotations
@@ -25,14 +25,3 @@ LINGERING: Final = 6
 CLOSED: Final = 7
 
 NAMES: Final = ("idle", "head", "calling", "yielding", "full", "tunnel", "linger", "closed")
-
-#: requests that are answered by ourselves in one turn of the reactor
-TURN: Final = 8
-#: seconds that what a client still sends is read and dropped after the last answer, so that no reset overtakes it
-LINGERING_TIME: Final = 30.0
-#: seconds of silence that end this sooner
-LINGER: Final = 5.0
-#: the same, where nothing is known to come: a client that would have kept the connection may yet have said more
-PARTING: Final = 0.5
-#: seconds for a request that is on its way to an idle connection when the proxy begins to drain
-GRACE: Final = 1.0

@@ -23,16 +23,13 @@ from lproxy.protocols.http.h1.life import (
     BUSY,
     CLOSED,
     FULL,
-    GRACE,
     HEAD,
     IDLE,
     LINGERING,
     NAMES,
     TUNNEL,
-    TURN,
     YIELDING,
 )
-from lproxy.protocols.http.h1.patience import Patience
 from lproxy.protocols.http.h1.read import RequestReader
 from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.message import (
@@ -43,6 +40,7 @@ from lproxy.protocols.http.message import (
     find,
 )
 from lproxy.protocols.http.own import Own
+from lproxy.protocols.http.patience import GRACE, TURN, Patience
 from lproxy.protocols.http.phase import ACQUIRING
 from lproxy.protocols.http.rescue import refusal
 from lproxy.protocols.http.timeouts import BodyNotTaken, TooSlow

@@ -29,6 +29,17 @@ class EncodeTests(SynchronousTestCase):
         head = Request(b"GET", b"/a?b", [(b"hOST", b"x"), (b"B", b""), (b"b", b"2")], 0, b"x", False)
         self.assertEqual(b"GET /a?b HTTP/1.1\r\nhOST: x\r\nB: \r\nb: 2\r\n\r\n", encode_request(head))
 
+    def test_request_of_http2(self) -> None:
+        """One that came in HTTP/2 has neither Host nor a coding, and gets them."""
+        head = Request(b"POST", b"/a", [(b"b", b"1")], CHUNKED, b"web.test", False)
+        head.stream_id = 1
+        self.assertEqual(
+            b"POST /a HTTP/1.1\r\nhost: web.test\r\ntransfer-encoding: chunked\r\nb: 1\r\n\r\n", encode_request(head)
+        )
+        head.framing = 3
+        head.name_host(b"other.test")
+        self.assertEqual(b"POST /a HTTP/1.1\r\nhost: other.test\r\nb: 1\r\n\r\n", encode_request(head))
+
     def test_interim(self) -> None:
         """1xx has its own fields and no more."""
         self.assertEqual(

@@ -11,7 +11,7 @@ from typing import Any
 from unittest.mock import Mock, patch
 
 from lproxy.config import Limits
-from lproxy.protocols.http.h1.life import LINGER, TURN
+from lproxy.protocols.http.patience import LINGER, TURN
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority
 from lproxy.testing import Peer

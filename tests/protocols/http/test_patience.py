@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.protocols.http.h1.test_patience -*-
+# -*- test-case-name: tests.protocols.http.test_patience -*-
 """
-L{lproxy.protocols.http.h1.patience}: how long a client is waited for. With the connection: test_server.
+L{lproxy.protocols.http.patience}: how long a client is waited for. With the connection: test_server.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.http.h1.life import LINGER, LINGERING_TIME, PARTING
-from lproxy.protocols.http.h1.patience import Patience
+from lproxy.protocols.http.patience import LINGER, LINGERING_TIME, PARTING, Patience
 
 
 class PatienceTests(SynchronousTestCase):

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.protocols.http.h1.test_patience -*-
+# -*- test-case-name: tests.protocols.http.test_patience -*-
 """
 How long a client is waited for, in whatever it does.
 
@@ -9,11 +9,20 @@ that have closed their side while they are answered, which are few.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from lproxy.protocols.http.h1.life import LINGER, LINGERING_TIME, PARTING
+#: requests that are answered by ourselves in one turn of the reactor
+TURN: Final = 8
+#: seconds that what a client still sends is read and dropped after the last answer, so that no reset overtakes it
+LINGERING_TIME: Final = 30.0
+#: seconds of silence that end this sooner
+LINGER: Final = 5.0
+#: the same, where nothing is known to come: a client that would have kept the connection may yet have said more
+PARTING: Final = 0.5
+#: seconds for a request that is on its way to an idle connection when the proxy begins to drain
+GRACE: Final = 1.0
 
 
 class Patience:
