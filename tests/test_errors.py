@@ -13,6 +13,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import lproxy.discover
+import lproxy.identity
 import lproxy.protocols
 import lproxy.stack
 import lproxy.transport
@@ -103,7 +104,7 @@ class LegendTests(SynchronousTestCase):
     """docs/operations.rst says what the classes say."""
 
     def setUp(self) -> None:
-        for floor in (lproxy.stack, lproxy.transport, lproxy.discover, lproxy.protocols):
+        for floor in (lproxy.stack, lproxy.identity, lproxy.transport, lproxy.discover, lproxy.protocols):
             for module in pkgutil.walk_packages(floor.__path__, f"{floor.__name__}."):
                 importlib.import_module(module.name)
         self.kinds = [kind for kind in known() if kind.__module__.startswith("lproxy.")]

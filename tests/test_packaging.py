@@ -197,7 +197,12 @@ class DeclaredTests(SynchronousTestCase):
         """What lproxy imports is what it declares, no less and no more."""
         #: zope.interface is part of Twisted's API and comes with it
         modules = {"httptools": "httptools", "prometheus_client": "prometheus-client", "twisted": "twisted"}
-        modules |= {"zope": "twisted", "kafka": "kafka-python", "OpenSSL": "pyopenssl"}
+        modules |= {
+            "zope": "twisted",
+            "kafka": "kafka-python",
+            "OpenSSL": "pyopenssl",
+            "service_identity": "service-identity",
+        }
         known = {"lproxy", *sys.stdlib_module_names}
         imported = {name.split(".")[0] for source in sources() for _, name in source.imports} - known
         declared = set(re.findall(r"^([\w-]+)", self.setup["options"]["install_requires"], re.M))

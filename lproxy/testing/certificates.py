@@ -12,6 +12,7 @@ Times are the wall clock's, as OpenSSL knows no other.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -117,7 +118,9 @@ class Issuer:
         if sha1:
             # what no longer lets anybody make such ones is the API, not the library below
             old = crypto.X509.from_cryptography(certificate)
-            old.sign(crypto.PKey.from_cryptography_key(self.authority.key), "sha1")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                old.sign(crypto.PKey.from_cryptography_key(self.authority.key), "sha1")
             certificate = old.to_cryptography()
         return Leaf(certificate, key, (certificate, *self.authority.chain), self.anchor)
 
