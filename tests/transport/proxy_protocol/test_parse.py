@@ -50,7 +50,7 @@ class ParseTests(SynchronousTestCase):
             self.assertRaises(Missing, parse, data)
 
     def test_garbage(self) -> None:
-        """Whatever comes is a header, needs more, or is refused: with as many bytes as any header has, at the latest."""
+        """Whatever comes is a header, needs more, or is refused; as many bytes as any header has are enough."""
         seeded = random.Random(7)
         shuffled = []
         for data in HEADERS * 200:
