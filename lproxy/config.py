@@ -16,6 +16,9 @@ from typing import Any, Literal
 
 Direction = Literal["inbound", "outbound"]
 Forwarded = Literal["pass", "append", "replace", "remove"]
+#: whether connections begin with a header that says whom they are for; and which one upstreams are sent
+ProxyHeader = Literal["off", "require"]
+ProxyVersion = Literal["v1", "v2"]
 #: what a listener does about TLS
 Tls = Literal["off", "detect", "terminate", "passthrough"]
 
@@ -136,6 +139,17 @@ class Listen:
         (), "the identities that may; * stands for the labels at one end, as in web.shop.*; none: all", "pattern"
     )
     deny: tuple[str, ...] = setting((), "those of them that may not, nevertheless", "pattern")
+    proxy_protocol: ProxyHeader = setting(
+        "off",
+        "require: every connection has to begin with a header of the PROXY protocol, version 1 or 2, as load balancers "
+        "send it; the address that it tells is the client's from then on. Connections without one are closed",
+    )
+    proxy_protocol_from: tuple[str, ...] = setting(
+        (),
+        "networks whose connections may have such a header; those from elsewhere are closed. None: everybody's are "
+        "believed",
+        "network",
+    )
     #: what plugins made of this listener's own tables, by plugin name
     plugins: Mapping[str, Any] = field(default_factory=lambda: NOTHING, hash=False)
 
@@ -158,6 +172,11 @@ class Service:
         False,
         "whether HTTP answers of it may have what RFC 9112 lets recipients pass over: a bare LF as a line's end in a "
         "head, equal Content-Lengths, folded fields, chunked in HTTP/1.0; it is put right before it goes on",
+    )
+    proxy_protocol: ProxyVersion | None = setting(
+        None,
+        "the version of the PROXY protocol header, v1 or v2, that each connection to it begins with, to say whom it is "
+        "for; it is never anybody else's then. Unset: none",
     )
     tls: bool = setting(
         False, "whether connections to it are secured with TLS, as with any https server; never anything less"

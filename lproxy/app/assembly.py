@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from lproxy.app import trace
 from lproxy.app.access import AccessLog
-from lproxy.app.listener import ListenerEdge, exposed
+from lproxy.app.listener import ListenerEdge
 from lproxy.app.log import log
 from lproxy.app.openings import Openings
 from lproxy.app.readiness import Readiness
@@ -304,7 +304,7 @@ class Assembly:
         edge = self.edges.get(listen)
         if edge is None:
             raise CannotExpose(f"{listen.name}: {protocol}: cannot listen on {port} before the factory is started")
-        accepting = Accepting(exposed(edge, protocol, make), edge.refused, False, self._keepalive(listen.direction))
+        accepting = Accepting(edge.further(protocol, make), edge.refused, False, self._keepalive(listen.direction))
         try:
             return self.openings.expose(listen, protocol, port, accepting)
         except CannotListen as e:

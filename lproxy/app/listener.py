@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from lproxy.app import trace
+from lproxy.app.proxied import Proxied, Senders, Then
 from lproxy.app.sessions import Sessions
 from lproxy.metrics.counters import DetectCounter
 from lproxy.protocols.runtime import Runtime, whereabouts
@@ -67,6 +68,8 @@ class ListenerEdge(Edge):
             listen.undecided,
         )
         self._waiting: dict[Target, float] = {}
+        self._senders = Senders(listen) if listen.proxy_protocol == "require" else None
+        self._proxied = self._introduced(self._begin)
 
     def count_into(self, counter: DetectCounter) -> None:
         """Count in C{counter} from now on, as the listener is about to open."""
@@ -75,11 +78,37 @@ class ListenerEdge(Edge):
     def accepted(self, stream: Stream) -> None:
         """A connection, which nobody has read from."""
         trace.accepted(self._runtime.listen.name, stream)
+        if self._proxied is None:
+            self._begin(stream)
+        else:
+            self._proxied.accepted(stream)
+
+    def _begin(self, stream: Stream, instead: Session | None = None) -> None:
+        """It is known whose connection it is: find out what it speaks, if that is not configured."""
         if self._configured is None:
-            self._detect(stream)
+            self._detect(stream, instead)
         else:
             trace.configured(self._runtime.listen.name, stream, self._configured)
-            self.give(Accepted(stream, self._configured), self.factories[self._configured].session)
+            self.give(Accepted(stream, self._configured), self.factories[self._configured].session, instead)
+
+    def further(self, protocol: str, make: Make) -> Callable[[Stream], None]:
+        """What to call with the connections of a further address, which C{protocol} has asked for."""
+        then = partial(self._further, protocol, make)
+        proxied = self._introduced(then)
+        return then if proxied is None else proxied.accepted
+
+    def _further(self, protocol: str, make: Make, stream: Stream, instead: Session | None = None) -> None:
+        self.give(Accepted(stream, protocol), make, instead)
+
+    def _introduced(self, then: Then) -> Proxied | None:
+        """Who goes on by C{then}, once a header has said whom it is for; C{None} where nobody has to."""
+        if self._senders is None:
+            return None
+        return Proxied(self._runtime, self._sessions, self._senders, self._header, then)
+
+    def _header(self, result: str) -> None:
+        headers = self._counter.headers
+        headers[result] = headers.get(result, 0) + 1
 
     def redetect(self, stream: Stream, session: Session) -> None:
         """What is inside of what C{session} carries is detected anew, and has its place."""
@@ -195,12 +224,3 @@ class ListenerEdge(Edge):
                 f"{who} ended after {len(found.prefix)} bytes, before its protocol was clear: forwarded as TCP. "
                 f'protocol = "tcp" (or another) for this listener needs no detection.',
             )
-
-
-def exposed(edge: ListenerEdge, protocol: str, make: Make) -> Callable[[Stream], None]:
-    """What to call with the connections of a further address, which C{protocol} has asked for."""
-    return partial(_exposed, edge, protocol, make)
-
-
-def _exposed(edge: ListenerEdge, protocol: str, make: Make, stream: Stream) -> None:
-    edge.give(Accepted(stream, protocol), make)

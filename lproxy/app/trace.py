@@ -12,6 +12,7 @@ from typing import Any
 from lproxy.app.log import log
 from lproxy.target import join_host_port
 from lproxy.transport.detect import Detected
+from lproxy.transport.proxy_protocol.header import Header
 from lproxy.transport.stream import Stream
 
 
@@ -23,6 +24,18 @@ def accepted(listener: str, stream: Stream) -> None:
             conn.original_dst is not None and f", redirected on its way to {join_host_port(*conn.original_dst)}"
         )
         log.debug("{way}: accepted{redirected}", way=way(listener, stream), redirected=redirected or "")
+
+
+def proxied(listener: str, stream: Stream, header: Header) -> None:
+    """A header has said whom it is for."""
+    if log.debugging():
+        source = header.source
+        log.debug(
+            "{way}: for {client}, says a PROXY protocol header of version {version}",
+            way=way(listener, stream),
+            client="itself" if header.local else join_host_port(*source) if source is not None else "nobody knows whom",
+            version=header.version,
+        )
 
 
 def configured(listener: str, stream: Stream, protocol: str) -> None:

@@ -26,6 +26,7 @@ from lproxy.configfile.listeners import (
 )
 from lproxy.configfile.plugins import Configure, Plugins
 from lproxy.configfile.problem import Problem, Report
+from lproxy.configfile.proxied import check_proxied
 from lproxy.configfile.relations import check_relations
 from lproxy.configfile.secure import check_secure
 from lproxy.configfile.services import SERVICE_HEADER, read_services
@@ -134,6 +135,7 @@ def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Con
     config = Config(**values, listen=listeners)
     check_relations(config, top, report)
     check_secure(config, top, report)
+    check_proxied(config, report)
     return config
 
 

@@ -155,13 +155,15 @@ class EndpointCounter:
 class DetectCounter:
     """One listener's detections: results by name (a protocol, C{tcp}, C{timeout}, C{eof}, C{server_first})."""
 
-    __slots__ = ("duration", "refused", "results")
+    __slots__ = ("duration", "headers", "refused", "results")
 
     def __init__(self) -> None:
         self.results: dict[str, int] = {}
         self.duration = Histogram(SECONDS)
         #: connections closed at accept, by reason: C{limit}, C{EMFILE}
         self.refused: dict[str, int] = {}
+        #: connections by their PROXY protocol header, C{v1}, C{v2} or C{local}, or by why there was none
+        self.headers: dict[str, int] = {}
 
     def done(self, result: str, seconds: float) -> None:
         """Count one detection."""

@@ -45,3 +45,10 @@ class Detections:
             "Connections closed as soon as they were accepted: limit (limits.connections), or out of descriptors.",
             (((*labels, ("reason", r)), n) for labels, c in each for r, n in list(c.refused.items())),
         )
+        yield Family(
+            "proxy_protocol_total",
+            "counter",
+            "Connections of listeners that require a PROXY protocol header, by its version (local: its sender's, of "
+            "health checks), or by why they were closed: eof, missing, malformed, timeout, untrusted.",
+            (((*labels, ("result", r)), n) for labels, c in each for r, n in list(c.headers.items())),
+        )

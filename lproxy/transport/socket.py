@@ -395,6 +395,14 @@ class SocketStream(Stream, Raw, Events):
         """The descriptor's number."""
         return self._descriptor.fd
 
+    def peek(self, most: int) -> bytes:
+        """What the kernel has, which it keeps."""
+        return self._sock.recv(most, socket.MSG_PEEK)
+
+    def take(self, count: int) -> bytes:
+        """Read what was looked at."""
+        return self._sock.recv(count)
+
     def low_water(self, count: int) -> None:
         """Wait for C{count} bytes, or the end; no system call where nothing changes."""
         if count == self._low_water or self.closed:

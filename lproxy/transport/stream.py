@@ -176,6 +176,17 @@ class Raw(Protocol):
     def fileno(self) -> int:
         """The descriptor."""
 
+    def peek(self, most: int) -> bytes:
+        """
+        What waits to be read, at most C{most} bytes of it, which stay where they are; empty at the end.
+
+        @raise BlockingIOError: nothing has come yet
+        @raise OSError: the connection broke, which L{failed} is to be told
+        """
+
+    def take(self, count: int) -> bytes:
+        """Read C{count} bytes that L{peek} has shown, which are none of the stream's own, nor counted as such."""
+
     def divert_reading(self, readable: Callable[[], None] | None) -> None:
         """Call C{readable} instead of reading, whenever there is something to read; C{None} takes that back."""
 

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.api import Accepted, Detector, Match, NeedMore, NoMatch, Stream, Verdict
-from lproxy.app.listener import REMEMBER, REMEMBERED, ListenerEdge, exposed
+from lproxy.app.listener import REMEMBER, REMEMBERED, ListenerEdge
 from lproxy.app.sessions import Sessions
 from lproxy.metrics.counters import DetectCounter
 from lproxy.protocols.tcp.detect import detect
@@ -456,7 +456,7 @@ class ConfiguredTests(EdgeMixin):
         peer = Peer()
         peer.say(b"anything")
         stream = self.proxy.reactor.stream(peer, CLIENT, OURS)
-        exposed(self.edge, "note", make)(stream)
+        self.edge.further("note", make)(stream)
         self.proxy.settle()
         self.assertEqual(([Accepted(stream, "note")], b"anything", {"note"}), (made, peer.heard, self.labels()))
         self.assertEqual(([], 1), (self.factory.made, len(self.sessions)))

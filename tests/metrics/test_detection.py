@@ -18,11 +18,13 @@ class DetectionTests(MetricsCase):
         self.assertIs(detect, self.metrics.detect("in"))
         detect.done("http", 0.5)
         detect.refused["limit"] = 1
+        detect.headers["v2"] = 1
         self.metrics.detect("out").done("http", 0.5)
         for name, labels in (
             ("detect_total", {"result": "http"}),
             ("detect_duration_seconds_count", {}),
             ("accept_refused_total", {"reason": "limit"}),
+            ("proxy_protocol_total", {"result": "v2"}),
         ):
             self.assertEqual([1], self.values(name, listener="in", **labels), name)
 

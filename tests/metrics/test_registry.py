@@ -32,6 +32,7 @@ FAMILIES: dict[str, tuple[str, set[str]]] = {
     "detect_total": ("counter", {"listener", "result"}),
     "detect_duration_seconds": ("histogram", {"listener"}),
     "accept_refused_total": ("counter", {"listener", "reason"}),
+    "proxy_protocol_total": ("counter", {"listener", "result"}),
     "acquire_total": ("counter", ACQUIRED),
     "acquire_duration_seconds": ("histogram", ACQUIRED),
     "acquire_retries_total": ("counter", ACQUIRED),
@@ -57,6 +58,7 @@ class ScrapeTests(MetricsCase):
             self.visit(direction=direction)
         m.detect("in").done("http", 0.5)
         m.detect("in").refused["limit"] = 1
+        m.detect("in").headers["v2"] = 1
         m.acquire("inbound").done("waited", 0.25)
         m.acquire("inbound").retried("acquired")
         endpoint = m.endpoints.counter("web", "10.0.0.1:80")

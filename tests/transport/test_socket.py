@@ -798,6 +798,21 @@ class RawTests(StreamCase):
         self.assertTrue(self.stream.read_on())
         self.assertEqual([b"abc"], self.reader.events)
 
+    def test_peek(self) -> None:
+        """What waits is looked at, again and again; some of it is taken, and the rest read by whoever reads it."""
+        self.stream.pause()
+        self.assertRaises(BlockingIOError, self.stream.peek, 10)
+        self.peer.sendall(b"first words")
+        self.assertEqual([b"first", b"first words"], [self.stream.peek(5), self.stream.peek(100)])
+        self.assertEqual(b"first ", self.stream.take(6))
+        self.assertEqual((0, []), (self.stream.bytes_in, self.reader.events))
+        self.stream.resume()
+        self.settle()
+        self.assertEqual((5, [b"words"]), (self.stream.bytes_in, self.reader.events))
+        self.stream.pause()
+        self.peer.close()
+        self.assertEqual(b"", self.stream.peek(5))
+
     def test_low_water(self) -> None:
         """Who waits for so much is woken when it is there, once; or by the end; and is paused and read as always."""
         self.start(self.tcp())

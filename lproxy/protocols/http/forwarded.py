@@ -9,15 +9,13 @@ remains is passed on, appended to, replaced or removed.
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
 from typing import Final
 
 from lproxy.api import Conn
 from lproxy.config import Listen
 from lproxy.protocols.http.message import FORWARDED, Headers, Request, kinds
+from lproxy.transport.networks import Networks
 
-#: peers that are known to be trusted or not, before they begin to be looked at anew
-PEERS: Final = 1_000
 #: of a client without an address (RFC 7239, 6.2)
 UNKNOWN: Final = b"unknown"
 #: what TLS is not terminated of is plain
@@ -27,34 +25,19 @@ PROTO: Final = b"http"
 class Forwarding:
     """Of one listener."""
 
-    __slots__ = ("_adds", "_drops", "_known", "_trusted")
+    __slots__ = ("_adds", "_drops", "_trusted")
 
     def __init__(self, listen: Listen) -> None:
         self._adds = listen.forwarded in ("append", "replace")
         self._drops = listen.forwarded in ("replace", "remove")
-        self._trusted = [ip_network(network) for network in listen.trusted]
-        self._known: dict[str, bool] = {}
+        self._trusted = Networks(listen.trusted) if listen.trusted else None
 
     def apply(self, request: Request, conn: Conn) -> None:
         """Have C{request}, which came on C{conn}, say no more than it may."""
-        if self._drops or (self._trusted and not self._trusts(conn.peer[0])):
+        if self._drops or (self._trusted is not None and not self._trusted.has(conn.peer[0])):
             request.headers = [field for field in request.headers if kinds[field[0]] != FORWARDED]
         if self._adds:
             request.headers = _added(request.headers, conn.peer[0].encode("ascii"), request.authority)
-
-    def _trusts(self, host: str) -> bool:
-        known = self._known.get(host)
-        if known is None:
-            try:
-                address = ip_address(host)
-            except ValueError:
-                known = False  # a UNIX socket's
-            else:
-                known = any(address in network for network in self._trusted)
-            if len(self._known) >= PEERS:
-                self._known.clear()
-            self._known[host] = known
-        return known
 
 
 def forwarding(listen: Listen) -> Forwarding | None:

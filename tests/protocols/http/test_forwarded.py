@@ -10,7 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.config import Listen
-from lproxy.protocols.http.forwarded import PEERS, Forwarding, forwarding
+from lproxy.protocols.http.forwarded import forwarding
 from lproxy.protocols.http.message import Headers, Request
 from lproxy.transport.stream import Conn
 from tests.protocols.http.harness import HttpTestCase, get
@@ -98,13 +98,6 @@ class ForwardingTests(SynchronousTestCase):
         self.assertEqual((b'for=a, for="[::1]"', b"::1"), (said[b"Forwarded"], said[b"X-Forwarded-For"]))
         said = dict(self.fields(("Forwarded", "for=a"), peer="", forwarded="append"))
         self.assertEqual(b"for=a, for=unknown", said[b"Forwarded"])
-
-    def test_bounded(self) -> None:
-        """Peers are not all remembered."""
-        applied = Forwarding(Listen(trusted=("10.0.0.0/8",)))
-        for n in range(PEERS + 9):
-            applied.apply(Request(b"GET", b"/", [], 0, b"", False), Conn((f"10.0.{n // 256}.{n % 256}", 1), ("", 0)))
-        self.assertLessEqual(len(applied._known), PEERS)
 
 
 class ListenerTests(HttpTestCase):
