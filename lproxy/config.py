@@ -19,6 +19,8 @@ Forwarded = Literal["pass", "append", "replace", "remove"]
 #: whether connections begin with a header that says whom they are for; and which one upstreams are sent
 ProxyHeader = Literal["off", "require"]
 ProxyVersion = Literal["v1", "v2"]
+Http2Engine = Literal["lane", "reference"]
+HttpVersion = Literal["http1", "http2"]
 #: what a listener does about TLS
 Tls = Literal["off", "detect", "terminate", "passthrough"]
 
@@ -150,6 +152,11 @@ class Listen:
         "believed",
         "network",
     )
+    http2_engine: Http2Engine = setting(
+        "lane",
+        "what reads and writes the frames of HTTP/2, of clients and of the upstreams that the listener connects to: "
+        "lane, lproxy's own, or reference, the h2 library, which is slower by far",
+    )
     #: what plugins made of this listener's own tables, by plugin name
     plugins: Mapping[str, Any] = field(default_factory=lambda: NOTHING, hash=False)
 
@@ -163,6 +170,11 @@ class Service:
     )
     endpoints: tuple[str, ...] = setting((), "who serves it, each IP:port or name:port; DNS has the names", "address")
     max_failures: int | None = setting(None, "what limits.max_failures is, for this service alone; unset: that")
+    protocol: HttpVersion | None = setting(
+        None,
+        "the version of HTTP that it is spoken to in, http1 or http2; unset: what is agreed upon where it has tls, "
+        "else the client's own",
+    )
     proxy: bool = setting(
         False,
         "whether it is an HTTP proxy itself: it is sent Proxy-Authorization and the absolute form of the target, and "
@@ -252,6 +264,13 @@ class Timeouts:
         None, "from the end of a request to the headers of its response; unset: no limit", "duration"
     )
     stream: float | None = setting(None, "a whole request and its response; unset: no limit", "duration")
+    h2_ping: float | None = setting(
+        None,
+        "silence of an upstream's HTTP/2 connection with streams on it, after which it is asked whether it lives, and "
+        "after as much again is lost; unset: it is not asked, as servers of gRPC complain of that more often than "
+        "every five minutes",
+        "duration",
+    )
     keepalive: float | None = setting(
         60.0, "silence after which a TCP peer is asked whether it is still there; none turns it off", "duration"
     )
@@ -282,6 +301,25 @@ class Limits:
     trailers: int = setting(8 * KIB, "the trailer block of a message", "size")
     buffer: int = setting(64 * KIB, "bytes buffered per direction before reading from the sender is paused", "size")
     pool: int = setting(1_000, "idle pooled connections kept per service")
+    h2_connections: int = setting(
+        100, "HTTP/2 connections to one endpoint; there are more than one only where streams find no room on it"
+    )
+    h2_streams: int = setting(100, "streams that an HTTP/2 client may have open at once, on each of its connections")
+    h2_stream_window: int = setting(
+        64 * KIB, "bytes of one HTTP/2 stream that its sender may be ahead, on their way or in the proxy", "size"
+    )
+    h2_connection_window: int = setting(
+        1 * MIB, "bytes on their way to the proxy on one HTTP/2 connection, of all streams together", "size"
+    )
+    h2_control_frames: int = setting(
+        1_000, "answers to SETTINGS and PING, and resets, that wait for an HTTP/2 peer which does not read"
+    )
+    h2_frames: int = setting(10_000, "frames of all kinds that wait for an HTTP/2 peer")
+    h2_continuations: int = setting(64, "CONTINUATION frames of one HTTP/2 header section")
+    h2_resets: int = setting(
+        1_000, "HTTP/2 streams that a peer resets, or has reset by what it does, above those per second"
+    )
+    h2_resets_per_second: float = setting(33.0, "such resets that are no flood, however long they go on")
     max_failures: int = setting(
         5,
         "answers of 500 and above in a row, concurrent ones counted once, after which an HTTP endpoint gets no "

@@ -94,7 +94,7 @@ HINTS: Mapping[str, Mapping[str, str]] = {
             "timeout timeouts", "timeouts are those of a direction: [timeouts], [timeouts.inbound], [timeouts.outbound]"
         ),
         **_each("port", 'the port stands with each endpoint: endpoints = ["127.0.0.1:8081"]'),
-        **_each("protocol", "the protocol is that of the listener: [[listen]] protocol"),
+        **_each("http2 h2 grpc h2c", 'write protocol = "http2"'),
         **_each("ssl https", UPSTREAM_TLS),
         **_each("sni hostname", 'did you mean "server_name"?'),
         **_each("cacert cafile trust", 'did you mean "ca"?'),

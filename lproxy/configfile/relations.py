@@ -37,6 +37,7 @@ RELATIONS = (
     Relation("dns", "ttl_min", "ttl_max", "error", "no answer could be kept"),
     Relation("limits", "request_line", "headers", "warning", "such a line would leave no room for headers"),
     Relation("limits", "headers", "buffer", "warning", "reading is paused before all headers have come"),
+    Relation("limits", "h2_stream_window", "h2_connection_window", "warning", "one stream has no more than all may"),
     Relation("limits", "detect", "buffer", "warning", "reading is paused before detectors have seen that many bytes"),
 )
 

@@ -16,7 +16,9 @@ def metadata(service: Service, host: str) -> Metadata:
     @param host: as the configuration names it, which is who it is where nothing else says so
     """
     secure = secured(service, host)
-    return Metadata(secure) if secure is not None else UNKNOWN
+    if secure is None and not service.protocol:
+        return UNKNOWN
+    return Metadata(secure, service.protocol or "")
 
 
 def secured(service: Service, host: str) -> Secure | None:

@@ -63,7 +63,7 @@ class RenderTests(FileTestCase):
                 rendered["limits"]["in_flight"],
             ),
         )
-        service = {"endpoints": ["127.0.0.1:8081", "[::1]:8081"], "max_failures": None}
+        service = {"endpoints": ["127.0.0.1:8081", "[::1]:8081"], "max_failures": None, "protocol": None}
         service |= {"proxy": False, "lenient": False, "tls": False, "require_identity": False, "allow": [], "deny": []}
         service |= {"proxy_protocol": None}
         service |= dict.fromkeys(("server_name", "ca", "certificate", "key", "identity"), "")

@@ -19,6 +19,12 @@ class MetadataTests(SynchronousTestCase):
         """Where nothing is said, nothing is known, and nothing secured."""
         self.assertIs(UNKNOWN, metadata(Service("a:80"), "10.0.0.1"))
 
+    def test_version(self) -> None:
+        """Which version of HTTP it speaks, where that is said."""
+        self.assertEqual(Metadata(protocol="http2"), metadata(Service("a:80", protocol="http2"), "10.0.0.1"))
+        secured = metadata(Service("a:443", tls=True, protocol="http1"), "10.0.0.1")
+        self.assertEqual(Metadata(Secure("a"), "http1"), secured)
+
     def test_server(self) -> None:
         """A server is the name that clients ask for, unless it is said; else what the endpoint is called."""
         for service, host, name in (

@@ -6,6 +6,12 @@ What the peer of an HTTP/2 connection may do and have.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+from lproxy import config
+
+#: no window is larger, RFC 9113, 6.9.1
+LARGEST: Final = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -46,3 +52,19 @@ class Limits:
     window_updates: int = 10
     resets: int = 1000
     resets_per_second: float = 33.0
+
+
+def configured(limits: config.Limits) -> Limits:
+    """What the configuration says of that."""
+    return Limits(
+        streams=limits.h2_streams,
+        stream_window=min(limits.h2_stream_window, LARGEST),
+        connection_window=min(limits.h2_connection_window, LARGEST),
+        header_list=limits.headers,
+        header_count=limits.header_count,
+        control_frames=limits.h2_control_frames,
+        frames=limits.h2_frames,
+        continuations=limits.h2_continuations,
+        resets=limits.h2_resets,
+        resets_per_second=limits.h2_resets_per_second,
+    )

@@ -9,7 +9,8 @@ from dataclasses import FrozenInstanceError, replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.http.h2.limits import Limits
+from lproxy import config
+from lproxy.protocols.http.h2.limits import Limits, configured
 
 
 class LimitsTests(SynchronousTestCase):
@@ -26,3 +27,9 @@ class LimitsTests(SynchronousTestCase):
         limits = Limits()
         self.assertEqual(6_553_600, limits.streams * limits.stream_window)
         self.assertLessEqual(max(limits.connection_window, 4 * limits.header_list), 1 << 20)
+
+    def test_configured(self) -> None:
+        """The defaults of the configuration are these; what it says is so, but no window is too large."""
+        self.assertEqual(Limits(), configured(config.Limits()))
+        changed = configured(config.Limits(h2_streams=7, headers=9, h2_stream_window=1 << 40, h2_resets=3))
+        self.assertEqual(Limits(streams=7, header_list=9, stream_window=2**31 - 1, resets=3), changed)
