@@ -36,7 +36,7 @@ from lproxy.metrics.series import Counted, Series
 from lproxy.protocols.connection import ConnectionClient, ConnectionLease, Upstream, let_go, rescue
 from lproxy.protocols.plugin import IProtocolPlugin
 from lproxy.protocols.runtime import CannotExpose, Counters, Runtime, Sessions, fixed_target, whereabouts
-from lproxy.protocols.session import Accepted, Session, SessionFactory
+from lproxy.protocols.session import Accepted, Explains, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.protocols.tcp.session import TcpSession
 from lproxy.stack.interfaces import Acquire, EndpointService, Health, Lease, NewEndpoint, Stack
@@ -84,6 +84,7 @@ __all__ = [
     "Direction",
     "Endpoint",
     "EndpointService",
+    "Explains",
     "Family",
     "Flow",
     "Health",

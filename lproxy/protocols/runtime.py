@@ -13,7 +13,9 @@ from typing import Any, Protocol, TypeVar
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from lproxy.config import PLAIN, Limits, Listen, Service, Timeouts
+from lproxy.config import PLAIN, Limits, Listen, Service, Timeouts, Tls
+from lproxy.errors import ProxyError
+from lproxy.identity.policy import ANYBODY, Policy
 from lproxy.metrics.caps import Cap
 from lproxy.metrics.counters import TransportCounter
 from lproxy.metrics.family import Family
@@ -22,18 +24,33 @@ from lproxy.protocols.session import Accepted, Session
 from lproxy.stack.interfaces import NewStack, Stack
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target, join_host_port, split_host_port
 from lproxy.transport.connect import Connector
-from lproxy.transport.stream import DISABLED, Conn, Secured, Stream
+from lproxy.transport.stream import DISABLED, Address, Conn, Secured, Stream
 
 C = TypeVar("C", bound=Counted)
 R = TypeVar("R")
 
 
+#: the port of TLS where nobody says another
+HTTPS = 443
 #: targets that are each connection's or request's own
 KEYWORDS = ("authority", "original-dst", "sni")
 
 
 class CannotExpose(Exception):
     """A further address cannot be listened on."""
+
+
+class PlainRefused(ProxyError):
+    """A client without TLS, where there is nothing else."""
+
+    layer, reason, flag, status = "tls", "plain", "ID", 400
+    shed = True
+    keep = False
+    blames = False
+
+    def what(self) -> str:
+        """What it should do."""
+        return "speaks TLS alone: come by https, or whatever else is TLS"
 
 
 class Sessions(Protocol):
@@ -113,6 +130,9 @@ class Runtime:
     @ivar conceal: C{conceal(port)} accepts no more on such a port; connections that there are go on
     @ivar not_ready: C{not_ready(source)} has C{source()} asked for why C{/ready} is to say no: words, or C{None}
     @ivar service: C{service(target)} is what the configuration says about who serves it
+    @ivar tls: what the listener does about TLS
+    @ivar policy: C{policy(target)} is whom its service is for; of C{None}, whom the listener is for
+    @ivar denied: counts who was refused, by reason
     @ivar access: writes a line of the access log, or C{None} where it is off
     """
 
@@ -134,6 +154,9 @@ class Runtime:
     not_ready: Callable[[Callable[[], str | None]], None]
     access: Callable[[dict[str, Any]], None] | None = None
     service: Callable[[Target], Service] = lambda target: PLAIN
+    tls: Tls = "off"
+    policy: Callable[[Target | None], Policy] = lambda target: ANYBODY
+    denied: Callable[[str], None] = lambda reason: None
     fixed: Target | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -149,7 +172,41 @@ class Runtime:
         if self.fixed is not None:
             return self.fixed
         original = conn.original_dst
+        if self.listen.target == "sni":
+            return self._asked_for(conn, original)
         return OriginalDst(*original) if original is not None else None
+
+    def _asked_for(self, conn: Conn, original: Address | None) -> Target | None:
+        """
+        The service that a client of TLS has named: at the port that it was going to, where it was redirected or there
+        is such a service; else at that of https.
+        """
+        name = conn.tls.sni if conn.tls is not None else conn.sni
+        if not name:
+            return None
+        target = Authority(name, (original or conn.local)[1])
+        return target if original is not None or self.service(target).name else Authority(name, HTTPS)
+
+    def refuses(self, target: Target | None = None) -> bool:
+        """Whether L{refuse} may refuse anybody at all."""
+        return self.policy(target).active or (target is None and self.tls == "terminate")
+
+    def refuse(self, conn: Conn, target: Target | None = None) -> ProxyError | None:
+        """
+        Why a client may not have C{target}, or what the listener has at all: counted, and to be told.
+
+        Before a session of a protocol is made that does not ask by itself (L{lproxy.protocols.session.Explains}), the
+        listener has asked: for itself, and for where its connections go.
+        """
+        tls = conn.tls
+        if tls is None and target is None and self.tls == "terminate":
+            error: ProxyError | None = PlainRefused(f"listener {self.listen.name}")
+        else:
+            asked = f"listener {self.listen.name}" if target is None else target
+            error = self.policy(target).refuse(asked, tls.remote_identity if tls is not None else "")
+        if error is not None:
+            self.denied(error.reason)
+        return error
 
     def contained(self, stream: Stream, protocol: str, f: Callable[..., R]) -> Callable[..., R | None]:
         """

@@ -55,6 +55,14 @@ class Session(Protocol):
         """A row of C{/connections}: JSON values."""
 
 
+class Explains:
+    """
+    A factory whose sessions tell refused clients why, in their protocol's own words: they ask C{runtime.refuse}
+    themselves, for the listener and for whatever target they find. Others' connections are closed before there is a
+    session.
+    """
+
+
 class SessionFactory(Protocol):
     """
     What a protocol's plugin makes for each listener.

@@ -95,7 +95,13 @@ class ScriptedProxy:
         self.factory: Any = plugin.factory(self.runtime, config)
 
     def client(
-        self, prefix: bytes = b"", eof: bool = False, port: int | None = None, variant: str = "", since: float = 0.0
+        self,
+        prefix: bytes = b"",
+        eof: bool = False,
+        port: int | None = None,
+        variant: str = "",
+        since: float = 0.0,
+        tls: Secured | None = None,
     ) -> Peer:
         """
         A client's connection, in the hands of a new session.
@@ -105,9 +111,11 @@ class ScriptedProxy:
         @param port: one of the L{exposed}, instead of the listener's own
         @param variant: what detection has found
         @param since: when it has heard the first of that
+        @param tls: what it is secured by
         """
         peer = Peer()
         stream = self.reactor.stream(peer, CLIENT, OURS)
+        stream.conn = stream.conn._replace(tls=tls)
         self.runtime.accepted(stream, self._name)
         make = self.factory.session if port is None else self.exposed[port]
         try:

@@ -58,6 +58,7 @@ class Conn(NamedTuple):
     @ivar original_dst: where a redirected connection was going, where it was redirected and somebody asked
     @ivar tls: what is known through TLS; C{None} where there is none, or none that we have ended
     @ivar no_tls_reason: why that is so; see C{no_tls_reason} of the metrics
+    @ivar sni: the name that the client asks for in TLS that passes through us; empty where there is none
     """
 
     peer: Address
@@ -65,6 +66,7 @@ class Conn(NamedTuple):
     original_dst: Address | None = None
     tls: Secured | None = None
     no_tls_reason: str = DISABLED
+    sni: str = ""
 
 
 class Reader(Protocol):

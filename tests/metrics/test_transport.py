@@ -49,7 +49,7 @@ class LabelTests(MetricsCase):
         )
 
     def test_identities(self) -> None:
-        """With TLS both identities are there, empty where somebody has shown none, and no reason why there is no TLS."""
+        """With TLS both identities are there, empty where nobody has shown one, and no reason why there is none."""
         where = ("inbound", "src", "10.0.3.9", "10.0.3.7:8080", "http")
         for tls in (Secured(local_identity="cart.shop.mesh", remote_identity="web.shop.mesh"), Secured()):
             for sni in ("a", "b"):

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from lproxy.api import ConnectionLease, ProxyError, Stream, judge, tried
 from lproxy.protocols.http.client import Client
+from lproxy.protocols.http.guard import vouch
 from lproxy.protocols.http.hops import said_to_proxy
 from lproxy.protocols.http.listener import Listener, Route
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Request, Response
@@ -121,16 +122,24 @@ class Exchange(Responder):
         """Find out where it goes, and go there as soon as a service is ready."""
         listener = self._listener
         request = self.request
+        conn = self._client.conn
         try:
-            route = listener.route(request, self._client.conn)
+            if listener.guard is not None and (ours := listener.guard.answer(request, conn)):
+                self._answer(*ours)
+                return
+            route = listener.route(request, conn)
             route.counter.began()
             self.route = route
-            if request.special and (ours := said_to_proxy(request, route.proxy, listener.record, self._client.conn)):
+            if route.guarded and (refused := listener.runtime.refuse(conn, route.target)) is not None:
+                raise refused
+            if request.special and (ours := said_to_proxy(request, route.proxy, listener.record, conn)):
                 self._answer(*ours)
                 return
             request.lenient = route.lenient
             if listener.forwarding is not None:
-                listener.forwarding.apply(request, self._client.conn)
+                listener.forwarding.apply(request, conn)
+            if conn.tls is not None:
+                vouch(request, conn.tls)
             if not request.authority:
                 # HTTP/1.1, which the upstream is spoken to in, cannot do without (RFC 9112, 3.2)
                 request.name_host(str(route.target).encode("ascii", "replace"))

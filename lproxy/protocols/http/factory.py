@@ -9,7 +9,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall
 
-from lproxy.api import Accepted, Detector, Endpoint, Health, Metadata, Runtime, Session, Stream
+from lproxy.api import Accepted, Detector, Endpoint, Explains, Health, Metadata, Runtime, Session, Stream
 from lproxy.protocols.http.detect import detect
 from lproxy.protocols.http.h1.client import Http1Client
 from lproxy.protocols.http.h1.server import Http1Server
@@ -26,7 +26,7 @@ TICK: Final = 1.0
 DRAIN_TICK: Final = 0.1
 
 
-class HttpFactory:
+class HttpFactory(Explains):
     """A L{SessionFactory<lproxy.api.SessionFactory>}."""
 
     name = "http"

@@ -13,13 +13,12 @@ from typing import Final
 
 from lproxy.api import Conn
 from lproxy.config import Listen
+from lproxy.protocols.http.guard import by_https
 from lproxy.protocols.http.message import FORWARDED, Headers, Request, kinds
 from lproxy.transport.networks import Networks
 
 #: of a client without an address (RFC 7239, 6.2)
 UNKNOWN: Final = b"unknown"
-#: what TLS is not terminated of is plain
-PROTO: Final = b"http"
 
 
 class Forwarding:
@@ -37,7 +36,8 @@ class Forwarding:
         if self._drops or (self._trusted is not None and not self._trusted.has(conn.peer[0])):
             request.headers = [field for field in request.headers if kinds[field[0]] != FORWARDED]
         if self._adds:
-            request.headers = _added(request.headers, conn.peer[0].encode("ascii"), request.authority)
+            https = by_https(conn.tls)
+            request.headers = _added(request.headers, conn.peer[0].encode("ascii"), request.authority, https)
 
 
 def forwarding(listen: Listen) -> Forwarding | None:
@@ -45,14 +45,15 @@ def forwarding(listen: Listen) -> Forwarding | None:
     return Forwarding(listen) if listen.forwarded != "pass" or listen.trusted else None
 
 
-def _added(headers: Headers, peer: bytes, authority: bytes) -> Headers:
+def _added(headers: Headers, peer: bytes, authority: bytes, https: bool) -> Headers:
     """With what is known of the client at the end of each list, and in each field that is not there."""
     said = {}
     for at, (name, _) in enumerate(headers):
         if kinds[name] == FORWARDED:
             said[name.lower()] = at
     headers = list(headers)
-    element = b"for=%b" % _node(peer)
+    # that it was http says nobody, as nobody did so far
+    element = b"for=%b;proto=https" % _node(peer) if https else b"for=%b" % _node(peer)
     for lower, more in ((b"x-forwarded-for", peer or UNKNOWN), (b"forwarded", element)):
         if lower in said:
             name, value = headers[said[lower]]
@@ -60,7 +61,7 @@ def _added(headers: Headers, peer: bytes, authority: bytes) -> Headers:
     if b"x-forwarded-for" not in said:
         headers.append((b"X-Forwarded-For", peer or UNKNOWN))
     if b"x-forwarded-proto" not in said:
-        headers.append((b"X-Forwarded-Proto", PROTO))
+        headers.append((b"X-Forwarded-Proto", b"https" if https else b"http"))
     if authority and b"x-forwarded-host" not in said:
         headers.append((b"X-Forwarded-Host", authority))
     return headers

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from lproxy.api import Conn, Runtime, Stack, Target
 from lproxy.config import Service
 from lproxy.protocols.http.forwarded import forwarding
+from lproxy.protocols.http.guard import by_https, guard
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.metrics import HttpCounter, HttpMetrics
 from lproxy.protocols.http.record import Recorder
@@ -37,15 +38,17 @@ class Route:
 
     @ivar proxy: whether it is a proxy itself, and is spoken to as one
     @ivar lenient: whether its answers may be less than correct
+    @ivar guarded: whether it is not for everybody
     """
 
-    __slots__ = ("counter", "lenient", "proxy", "target")
+    __slots__ = ("counter", "guarded", "lenient", "proxy", "target")
 
-    def __init__(self, target: Target, counter: HttpCounter, service: Service) -> None:
+    def __init__(self, target: Target, counter: HttpCounter, service: Service, guarded: bool) -> None:
         self.target = target
         self.counter = counter
         self.proxy = service.proxy
         self.lenient = service.lenient
+        self.guarded = guarded
 
 
 class Listener:
@@ -55,6 +58,7 @@ class Listener:
     @ivar tunnels: the stack for CONNECT, whose leases are plain connections
     @ivar seconds: the clock
     @ivar by_authority: whether requests choose where they go
+    @ivar guard: who is refused or sent elsewhere before anything else, if anybody
     @ivar forwarding: what becomes of X-Forwarded-For and the like, if anything
     @ivar has_clocks: whether the application's time is limited
     @ivar draining: whether answers say that the connection ends
@@ -69,6 +73,7 @@ class Listener:
         "clients",
         "draining",
         "forwarding",
+        "guard",
         "has_clocks",
         "record",
         "runtime",
@@ -91,6 +96,7 @@ class Listener:
         self.by_authority = runtime.listen.target == "authority"
         timeouts = runtime.timeouts
         self.has_clocks = timeouts.response_headers is not None or timeouts.stream is not None
+        self.guard = guard(runtime)
         self.forwarding = forwarding(runtime.listen)
         self.draining = False
         self.clients: dict[Swept, None] = {}
@@ -103,12 +109,22 @@ class Listener:
         @raise NoAuthority: nowhere
         @raise Rejected: to what cannot be an address, or to the empty one where an address is needed
         """
-        key = request.authority if conn.original_dst is None else request.authority + b" %r" % (conn.original_dst,)
+        tls = conn.tls
+        key = request.authority
+        if conn.original_dst is not None:
+            key += b" %r" % (conn.original_dst,)
+        if tls is not None:
+            # what is asked by https is for another port
+            key += b" s" if by_https(tls) else b" m"
+            if not self.by_authority:
+                key += tls.sni.encode("ascii")
         known = self._routes.get(key)
         if known is None:
-            target = route(request, self.runtime.destination(conn), self.by_authority)
+            runtime = self.runtime
+            target = route(request, runtime.destination(conn), self.by_authority, by_https(tls))
             authority = request.authority.decode("ascii").lower() or str(target)
-            known = Route(target, self._metrics.route(authority), self.runtime.service(target))
+            counter = self._metrics.route(authority, tls is not None)
+            known = Route(target, counter, runtime.service(target), runtime.refuses(target))
             if len(self._routes) >= ROUTES:
                 self.forget_routes()
             known.counter.hold()

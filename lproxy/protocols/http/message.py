@@ -79,6 +79,8 @@ MEASURED = frozenset((HOST_FIELD, LENGTH, ENCODING))
 HOP_BY_HOP = frozenset((CONNECTION, DROP, UPGRADE))
 #: a prefix that only lproxy itself speaks with
 MESH = b"l5d-"
+#: who somebody's client was, as a proxy before us says; who it is is proved to us, or not known
+CLIENT_CERT = b"x-forwarded-client-cert"
 #: entries of each memo of what peers say: they are bounded, since peers choose what is looked up
 MEMO = 4096
 
@@ -91,7 +93,7 @@ class _Kinds(dict[bytes, int]):
         kind = _KINDS.get(lower, ORDINARY)
         if not kind:
             dashed = lower.replace(b"_", b"-")
-            if dashed.startswith(MESH):
+            if dashed.startswith(MESH) or dashed == CLIENT_CERT:
                 kind = DROP
             elif dashed.startswith(X_FORWARDED) or _KINDS.get(dashed) == FORWARDED:
                 kind = FORWARDED

@@ -111,9 +111,13 @@ class HttpMetrics:
         self.faults = HttpFaults()
         counters.families(self.families)
 
-    def route(self, authority: str) -> HttpCounter:
-        """Where requests to C{authority} are counted. L{HttpCounter.hold} it before it is kept."""
-        return self._routes.get((*self._labels, ("authority", authority), ("tls", "false")))
+    def route(self, authority: str, tls: bool = False) -> HttpCounter:
+        """
+        Where requests to C{authority} are counted. L{HttpCounter.hold} it before it is kept.
+
+        @param tls: whether they came by TLS that ended here
+        """
+        return self._routes.get((*self._labels, ("authority", authority), ("tls", "true" if tls else "false")))
 
     def opened(self, pool: Pool) -> None:
         """Show C{pool} until it is closed and its last connection gone."""

@@ -11,8 +11,9 @@ from lproxy.errors import ProxyError
 from lproxy.protocols.http.message import Rejected, Request, find
 from lproxy.target import Authority, OriginalDst, Target, split_host_port
 
-#: the port that http://host/ means, where the connection was not going to another
+#: the ports that http://host/ and https://host/ mean, where the connection was not going to another
 DEFAULT_PORT: Final = 80
+HTTPS_PORT: Final = 443
 
 
 class NoAuthority(ProxyError):
@@ -31,18 +32,21 @@ class NoAuthority(ProxyError):
         return "names no host and the listener has no target of its own"
 
 
-def route(head: Request, connection: Target | None, by_authority: bool) -> Target:
+def route(head: Request, connection: Target | None, by_authority: bool, https: bool = False) -> Target:
     """
     The target of a request.
 
     @param connection: where its connection goes, as far as that is known
     @param by_authority: whether the listener lets requests choose
+    @param https: whether it was asked by https
     @raise NoAuthority: nobody says where
     @raise Rejected: to what cannot be an address, or to an empty one where it is needed
     """
     if by_authority and head.authority:
         try:
-            default = connection.port if isinstance(connection, OriginalDst) else DEFAULT_PORT
+            default = HTTPS_PORT if https else DEFAULT_PORT
+            if isinstance(connection, OriginalDst):
+                default = connection.port
             host, port = split_host_port(head.authority.decode("ascii"), default)
         except ValueError as e:
             rejected = Rejected("", 400, "host", str(e)).because(e)

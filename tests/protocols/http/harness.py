@@ -16,6 +16,7 @@ from lproxy.protocols.http.plugin import HttpPlugin
 from lproxy.protocols.http.pool import Pool
 from lproxy.testing import Peer, ScriptedProxy
 from lproxy.testing.wire import MemoryStream
+from lproxy.transport.stream import Secured
 
 HOST = "web.test"
 GET = b"GET / HTTP/1.1\r\nHost: web.test\r\n\r\n"
@@ -96,9 +97,9 @@ class HttpTestCase(SynchronousTestCase):
         for _ in range(round(seconds / step)):
             self.proxy.settle(step)
 
-    def client(self, *data: bytes) -> Peer:
+    def client(self, *data: bytes, tls: Secured | None = None) -> Peer:
         """A client that has said C{data}, piece by piece."""
-        client = self.proxy.client()
+        client = self.proxy.client(tls=tls)
         self.clients.append(client)
         for piece in data:
             self.say(client, piece)

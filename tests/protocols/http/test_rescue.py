@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.discover.host import ResolveFailed
 from lproxy.discover.literal import NoRoute
 from lproxy.errors import Bug, ProxyError, judge, known
+from lproxy.identity.policy import IdentityDenied, IdentityRefused, IdentityRequired
 from lproxy.protocols.http import rescue
 from lproxy.protocols.http.h2.codes import StreamReset
 from lproxy.protocols.http.h2.faults import ENHANCE_YOUR_CALM, ConnectionFault
@@ -21,6 +22,7 @@ from lproxy.protocols.http.route import NoAuthority
 from lproxy.protocols.http.standing import ServerErrors
 from lproxy.protocols.http.streams import BadResponse, UpstreamLost
 from lproxy.protocols.http.timeouts import BodyNotTaken, CallTimedOut
+from lproxy.protocols.runtime import PlainRefused
 from lproxy.stack.admit import TooManyInFlight
 from lproxy.stack.balance import NoEndpointReady
 from lproxy.stack.cache import CacheFull
@@ -192,6 +194,42 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
         "UF",
         True,
         "upstream: 10.0.0.7:8080 answered 503",
+    ),
+    (
+        PlainRefused("listener web"),
+        400,
+        3,
+        "plain",
+        "ID",
+        False,
+        "tls: listener web speaks TLS alone: come by https, or whatever else is TLS",
+    ),
+    (
+        IdentityRequired(WEB, ""),
+        403,
+        7,
+        "identity_required",
+        "ID",
+        True,
+        "policy: web.local:80 is only for clients that prove an identity, with a certificate",
+    ),
+    (
+        IdentityDenied(WEB, "a.mesh"),
+        403,
+        7,
+        "identity_denied",
+        "ID",
+        True,
+        "policy: web.local:80 is denied to a.mesh",
+    ),
+    (
+        IdentityRefused(WEB, "a.mesh"),
+        403,
+        7,
+        "identity_not_allowed",
+        "ID",
+        True,
+        "policy: web.local:80 is not for a.mesh",
     ),
     (ZeroDivisionError("secret"), 500, 13, "bug", "BUG", False, "internal error"),
 )
