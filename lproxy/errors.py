@@ -135,5 +135,5 @@ def explain(error: BaseException) -> str:
 
 def one_line(text: str, limit: int = 1000) -> str:
     """C{text} without control characters, cut at C{limit} characters: fit for a header or a log line."""
-    clean = "".join(c if c.isprintable() else "?" for c in text)
+    clean = text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
     return clean if len(clean) <= limit else clean[: limit - 3] + "..."

@@ -11,9 +11,12 @@ from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet import task
+from twisted.internet.interfaces import IReactorTime
 
-from lproxy.admin.index import index
-from lproxy.admin.pages import HTML, JSON, PLAIN, Command, Get, Status, as_json
+from lproxy.admin import overview
+from lproxy.admin.assets import CSS, JS
+from lproxy.admin.live import Events, Live, Overview
+from lproxy.admin.pages import JSON, PLAIN, Command, Get, Status, as_json
 from lproxy.admin.site import Root, Site, names
 from lproxy.admin.stream import Stream, array
 from lproxy.config import Admin
@@ -22,22 +25,8 @@ from lproxy.metrics.registry import Metrics
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-class Proxy(Protocol):
+class Proxy(overview.Proxy, Protocol):
     """The proxy, as far as the admin server shows it and changes something."""
-
-    version: str
-
-    def ready(self) -> str | None:
-        """Why the proxy is not ready, if it is not."""
-
-    def describe_config(self) -> dict[str, Any]:
-        """The configuration in effect."""
-
-    def services(self) -> list[dict[str, Any]]:
-        """Cached services."""
-
-    def connections(self) -> list[dict[str, Any]]:
-        """Accepted connections."""
 
     def plugins(self) -> list[dict[str, Any]]:
         """Protocols found."""
@@ -52,7 +41,9 @@ class Proxy(Protocol):
         """Raises ValueError for a level that there is not."""
 
 
-def admin_site(proxy: Proxy, metrics: Metrics, config: Admin, host: str, cooperate: Any = task.cooperate) -> Site:
+def admin_site(
+    proxy: Proxy, metrics: Metrics, config: Admin, host: str, clock: IReactorTime, cooperate: Any = task.cooperate
+) -> Site:
     """
     The site to listen with.
 
@@ -60,7 +51,11 @@ def admin_site(proxy: Proxy, metrics: Metrics, config: Admin, host: str, coopera
     @param cooperate: as L{task.cooperate}: runs the pieces of a long answer, with other work in between
     """
     root = Root(names(config.hosts, host))
-    root.add("", "this page", Get(HTML, lambda: index(proxy.version, proxy.ready(), root.pages)))
+    live = Live(proxy, metrics.families, clock)
+    root.add("", "this page", Overview(live, root.pages))
+    root.putChild(b"events", Events(live))
+    for file, kind, text in ((b"lproxy.css", b"text/css", CSS), (b"lproxy.js", b"text/javascript", JS)):
+        root.putChild(file, Get(kind, lambda text=text: text.encode()))  # type: ignore[misc]
     root.add("metrics", "counters and gauges, for Prometheus", Stream(PROMETHEUS, metrics.text, cooperate))
     root.add("ready", "whether new connections are welcome", Status(lambda: _ready(proxy)))
     root.add("live", "whether the process is alive", Get(PLAIN, lambda: b"live\n"))

@@ -16,8 +16,11 @@ from twisted.web import resource, server
 from lproxy.admin.pages import BODY, Page, Refused
 from lproxy.target import split_host_port
 
-#: pages load nothing but their own style, and cannot be framed
-POLICY = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+#: pages load nothing but what is ours, ask nobody else, and cannot be framed
+POLICY = (
+    b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'self'; "
+    b"base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 def names(hosts: Iterable[str], address: str) -> Callable[[str], bool]:

@@ -25,6 +25,7 @@ from lproxy.app.log import log, set_level
 from lproxy.app.openings import wanted
 from lproxy.app.own import OwnAddresses
 from lproxy.app.plugins import Found, packages
+from lproxy.app.recent import Recent
 from lproxy.app.reload import Reload, Source
 from lproxy.app.sockets import CannotListen, Sockets, place_of
 from lproxy.app.surroundings import Surroundings
@@ -64,13 +65,21 @@ class Proxy(service.Service):
         self._reactor = reactor
         self._config = config
         self._found = plugins
-        warn = Warn(reactor, log)
-        self._crashes = Crashes(warn, self.metrics.plugin_error)
+        limited = Warn(reactor, log)
+        self._recent = Recent(limited, time.time)
+        self._crashes = Crashes(limited, self.metrics.plugin_error)
         self._own = OwnAddresses()
         self._hub = hub(reactor)
         self._sockets = Sockets(reactor, self._hub, ConnectionLimit(config.limits.connections), self._own)
         self._around = Surroundings(
-            reactor, self._hub, plugins, self.metrics, self._sockets, self._own, warn, self._crashes.crashed
+            reactor,
+            self._hub,
+            plugins,
+            self.metrics,
+            self._sockets,
+            self._own,
+            self._recent.warn,
+            self._crashes.crashed,
         )
         self._assembly: Assembly | None = None
         self._retiring: dict[Assembly, Deferred[None]] = {}
@@ -117,7 +126,7 @@ class Proxy(service.Service):
         assembly = self._assembly
         assert assembly is not None
         if (host := self._admin.host()) is not None:
-            self._admin.open(admin_site(self, self.metrics, self._config.admin, host))
+            self._admin.open(admin_site(self, self.metrics, self._config.admin, host, self._reactor))
         try:
             assembly.start()
         except CannotStart:
@@ -267,6 +276,10 @@ class Proxy(service.Service):
     def connections(self) -> list[dict[str, Any]]:
         """Every accepted connection."""
         return [row for assembly in self._assemblies() for row in assembly.sessions.describe()]
+
+    def failures(self) -> list[dict[str, Any]]:
+        """What went wrong lately, the latest first."""
+        return self._recent.describe()
 
     def plugins(self) -> list[dict[str, Any]]:
         """Every protocol found, what it has at this moment, what is broken, and what went wrong lately."""

@@ -45,6 +45,12 @@ class FakeProxy:
 
     connections = services
 
+    def failures(self) -> list[dict[str, Any]]:
+        return []
+
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        return {"web": ("127.0.0.1", 80)}
+
     def plugins(self) -> list[dict[str, str]]:
         return []
 
@@ -98,7 +104,7 @@ class AdminCase(SynchronousTestCase):
     def make(self, settings: config.Admin, host: str) -> Any:
         """Another site for the same proxy."""
         turns = Cooperator(lambda: lambda: True, lambda f: self.clock.callLater(0.001, f))
-        site = admin_site(self.proxy, self.metrics, settings, host, turns.cooperate)
+        site = admin_site(self.proxy, self.metrics, settings, host, self.clock, turns.cooperate)
         site.reactor = self.clock
         return site
 

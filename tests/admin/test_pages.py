@@ -40,7 +40,7 @@ class MethodTests(AdminCase):
             self.assertEqual((get.status, b""), (head.status, head.body), path)
             for name in ("content-type", "cache-control"):
                 self.assertEqual(get.fields[name], head.fields[name], path)
-            if "content-length" in get.fields:
+            if "content-length" in get.fields and path != "/":  # which says when it was looked at last
                 self.assertEqual(get.fields["content-length"], head.fields["content-length"], path)
         self.assertEqual([], said, "neither for HEAD nor for any request")
 

@@ -1,0 +1,227 @@
+# -*- test-case-name: tests.admin.test_overview -*-
+"""
+What the first page shows, as values: taken from what the proxy tells of itself and from its metrics, and nothing else.
+
+Figures of traffic are of the last ten seconds while somebody watches, and of all time on the first look, which the page
+says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol
+
+from lproxy.admin.window import Window, added, quantile
+from lproxy.metrics.family import Family, Labels
+
+#: rows of services, routes and the like: those with the most to tell
+ROWS = 100
+
+REQUESTS, LATENCY = "endpoint_request_total", "endpoint_latency_ms"
+ROUTE_REQUESTS, ROUTE_RESPONSES, ROUTE_LATENCY = "request_total", "response_total", "response_latency_ms"
+KAFKA_REQUESTS = "kafka_requests_total"
+CERTIFICATES = "identity_cert_expiration_timestamp_seconds"
+LAG = "reactor_lag_seconds"
+IN_FLIGHT, LOCK_WAITERS = "in_flight", "lock_waiters"
+#: the families that are looked at
+NAMES = frozenset(
+    (
+        REQUESTS,
+        LATENCY,
+        ROUTE_REQUESTS,
+        ROUTE_RESPONSES,
+        ROUTE_LATENCY,
+        KAFKA_REQUESTS,
+        CERTIFICATES,
+        LAG,
+        IN_FLIGHT,
+        LOCK_WAITERS,
+    )
+)
+#: states of services, those first that somebody should look at
+WORST_FIRST = ("down", "failing", "failfast", "probing", "degraded", "waiting", "connecting")
+
+
+class Proxy(Protocol):
+    """The proxy, as far as the page shows it."""
+
+    version: str
+
+    def ready(self) -> str | None:
+        """Why it is not ready, if it is not."""
+
+    def describe_config(self) -> dict[str, Any]:
+        """The configuration in effect."""
+
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        """Where each listener accepts, by name."""
+
+    def services(self) -> list[dict[str, Any]]:
+        """Services, used or configured."""
+
+    def connections(self) -> list[dict[str, Any]]:
+        """Accepted connections."""
+
+    def failures(self) -> list[dict[str, Any]]:
+        """What went wrong lately, the latest first."""
+
+
+class Traffic(NamedTuple):
+    """
+    Requests of something, within the window.
+
+    @ivar rate: a second, or where the window has no length how many there were
+    @ivar success: what part of them succeeded, 0 to 1; C{None} where there were none
+    @ivar quantiles: milliseconds, p50, p95 and p99; C{None} where nothing was measured
+    """
+
+    rate: float
+    success: float | None
+    quantiles: tuple[float | None, float | None, float | None]
+
+
+class Shown(NamedTuple):
+    """
+    One picture.
+
+    @ivar seconds: what the figures of traffic are of; 0 for all time
+    @ivar live: which configuration serves
+    @ivar figures: of the whole process, by their names
+    @ivar services: rows of C{/services}, with their L{Traffic} and that of each endpoint
+    @ivar more: how many services there are besides
+    """
+
+    version: str
+    not_ready: str | None
+    seconds: float
+    live: dict[str, Any]
+    figures: dict[str, str]
+    listeners: list[dict[str, Any]]
+    services: list[tuple[dict[str, Any], Traffic, dict[str, Traffic]]]
+    more: int
+    routes: list[tuple[dict[str, str], Traffic]]
+    kafka: list[tuple[str, float]]
+    certificates: list[tuple[dict[str, str], float]]
+    failures: list[dict[str, Any]]
+
+
+def overview(proxy: Proxy, window: Window, wanted: str = "") -> Shown:
+    """
+    What there is to show now.
+
+    @param wanted: part of the names of the services and routes to show; all otherwise
+    """
+    config = proxy.describe_config()
+    connections = proxy.connections()
+    services, more = _services(proxy.services(), window, wanted)
+    return Shown(
+        proxy.version,
+        proxy.ready(),
+        window.seconds,
+        config.get("live", {}),
+        _figures(window, len(connections)),
+        _listeners(config, proxy.addresses(), connections),
+        services,
+        more,
+        _routes(window, wanted),
+        _kafka(window),
+        sorted(
+            ((dict(labels), window.value(CERTIFICATES, labels)) for labels in window.series(CERTIFICATES)),
+            key=lambda one: one[1],
+        ),
+        proxy.failures(),
+    )
+
+
+def look(window: Window, families: Iterable[Family], seconds: float) -> None:
+    """Have C{window} see what metrics say at this moment."""
+    window.look(families, seconds)
+
+
+def _figures(window: Window, connections: int) -> dict[str, str]:
+    lag = quantile(window.counts(LAG, ()), 0.99)
+    return {
+        "connections": str(connections),
+        "requests and streams in flight": str(int(window.value(IN_FLIGHT, ()))),
+        "waiting for a turn": str(int(window.value(LOCK_WAITERS, ()))),
+        "reactor lag, p99": "-" if lag is None else f"{lag * 1000:.0f} ms",
+    }
+
+
+def _listeners(
+    config: dict[str, Any], addresses: dict[str, tuple[str, int]], connections: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    open_now = Counter(str(row.get("listener")) for row in connections)
+    spoken = Counter((str(row.get("listener")), str(row.get("protocol") or "undecided")) for row in connections)
+    rows = []
+    for listen in config.get("listen", ()):
+        name = listen["name"]
+        speaks = ", ".join(f"{protocol} {n}" for (listener, protocol), n in spoken.items() if listener == name)
+        rows.append({**listen, "address": addresses.get(name), "connections": open_now[name], "speaks": speaks})
+    return rows
+
+
+def _services(
+    rows: list[dict[str, Any]], window: Window, wanted: str
+) -> tuple[list[tuple[dict[str, Any], Traffic, dict[str, Traffic]]], int]:
+    by_service: dict[str, dict[str, Labels]] = {}
+    for labels in window.series(LATENCY):
+        names = dict(labels)
+        by_service.setdefault(names.get("service", ""), {})[names.get("endpoint", "")] = labels
+    found = []
+    for row in rows:
+        target = str(row.get("target"))
+        if wanted not in target:
+            continue
+        endpoints = {name: _traffic(window, [labels]) for name, labels in by_service.get(target, {}).items()}
+        found.append((row, _traffic(window, by_service.get(target, {}).values()), endpoints))
+    found.sort(key=lambda one: (_badness(one[0]), -one[1].rate, str(one[0].get("target"))))
+    return found[:ROWS], max(0, len(found) - ROWS)
+
+
+def _badness(row: dict[str, Any]) -> int:
+    state = str(row.get("state"))
+    return WORST_FIRST.index(state) if state in WORST_FIRST else len(WORST_FIRST) + (state == "unused")
+
+
+def _traffic(window: Window, series: Iterable[Labels]) -> Traffic:
+    """Of endpoints."""
+    series = list(series)
+    good, bad = (
+        sum(window.grown(REQUESTS, (*labels, ("classification", word))) for labels in series)
+        for word in ("success", "failure")
+    )
+    return _of(window, good, bad, added(c for labels in series if (c := window.counts(LATENCY, labels)) is not None))
+
+
+def _of(window: Window, good: float, bad: float, counts: Any) -> Traffic:
+    total = good + bad
+    return Traffic(
+        total / window.seconds if window.seconds else total,
+        good / total if total else None,
+        (quantile(counts, 0.5), quantile(counts, 0.95), quantile(counts, 0.99)),
+    )
+
+
+def _routes(window: Window, wanted: str) -> list[tuple[dict[str, str], Traffic]]:
+    outcomes: dict[Labels, Counter[str]] = {}
+    for labels in window.series(ROUTE_RESPONSES):
+        route = tuple(pair for pair in labels if pair[0] not in ("classification", "status_code", "grpc_status"))
+        word = dict(labels).get("classification", "")
+        outcomes.setdefault(route, Counter())[word] += int(window.grown(ROUTE_RESPONSES, labels))
+    rows = []
+    for labels in window.series(ROUTE_REQUESTS):
+        if wanted in dict(labels).get("authority", ""):
+            seen = outcomes.get(labels, Counter())
+            traffic = _of(window, seen["success"], seen["failure"], window.counts(ROUTE_LATENCY, labels))
+            rows.append((dict(labels), traffic))
+    rows.sort(key=lambda row: (-row[1].rate, row[0].get("authority", "")))
+    return rows[:ROWS]
+
+
+def _kafka(window: Window) -> list[tuple[str, float]]:
+    apis: Counter[str] = Counter()
+    for labels in window.series(KAFKA_REQUESTS):
+        apis[dict(labels).get("api", "?")] += int(window.grown(KAFKA_REQUESTS, labels))
+    return [(api, n / window.seconds if window.seconds else n) for api, n in apis.most_common(ROWS)]

@@ -1,0 +1,59 @@
+# -*- test-case-name: tests.app.test_recent -*-
+"""
+What went wrong lately, for people: each failure in the words of its log line, also where the log was spared it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from lproxy.errors import one_line
+
+#: failures that are told apart and remembered; further ones push out those that are longest ago
+MOST = 100
+#: characters of each
+LENGTH = 500
+
+
+class Seen(NamedTuple):
+    """
+    @ivar at: seconds of the epoch, the last time
+    @ivar times: how often
+    """
+
+    at: float
+    kind: str
+    text: str
+    times: int
+
+
+class Recent:
+    """
+    Stands before a rate-limited log, and remembers.
+
+    @param warn: the log, by kind and text
+    @param now: seconds of the epoch
+    """
+
+    def __init__(self, warn: Callable[[str, str], None], now: Callable[[], float]) -> None:
+        self._warn = warn
+        self._now = now
+        # by kind and text, that which was seen last at the end
+        self._seen: dict[tuple[str, str], Seen] = {}
+
+    def __repr__(self) -> str:
+        return f"<Recent {len(self._seen)}>"
+
+    def warn(self, kind: str, text: str) -> None:
+        """Remember it, and tell the log."""
+        shown = one_line(text, LENGTH)
+        before = self._seen.pop((kind, shown), None)
+        self._seen[kind, shown] = Seen(self._now(), kind, shown, before.times + 1 if before is not None else 1)
+        if len(self._seen) > MOST:
+            del self._seen[next(iter(self._seen))]
+        self._warn(kind, text)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """The latest first."""
+        return [seen._asdict() for seen in reversed(self._seen.values())]

@@ -1,0 +1,199 @@
+# -*- test-case-name: tests.admin.test_page -*-
+"""
+L{lproxy.admin.page}: the first page, as HTML.
+"""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.admin.overview import Shown, Traffic
+from lproxy.admin.page import main, page
+from tests.admin.case import PATHS, AdminCase
+
+HOSTILE = '<script>alert("x")</script>&\'\ud800'
+QUIET = Traffic(0.0, None, (None, None, None))
+
+
+class Balanced(HTMLParser):
+    """Sees that every element is ended, and that no id comes twice."""
+
+    EMPTY = frozenset(("meta", "link", "input", "br"))
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.scripts: list[str | None] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        known = dict(attrs)
+        if known.get("id"):
+            self.ids.append(str(known["id"]))
+        if tag == "script":
+            self.scripts.append(known.get("src"))
+        assert not [name for name in known if name.startswith("on")], attrs
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, tag
+
+
+def shown(**more: Any) -> Shown:
+    """A picture in which there is something of each kind."""
+    listener = {
+        "name": "web",
+        "address": ("127.0.0.1", 80),
+        "target": "authority",
+        "detect": ["http"],
+        "connections": 5,
+    }
+    services = [
+        (
+            {
+                "target": "web:80",
+                "direction": "outbound",
+                "protocol": "http",
+                "state": "degraded",
+                "lock": "held",
+                "waiters": 3,
+                "in_flight": 2,
+                "endpoints": [
+                    {"address": "10.0.0.1:80", "state": "healthy", "idle": 1, "in_flight": 2},
+                    {"address": "10.0.0.2:80", "state": "backoff", "last_error": "refused", "last_error_seconds": 61.0},
+                ],
+            },
+            Traffic(12.5, 0.97, (1.234, 20.0, None)),
+            {"10.0.0.1:80": Traffic(12.5, 0.9995, (1.0, 2.0, 3.0))},
+        )
+    ]
+    picture = Shown(
+        version="1.2",
+        not_ready=None,
+        seconds=10.0,
+        live={"file": "lproxy.toml", "hash": "abc", "since": "2026"},
+        figures={"connections": "5"},
+        listeners=[{**listener, "connections": 5}],
+        services=services,
+        more=0,
+        routes=[({"authority": "web.local", "listener": "web"}, QUIET)],
+        kafka=[("Fetch", 0.5)],
+        certificates=[({"name": "web.mesh"}, 100_000.0 + 90_000)],
+        failures=[{"at": 99_990.0, "kind": "http", "text": "it broke", "times": 7}],
+    )
+    return picture._replace(**more)
+
+
+def row(html: str, key: str) -> list[str]:
+    """The texts of a row's cells."""
+    found = re.search(rf'<tr id="{re.escape(key)}"[^>]*>(.*?)</tr>', html, re.DOTALL)
+    assert found is not None, key
+    return [re.sub("<[^>]*>", "", cell) for cell in re.findall("<td>(.*?)</td>", found[1], re.DOTALL)]
+
+
+class MainTests(SynchronousTestCase):
+    """What changes of it."""
+
+    def html(self, **more: Any) -> str:
+        return main(shown(**more), now=100_000.0)
+
+    def test_service(self) -> None:
+        """A service with its traffic, who waits, and each endpoint with its own."""
+        html = self.html()
+        key = "service-outbound-http-web:80"
+        self.assertEqual(
+            ["web:80 outbound http", "degraded", "12.5", "97 %", "1.23 ms", "20 ms", "-", "2", "3 lock held", ""],
+            row(html, key),
+        )
+        self.assertEqual(
+            ["10.0.0.1:80", "healthy", "12.5", "99.95 %", "1 ms", "2 ms", "3 ms", "2", "1 idle", ""],
+            row(html, f"{key}-10.0.0.1:80"),
+        )
+        self.assertEqual("refused 1 min 1 s ago", row(html, f"{key}-10.0.0.2:80")[-1])
+
+    def test_rest(self) -> None:
+        """Listeners, routes, Kafka's APIs, certificates, failures."""
+        html = self.html()
+        self.assertEqual(["web", "", "127.0.0.1:80", "authority", "http", "off", "5 "], row(html, "listener-web"))
+        self.assertEqual(["web.local", "web", "0", "-", "-", "-", "-"], row(html, "route-web.local-web"))
+        self.assertEqual(["Fetch", "0.5"], row(html, "kafka-Fetch"))
+        self.assertEqual(["web.mesh", "1970-01-03 04:46:40Z", "1 d 1 h"], row(html, "certificate-web.mesh"))
+        self.assertEqual(["10 s ago", "7", "it broke"], row(html, "failure-0"))
+
+    def test_nothing(self) -> None:
+        """Where there is nothing, that is said; what does not concern this proxy is left out."""
+        empty: dict[str, Any] = {name: [] for name in ("services", "routes", "kafka", "certificates", "failures")}
+        html = self.html(**empty, listeners=[])
+        self.assertEqual(4, html.count("<p>None.</p>"))
+        self.assertNotIn("Kafka", html)
+        self.assertNotIn("Certificates", html)
+
+    def test_all_time(self) -> None:
+        """Figures say what they are of."""
+        self.assertIn("the last 10 seconds", self.html())
+        self.assertIn("requests/s", self.html())
+        first = self.html(seconds=0.0)
+        self.assertIn("all time", first)
+        self.assertNotIn("requests/s", first)
+
+    def test_not_ready(self) -> None:
+        """Why not."""
+        self.assertIn("not ready: draining", self.html(not_ready="draining"))
+
+    def test_closed(self) -> None:
+        """A listener that does not listen."""
+        listeners = [{"name": "web", "address": None, "target": "x", "protocol": "tcp", "connections": 0}]
+        self.assertEqual("closed", row(self.html(listeners=listeners), "listener-web")[2])
+
+    def test_expired(self) -> None:
+        """A certificate that has ended stands out."""
+        html = self.html(certificates=[({"name": "old"}, 99_000.0)])
+        self.assertIn('<span class="bad">-16 min 40 s</span>', html)
+
+    def test_hostile(self) -> None:
+        """Whatever names and errors peers choose, they are text."""
+        hostile = [{"target": HOSTILE, "state": HOSTILE, "last_error": HOSTILE, "endpoints": [{"address": HOSTILE}]}]
+        html = self.html(
+            services=[(hostile[0], QUIET, {})],
+            failures=[{"at": 0.0, "kind": "x", "text": HOSTILE, "times": 1}],
+            routes=[({"authority": HOSTILE, "listener": HOSTILE}, QUIET)],
+            not_ready=HOSTILE,
+        )
+        self.assertEqual([], Balanced(html).open)
+        self.assertEqual([], Balanced(html).scripts)
+
+
+class PageTests(AdminCase):
+    """The whole page."""
+
+    def test_served(self) -> None:
+        """It leads to all others, and loads nothing but what is ours."""
+        self.proxy.reason = '<script>"&'
+        answer = self.ask("GET /")
+        self.assertEqual((200, "text/html; charset=utf-8"), (answer.status, answer.fields["content-type"]))
+        links = set(re.findall('href="([^"#?]+)"', answer.text))
+        self.assertEqual(set(PATHS) - {"/"} | {"/lproxy.css", "data:,"}, links)
+        self.assertIn("1.2&lt;3", answer.text)
+        self.assertIn("&lt;script&gt;&quot;&amp;", answer.text)
+        for outside in ("http:", "https:", "url(", "@import"):
+            self.assertNotIn(outside, answer.text)
+
+    def test_well_formed(self) -> None:
+        """Elements end, ids are there once, and the one script has a file of its own."""
+        text = page(shown(), {"": "this", "metrics": "numbers"}, '"><b').decode()
+        seen = Balanced(text)
+        self.assertEqual(([], ["/lproxy.js"]), (seen.open, seen.scripts))
+        self.assertEqual(len(set(seen.ids)), len(seen.ids), seen.ids)
+        self.assertNotIn('"><b', text)
+
+    def test_filter(self) -> None:
+        """What was asked for stands in the field, and rows say which they are."""
+        answer = self.ask("GET /?q=we%22b%ff")
+        self.assertIn('value="we&quot;b\ufffd"', answer.text)
