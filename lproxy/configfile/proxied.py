@@ -37,6 +37,9 @@ def check_service(service: Service, path: Path, report: Report) -> None:
     """What a service can be told, and how."""
     if service.proxy_protocol is None:
         return
+    if service.protocol == "http2":
+        wrong = f"{show(service.protocol)} has many clients on one connection, of which a header tells one"
+        report.error((*path, "protocol"), wrong, "leave out this or proxy_protocol, with which HTTP/1.1 is spoken")
     for key, given in (("tls", service.tls), ("identity", bool(service.identity))):
         if given:
             wrong = (

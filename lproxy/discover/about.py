@@ -15,10 +15,8 @@ def metadata(service: Service, host: str) -> Metadata:
 
     @param host: as the configuration names it, which is who it is where nothing else says so
     """
-    secure = secured(service, host)
-    if secure is None and not service.protocol:
-        return UNKNOWN
-    return Metadata(secure, service.protocol or "")
+    known = Metadata(secured(service, host), service.protocol or "", service.proxy_protocol or "")
+    return known if known != UNKNOWN else UNKNOWN
 
 
 def secured(service: Service, host: str) -> Secure | None:

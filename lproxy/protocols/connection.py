@@ -19,7 +19,8 @@ from lproxy.stack.lease import FREE, Hold, ended
 from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Metadata, Target
 from lproxy.transport.detect import Dialled
-from lproxy.transport.stream import Stream
+from lproxy.transport.proxy_protocol.announce import announcement
+from lproxy.transport.stream import Conn, Stream
 
 
 class NeverEnded(Exception):
@@ -89,6 +90,13 @@ class ConnectionClient:
         self._pick_up()
         report.show(in_flight=self.load)
 
+    def introduce(self, stream: Stream, client: Conn | None) -> Upstream:
+        """C{stream}, on which the upstream is told first whom it is for, where it wants to know."""
+        version = self._metadata.proxy_protocol
+        if version:
+            stream.write(announcement(version, client))
+        return Upstream(stream, self.endpoint)
+
     def released(self, stream: Stream) -> None:
         """A lease has ended, and with it its connection, if it has not yet."""
         self.load -= 1
@@ -142,9 +150,13 @@ class ConnectionLease:
         if self.hold.over is not None:
             self._client.dropped.append((self._stream, self.hold))
 
-    def call(self) -> Upstream:
-        """The connection, which nobody reads yet."""
-        return Upstream(self._stream, self._client.endpoint)
+    def call(self, client: Conn | None = None) -> Upstream:
+        """
+        The connection, which nobody reads yet.
+
+        @param client: whose it is, for an upstream that is told; C{None}: nobody's in particular
+        """
+        return self._client.introduce(self._stream, client)
 
     def close(self) -> None:
         """The connection is not needed any more. One that has ended is closed already."""

@@ -20,7 +20,7 @@ from lproxy.protocols.connection import ConnectionClient
 from lproxy.protocols.runtime import CannotExpose, Runtime
 from lproxy.protocols.session import Accepted, Session
 from lproxy.stack.interfaces import NewEndpoint
-from lproxy.target import Target
+from lproxy.target import UNKNOWN, Metadata, Target
 from lproxy.testing.upstream import CLIENT, OURS, CountedLease, OneEndpoint, ScriptedConnector, over
 from lproxy.testing.wire import Peer, ScriptedReactor
 from lproxy.transport.stream import DISABLED, Secured, Stream
@@ -50,7 +50,16 @@ class ScriptedProxy:
     @ivar counted: the transport counters by their labels
     """
 
-    def __init__(self, plugin: Any, table: dict[str, Any] | None = None, target: str = "upstream.test:9000") -> None:
+    def __init__(
+        self,
+        plugin: Any,
+        table: dict[str, Any] | None = None,
+        target: str = "upstream.test:9000",
+        metadata: Metadata = UNKNOWN,
+    ) -> None:
+        """
+        @param metadata: what is known of the endpoint
+        """
         self.reactor = ScriptedReactor()
         self.connector = ScriptedConnector(self.reactor)
         self.sessions: list[Session] = []
@@ -68,6 +77,7 @@ class ScriptedProxy:
         self.metrics: list[Callable[[], Iterable[Family]]] = []
         self.acquires: dict[str, OneEndpoint] = {}
         self._name = plugin.name
+        self._metadata = metadata
         config = plugin.configure(table or {})
         connector: Any = self.connector
         self.runtime = Runtime(
@@ -209,7 +219,7 @@ class ScriptedProxy:
     def _acquire(self, protocol: str, new_endpoint: NewEndpoint[Any]) -> Any:
         acquire = self.acquires.get(protocol)
         if acquire is None:
-            acquire = self.acquires[protocol] = OneEndpoint(new_endpoint, self.leases, self.targets)
+            acquire = self.acquires[protocol] = OneEndpoint(new_endpoint, self.leases, self.targets, self._metadata)
         return acquire
 
 

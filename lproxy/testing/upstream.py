@@ -120,12 +120,18 @@ class OneEndpoint:
     @ivar counter: where the endpoint is counted
     """
 
-    def __init__(self, new_endpoint: NewEndpoint[Any], leases: list[CountedLease], targets: list[Target]) -> None:
+    def __init__(
+        self,
+        new_endpoint: NewEndpoint[Any],
+        leases: list[CountedLease],
+        targets: list[Target],
+        metadata: Metadata = UNKNOWN,
+    ) -> None:
         self.error: Exception | None = None
         self.retried: list[ProxyError] = []
         self.failures: list[ProxyError] = []
         self.counter = EndpointCounter()
-        self.service: EndpointService[Any] = new_endpoint(UPSTREAM, UNKNOWN, self)
+        self.service: EndpointService[Any] = new_endpoint(UPSTREAM, metadata, self)
         self._leases = leases
         self._targets = targets
 

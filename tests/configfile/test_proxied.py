@@ -48,6 +48,12 @@ class ServiceTests(FileTestCase):
             'services."web:80".proxy_protocol: must be "v1" or "v2", not "v3"',
         )
 
+    def test_http2(self) -> None:
+        """One connection for all and a header for one client contradict each other."""
+        told = listener() + SERVICE + 'proxy_protocol = "v2"\n'
+        self.says(told + 'protocol = "http2"', 'services."web:80".protocol: "http2" has many clients')
+        self.good(told + 'protocol = "http1"')
+
     def test_tls(self) -> None:
         """With TLS to the service it is refused, with the reason."""
         self.says(

@@ -37,6 +37,10 @@ class MetadataTests(SynchronousTestCase):
         own = Service("a:443", tls=True, ca="ca", certificate="c", key="k")
         self.assertEqual(Metadata(Secure("a", False, "ca", "c", "k")), metadata(own, "b"))
 
+    def test_proxy_protocol(self) -> None:
+        """A service that is told of clients has endpoints that are."""
+        self.assertEqual(Metadata(proxy_protocol="v2"), metadata(Service("a:80", proxy_protocol="v2"), "b"))
+
     def test_identity(self) -> None:
         """A service with an identity is that, whatever it is called."""
         self.assertEqual(

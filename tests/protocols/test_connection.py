@@ -23,12 +23,15 @@ from lproxy.stack.failfast import FailedFast
 from lproxy.stack.lease import Hold
 from lproxy.stack.report import Report
 from lproxy.stack.timeout import AcquireTimedOut
-from lproxy.target import UNKNOWN, Authority, Endpoint
+from lproxy.target import UNKNOWN, Authority, Endpoint, Metadata
 from lproxy.testing import Peer, ScriptedLease
 from lproxy.testing.proxy import ScriptedProxy
 from lproxy.testing.upstream import CLIENT, OURS, UPSTREAM
 from lproxy.transport.connect import ConnectFailed, ConnectTimedOut, LoopRefused
+from lproxy.transport.proxy_protocol import v1, v2
+from lproxy.transport.proxy_protocol.announce import announcement
 from lproxy.transport.relay import Relay
+from lproxy.transport.stream import Conn
 
 WEB, ENDPOINT = Authority("web", 80), Endpoint("10.0.0.9", 80)
 
@@ -118,6 +121,19 @@ class ClientTests(SynchronousTestCase):
         """The connection is counted by its endpoint, under the name that the protocol gave it."""
         self.lease()
         self.assertEqual([("outbound", "dst", "10.0.0.2", "10.0.0.9:9000", "redis")], list(self.proxy.counted))
+
+    def test_told(self) -> None:
+        """An endpoint that is told of clients hears for whom it is before all else, or that it is for nobody."""
+        for version, told in (("v1", v1.build(CLIENT, OURS)), ("v2", v2.build(CLIENT, OURS))):
+            about = Metadata(proxy_protocol=version)
+            client = ConnectionClient(self.proxy.runtime, UPSTREAM, about, "redis")
+            for conn, header in ((Conn(CLIENT, OURS), told), (None, announcement(version, None))):
+                lease = self.successResultOf(client.acquire())
+                upstream = self.proxy.connector.upstreams[-1]
+                self.assertEqual(b"", upstream.heard)
+                lease.call(conn).stream.write(b"first")
+                self.assertEqual(header + b"first", upstream.heard)
+                lease.close()
 
     def test_call(self) -> None:
         """

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from lproxy.api import Conn
 from lproxy.protocols.http.own import Own
 from lproxy.protocols.http.streams import Responder
 
@@ -25,10 +24,6 @@ class Client(Responder, Protocol):
 
     def sending(self) -> bool:
         """Whether it is about to send the rest of its request's body, which it does not do before a 100."""
-
-    @property
-    def conn(self) -> Conn:
-        """The connection that the request came on."""
 
     def complete(self) -> None:
         """The exchange is over, and holds nothing any more: the answer that it gave is all."""

@@ -18,7 +18,7 @@ from typing import Any, Final
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from lproxy.api import ConnectionLease, ProxyError, Stream, judge, tried
+from lproxy.api import Conn, ConnectionLease, ProxyError, Stream, judge, tried
 from lproxy.protocols.http.client import Client
 from lproxy.protocols.http.guard import vouch
 from lproxy.protocols.http.hops import said_to_proxy
@@ -136,6 +136,9 @@ class Exchange(Responder):
                 self._answer(*ours)
                 return
             request.lenient = route.lenient
+            if route.told:
+                # whatever else is sent on its connection is taken for this client's
+                request.private = self._private = True
             if listener.forwarding is not None:
                 listener.forwarding.apply(request, conn)
             if conn.tls is not None:
@@ -226,7 +229,7 @@ class Exchange(Responder):
             lease.close()
             return
         self._tunnel = lease
-        upstream = lease.call()
+        upstream = lease.call(self._client.conn)
         self.upstream = str(upstream.endpoint)
         self.tunnel(Response(200, b"Connection established", [], 0), upstream.stream, b"")
 
@@ -282,6 +285,11 @@ class Exchange(Responder):
         self._over(False)
 
     # the upstream's side: Responder
+
+    @property
+    def conn(self) -> Conn:
+        """The client's connection."""
+        return self._client.conn
 
     def informational(self, head: Response) -> None:
         """1xx goes on."""

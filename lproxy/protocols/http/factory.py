@@ -10,6 +10,7 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall
 
 from lproxy.api import Accepted, Detector, Endpoint, Explains, Health, Metadata, Runtime, Session, Stream
+from lproxy.protocols.http.announce import announcing
 from lproxy.protocols.http.detect import detect
 from lproxy.protocols.http.h1.client import Http1Client
 from lproxy.protocols.http.h1.server import Http1Server
@@ -69,7 +70,9 @@ class HttpFactory(Explains):
             self._sweeper = None
 
     def _pool(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> Pool:
-        pool = Pool(self.runtime, endpoint, metadata, health, self.name, self._connect)
+        version = metadata.proxy_protocol
+        connect = announcing(version, self._connect) if version else self._connect
+        pool = Pool(self.runtime, endpoint, metadata, health, self.name, connect)
         self.metrics.opened(pool)
         return pool
 

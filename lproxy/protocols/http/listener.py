@@ -39,9 +39,10 @@ class Route:
     @ivar proxy: whether it is a proxy itself, and is spoken to as one
     @ivar lenient: whether its answers may be less than correct
     @ivar guarded: whether it is not for everybody
+    @ivar told: whether it is told of clients, by the PROXY protocol
     """
 
-    __slots__ = ("counter", "guarded", "lenient", "proxy", "target")
+    __slots__ = ("counter", "guarded", "lenient", "proxy", "target", "told")
 
     def __init__(self, target: Target, counter: HttpCounter, service: Service, guarded: bool) -> None:
         self.target = target
@@ -49,6 +50,7 @@ class Route:
         self.proxy = service.proxy
         self.lenient = service.lenient
         self.guarded = guarded
+        self.told = service.proxy_protocol is not None
 
 
 class Listener:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from lproxy.api import Hold, Stream
+from lproxy.api import Conn, Hold, Stream
 from lproxy.errors import ProxyError
 from lproxy.protocols.http.message import Headers, Request, Response
 from lproxy.target import Endpoint
@@ -110,6 +110,10 @@ class Responder(Protocol):
     """
 
     __slots__ = ()
+
+    @property
+    def conn(self) -> Conn:
+        """The connection that the request came on: whose it is."""
 
     def informational(self, head: Response) -> None:
         """A 1xx answer, before the real one."""

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 
 from lproxy.api import (
     FREE,
+    Conn,
     ConnectionClient,
     ConnectionLease,
     Endpoint,
@@ -97,11 +98,11 @@ class KafkaLease:
         self._connection = connection
         self._talk: Conversing | None = None
 
-    def call(self, talk: Conversing) -> Upstream:
-        """The connection, which nobody reads yet; C{talk} has it from now on."""
+    def call(self, talk: Conversing, client: Conn | None) -> Upstream:
+        """The connection, which nobody reads yet; it is C{talk}'s from now on, for C{client} or for nobody."""
         self._talk = talk
         self._client.talks[talk] = None
-        return self._connection.call()
+        return self._connection.call(client)
 
     def close(self) -> None:
         """The connection is not needed any more."""

@@ -173,7 +173,7 @@ class KafkaSession:
             lease.close()
             return
         self._lease = lease
-        upstream = lease.call(self)
+        upstream = lease.call(self, self._stream.conn)
         self._upstream = upstream
         self._relay.join(upstream.stream)
         if self._talk.draining:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from lproxy.protocols.connection import ConnectionLease
 from lproxy.transport.detect import Dialled
 from lproxy.transport.relay import Relay
-from lproxy.transport.stream import Reader
+from lproxy.transport.stream import Conn, Reader
 
 
 class DialledLease(Dialled, Reader):
@@ -20,11 +20,14 @@ class DialledLease(Dialled, Reader):
     It reads the connection until that is joined: the upstream's first words are kept, and no more is read.
     """
 
-    def __init__(self, lease: ConnectionLease) -> None:
+    def __init__(self, lease: ConnectionLease, client: Conn) -> None:
+        """
+        @param client: for whom it is
+        """
         self._spoke: Callable[[], None] | None = None
         self._greeting = b""
         self._lease = lease
-        self._stream, self.endpoint = lease.call()
+        self._stream, self.endpoint = lease.call(client)
 
     def listen(self, spoke: Callable[[], None]) -> None:
         """Call C{spoke} once the upstream speaks or ends, although nobody spoke to it."""

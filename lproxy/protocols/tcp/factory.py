@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from lproxy.protocols.connection import ConnectionClient, ConnectionLease
+from lproxy.protocols.connection import ConnectionClient
 from lproxy.protocols.runtime import Runtime
 from lproxy.protocols.session import Accepted
 from lproxy.protocols.tcp.detect import detect
@@ -51,8 +51,4 @@ class TcpFactory:
         target = self.runtime.destination(stream.conn)
         if target is None:
             return None
-        return self.acquire.acquire(target).addCallback(_dialled)
-
-
-def _dialled(lease: ConnectionLease) -> Dialled:
-    return DialledLease(lease)
+        return self.acquire.acquire(target).addCallback(DialledLease, stream.conn)

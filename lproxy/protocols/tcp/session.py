@@ -126,7 +126,7 @@ class TcpSession:
             lease.close()
             return
         self._lease = lease
-        stream, self._endpoint = lease.call()
+        stream, self._endpoint = lease.call(self._stream.conn)
         self._relay.join(stream)
 
     def _failed(self, failure: Failure) -> None:

@@ -24,6 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.protocols.kafka.codec.apis import APIS
 from lproxy.protocols.kafka.factory import KafkaFactory
 from lproxy.protocols.kafka.plugin import KafkaPlugin
+from lproxy.target import UNKNOWN, Metadata
 from lproxy.testing import Peer, ScriptedProxy
 
 #: what clients here call themselves
@@ -146,10 +147,10 @@ class KafkaTestCase(SynchronousTestCase):
         self.clients: list[Peer] = []
         self.start()
 
-    def start(self, **table: Any) -> None:
-        """Begin anew, with a listener of other settings."""
+    def start(self, metadata: Metadata = UNKNOWN, **table: Any) -> None:
+        """Begin anew, with a listener of other settings, and endpoints of which C{metadata} is known."""
         settings = {key: value for key, value in {**self.table, **table}.items() if value is not None}
-        self.proxy = ScriptedProxy(KafkaPlugin(), settings, target=self.target)
+        self.proxy = ScriptedProxy(KafkaPlugin(), settings, target=self.target, metadata=metadata)
         self.factory: KafkaFactory = self.proxy.factory
         if self.factory.cluster is not None:
             self.factory.cluster.start()

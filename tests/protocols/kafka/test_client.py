@@ -79,7 +79,7 @@ class ClientTests(SynchronousTestCase):
         """Who calls has the connection, and is shown as long as it has; a connection that has ended is let alone."""
         lease = self.successResultOf(self.client.acquire())
         talk = Talk("shop", "2", 3)
-        upstream = lease.call(talk)
+        upstream = lease.call(talk, None)
         self.assertEqual(UPSTREAM, upstream.endpoint)
         self.assertEqual({"connections": 1, "in_flight": 3, "node": "2", "client_ids": ["shop"]}, self.described())
         upstream.stream.close()
@@ -94,7 +94,7 @@ class ClientTests(SynchronousTestCase):
         # kept: a lease that is dropped is ended
         leases = [self.successResultOf(self.client.acquire()) for _ in talks]
         for lease, talk in zip(leases, talks, strict=True):
-            lease.call(talk)
+            lease.call(talk, None)
         shown = self.described()
         self.assertEqual(["a", "b", *(f"c{n:02}" for n in range(SHOWN - 2))], shown["client_ids"])
         self.assertEqual((34, 1, None), (shown["connections"], shown["in_flight"], shown["node"]))
@@ -102,7 +102,7 @@ class ClientTests(SynchronousTestCase):
     def test_counted(self) -> None:
         """Its connections are counted as outgoing ones of the protocol, and what breaks in them as its crash."""
         lease = self.successResultOf(self.client.acquire())
-        upstream = lease.call(Talk())
+        upstream = lease.call(Talk(), None)
         counter = self.proxy.counted["outbound", "dst", "10.0.0.2", "10.0.0.9:9000", "kafka"]
         self.assertEqual(1, len(counter.live))
         self.assertIsNotNone(upstream.stream.on_crash)

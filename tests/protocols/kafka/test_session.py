@@ -11,10 +11,11 @@ from lproxy.api import Accepted, Conn
 from lproxy.stack.admit import TooManyInFlight
 from lproxy.stack.failfast import FailedFast
 from lproxy.stack.timeout import AcquireTimedOut
-from lproxy.target import Authority
+from lproxy.target import Authority, Metadata
 from lproxy.testing import Peer
 from lproxy.testing.proxy import CLIENT, OURS
 from lproxy.testing.wire import MemoryStream
+from lproxy.transport.proxy_protocol import v2
 from tests.protocols.kafka.scene import (
     KafkaTestCase,
     answer,
@@ -36,6 +37,12 @@ HTTP = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 class ConversationTests(KafkaTestCase):
     """What is said is heard, both ways, and shown."""
+
+    def test_told(self) -> None:
+        """A broker that is told of clients hears of each before its first request."""
+        self.start(Metadata(proxy_protocol="v2"))
+        self.client(heartbeat(1))
+        self.assertEqual(v2.build(CLIENT, OURS) + heartbeat(1), self.broker.heard)
 
     def test_client_ids(self) -> None:
         """Requests are counted by who asks, where that is wanted: by all connections of a listener together."""

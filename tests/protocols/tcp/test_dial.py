@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.api import Relay
+from lproxy.api import Metadata, Relay
 from lproxy.protocols.tcp.dial import DialledLease
 from lproxy.protocols.tcp.plugin import TcpPlugin
 from lproxy.testing import Peer, ScriptedProxy
 from lproxy.testing.upstream import CLIENT, OURS, UPSTREAM
+from lproxy.transport.proxy_protocol import v1
 
 
 class DialTests(SynchronousTestCase):
@@ -49,6 +50,14 @@ class DialTests(SynchronousTestCase):
         self.upstream.say(b"220")
         self.proxy.settle()
         self.assertEqual((UPSTREAM, b"", 3), (self.dialled.endpoint, self.upstream.heard, self.upstream.unread))
+
+    def test_told(self) -> None:
+        """An upstream that waits to be told for whom it is, is told before it can speak."""
+        proxy = ScriptedProxy(TcpPlugin(), metadata=Metadata(proxy_protocol="v1"))
+        dialling = proxy.factory.dial(proxy.reactor.stream(Peer(), CLIENT, OURS))
+        dialled = self.successResultOf(dialling)
+        self.assertEqual(v1.build(CLIENT, OURS), proxy.connector.upstreams[0].heard)
+        dialled.close()
 
     def test_spoke(self) -> None:
         """The first words are told of, once, and kept."""

@@ -15,10 +15,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.api import Accepted, Stream
 from lproxy.protocols.tcp.plugin import TcpPlugin
 from lproxy.stack.timeout import AcquireTimedOut
-from lproxy.target import Authority
+from lproxy.target import Authority, Metadata
 from lproxy.testing.proxy import ScriptedProxy
 from lproxy.testing.upstream import CLIENT, OURS
 from lproxy.testing.wire import Peer
+from lproxy.transport.proxy_protocol import v2
 
 KIB = 1024
 
@@ -80,6 +81,17 @@ class RelayTests(SessionMixin):
         self.assertEqual((b"answerlast", "closed", "closed"), (client.heard, client.ended, self.upstream.ended))
         # replayed bytes were read by whoever looked at them, before the stream was this one
         self.assert_over(bytes_in=6, bytes_out=10, flags="", errno="", upstream="10.0.0.9:9000", protocol="tcp")
+
+    def test_told(self) -> None:
+        """An upstream that is told of clients hears of this one before its first byte, and the client nothing of it."""
+        self.proxy = ScriptedProxy(TcpPlugin(), target=self.target, metadata=Metadata(proxy_protocol="v2"))
+        self.connector = self.proxy.connector
+        client = self.proxy.client(b"first")
+        self.proxy.settle()
+        self.assertEqual((v2.build(CLIENT, OURS) + b"first", b""), (self.upstream.heard, client.heard))
+        client.reset()
+        self.proxy.settle()
+        self.assert_over(upstream="10.0.0.9:9000")
 
     def test_while_connecting(self) -> None:
         """What is said before there is an upstream goes first, in order."""

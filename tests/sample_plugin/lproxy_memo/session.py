@@ -165,7 +165,7 @@ class MemoSession:
             lease.close()  # the client has gone meanwhile
             return
         self._lease = lease
-        self._relay.join(lease.call().stream)
+        self._relay.join(lease.call(self._accepted.stream.conn).stream)
 
     def _failed(self, failure: Failure) -> None:
         self._acquiring = None

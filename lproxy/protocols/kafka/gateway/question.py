@@ -50,7 +50,7 @@ class Question:
     def start(self) -> None:
         """Ask."""
         assert self._lease is not None
-        stream = self._lease.call(self).stream
+        stream = self._lease.call(self, None).stream
         self._timer = self._clock.callLater(TIMEOUT, self._finish, None)
         stream.attach(self)
         stream.resume()

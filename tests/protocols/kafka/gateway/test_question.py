@@ -11,7 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.protocols.kafka.codec.apis import API_VERSIONS
 from lproxy.protocols.kafka.gateway.question import LARGEST, TIMEOUT, Question, asked
 from lproxy.protocols.kafka.plugin import KafkaPlugin
+from lproxy.target import Metadata
 from lproxy.testing import Peer, ScriptedProxy
+from lproxy.transport.proxy_protocol import v2
 from tests.protocols.kafka.scene import framed, request
 
 
@@ -41,6 +43,12 @@ class QuestionTests(SynchronousTestCase):
     def test_request(self) -> None:
         """It is a request as others make it."""
         self.assertEqual(request(ApiVersionsRequest[0](), 0, "lproxy"), self.request)
+
+    def test_told(self) -> None:
+        """A broker that is told of clients hears that this is none."""
+        self.proxy = ScriptedProxy(KafkaPlugin(), metadata=Metadata(proxy_protocol="v2"))
+        self.assertEqual(v2.build_local() + self.request, self.ask().heard)
+        self.question.cancel()
 
     def test_response(self) -> None:
         """The body is told, however it comes, and the connection closed."""
