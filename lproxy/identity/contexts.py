@@ -82,8 +82,7 @@ def frontend(
     """
     made = _context(SSL.TLS_SERVER_METHOD, SSL.TLS1_2_VERSION, keylog)
     _show(made, material)
-    if alpn:
-        made.set_alpn_select_callback(_chooser(alpn))
+    _choose(made, alpn)
     if trust is None:
         made.set_session_id(b"lproxy")
         made.set_timeout(TICKET_SECONDS)
@@ -93,7 +92,13 @@ def frontend(
     return Context(made, material.identity, resumable=trust is None)
 
 
-def mesh_server(material: Material, trust: Trust, require: bool = False, keylog: KeyLog | None = None) -> Context:
+def mesh_server(
+    material: Material,
+    trust: Trust,
+    alpn: Sequence[str] = (),
+    require: bool = False,
+    keylog: KeyLog | None = None,
+) -> Context:
     """
     A server for other proxies, which are asked who they are.
 
@@ -101,6 +106,7 @@ def mesh_server(material: Material, trust: Trust, require: bool = False, keylog:
     """
     made = _context(SSL.TLS_SERVER_METHOD, SSL.TLS1_3_VERSION, keylog)
     _show(made, material)
+    _choose(made, alpn)
     _no_tickets(made)
     _ask(made, trust, verification.member(trust_domain(material.identity)), require)
     return Context(made, material.identity)
@@ -193,6 +199,11 @@ def _verify(made: SSL.Context, judge: Judge, mode: int) -> None:
 def _offer(made: SSL.Context, alpn: Sequence[str]) -> None:
     if alpn:
         made.set_alpn_protos([name.encode("ascii") for name in alpn])
+
+
+def _choose(made: SSL.Context, alpn: Sequence[str]) -> None:
+    if alpn:
+        made.set_alpn_select_callback(_chooser(alpn))
 
 
 def _chooser(alpn: Sequence[str]) -> Callable[[SSL.Connection, list[bytes]], Any]:

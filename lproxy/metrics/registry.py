@@ -17,6 +17,7 @@ from lproxy.config import Metrics as Config
 from lproxy.metrics import exposition
 from lproxy.metrics.acquisition import STATE, Acquisitions, StateSource, state_families
 from lproxy.metrics.caps import Cap
+from lproxy.metrics.certificates import Certificates
 from lproxy.metrics.detection import Detections
 from lproxy.metrics.endpoints import EndpointSeries
 from lproxy.metrics.family import Family, Labels
@@ -38,6 +39,7 @@ class Metrics:
     @ivar detect: C{detect(listener)} is where detections are counted
     @ivar endpoints: of services
     @ivar reloads: of the configuration
+    @ivar certificates: of ours, that are shown to others
     @ivar plugin_error: C{plugin_error(name)} counts an exception in a plugin's code
     """
 
@@ -52,6 +54,7 @@ class Metrics:
         self._told = failed
         self._process = Process()
         self.reloads = Reloads()
+        self.certificates = Certificates()
         self._transport = TransportSeries(config, clock.seconds)
         self._detections = Detections()
         self.endpoints = EndpointSeries(config, clock.seconds)
@@ -119,7 +122,14 @@ class Metrics:
         yield from process
 
     def _own(self) -> Iterator[Family]:
-        for part in (self._transport, self._detections, self._acquisitions, self.endpoints, self.reloads):
+        for part in (
+            self._transport,
+            self._detections,
+            self._acquisitions,
+            self.endpoints,
+            self.reloads,
+            self.certificates,
+        ):
             yield from part.families()
 
     def _gone(self) -> Iterator[tuple[str, Labels, Any]]:

@@ -23,7 +23,7 @@ CART = "cart.shop.mesh"
 def server(leaf: Leaf | None = None, require: bool = False, identity: str = CART) -> Context:
     """A proxy that is dialled."""
     leaf = leaf or SHOP.issue(CART)
-    return contexts.mesh_server(material(leaf, identity), trust(SHOP), require)
+    return contexts.mesh_server(material(leaf, identity), trust(SHOP), require=require)
 
 
 def client(leaf: Leaf | None = None, identity: str = WEB) -> Context:

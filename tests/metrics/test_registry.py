@@ -23,6 +23,9 @@ FAMILIES: dict[str, tuple[str, set[str]]] = {
     "config_reload_total": ("counter", {"outcome"}),
     "config_last_reload_success": ("gauge", set()),
     "config_live_since_timestamp_seconds": ("gauge", set()),
+    "identity_cert_expiration_timestamp_seconds": ("gauge", {"certificate"}),
+    "identity_cert_refresh_total": ("counter", {"certificate"}),
+    "identity_cert_refresh_refused_total": ("counter", {"certificate", "reason"}),
     "tcp_open_total": ("counter", TRANSPORT),
     "tcp_open_connections": ("gauge", TRANSPORT),
     "tcp_read_bytes_total": ("counter", TRANSPORT),
@@ -65,6 +68,8 @@ class ScrapeTests(MetricsCase):
         endpoint.live[ScriptedService(Endpoint("10.0.0.1", 80))] = None
         endpoint.succeeded = 1
         endpoint.eject("connect")
+        m.certificates.use("identity", "mark", 1.0)
+        m.certificates.refuse("identity", "expired")
         m.plugin_error("memo")
         m.lag.observe(0.01)
 

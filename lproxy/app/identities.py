@@ -1,0 +1,121 @@
+# -*- test-case-name: tests.app.test_identities -*-
+"""
+Certificates, keys and anchors at work: read when a configuration starts, and looked at every second from then on.
+
+To look costs a few C{stat()} calls. Nothing is watched by inotify: of network file systems it sees nothing, and of
+Kubernetes' volumes the wrong half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from lproxy.identity.pem import MaterialError
+from lproxy.identity.refusal import date, title
+from lproxy.identity.rotation import WORDS, Change, stage
+from lproxy.identity.store import Store
+from lproxy.metrics.certificates import Certificates
+
+#: seconds between two looks
+INTERVAL = 1.0
+
+
+def wall_clock() -> datetime:
+    """The time of day, which certificates go by."""
+    return datetime.now(UTC)
+
+
+class Identities:
+    """
+    Those of one configuration.
+
+    @ivar store: what listeners, connectors and the admin server ask for contexts
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: IReactorTime,
+        metrics: Certificates,
+        say: Callable[[str], None],
+        warn: Callable[[str, str], None],
+        now: Callable[[], datetime] = wall_clock,
+    ) -> None:
+        """
+        @param say: writes a log line
+        @param warn: a rate-limited log of warnings, by kind
+        """
+        self.store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._say = say
+        self._warn = warn
+        self._now = now
+        self._timer: IDelayedCall | None = None
+        #: how far each certificate in use has been told to be in its life, by name and fingerprint
+        self._stages: dict[tuple[str, str], int] = {}
+        self._told: set[str] = set()
+
+    def load(self) -> list[MaterialError]:
+        """Read everything; what is wrong with what is not good. Whoever asks decides whether that is bad enough."""
+        return [change.error for change in self.store.look(insist=True) if change.error is not None]
+
+    def start(self) -> None:
+        """Say what is in use, and look for changes from now on."""
+        self._show()
+        self._timer = self._clock.callLater(INTERVAL, self._look)
+
+    def stop(self) -> None:
+        """End; harmless where it has not begun."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+    def reload(self) -> None:
+        """As SIGHUP: look now, and tell of all that is wrong."""
+        if self._timer is not None:
+            self._changed(list(self.store.look(insist=True)))
+
+    def _look(self) -> None:
+        self._timer = self._clock.callLater(INTERVAL, self._look)
+        self._changed(list(self.store.look()))
+
+    def _changed(self, changes: list[Change]) -> None:
+        for change in changes:
+            if change.error is not None:
+                self._metrics.refuse(change.name, change.error.reason)
+                self._warn(f"certificate-{change.name}", f"{change.error}; what was in use before still is")
+        self._show()
+        for change in changes:
+            if change.error is None:
+                self._say(f"{change.name}: {self._describe(change.name)}")
+
+    def _describe(self, name: str) -> str:
+        """What is in use now, under C{name}."""
+        for known, one in self.store.materials():
+            if known == name:
+                return f"{title(one.leaf)} is in use, until {date(one.not_after)}"
+        return "new anchors of trust are in use"
+
+    def _show(self) -> None:
+        """What is in use, in metrics; and in the log what somebody should do about it."""
+        now = self._now()
+        before, self._stages = self._stages, {}
+        names = []
+        for name, one in self.store.materials():
+            names.append(name)
+            self._metrics.use(name, one.fingerprint, one.not_after.timestamp())
+            at = self._stages[name, one.fingerprint] = stage(one, now)
+            if at > before.get((name, one.fingerprint), 0):
+                self._warn(
+                    f"expires-{at}-{name}",
+                    f"{name}: {title(one.leaf)} {WORDS[at]}: it is valid until {date(one.not_after)}",
+                )
+        self._metrics.keep(names)
+        odd = set(self.store.warnings())
+        for text in sorted(odd - self._told):
+            self._warn(f"odd-{text}", text)
+        self._told = odd

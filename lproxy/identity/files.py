@@ -1,0 +1,91 @@
+# -*- test-case-name: tests.identity.test_files -*-
+"""
+The certificates of one listener: files, and folders in which they come and go.
+
+One that is bad keeps its old self, and the others are replaced nevertheless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from lproxy.identity import material
+from lproxy.identity.contexts import Context
+from lproxy.identity.material import Material
+from lproxy.identity.rotation import Change, Source
+from lproxy.identity.server_names import ServerNames
+
+#: how long the keys of tickets are used; whoever comes with an older ticket does a full handshake
+TICKET_KEYS: Final = timedelta(hours=8)
+
+Build = Callable[[Material], Context]
+
+
+class Files:
+    """
+    What a listener shows, by name.
+
+    @ivar names: contexts, by the names of their certificates
+    """
+
+    def __init__(self, paths: Sequence[str], build: Build) -> None:
+        """
+        @param build: what is shown for a certificate; raises L{MaterialError} where OpenSSL does not take it
+        """
+        self._build = build
+        self._listings = [_listing(path) for path in paths]
+        self._sources: dict[str, Source[Material]] = {}
+        self._built: datetime | None = None
+        self.names: ServerNames[Context] = ServerNames([])
+
+    def __repr__(self) -> str:
+        return f"<Files {', '.join(self._sources)}>"
+
+    @property
+    def materials(self) -> list[tuple[str, Material]]:
+        """Path and certificate of each that is shown, in their order."""
+        return [(path, source.value) for path, source in self._sources.items() if source.value is not None]
+
+    def look(self, now: datetime, insist: bool = False) -> Iterator[Change]:
+        """What has changed, and is shown from now on."""
+        before = self.materials
+        for listing in self._listings:
+            change = listing.look(now, insist)
+            if change is not None and change.error is not None:
+                yield change
+        paths = dict.fromkeys(path for listing in self._listings for path in listing.value or ())
+        self._sources = {path: self._sources.get(path) or self._source(path) for path in paths}
+        for source in self._sources.values():
+            change = source.look(now, insist)
+            if change is not None:
+                yield change
+        if self.materials != before or self._built is None or now - self._built > TICKET_KEYS:
+            self._built = now
+            self.names = ServerNames([(one.names, self._build(one)) for _, one in self.materials])
+
+    def _source(self, path: str) -> Source[Material]:
+        return Source(path, lambda: (path, material.beside(path)), partial(self._load, path), fingerprint)
+
+    def _load(self, path: str, now: datetime) -> Material:
+        made = material.server(path, now)
+        self._build(made)
+        return made
+
+
+def fingerprint(one: Material) -> str:
+    """What tells certificates apart."""
+    return one.fingerprint
+
+
+def _listing(path: str) -> Source[tuple[str, ...]]:
+    """The files that a path is, or has. What was a folder is one also while it is gone."""
+    folder = Path(path).is_dir()
+
+    def load(now: datetime) -> tuple[str, ...]:
+        return tuple(material.servers(path)) if folder else (path,)
+
+    return Source(path, lambda: (path,), load, "\n".join)
