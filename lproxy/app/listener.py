@@ -21,6 +21,7 @@ from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.target import Target, join_host_port
 from lproxy.transport.detect import TCP, DetectConfig, Detected, Detection, Dialled, Edge
 from lproxy.transport.stream import Stream
+from lproxy.transport.tls.hello import Hello
 from lproxy.verdict import Detector
 
 #: seconds for which an upstream is known to wait for its client
@@ -188,6 +189,10 @@ class ListenerEdge(Edge):
             detection.stream, found.protocol, found.variant, found.prefix, found.eof, found.dialled, detection.since
         )
         self.give(accepted, self.factories[found.protocol].session, detection)
+
+    def hello(self, detection: Detection, hello: Hello, found: Detected) -> None:
+        """Pass it on as it is."""
+        self.detected(detection, found._replace(protocol=TCP))
 
     def lost(self, detection: Detection, result: str, seconds: float) -> None:
         """It was never more than bytes, if that."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from lproxy.transport.socket import is_local
+from lproxy.transport.address import is_local
 
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -23,7 +23,7 @@ from lproxy.configfile import Problem
 from lproxy.configfile.address import socket_of
 from lproxy.configfile.endpoint import ENDPOINTS, endpoint_arguments
 from lproxy.errors import one_line
-from lproxy.transport.socket import is_local
+from lproxy.transport.address import is_local
 
 
 def rehearse(config: Config, found: list[Found], file: str) -> Iterator[Problem]:

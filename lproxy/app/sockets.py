@@ -18,10 +18,10 @@ from lproxy.app.own import OwnAddresses
 from lproxy.configfile.address import Socket, socket_of
 from lproxy.configfile.listeners import is_fresh_port
 from lproxy.target import join_host_port
+from lproxy.transport.address import clean_address
 from lproxy.transport.hub import Hub
 from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
-from lproxy.transport.socket import clean_address
 from lproxy.transport.stream import Address, Stream
 
 

@@ -47,12 +47,14 @@ class DetectorContract(_TestCase):
     @cvar matches: openings, whole or longer and none of them empty, that are the protocol's
     @cvar others: openings that are not, besides those of common protocols
     @cvar foreign: openings of common protocols; leave out what the detector shall match
+    @cvar limit: how many bytes it is shown at most
     """
 
     detector: Detector
     matches: Sequence[bytes] = ()
     others: Sequence[bytes] = ()
     foreign: Sequence[bytes] = FOREIGN
+    limit: int = LIMIT
 
     def samples(self) -> Iterator[bytes]:
         """The openings, damaged copies of them, every single byte, and random bytes."""
@@ -99,7 +101,7 @@ class DetectorContract(_TestCase):
                 verdict = self.judge(sample[:end])
                 if isinstance(verdict, NeedMore):
                     self.assertGreaterEqual(verdict.at_least, 1, sample[:end])
-                    self.assertLessEqual(verdict.at_least, LIMIT, sample[:end])
+                    self.assertLessEqual(verdict.at_least, self.limit, sample[:end])
                     for early in range(end, min(verdict.at_least, len(sample) + 1)):
                         again = self.judge(sample[:early])
                         self.assertIsInstance(again, NeedMore, f"{sample[:early]!r}, but {end} bytes asked for more")
@@ -107,7 +109,7 @@ class DetectorContract(_TestCase):
     def test_matches(self) -> None:
         """It knows its own protocol, from no more than it is shown."""
         for opening in self.matches:
-            self.assertIsInstance(self.judge(opening[:LIMIT]), Match, repr(opening))
+            self.assertIsInstance(self.judge(opening[: self.limit]), Match, repr(opening))
 
     def test_others(self) -> None:
         """It matches no other protocol."""
@@ -117,10 +119,12 @@ class DetectorContract(_TestCase):
 
     def test_fast(self) -> None:
         """It takes few steps for the longest prefix: it does not loop over single bytes in Python."""
-        longest = [(opening * (LIMIT // len(opening) + 1))[:LIMIT] for opening in (*self.matches, *self.foreign)]
-        longest += [(opening + b"A" * LIMIT)[:LIMIT] for opening in self.matches]
+        longest = [
+            (opening * (self.limit // len(opening) + 1))[: self.limit] for opening in (*self.matches, *self.foreign)
+        ]
+        longest += [(opening + b"A" * self.limit)[: self.limit] for opening in self.matches]
         for opening in longest:
-            self.assertLess(steps(self.judge, opening), LIMIT // 2, opening[:40])
+            self.assertLess(steps(self.judge, opening), self.limit // 2, opening[:40])
 
 
 def steps(function: Callable[[bytes], object], argument: bytes) -> int:

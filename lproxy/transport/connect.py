@@ -18,9 +18,10 @@ from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
 from lproxy.target import Endpoint, Metadata
+from lproxy.transport.address import clean_address
 from lproxy.transport.hub import WRITE, Descriptor, Events, Hub
 from lproxy.transport.keepalive import Keepalive, Settling
-from lproxy.transport.socket import SocketStream, clean_address
+from lproxy.transport.socket import SocketStream
 from lproxy.transport.stream import Conn, Stream
 
 #: out of descriptors or memory, this process or the machine

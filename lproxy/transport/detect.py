@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.transport.test_detect -*-
+# -*- test-case-name: tests.transport.test_detect, tests.transport.tls.test_detection -*-
 """
 Look at a stream's first bytes, have detectors judge them, and step aside.
 
@@ -6,7 +6,8 @@ Nothing is lost, whatever happens: what was read goes to the protocol that is ch
 included. A deadline or an end of file chooses TCP. Where the destination is known without reading, a silent client
 makes us ask the upstream whether it is the one to speak first.
 
-Any stream will do, so that the detectors can be asked again about what is inside of another, such as TLS.
+Where TLS may be spoken, a ClientHello is looked for first, among bytes that are not read yet: the detectors are asked
+only of what is none. Any stream will do, so that they can be asked again about what is inside of TLS, or of a tunnel.
 
 Over 300 lines: what is heard and the clocks decide together, on one state.
 """
@@ -24,10 +25,14 @@ from twisted.python.failure import Failure
 from lproxy.target import Endpoint, join_host_port
 from lproxy.transport.relay import Relay
 from lproxy.transport.stream import Reader, Stream
+from lproxy.transport.tls.hello import Hello
+from lproxy.transport.tls.peek import Peek
 from lproxy.verdict import Detector, Match, NeedMore, NoMatch, Verdict
 
 #: the protocol that always matches
 TCP = "tcp"
+#: what comes before any protocol, where it is looked for
+TLS = "tls"
 #: as C{undecided}: it is detected, whenever it speaks
 WAIT = "wait"
 #: seconds that an upstream is given to speak first, before it is let go again: it may have but one worker
@@ -53,6 +58,10 @@ class DetectConfig:
     server_first_mode: str = "learn"
     #: who gets a client that was silent past the deadline, once it speaks; L{WAIT}: detection goes on
     undecided: str = WAIT
+    #: whether a ClientHello is looked for
+    tls: bool = False
+    #: who gets, unread, what is no TLS: no detector is asked; empty: they are
+    configured: str = ""
 
 
 class Detected(NamedTuple):
@@ -106,6 +115,13 @@ class Edge(Protocol):
     def detected(self, detection: Detection, found: Detected) -> None:
         """Give the connection to its protocol."""
 
+    def hello(self, detection: Detection, hello: Hello, found: Detected) -> None:
+        """
+        It begins with C{hello}, of which nothing is read: end TLS here, pass it on, or close it.
+
+        @param found: for L{TLS}, with no prefix; perhaps with an upstream that was dialled meanwhile
+        """
+
     def lost(self, detection: Detection, result: str, seconds: float) -> None:
         """
         It ended before it showed anything.
@@ -146,6 +162,8 @@ class Detection(Reader):
         self._dialled: Dialled | None = None
         self._speaking: IDelayedCall | None = None
         self._decided = False
+        #: looks for a ClientHello, as long as there may be one
+        self._peek: Peek | None = None
         #: whether what was said is hardly a protocol's beginning, and whether the timer is for what it becomes
         self._doubtful = self._waiting = False
         #: the upstream was asked to speak, or would have been if there were one
@@ -171,11 +189,29 @@ class Detection(Reader):
         # most clients have spoken by the time that they are accepted: to look costs less than a timer and a wake-up
         raw = self.stream.raw()
         if raw is not None and not self._decided:
+            if self._config.tls and not prefix and not eof:
+                self._peek = Peek(self.stream, raw, self._clock, self._peeked)
             raw.read_on()
         if not self._decided:
             quiet = min(self._config.server_first, self._config.deadline)
             self._timer = self._clock.callLater(quiet, self._silent)
             self.stream.resume()
+
+    @property
+    def _heard(self) -> bool:
+        """Whether the client has said anything, read or not."""
+        return bool(self._prefix) or (self._peek is not None and self._peek.heard)
+
+    def _peeked(self, hello: Hello | None) -> None:
+        self._peek = None
+        if hello is not None:
+            self._decide(TLS, TLS, hello=hello)
+        elif self._config.configured:
+            self._decide(self._config.configured, self._config.configured)
+        else:
+            raw = self.stream.raw()
+            if raw is not None:
+                raw.read_on()
 
     # the stream's reader
 
@@ -251,7 +287,7 @@ class Detection(Reader):
 
     def drain(self) -> None:
         """A client that has said something is waited for as always, a silent one for L{GRACE}."""
-        if not self._decided and not self._prefix:
+        if not self._decided and not self._heard:
             self._again(GRACE, self._drained)
             if not self._asked:
                 self._dial()
@@ -292,12 +328,12 @@ class Detection(Reader):
             return
         self._waiting = True
         self._timer = self._clock.callLater(min(left, DOUBT) if self._doubtful else left, self._expired)
-        if not self._prefix:
+        if not self._heard:
             self._dial()
 
     def _dial(self) -> None:
         self._asked = True
-        if self._config.server_first_mode == "never":
+        if self._config.server_first_mode == "never" or self._config.configured:
             return
         self._dialling = self._edge.dial(self.stream)
         if self._dialling is not None:
@@ -326,10 +362,15 @@ class Detection(Reader):
         self._dialling = None
 
     def _spoken(self) -> None:
-        if not self._decided and not self._prefix:
+        if not self._decided and not self._heard:
             self._decide(TCP, "server_first")
 
     def _expired(self) -> None:
+        if self._peek is not None and (self._heard or self._config.configured):
+            # a hello that has not become whole in time, or none at all where there is somebody to wait for more
+            self._peek.give_up()
+            if self._decided:
+                return
         if self._prefix or self._dialled is not None:
             self._decide(TCP, "timeout")
             return
@@ -347,19 +388,34 @@ class Detection(Reader):
 
     # the decision
 
-    def _decide(self, protocol: str, result: str, eof: bool = False, variant: str = "", spoken: bool = True) -> None:
+    def _decide(
+        self,
+        protocol: str,
+        result: str,
+        eof: bool = False,
+        variant: str = "",
+        spoken: bool = True,
+        hello: Hello | None = None,
+    ) -> None:
         if self._decided:
             return
         self._decided = True
         dialled, self._dialled = self._dialled, None
         self._end()
-        if protocol != TCP and dialled is not None:
+        if dialled is not None and protocol not in (TCP, TLS):
             dialled.close()
             dialled = None
         seconds = self._clock.seconds() - self._began
-        self._edge.detected(self, Detected(protocol, result, self._prefix, eof, seconds, variant, spoken, dialled))
+        found = Detected(protocol, result, self._prefix, eof, seconds, variant, spoken, dialled)
+        if hello is not None:
+            self._edge.hello(self, hello, found)
+        else:
+            self._edge.detected(self, found)
 
     def _end(self) -> None:
+        peek, self._peek = self._peek, None
+        if peek is not None:
+            peek.stop()
         # one that has fired holds us still: no cycle for the collector
         timer, self._timer = self._timer, None
         if timer is not None and timer.active():

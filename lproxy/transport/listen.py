@@ -27,11 +27,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lproxy.target import join_host_port
+from lproxy.transport.address import clean_address
 from lproxy.transport.connect import EXHAUSTED
 from lproxy.transport.hub import READ, Descriptor, Events, Hub
 from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.original_dst import original_dst
-from lproxy.transport.socket import SocketStream, clean_address
+from lproxy.transport.socket import SocketStream
 from lproxy.transport.stream import Address, Conn
 
 #: connections accepted per wake-up, so that established ones are served in between

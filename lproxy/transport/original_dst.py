@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-from lproxy.transport.socket import clean_address
+from lproxy.transport.address import clean_address
 from lproxy.transport.stream import Address
 
 #: linux/netfilter_ipv4.h, linux/netfilter_ipv6/ip6_tables.h: the same number, at two levels

@@ -25,8 +25,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lproxy.metrics.counters import TransportCounter
+from lproxy.transport.handover import Taken
 from lproxy.transport.hub import READ, WATCH, WRITE, Descriptor, Events, Hub
-from lproxy.transport.stream import Address, Conn, Raw, Reader, Stream
+from lproxy.transport.stream import Conn, Raw, Reader, Stream
 
 #: bytes asked of the kernel at once
 READ_SIZE: Final = 65536
@@ -38,15 +39,6 @@ RESET: Final = struct.pack("ii", 1, 0)
 INT: Final = b"\0\0\0\0"
 
 _log = Logger(__name__)
-
-
-def clean_address(raw: Any) -> Address:
-    """IP and port of a kernel's address, IPv4 mapped into IPv6 shown as what it is; empty for UNIX sockets."""
-    if not isinstance(raw, tuple):
-        return ("", 0)
-    host: str = raw[0]
-    port: int = raw[1]
-    return (host.removeprefix("::ffff:") if "." in host else host, port)
 
 
 class SocketStream(Stream, Raw, Events):
@@ -79,22 +71,36 @@ class SocketStream(Stream, Raw, Events):
     )
 
     def __init__(
-        self, sock: socket.SocketType, hub: Hub, conn: Conn, released: Callable[[], None] | None = None
+        self,
+        sock: Any,
+        hub: Hub,
+        conn: Conn,
+        released: Callable[[], None] | None = None,
+        descriptor: Descriptor | None = None,
+        began: float | None = None,
     ) -> None:
         """
-        @param sock: connected, and not blocking; C's own class will do, of which L{socket.socket} is a subclass
+        @param sock: connected, and not blocking. C's own class will do, of which L{socket.socket} is a subclass, or
+            what answers as it does, such as a L{Wire<lproxy.transport.tls.wire.Wire>}
         @param released: called once the socket is closed, before the reader is told
+        @param descriptor: its descriptor, where the hub knows it already: we are told of it from now on
+        @param began: when the connection did, if not now
         """
-        self._sock: socket.SocketType = sock
+        # not typed as a protocol, which would be looked for in each call
+        self._sock: Any = sock
         self._hub: Hub = hub
-        self._descriptor: Descriptor = Descriptor(sock.fileno(), self)
+        if descriptor is None:
+            descriptor = Descriptor(sock.fileno(), self)
+        else:
+            descriptor.events = self
+        self._descriptor: Descriptor = descriptor
         self._reader: Reader | None = None
         self._released: Callable[[], None] | None = released
         self._counter: TransportCounter | None = None
         self._unsent: bytearray | None = None
         self._divert_in: Callable[[], None] | None = None
         self._divert_out: Callable[[], None] | None = None
-        self._began: float = hub.seconds()
+        self._began: float = hub.seconds() if began is None else began
         self._low_water: int = 1
         self._paused: bool = False
         self._at_end: bool = False
@@ -157,7 +163,7 @@ class SocketStream(Stream, Raw, Events):
             self._divert_in()
             return
         try:
-            data = self._sock.recv(READ_SIZE)
+            data: bytes = self._sock.recv(READ_SIZE)
         except BlockingIOError:
             return
         except OSError as e:
@@ -192,7 +198,7 @@ class SocketStream(Stream, Raw, Events):
 
     def hung_up(self) -> None:
         """Called by the hub instead of L{readable} while paused: perhaps the connection broke."""
-        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        code: int = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self.failed(OSError(code, "hung up"))
         elif self.errno:
@@ -224,7 +230,7 @@ class SocketStream(Stream, Raw, Events):
             if self.closed or self._ended or self._closing:
                 return
             try:
-                sent = self._sock.send(data)
+                sent: int = self._sock.send(data)
             except BlockingIOError:
                 sent = 0
             except OSError as e:
@@ -266,7 +272,7 @@ class SocketStream(Stream, Raw, Events):
         unsent = self._unsent
         if unsent:
             try:
-                sent = self._sock.send(unsent)
+                sent: int = self._sock.send(unsent)
             except BlockingIOError:
                 return
             except OSError as e:
@@ -369,6 +375,17 @@ class SocketStream(Stream, Raw, Events):
                 self.crashed(Failure())
         self.on_crash = None
 
+    def hand_over(self) -> Taken:
+        """
+        Give the socket away, to whoever speaks something else on it. The stream is over, and tells nobody.
+
+        Nothing may have been read or written that matters to the receiver, nor wait to be.
+        """
+        taken = Taken(self._sock, self._descriptor, self.conn, self._released, self._began)
+        self.closed = True
+        self._reader = self._released = self._unsent = self._divert_in = self._divert_out = self.on_crash = None
+        return taken
+
     def crashed(self, failure: Failure) -> None:
         """A reader raised: end the connection, tell whoever counts such things. What that brings on is not told."""
         try:
@@ -397,11 +414,13 @@ class SocketStream(Stream, Raw, Events):
 
     def peek(self, most: int) -> bytes:
         """What the kernel has, which it keeps."""
-        return self._sock.recv(most, socket.MSG_PEEK)
+        data: bytes = self._sock.recv(most, socket.MSG_PEEK)
+        return data
 
     def take(self, count: int) -> bytes:
         """Read what was looked at."""
-        return self._sock.recv(count)
+        data: bytes = self._sock.recv(count)
+        return data
 
     def low_water(self, count: int) -> None:
         """Wait for C{count} bytes, or the end; no system call where nothing changes."""
@@ -448,14 +467,3 @@ class SocketStream(Stream, Raw, Events):
     def moved_out(self, count: int) -> None:
         """So many bytes were written by the kernel."""
         self.bytes_out += count
-
-
-def is_local(host: str) -> bool:
-    """Whether the IP address C{host} is one of this machine's; an OSError where there is no descriptor to ask with."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((host, 0))
-        except OSError:
-            return False
-    return True

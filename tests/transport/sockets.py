@@ -12,8 +12,9 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.transport.address import clean_address
 from lproxy.transport.hub import Descriptor, EpollHub
-from lproxy.transport.socket import SocketStream, clean_address
+from lproxy.transport.socket import SocketStream
 from lproxy.transport.stream import Conn
 
 #: what the kernel keeps for a peer that does not read: a few KiB
@@ -138,6 +139,9 @@ class SocketCase(SynchronousTestCase):
         with socket.create_server(("127.0.0.1", 0)) as server:
             there = socket.create_connection(server.getsockname())
             here, _ = server.accept()
+        for sock in (here, there):
+            # as listeners and connectors set it: nothing waits for what was sent before to be confirmed
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._stream(here, there, False)
 
     def _stream(self, here: socket.socket, there: socket.socket, little: bool) -> tuple[SocketStream, socket.socket]:

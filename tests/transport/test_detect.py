@@ -18,6 +18,7 @@ from lproxy.testing.garbage import only_new, uncounted
 from lproxy.testing.wire import Peer, ScriptedReactor
 from lproxy.transport.detect import DOUBT, GRACE, SPEAKS, TCP, DetectConfig, Detected, Detection
 from lproxy.transport.stream import Raw, Reader, Stream
+from lproxy.transport.tls.hello import Hello
 from lproxy.verdict import Detector, Match, NeedMore, NoMatch, Verdict
 from tests.transport.sockets import SocketCase
 
@@ -73,6 +74,7 @@ class FakeEdge:
         self.known = True
         self.live: list[Detection] = []
         self.found: list[Detected] = []
+        self.hellos: list[Hello] = []
         self.ends: list[tuple[str, float]] = []
         self.failures: list[tuple[str, type]] = []
         self.dials: list[Deferred[Any]] = []
@@ -111,6 +113,10 @@ class FakeEdge:
         detection.stream.attach(self.next, found.prefix, found.eof)
         if not found.eof:
             detection.stream.resume()
+
+    def hello(self, detection: Detection, hello: Hello, found: Detected) -> None:
+        self.hellos.append(hello)
+        self.detected(detection, found)
 
     def lost(self, detection: Detection, result: str, seconds: float) -> None:
         self.live.remove(detection)

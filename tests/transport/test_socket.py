@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from lproxy.metrics.counters import TransportCounter
 from lproxy.testing.garbage import only_new, uncounted
 from lproxy.transport.hub import READ, WATCH, WRITE
-from lproxy.transport.socket import HIGH_WATER, SocketStream, clean_address, is_local
+from lproxy.transport.socket import HIGH_WATER, SocketStream
 from lproxy.transport.stream import Conn
 from tests.transport.sockets import Recorder, SocketCase, drain
 
@@ -1012,16 +1012,8 @@ class CycleTests(SocketCase):
         self.assertEqual([], left)
 
 
-class AddressTests(SocketCase):
-    """Addresses are shown as people write them."""
-
-    def test_clean(self) -> None:
-        """Of IPv6 the first two of four parts; IPv4 that came through IPv6 as IPv4; none for UNIX sockets."""
-        self.assertEqual(("10.0.0.1", 80), clean_address(("10.0.0.1", 80)))
-        self.assertEqual(("::1", 80), clean_address(("::1", 80, 0, 0)))
-        self.assertEqual(("10.0.0.1", 80), clean_address(("::ffff:10.0.0.1", 80, 0, 0)))
-        self.assertEqual(("", 0), clean_address("/run/socket"))
-        self.assertEqual(("", 0), clean_address(""))
+class ShownTests(SocketCase):
+    """What a person is shown of it."""
 
     def test_shown(self) -> None:
         """A stream says between whom it is, and how much has passed."""
@@ -1029,14 +1021,3 @@ class AddressTests(SocketCase):
         stream.moved_in(7)
         host, port = stream.conn.local
         self.assertEqual(f"<SocketStream ('{host}', {port}) to {stream.conn.peer} in=7 out=0>", repr(stream))
-
-    def test_local(self) -> None:
-        """The loopback is this machine, a documentation address is not; another error is no answer."""
-        self.assertTrue(is_local("127.0.0.1"))
-        self.assertFalse(is_local("192.0.2.1"))
-
-        def full(*args: Any) -> Any:
-            raise OSError(errno.EMFILE, "too many")
-
-        self.patch(socket, "socket", full)
-        self.assertRaises(OSError, is_local, "127.0.0.1")

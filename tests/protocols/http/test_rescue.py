@@ -14,6 +14,7 @@ from lproxy.discover.host import ResolveFailed
 from lproxy.discover.literal import NoRoute
 from lproxy.errors import Bug, ProxyError, judge, known
 from lproxy.identity.policy import IdentityDenied, IdentityRefused, IdentityRequired
+from lproxy.identity.refusal import Refusal
 from lproxy.protocols.http import rescue
 from lproxy.protocols.http.h2.codes import StreamReset
 from lproxy.protocols.http.h2.faults import ENHANCE_YOUR_CALM, ConnectionFault
@@ -30,6 +31,7 @@ from lproxy.stack.failfast import FailedFast
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority, Endpoint
 from lproxy.transport.connect import ConnectFailed, ConnectTimedOut, LoopRefused, OutOfDescriptors
+from lproxy.transport.tls.failure import HandshakeFailed, HandshakeTimedOut
 from tests.protocols.http.harness import GET, OK, HttpTestCase, get
 
 WEB = Authority("web.local", 80)
@@ -112,6 +114,24 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
         "UF",
         True,
         "connect: 10.0.0.7:8080 did not answer within 1 s",
+    ),
+    (
+        HandshakeFailed(END, Refusal("expired", "certificate of web.local (serial 1f) has expired")),
+        502,
+        14,
+        "tls",
+        "UF",
+        True,
+        "tls: 10.0.0.7:8080 TLS handshake failed (expired): certificate of web.local (serial 1f) has expired",
+    ),
+    (
+        HandshakeTimedOut(END, 10.0),
+        504,
+        4,
+        "tls_timeout",
+        "UF",
+        True,
+        "tls: 10.0.0.7:8080 TLS handshake failed (timeout): it was not done within 10 s",
     ),
     (
         caused(NoEndpointReady(WEB, 2), ConnectTimedOut(END, 1.0)),

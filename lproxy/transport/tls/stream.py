@@ -1,0 +1,116 @@
+# -*- test-case-name: tests.transport.tls.test_stream -*-
+"""
+A stream on a socket that TLS has secured.
+
+It is the plain one, on a L{Wire<lproxy.transport.tls.wire.Wire>} in place of its socket. What differs is what the
+kernel does not know: bytes, an end or an error may lie in OpenSSL, where nobody is woken by them; and to read may take
+room to write. There is no stream before its handshake is done.
+
+A TCP connection that ends without C{close_notify} was cut off (RFC 8446, 6.1): the reader is told C{connection_lost},
+with C{errno} EPROTO, and never that it ended.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from lproxy.transport.hub import READ, WRITE, Descriptor, Hub
+from lproxy.transport.socket import SocketStream
+from lproxy.transport.stream import Conn, Raw
+from lproxy.transport.tls.wire import Wire
+
+
+class TlsStream(SocketStream):
+    """
+    A L{Stream<lproxy.transport.stream.Stream>} whose C{conn.tls} is known.
+
+    @ivar wire: what stands for its socket
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        hub: Hub,
+        conn: Conn,
+        released: Callable[[], None] | None = None,
+        descriptor: Descriptor | None = None,
+        began: float | None = None,
+    ) -> None:
+        super().__init__(wire, hub, conn, released, descriptor, began)
+        self.wire: Wire = wire
+        self._reading: bool = False
+        #: whether the hub was asked to tell that it can be written to, to read
+        self._woken: bool = False
+
+    def __repr__(self) -> str:
+        return f"<TlsStream {self.conn.local} to {self.conn.peer} in={self.bytes_in} out={self.bytes_out}>"
+
+    def raw(self) -> Raw | None:
+        """What is on the wire is encrypted."""
+        return None
+
+    def resume(self) -> None:
+        """Read: soon, where there is something that the kernel does not know of."""
+        self._reading = True
+        super().resume()
+        if self.wire.held is not None:
+            self._wake()
+
+    def pause(self) -> None:
+        """Read no more."""
+        self._reading = False
+        super().pause()
+
+    def readable(self) -> None:
+        """Called by the hub."""
+        super().readable()
+        wire = self.wire
+        if wire.stuck and not self.closed:
+            # what is there to be read would wake us for ever
+            wire.stuck = False
+            self._hub.want(self._descriptor, self._descriptor.interest & ~READ)
+            self._wake()
+        elif wire.held is not None and self._reading and not self.closed:
+            super().readable()
+
+    def writable(self) -> None:
+        """Called by the hub."""
+        if self._woken and not self.errno:
+            self._woken = False
+            if self._reading:
+                super().resume()
+                self.readable()
+            if self.closed or self._woken:
+                return
+        super().writable()
+
+    def _wake(self) -> None:
+        if not self.closed and not self._closing:
+            self._woken = True
+            self._hub.want(self._descriptor, self._descriptor.interest | WRITE)
+
+    def silent(self) -> bool:
+        """Whether the peer has said nothing: messages of TLS itself, such as tickets, are nothing."""
+        silent = super().silent()
+        if self.wire.held is not None and self._reading:
+            self._wake()
+        return silent
+
+    def delivered(self) -> int:
+        """As of a plain stream. What is confirmed is counted as it is encrypted, which is more."""
+        return max(0, super().delivered())
+
+    def abort(self) -> None:
+        """Close with RST, and no C{close_notify}: what was sent was not all."""
+        self.wire.quiet = True
+        super().abort()
+
+    def _shutdown(self) -> None:
+        try:
+            self.wire.shutdown(socket.SHUT_WR)
+        except BlockingIOError:
+            # once there is room, this is called again: all that was written is sent, and it has ended
+            self._hub.want(self._descriptor, self._descriptor.interest | WRITE)
+        except OSError as e:
+            self._note_for_later(e)
