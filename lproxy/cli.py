@@ -11,7 +11,7 @@ import sys
 import lproxy
 from lproxy.app.signals import calm, undo
 from lproxy.build import version
-from lproxy.config import Config
+from lproxy.config import Admin, Config
 
 #: seconds for the admin server's answer
 ANSWER = 10.0
@@ -54,23 +54,47 @@ def check(arguments: argparse.Namespace) -> int:
 def against(file: str, config: Config, admin: str) -> int:
     """Print what is different in a running proxy, by its admin server; C{2} where that cannot be asked."""
     import json
-    from urllib.request import ProxyHandler, build_opener
+    from http.client import HTTPException
 
     from lproxy.configfile import render
     from lproxy.configfile.difference import differences
 
     try:
-        # never by way of a proxy, which is what it asks
-        with build_opener(ProxyHandler({})).open(f"http://{admin}/config", timeout=ANSWER) as answer:
-            live = json.load(answer)
+        live = json.loads(ask(admin, "config", ANSWER))
         lines = list(differences(live, render(config)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+    except (OSError, ValueError, HTTPException, KeyError, TypeError, AttributeError) as e:
         print(f"lproxy: {admin} cannot be asked for its configuration: {e}", file=sys.stderr)
         return 2
     print(f"{file}: a reload would change {len(lines) or 'nothing'} at {admin}")
     for line in lines:
         print(f"  {line}")
     return 0
+
+
+def probe(arguments: argparse.Namespace) -> int:
+    """Ask a running proxy whether it is ready, or alive; C{1} where it is not."""
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+
+    try:
+        print(ask(arguments.admin, "live" if arguments.live else "ready", arguments.timeout).decode().strip())
+    except HTTPError as e:
+        print(e.read().decode("utf-8", "replace").strip(), file=sys.stderr)
+        return 1
+    except (OSError, ValueError, HTTPException) as e:
+        print(f"lproxy: {arguments.admin} does not answer: {e}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def ask(admin: str, page: str, seconds: float) -> bytes:
+    """What an admin server has to say; raises OSError, ValueError or HTTPException."""
+    from urllib.request import ProxyHandler, build_opener
+
+    # never by way of a proxy, which is what is asked
+    with build_opener(ProxyHandler({})).open(f"http://{admin}/{page}", timeout=seconds) as answer:
+        said: bytes = answer.read()
+        return said
 
 
 def plugins(arguments: argparse.Namespace) -> int:
@@ -122,6 +146,11 @@ def main(argv: list[str] | None = None) -> int:
     command = commands.add_parser("demo", help="two toy upstreams, the proxy in front of them, and a little traffic")
     command.add_argument("--once", action="store_true", help="end after the traffic instead of waiting for Ctrl-C")
     command.set_defaults(run=demo)
+    command = commands.add_parser("probe", help="ask a running proxy whether it is ready: exit 0, or 1")
+    command.add_argument("admin", metavar="ADMIN", nargs="?", default=Admin().address, help=f"else {Admin().address}")
+    command.add_argument("--live", action="store_true", help="whether it is alive, though perhaps draining")
+    command.add_argument("--timeout", metavar="SECONDS", type=float, default=2.0, help="for its answer (2)")
+    command.set_defaults(run=probe)
     command = commands.add_parser("plugins", help="list the protocols that were found")
     command.set_defaults(run=plugins)
     arguments = parser.parse_args(argv)

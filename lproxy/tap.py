@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred
 from twisted.python import usage
 
 from lproxy.app import early
@@ -28,6 +29,7 @@ from lproxy.app.signals import Signals
 from lproxy.build import version
 from lproxy.config import Config
 from lproxy.configfile import Loaded, load, load_file, load_stream
+from lproxy.transport.notify import Notify
 
 #: what messages call the configuration that is run without a file
 DEFAULTS = "defaults"
@@ -147,7 +149,14 @@ GC_THRESHOLD = 20_000
 
 
 class _Service(Proxy):
-    """The proxy as the only service of a process: what keeps it from starting is one line, not a traceback."""
+    """
+    The proxy as the only service of a process: what keeps it from starting is one line, not a traceback, and whoever
+    started the process is told how it goes.
+    """
+
+    def __init__(self, config: Config, plugins: list[Found], reactor: Any, source: Source | None = None) -> None:
+        super().__init__(config, plugins, reactor, source)
+        self._notify = Notify(os.environ, reactor)
 
     def privilegedStartService(self) -> None:
         with _one_line():
@@ -160,6 +169,22 @@ class _Service(Proxy):
             super().startService()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
+        self._notify.ready()
+
+    def reload(self) -> tuple[bool, str]:
+        self._notify.reloading()
+        try:
+            return super().reload()
+        finally:
+            self._notify.ready()
+
+    def stopService(self) -> Deferred[None]:
+        self._notify.stopping()
+        return super().stopService().addBoth(self._ended)
+
+    def _ended(self, result: Any) -> Any:
+        self._notify.over()
+        return result
 
 
 class _Profiled(MultiService):

@@ -83,13 +83,25 @@ class CliTests(SynchronousTestCase):
         self.assertEqual(2, cli.main(["check", file, "--against", address]))
         self.assertEqual(2, self.err.getvalue().count("cannot be asked"))
 
+    def test_probe(self) -> None:
+        """Whether a proxy is ready, or alive, in words and by the status; one that does not answer is not."""
+        with self.admin("fine") as address:
+            self.assertEqual((0, 0), (cli.main(["probe", address]), cli.main(["probe", "--live", address])))
+        self.assertEqual('"fine"\n"fine"\n', self.out.getvalue())
+        with self.admin("draining", 503) as address:
+            self.assertEqual(1, cli.main(["probe", address]))
+        self.assertEqual('"draining"\n', self.err.getvalue())
+        self.assertEqual(1, cli.main(["probe", address, "--timeout", "1"]))
+        self.assertEqual(1, cli.main(["probe", "nonsense:x"]))
+        self.assertEqual(2, self.err.getvalue().count("does not answer"))
+
     @contextmanager
-    def admin(self, configuration: Any) -> Iterator[str]:
+    def admin(self, configuration: Any, status: int = 200) -> Iterator[str]:
         """The address of a server that answers with C{configuration}."""
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self.send_response(200)
+                self.send_response(status)
                 self.end_headers()
                 self.wfile.write(json.dumps(configuration).encode())
 

@@ -39,7 +39,8 @@ def rehearse(config: Config, found: list[Found], file: str) -> Iterator[Problem]
         return
     reactor: Any = Clock()
     try:
-        Proxy(config, found, reactor).rehearse()
+        with Proxy(config, found, reactor).rehearsed():
+            pass
     except CannotStart as e:
         yield Problem("error", file, None, "", one_line(str(e)))
 

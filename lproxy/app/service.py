@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from twisted.application import service
@@ -95,10 +97,15 @@ class Proxy(service.Service):
         """The configuration in effect."""
         return self._config
 
-    def rehearse(self) -> None:
-        """Make what a start makes, and throw it away: nothing is opened. Raises L{CannotStart} where it cannot be."""
+    @contextmanager
+    def rehearsed(self) -> Iterator[None]:
+        """Within: what a start makes is made, and nothing opened. Raises L{CannotStart} where it cannot be."""
         try:
-            Assembly(self._config, self._around).close()
+            assembly = Assembly(self._config, self._around)
+            try:
+                yield
+            finally:
+                assembly.close()
         finally:
             self._hub.close()
 

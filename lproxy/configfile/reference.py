@@ -34,16 +34,17 @@ def own_reference(kind: type) -> str:
     return section(header[1] if header else kind.__name__, kind)
 
 
-def refresh(page: str, text: str) -> str:
+def refresh(page: str, text: str, begin: str = BEGIN) -> str:
     """
     C{page} with C{text} as its generated part.
 
+    @param begin: the line that it stands below
     @raise ValueError: it has no such part
     """
-    start, end = page.find(BEGIN), page.find(END)
+    start, end = page.find(begin), page.find(END)
     if not 0 <= start < end:
-        raise ValueError(f"the page needs a line {BEGIN!r} and below it a line {END!r}")
-    return f"{page[:start]}{BEGIN}\n\n{text}\n{page[end:]}"
+        raise ValueError(f"the page needs a line {begin!r} and below it a line {END!r}")
+    return f"{page[:start]}{begin}\n\n{text}\n{page[end:]}"
 
 
 def section(header: str, kind: type) -> str:

@@ -150,3 +150,29 @@ class ReloadTests(ProcessTestCase):
         self.reload(proxy, APPLIED)
         self.assertEqual(0, request(port, "/", "any")[0])
         self.carries(proxy)
+
+
+class NotifyTests(ProcessTestCase):
+    """Whoever started it is told how it goes, as by a unit of C{Type=notify}."""
+
+    def test_told(self) -> None:
+        """Ready when it serves, signs of life, a reload's beginning and end, and that it stops."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.bind(str(self.home / "notify"))
+            told.settimeout(PATIENCE)
+
+            def wait(word: str) -> None:
+                while word not in told.recv(1000).decode().split("\n"):
+                    pass
+
+            environ = {"NOTIFY_SOCKET": str(self.home / "notify"), "WATCHDOG_USEC": "200000"}
+            proxy = Proxy(self, self.home, self.config(), **environ)
+            wait("READY=1")
+            self.carries(proxy)
+            wait("WATCHDOG=1")
+            proxy.signal(signal.SIGHUP)
+            for word in ("RELOADING=1", "READY=1"):
+                wait(word)
+            proxy.signal(signal.SIGTERM)
+            wait("STOPPING=1")
+            self.assertEqual(0, proxy.status())
