@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from benchmark import branches, compare, folder, matrix, options, page, plot, report, rst, summary
 from benchmark.branches import NoBranch
 from benchmark.folder import Folder
-from benchmark.peers import Peer
+from benchmark.peer import Peer
 from benchmark.profile import Profiler
 from benchmark.scenarios import FIRST_CONNECTIONS
 from benchmark.session import ALL_PEERS, Plan, Run, execute, incomplete, plan, profile
@@ -170,6 +170,8 @@ def prepared(what: Plan, profilers: list[Profiler]) -> Plan:
             profilers.remove(profiler)
     for line in what.missing:
         shout(f"MISSING: {line}")
+    for line in what.unable:
+        print(f"left out: {line}", flush=True)
     return what
 
 
@@ -180,7 +182,7 @@ def impossible(what: Plan, settings: Settings, profilers: Sequence[Profiler]) ->
     if settings.proxy_core == settings.load_core:
         shout("one core for proxy and load: CPU per unit is still usable, latencies and rates are not")
     problem = raise_descriptor_limit(settings.idle)
-    return problem if any(one.name == "idle" for one in what.scenarios) else None
+    return problem if any(one.name.endswith("idle") for one in what.scenarios) else None
 
 
 def ended(what: Plan, lacking: list[str], into: Folder, seconds: float) -> int:

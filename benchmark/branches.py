@@ -21,7 +21,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.peers import LPROXY, Peer, Setting, lproxy_config
+from benchmark.peer import EVERY, LPROXY, Peer, Setting
+from benchmark.peers import lproxy_config
 from benchmark.process import PROJECT
 
 GIT_SECONDS = 120.0
@@ -137,6 +138,7 @@ class Branch:
             name_of(self.revision),
             lambda: None,
             self.command,
+            EVERY,
             version=lambda: version,
             ours=True,
             product=LPROXY,

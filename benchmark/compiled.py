@@ -17,7 +17,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from benchmark.peers import LPROXY, Peer, Setting, lproxy_config, lproxy_missing, lproxy_version
+from benchmark.peer import EVERY, LPROXY, Peer, Setting
+from benchmark.peers import lproxy_config, lproxy_missing, lproxy_version
 from benchmark.process import PROJECT, ProcessFailed
 
 NAME = "lproxy-compiled"
@@ -109,6 +110,7 @@ PEER = Peer(
     NAME,
     missing,
     command,
+    EVERY,
     version=lambda: f"{lproxy_version()}, compiled",
     ours=True,
     product=LPROXY,

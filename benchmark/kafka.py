@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmark.load import Load, kept, problem
 from benchmark.measure import Window, resident_kib
 from benchmark.metrics import metrics
-from benchmark.peers import DIRECT, GATEWAY, Proxy
+from benchmark.peer import DIRECT, GATEWAY, Proxy
 from benchmark.process import HOST, ProcessFailed, free_ports, running
 from benchmark.scenarios import OF_PROXY, Measured, Scenario, Shape, loaded, port_of
 from benchmark.settings import Settings

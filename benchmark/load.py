@@ -84,12 +84,49 @@ def at_rate(done: Load, rate: float, slack: float = 0.0) -> Load:
     return replace(done, notes=(*done.notes, missed), reached=False)
 
 
-def http(port: int, seconds: float, core: int, connections: int = 32, raw: Path | None = None) -> Load:
+def http(
+    port: int, seconds: float, core: int, connections: int = 32, raw: Path | None = None, tls: bool = False
+) -> Load:
     """wrk, closed loop: each connection sends its next request when the last is answered. Units: requests."""
+    return timed(wrk(port, seconds, core, connections, "item", tls, raw), "requests")
+
+
+def wrk(
+    port: int, seconds: float, core: int, connections: int, path: str, tls: bool, raw: Path | None
+) -> dict[str, float]:
+    """What our script for wrk prints after requests for C{/path/...}."""
     whole = max(1, round(seconds))  # wrk knows whole seconds only
     command = ["wrk", "-t1", f"-c{connections}", f"-d{whole}s", "--timeout", "5s", "-s", str(WRK_SCRIPT)]
-    command += [f"http://{HOST}:{port}/", "--", str(random.getrandbits(30))]
-    return timed(result_line(kept(run(command, core, whole + GRACE_SECONDS), raw)), "requests")
+    # a name, for an address is no server name (RFC 6066, 3)
+    place = f"https://localhost:{port}/" if tls else f"http://{HOST}:{port}/"
+    command += [place, "--", str(random.getrandbits(30)), path]
+    return result_line(kept(run(command, core, whole + GRACE_SECONDS), raw))
+
+
+def bytes_of(result: dict[str, float]) -> Load:
+    """A download. Units: gigabytes (1e9 bytes) received."""
+    gigabytes = result["bytes"] / 1e9
+    if not gigabytes or result["errors"]:
+        return Load(0.0, result["seconds"], {}, problem(result["errors"], gigabytes, "downloads") or "errors")
+    return Load(gigabytes, result["seconds"], {"gbit_per_s": gigabytes * 8 / result["seconds"], "errors": 0.0})
+
+
+def tls_bulk(port: int, seconds: float, core: int, connections: int, raw: Path | None = None) -> Load:
+    """Large answers over TLS, one after the other on each connection."""
+    return bytes_of(wrk(port, seconds, core, connections, "bulk", True, raw))
+
+
+def handshakes(port: int, seconds: float, core: int, resume: bool, raw: Path | None = None) -> Load:
+    """TLS handshakes and nothing else, eight at a time. Units: handshakes."""
+    command = client_command("handshakes", str(port), "--seconds", str(seconds), *["--resume"] * resume)
+    return timed(result_line(kept(run(command, core, seconds + GRACE_SECONDS), raw)), "handshakes")
+
+
+def h2(how: str, port: int, seconds: float, core: int, raw: Path | None = None, **more: str | int) -> dict[str, float]:
+    """What our HTTP/2 client prints; C{more} are its options."""
+    options = [word for name, value in more.items() for word in (f"--{name}", str(value))]
+    command = client_command("h2", how, str(port), "--seconds", str(seconds), *options)
+    return result_line(kept(run(command, core, seconds + GRACE_SECONDS), raw))
 
 
 def http_rate(port: int, seconds: float, core: int, rate: float = 2000.0, raw: Path | None = None) -> Load:
@@ -131,7 +168,7 @@ def churn(port: int, seconds: float, core: int, parallel: int = 8, raw: Path | N
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that holds idle HTTP connections open."""
+    """A process that holds what is idle open."""
 
     process: "subprocess.Popen[str]"
 
@@ -144,10 +181,14 @@ class Holder:
             raise ProcessFailed(f"the idle holder said {line!r}, not {word}:\n{self.process.stderr.read()[-1500:]}")
         return int(line.split()[1])
 
-    def open(self, count: int) -> int:
-        """Open C{count} connections more, one request on each; returns how many are held now."""
+    def open(self, count: int, what: str = "") -> int:
+        """
+        Open C{count} connections more, one request on each; returns how many are held now.
+
+        C{what} is a word for what else it may be, where the program knows several.
+        """
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{count}\n")
+        self.process.stdin.write(f"{what} {count}\n".lstrip())
         self.process.stdin.flush()
         return self._expect("HOLDING")
 
@@ -159,11 +200,11 @@ class Holder:
 
 
 @contextmanager
-def holding(port: int, core: int) -> Iterator[Holder]:
+def holding(core: int, program: str, *arguments: str) -> Iterator[Holder]:
     """A L{Holder} on C{core} with no connections yet."""
     with on_core(core):
         process = subprocess.Popen(
-            client_command("idle", str(port)),
+            client_command(program, *arguments),
             cwd=WRK_SCRIPT.parent.parent,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

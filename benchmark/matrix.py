@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from itertools import product
 
 from benchmark import fortio
-from benchmark.peers import Peer, Setting
+from benchmark.peer import Peer, Setting
 from benchmark.process import ProcessFailed
 from benchmark.scenarios import Scenario
 

@@ -36,9 +36,13 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("cpu_us_per_request", "CPU us/req", 1, "cpu", of_proxy=True, ranged=True),
         Metric("cpu_us_per_connection", "CPU us/conn", 1, "cpu", of_proxy=True, ranged=True),
+        Metric("cpu_us_per_handshake", "CPU us/handshake", 1, "cpu", of_proxy=True, ranged=True),
+        Metric("cpu_us_per_message", "CPU us/message", 1, "cpu", of_proxy=True, ranged=True),
         Metric("cpu_s_per_gb", "CPU s/GB", 3, "cpu", of_proxy=True, ranged=True),
         Metric("requests_per_s", "req/s", 0, "throughput", more_is_better=True),
         Metric("connections_per_s", "conn/s", 0, "throughput", more_is_better=True),
+        Metric("handshakes_per_s", "handshakes/s", 0, "throughput", more_is_better=True),
+        Metric("messages_per_s", "messages/s", 0, "throughput", more_is_better=True),
         Metric("records_per_s", "records/s", 0, "throughput", more_is_better=True),
         Metric("gbit_per_s", "Gbit/s", 2, "throughput", more_is_better=True, ranged=True),
         Metric("p50_ms", "p50 ms", 3, "latency"),
@@ -52,6 +56,10 @@ METRICS: dict[str, Metric] = {
         Metric("rss_start_mib", "MiB at start", 1, "memory", of_proxy=True),
         Metric("rss_full_mib", "MiB with all", 1, "memory", of_proxy=True),
         Metric("idle_kib_per_connection", "KiB/conn", 2, "memory", of_proxy=True, ranged=True),
+        Metric("streams_kib", "KiB/100 streams", 0, of_proxy=True, ranged=True),
+        Metric("unread_mib", "MiB/100 unread", 1, of_proxy=True, ranged=True),
+        Metric("cpu_us_plaintext", "plaintext CPU us/req", 1, of_proxy=True, ranged=True),
+        Metric("of_plaintext", "of plaintext", 2, of_proxy=True, ranged=True),
         Metric("reactor_lag_p99_ms", "lag p99 ms", 1),
         Metric("errors", "errors", 0),
     )
@@ -73,5 +81,11 @@ def of_group(group: str) -> list[Metric]:
 #: per picture
 GROUPS = ("cpu", "throughput", "latency", "memory")
 #: the first of these that a scenario has is what a unit of work costs; likewise how much got through
-COST = ("cpu_us_per_request", "cpu_us_per_connection", "cpu_s_per_gb", "idle_kib_per_connection")
-THROUGHPUT = ("requests_per_s", "connections_per_s", "records_per_s", "gbit_per_s")
+COST = (
+    *("cpu_us_per_request", "cpu_us_per_connection", "cpu_us_per_handshake", "cpu_us_per_message"),
+    *("cpu_s_per_gb", "idle_kib_per_connection"),
+)
+THROUGHPUT = (
+    *("requests_per_s", "connections_per_s", "handshakes_per_s", "messages_per_s", "records_per_s"),
+    "gbit_per_s",
+)

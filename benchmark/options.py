@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark import matrix, peers
+from benchmark import http2, kafka, matrix, peers, tls
 from benchmark.matrix import Matrix, WrongMatrix
-from benchmark.peers import DIRECT, Peer
+from benchmark.peer import DIRECT, Peer
 from benchmark.profile import PROFILERS, Profiler
 from benchmark.scenarios import SCENARIOS, Scenario
 from benchmark.session import ALL_PEERS, ALL_SCENARIOS
@@ -47,6 +47,8 @@ further commands, each with a --help of its own:
 
 examples:
   python -m benchmark                                  HTTP/1, TCP, connections, memory: under ten minutes
+  python -m benchmark --only tls --proxies lproxy,nginx,haproxy,envoy      requests, handshakes, bytes, two hops
+  python -m benchmark --only http2 --proxies lproxy,nginx,haproxy,envoy    gRPC, HTTP/2 and crossings of versions
   python -m benchmark --only http --proxies lproxy,envoy --seconds 3 --rounds 1
   python -m benchmark --only http --proxies envoy,haproxy,lproxy,lproxy-compiled   what compiling brings
   python -m benchmark --branch main~1 --branch main    two revisions, each in its own environment, and compared
@@ -65,7 +67,13 @@ With LPROXY_DENY_WARNINGS=1 in the environment (as in CI) a proxy or tool that i
 #: one load, one other reactor: each part of the matrix is gone through
 TINY_MATRIX = ("body=200", "rate=200", "connections=4", "reactor=epoll,asyncio")
 #: names for several scenarios
-TOGETHER = {"kafka": [name for name in ALL_SCENARIOS if name.startswith("kafka-")], "all": list(ALL_SCENARIOS)}
+TOGETHER = {
+    "plain": list(SCENARIOS),
+    "tls": list(tls.SCENARIOS),
+    "http2": list(http2.SCENARIOS),
+    "kafka": list(kafka.SCENARIOS),
+    "all": list(ALL_SCENARIOS),
+}
 
 
 class Help(argparse.RawDescriptionHelpFormatter):

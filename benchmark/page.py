@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.metrics import METRICS
-from benchmark.peers import DIRECT
+from benchmark.peer import DIRECT
 from benchmark.plot import TITLES
 from benchmark.summary import OF, Row, Spread, WrongSummary, read
 

@@ -2,9 +2,10 @@
 """
 The proxies under test: which tools they need, their configuration files, their command lines.
 
-Each listens on three ports, C{http} and C{tcp} and C{echo}, in front of the upstream of the same name, and on a fourth
-where there is a broker of Kafka's. It keeps its upstream HTTP connections alive, uses one core, writes no access log
-and closes no idle connection within ten minutes. Everything else is its default.
+Each listens on three ports, C{http} and C{tcp} and C{echo}, in front of the upstream of the same name, on a fourth
+where there is a broker of Kafka's, and on those of a group of L{benchmark.ways} where a scenario needs one. It keeps
+its upstream HTTP connections alive, uses one core, writes no access log and closes no idle connection within ten
+minutes. Everything else is its default.
 
 Over 300 lines: half of them are the configuration files of four proxies, side by side so that they stay alike.
 """
@@ -15,105 +16,15 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from benchmark import leaks
-from benchmark.process import HOST, ProcessFailed, Running, free_ports, running
+from benchmark import certificates, leaks, together, ways
+from benchmark.peer import DIRECT, ENVOY, EVERY, GATEWAY, LPROXY, PLAIN, Peer, Ports, Proxy, Setting, debian, first_line
+from benchmark.process import HOST, ProcessFailed, free_ports, running
 from benchmark.upstreams import Upstreams
-
-DIRECT = "none"
-LPROXY = "lproxy"
-GATEWAY = "lproxy-gateway"
-ENVOY = "envoy"
-
-
-@dataclass(frozen=True)
-class Ports:
-    """Where a proxy listens; L{DIRECT} has the upstreams' own ports. None: this listener does not exist."""
-
-    http: int | None
-    tcp: int | None
-    echo: int | None
-    admin: int | None = None
-    kafka: int | None = None
-
-    def of(self, listener: str) -> int | None:
-        """The port of the listener named C{http}, C{tcp}, C{echo} or C{kafka}."""
-        port: int | None = getattr(self, listener)
-        return port
-
-
-@dataclass(frozen=True)
-class Setting:
-    """All that a configuration file is made from."""
-
-    directory: Path
-    ports: Ports
-    upstreams: Upstreams
-    connections: int  #: client connections to allow for
-    kafka: int | None = None  #: the broker's port for this proxy
-
-    def streams(self) -> dict[str, tuple[int | None, int | None]]:
-        """The listeners that pass bytes: name -> port, upstream's port."""
-        found: dict[str, tuple[int | None, int | None]] = {
-            "tcp": (self.ports.tcp, self.upstreams.tcp),
-            "echo": (self.ports.echo, self.upstreams.echo),
-        }
-        return found | ({"kafka": (self.ports.kafka, self.kafka)} if self.kafka else {})
-
-
-@dataclass(frozen=True)
-class Peer:
-    """
-    One proxy under test.
-
-    C{missing()} says what is not installed and how to get it, or None. C{command(setting)} writes the configuration
-    files and returns the command line; None for L{DIRECT}. C{listeners} are those that it serves. C{product} is what it
-    is, where its name says more: which revision, on which reactor.
-    """
-
-    name: str
-    missing: Callable[[], str | None]
-    command: Callable[[Setting], list[str]] | None
-    listeners: frozenset[str] = frozenset({"http", "tcp", "echo", "kafka"})
-    version: Callable[[], str] = lambda: ""
-    ours: bool = False  #: it is lproxy, so what its log shows is a defect of ours
-    product: str = ""
-    reactor: str = ""  #: of a program on Twisted
-    python: str = ""  #: options of its interpreter
-
-
-@dataclass(frozen=True)
-class Proxy:
-    """A peer that is running (or L{DIRECT}, which has no process)."""
-
-    peer: Peer
-    ports: Ports
-    running: Running | None
-    raw: Path | None = None  #: where the load program's own output is to be kept
-
-    @property
-    def pid(self) -> int | None:
-        return None if self.running is None else self.running.pid
-
-
-def first_line(*command: str) -> str:
-    """The first line that a program says about itself."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return "?"
-    lines = (done.stdout + done.stderr).strip().splitlines()
-    return lines[0].strip() if lines else "?"
-
-
-def debian(tool: str, package: str) -> Callable[[], str | None]:
-    """What is missing when C{tool} is not on the PATH."""
-    return lambda: None if shutil.which(tool) else f"{tool} is not installed: apt-get install {package}"
-
 
 # lproxy
 
@@ -160,6 +71,8 @@ def lproxy_config(setting: Setting, mode: str = "observe") -> Path:
         assert setting.ports.kafka is not None
         # its one broker has the port above: the others are other listeners', perhaps
         text += f'\n[kafka]\nmode = "gateway"\nbase_port = {setting.ports.kafka}\nmax_brokers = 1\n'
+    if setting.files is not None:
+        text += ways.lproxy(setting.ways(), setting.files)
     path.write_text(text)
     return path
 
@@ -211,7 +124,7 @@ http {{
     listen {host}:{ports.http} backlog=4096;
     location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }}
   }}
-}}
+{ways}}}
 stream {{
 {streams}
 }}
@@ -251,6 +164,7 @@ def nginx_command(setting: Setting) -> list[str]:
             host=HOST,
             ports=setting.ports,
             upstreams=setting.upstreams,
+            ways="" if setting.files is None else ways.nginx(setting.ways(), setting.files),
             streams="\n".join(
                 NGINX_STREAM.format(host=HOST, port=port, upstream=upstream)
                 for port, upstream in setting.streams().values()
@@ -302,7 +216,8 @@ def haproxy_command(setting: Setting) -> list[str]:
     whole = HAPROXY_CONFIG.format(
         connections=setting.connections, host=HOST, ports=setting.ports, upstreams=setting.upstreams
     )
-    path.write_text(whole + "".join(parts))
+    more = "" if setting.files is None else ways.haproxy(setting.ways(), setting.files)
+    path.write_text(whole + "".join(parts) + more)
     return ["haproxy", "-db", "-f", str(path)]
 
 
@@ -333,10 +248,6 @@ ENVOY_TCP_LISTENER = """\
         typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: {name}, cluster: {name}}}
 """  # noqa: E501
 
-ENVOY_CLUSTER = """\
-  - {{name: {name}, type: STATIC, connect_timeout: 5s, load_assignment: {{cluster_name: {name}, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: {host}, port_value: {port}}}}}}}}}]}}]}}}}
-"""  # noqa: E501
-
 
 def envoy_binary() -> str | None:
     """
@@ -358,6 +269,7 @@ def envoy_command(setting: Setting) -> list[str]:
     streams = setting.streams()
     listeners = [(name, port) for name, (port, _) in streams.items()]
     clusters = [("http", upstreams.http), *((name, upstream) for name, (_, upstream) in streams.items())]
+    more = ("", "") if setting.files is None else ways.envoy(setting.ways(), setting.files)
     path = setting.directory / "envoy.yaml"
     path.write_text(
         ENVOY_CONFIG.format(
@@ -365,8 +277,12 @@ def envoy_command(setting: Setting) -> list[str]:
             ports=ports,
             tcp_listeners="".join(
                 ENVOY_TCP_LISTENER.format(name=name, host=HOST, port=port) for name, port in listeners
-            ),
-            clusters="".join(ENVOY_CLUSTER.format(name=name, host=HOST, port=port) for name, port in clusters),
+            )
+            + more[0],
+            clusters="".join(
+                ways.ENVOY_CLUSTER.format(name=name, host=HOST, upstream=port, back="") for name, port in clusters
+            )
+            + more[1],
         )
     )
     binary = envoy_binary()
@@ -398,18 +314,16 @@ def custom(name: str, template: str) -> Peer:
         # split first: a path may have spaces in it
         return [word.format(config=config, **values) for word in shlex.split(template)]
 
-    served = {"http", "tcp", "echo", "kafka"}
     ours = "{config}" in template
-    if not ours:
-        served = {listener for listener in served if "{" + listener + "}" in template}
-    return Peer(name, lambda: None, command, frozenset(served), lambda: f"{name}: {template}", ours)
+    served = EVERY if ours else {listener for listener in PLAIN if "{" + listener + "}" in template}
+    return Peer(name, lambda: None, command, frozenset(served), version=lambda: f"{name}: {template}", ours=ours)
 
 
 PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
-        Peer(DIRECT, lambda: None, None),
-        Peer(LPROXY, lproxy_missing, lproxy_command, version=lproxy_version, ours=True, reactor="epoll"),
+        Peer(DIRECT, lambda: None, None, PLAIN | {"h2", "grpc"}),
+        Peer(LPROXY, lproxy_missing, lproxy_command, EVERY, version=lproxy_version, ours=True, reactor="epoll"),
         Peer(
             GATEWAY,
             lproxy_missing,
@@ -423,37 +337,57 @@ PEERS: dict[str, Peer] = {
             "nginx",
             nginx_missing,
             nginx_command,
+            EVERY - set(ways.NGINX_CANNOT),
+            ways.NGINX_CANNOT,
             version=lambda: first_line("nginx", "-v").removeprefix("nginx version: "),
         ),
         Peer(
             "haproxy",
             debian("haproxy", "haproxy"),
             haproxy_command,
+            EVERY,
             version=lambda: " ".join(first_line("haproxy", "-v").split()[:3]),
         ),
-        Peer(ENVOY, envoy_missing, envoy_command, version=envoy_version),
+        Peer(ENVOY, envoy_missing, envoy_command, EVERY, version=envoy_version),
     )
 }
 
 
 @contextmanager
-def proxy(peer: Peer, directory: Path, core: int, behind: Upstreams, connections: int) -> Iterator[Proxy]:
+def proxy(
+    peer: Peer, directory: Path, core: int, behind: Upstreams, connections: int, listener: str = ""
+) -> Iterator[Proxy]:
     """
     C{peer}, fresh, on ports of its own, until the end of the block; its log is looked at then.
 
-    C{directory} is made for its files. An upstream that does not exist gets a port on which nobody listens. Whatever
-    goes wrong inside the block comes out as L{ProcessFailed} with the end of the proxy's log.
+    C{directory} is made for its files. C{listener} is what is needed beyond the plain ones. An upstream that does not
+    exist gets a port on which nobody listens. Whatever goes wrong inside the block comes out as L{ProcessFailed} with
+    the end of the proxy's log.
     """
     front, back = behind.kafka.get(peer.name, (None, None))
     if peer.command is None:
-        yield Proxy(peer, Ports(behind.http, behind.tcp, behind.echo, kafka=front), None)
+        own = {name: port for name, port in (("h2", behind.h2), ("grpc", behind.grpc)) if port is not None}
+        yield Proxy(peer, Ports(behind.http, behind.tcp, behind.echo, kafka=front, ways=own), None)
         return
-    http, tcp, echo, admin, *spare = free_ports(7)
-    ports = Ports(http, tcp, echo, admin, front)
+    needed = ways.group(listener)
+    http, tcp, echo, admin, *spare = free_ports(9 + len(needed))
+    ports = Ports(http, tcp, echo, admin, front, dict(zip(needed, spare[5:], strict=True)))
     behind = replace(behind, http=behind.http or spare[0], tcp=behind.tcp or spare[1], echo=behind.echo or spare[2])
+    behind = replace(behind, h2=behind.h2 or spare[3], grpc=behind.grpc or spare[4])
     directory.mkdir(parents=True)
-    command = peer.command(Setting(directory, ports, behind, connections, back))
-    wanted = [port for listener in sorted(peer.listeners) if (port := ports.of(listener)) is not None]
+    setting = Setting(directory, ports, behind, connections, back, certificates.make(directory) if needed else None)
+    wanted = [port for one in sorted(peer.listeners) if (port := ports.of(one)) is not None]
+    if further := ways.second(needed):
+        http, tcp, echo, admin, *more = free_ports(4 + len(further))
+        beyond = Ports(http, tcp, echo, admin, ways=dict(zip(further, more, strict=True)))
+        wanted += more
+        (directory / "second").mkdir()
+        command = together.command(
+            peer.command(replace(setting, second=beyond.ways)),
+            peer.command(replace(setting, directory=directory / "second", ports=beyond)),
+        )
+    else:
+        command = peer.command(setting)
     log = directory / "log"
     with running(peer.name, command, core, log, wanted) as process:
         try:

@@ -21,7 +21,7 @@ if __name__ == "__main__" and not __package__:
 
 from benchmark.metrics import COST, METRICS, THROUGHPUT, of_group
 from benchmark.pairs import paired, side, sides
-from benchmark.peers import DIRECT
+from benchmark.peer import DIRECT
 from benchmark.summary import Row, Spread, WrongSummary
 
 #: always the same, so that pictures can be compared

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from benchmark import flame
 from benchmark.flame import Stack
-from benchmark.peers import Peer, Setting
+from benchmark.peer import Peer, Setting
 from benchmark.process import PROJECT, ProcessFailed, on_core, run
 
 #: samples per second; not a divisor of 1000, so as not to beat with timers

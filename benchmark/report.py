@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmark import fortio, summary
 from benchmark.metrics import Metric
-from benchmark.peers import DIRECT, ENVOY, Peer, first_line
+from benchmark.peer import DIRECT, ENVOY, Peer, first_line
 from benchmark.scenarios import Scenario
 from benchmark.session import Plan, Run, counted
 from benchmark.settings import Settings

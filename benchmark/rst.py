@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.metrics import COST, METRICS, THROUGHPUT
-from benchmark.peers import DIRECT
+from benchmark.peer import DIRECT
 from benchmark.summary import Row, Spread, WrongSummary, read
 
 #: of whose cost a proxy's is shown as a ratio: the first of them that is there
 REFERENCES = ("envoy", "haproxy")
 #: the columns, as far as a scenario has them: of the first two sorts the first there is
-SHOWN = (COST, THROUGHPUT, ("p50_ms",), ("p99_ms",), ("p999_ms",), ("rss_start_mib",), ("rss_full_mib",))
+SHOWN = (
+    *(COST, THROUGHPUT, ("p50_ms",), ("p99_ms",), ("p999_ms",), ("rss_start_mib",), ("rss_full_mib",)),
+    *(("streams_kib",), ("unread_mib",), ("cpu_us_plaintext",), ("of_plaintext",)),
+)
 
 
 def tables(rows: Sequence[Row]) -> dict[str, str]:

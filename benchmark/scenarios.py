@@ -16,7 +16,7 @@ from benchmark import load
 from benchmark.load import Load
 from benchmark.measure import Window, resident_kib
 from benchmark.metrics import OPTIONAL, Metric, metrics
-from benchmark.peers import DIRECT, Proxy
+from benchmark.peer import DIRECT, Proxy
 from benchmark.process import ProcessFailed
 from benchmark.settings import Settings
 
@@ -156,15 +156,20 @@ FIRST_CONNECTIONS = 100
 
 def run_idle(proxy: Proxy, settings: Settings) -> Measured:
     """Memory at start, and what each further idle keep-alive connection adds to it."""
+    return idle(proxy, settings, settings.idle, "http")
+
+
+def idle(proxy: Proxy, settings: Settings, count: int, listener: str, *options: str) -> Measured:
+    """The same for so many connections to that listener; C{options} are for the program that holds them."""
     assert proxy.pid is not None
     with Window(proxy.pid, settings.proxy_core, settings.load_core) as window:
         time.sleep(min(1.0, settings.idle_settle))
         at_start = resident_kib(proxy.pid)
-        with load.holding(port_of(proxy, "http"), settings.load_core) as holder:
+        with load.holding(settings.load_core, "idle", str(port_of(proxy, listener)), *options) as holder:
             holder.open(FIRST_CONNECTIONS)
             time.sleep(min(1.0, settings.idle_settle))
             before = resident_kib(proxy.pid)
-            held = holder.open(settings.idle)
+            held = holder.open(count)
             time.sleep(settings.idle_settle)
             after = resident_kib(proxy.pid)
             with Window(proxy.pid, settings.proxy_core, settings.load_core) as quiet:
@@ -173,7 +178,7 @@ def run_idle(proxy: Proxy, settings: Settings) -> Measured:
     if closed:
         raise ProcessFailed(f"the proxy closed {closed} of {held} idle connections")
     values = {
-        "idle_kib_per_connection": (after - before) / settings.idle,
+        "idle_kib_per_connection": (after - before) / count,
         "rss_start_mib": at_start / 1024,
         "rss_full_mib": after / 1024,
         "core_percent": 100 * quiet.cpu / quiet.seconds,

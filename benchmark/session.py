@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmark import compiled, fortio, kafka, leaks, peers, stock
+from benchmark import compiled, fortio, http2, kafka, leaks, peers, stock, tls
 from benchmark.measure import reactor_lag_ms
 from benchmark.metrics import OPTIONAL
-from benchmark.peers import DIRECT, Peer
+from benchmark.peer import DIRECT, Peer
 from benchmark.process import ProcessFailed
 from benchmark.profile import Profiler
 from benchmark.scenarios import FIRST_CONNECTIONS, SCENARIOS, Measured, Scenario
@@ -30,7 +30,7 @@ BEHIND: dict[str, Callable[[Path, Settings, Sequence[str]], AbstractContextManag
     "kafka": kafka.broker,
 }
 #: every scenario with a fixed name; the matrix makes more
-ALL_SCENARIOS: dict[str, Scenario] = SCENARIOS | kafka.SCENARIOS
+ALL_SCENARIOS: dict[str, Scenario] = SCENARIOS | tls.SCENARIOS | http2.SCENARIOS | kafka.SCENARIOS
 #: every proxy that needs no naming
 ALL_PEERS: dict[str, Peer] = peers.PEERS | {compiled.NAME: compiled.PEER, stock.NAME: stock.PEER}
 
@@ -74,11 +74,12 @@ def file_name(run: Run) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured, and in words what is left out for want of a tool."""
+    """What is to be measured; in words what is left out for want of a tool, and what a proxy cannot do."""
 
     scenarios: list[Scenario]
     peers: list[Peer]
     missing: list[str]
+    unable: list[str] = field(default_factory=list)
 
     def pairs(self) -> list[tuple[Scenario, Peer]]:
         """What one round consists of; direct traffic included where other figures are relative to it."""
@@ -118,7 +119,13 @@ def plan(scenarios: Sequence[Scenario], wanted: Sequence[Peer]) -> Plan:
             missing.append(f"proxy {peer.name} left out: {lack}")
         else:
             peers_left.append(peer)
-    return Plan(scenarios_left, peers_left, missing)
+    unable: dict[tuple[str, str], list[str]] = {}
+    for peer in wanted:
+        for scenario in scenarios_left:
+            if why := peer.cannot.get(scenario.listener):
+                unable.setdefault((peer.name, why), []).append(scenario.name)
+    words = [f"{', '.join(names)} without {peer}: {why}" for (peer, why), names in unable.items()]
+    return Plan(scenarios_left, peers_left, missing, words)
 
 
 def measure(
@@ -139,7 +146,7 @@ def measure(
         return replace(run, error=str(behind))
     allowed = leaks.ALLOWED + kafka.GATEWAY_LISTENERS * (scenario.listener == "kafka")
     try:
-        with peers.proxy(peer, directory, settings.proxy_core, behind, connections) as proxy:
+        with peers.proxy(peer, directory, settings.proxy_core, behind, connections, scenario.listener) as proxy:
             if raw is not None:
                 proxy = replace(proxy, raw=raw / f"{file_name(run)}.txt")
             with leaks.watched(proxy.pid if peer.ours else None, allowed):
@@ -260,7 +267,9 @@ def profile(
                     upstream = behind[scenario.behind]
                     if isinstance(upstream, ProcessFailed):
                         raise upstream
-                    with peers.proxy(wrapped, home / base.name, settings.proxy_core, upstream, connections) as proxy:
+                    with peers.proxy(
+                        wrapped, home / base.name, settings.proxy_core, upstream, connections, scenario.listener
+                    ) as proxy:
                         assert proxy.pid is not None
                         run = scenario.run
                         work = lambda run=run, proxy=proxy: run(proxy, settings)  # noqa: E731

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from benchmark.peers import Peer, Setting
+from benchmark.peer import Peer, Setting
 from benchmark.process import HOST
+from benchmark.ways import WAYS
 
 NAME = "stock"
 IDLE_SECONDS = 600
+CANNOT = "ReverseProxyResource speaks plain HTTP/1 to its upstreams, and what stands before it is up to its user"
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def version() -> str:
     return f"Twisted {twisted.__version__} portforward and ReverseProxyResource"
 
 
-PEER = Peer(NAME, missing, command, version=version, reactor="epoll")
+PEER = Peer(NAME, missing, command, cannot=dict.fromkeys(WAYS, CANNOT), version=version, reactor="epoll")
 
 if __name__ == "__main__":
     main(sys.argv[1:])

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.metrics import COST, METRICS, THROUGHPUT
-from benchmark.peers import DIRECT
+from benchmark.peer import DIRECT
 from benchmark.session import Run, counted
 
 NAME = "summary.txt"

@@ -7,20 +7,26 @@ its upstream.
 """
 
 import argparse
+import ssl
 import sys
 
 from benchmark.clients.common import HOST, Requests, connect, exchange
+from benchmark.clients.handshakes import NAME, context
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=f"Hold idle HTTP connections to a port of {HOST}.")
     parser.add_argument("port", type=int)
+    parser.add_argument("--tls", action="store_true")
     options = parser.parse_args()
     requests = Requests(options.port)
+    tls = context() if options.tls else None
     held = []
     for line in sys.stdin:
         for _ in range(int(line)):
             connection = connect(options.port)
+            if tls is not None:
+                connection = tls.wrap_socket(connection, server_hostname=NAME)
             exchange(connection, requests.next())
             held.append(connection)
         print(f"HOLDING {len(held)}", flush=True)
@@ -31,7 +37,7 @@ def main() -> None:
         try:
             connection.recv(1)
             closed += 1
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             pass
         except OSError:
             closed += 1

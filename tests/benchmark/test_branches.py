@@ -11,7 +11,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from benchmark import branches
 from benchmark.branches import NoBranch
-from benchmark.peers import Ports, Setting
+from benchmark.peer import Ports, Setting
 from benchmark.upstreams import Upstreams
 
 SETUP = "[options]\ninstall_requires =\n    twisted\n"

@@ -13,7 +13,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import compiled
-from benchmark.peers import Ports, Setting
+from benchmark.peer import Ports, Setting
 from benchmark.process import ProcessFailed
 from benchmark.session import ALL_PEERS
 from benchmark.upstreams import Upstreams

@@ -9,7 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import kafka
-from benchmark.peers import DIRECT, GATEWAY
+from benchmark.peer import DIRECT, GATEWAY
 from benchmark.process import ProcessFailed
 from benchmark.settings import Settings
 from tests.integration.kafka import java

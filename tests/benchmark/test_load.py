@@ -127,6 +127,29 @@ class CommandTests(SynchronousTestCase):
         done = load.churn(8080, 4.0, 3)
         self.assertEqual((100, 25.0), (done.units, done.values["connections_per_s"]))
 
+    def test_tls(self) -> None:
+        """Over TLS by a name: an address is no server name. A download counts bytes."""
+        self.answers = [result(), result(bytes=8_000_000_000)]
+        load.http(8443, 4.0, 3, tls=True)
+        done = load.tls_bulk(8443, 4.0, 3, 2)
+        self.assertEqual((8.0, {"gbit_per_s": 16.0, "errors": 0.0}), (done.units, done.values))
+        self.assertEqual(["https://localhost:8443/"] * 2, [one[-4] for one in self.commands])
+        self.assertEqual(["item", "bulk"], [one[-1] for one in self.commands])
+
+    def test_handshakes(self) -> None:
+        """Full ones, unless they are to be resumed."""
+        self.answers = [result(handshakes=100)] * 2
+        self.assertEqual(100, load.handshakes(8443, 4.0, 3, False).units)
+        self.assertEqual(25.0, load.handshakes(8443, 4.0, 3, True).values["handshakes_per_s"])
+        self.assertEqual([False, True], ["--resume" in one for one in self.commands])
+
+    def test_h2(self) -> None:
+        """Our client's options are named as ours."""
+        self.answers = [result()]
+        self.assertEqual(400, load.h2("calls", 8080, 4.0, 3, streams=10, path="/x/")["requests"])
+        options = ["--seconds", "4.0", "--streams", "10", "--path", "/x/"]
+        self.assertEqual(["calls", "8080", *options], self.commands[0][3:])
+
     def received(self, **more: Any) -> str:
         """What iperf3 prints, shortened."""
         return json.dumps({"end": {"sum_received": {"bytes": 5_000_000_000, "seconds": 4.0} | more}})
@@ -187,6 +210,12 @@ class HolderTests(SynchronousTestCase):
         self.assertEqual("100\n200\n", process.stdin.getvalue())
         self.assertEqual(2, holder.finish())
         self.assertTrue(process.stdin.closed)
+
+    def test_kinds(self) -> None:
+        """A program that holds several kinds of things is told which."""
+        process = FakeHolder("HOLDING 7\n")
+        self.assertEqual(7, Holder(process).open(7, "streams"))  # type: ignore[arg-type]
+        self.assertEqual("streams 7\n", process.stdin.getvalue())
 
     def test_died(self) -> None:
         """A holder that ended, or says something else, is told with its last words, once it is gone."""

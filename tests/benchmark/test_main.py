@@ -20,7 +20,8 @@ from benchmark import __main__ as command
 from benchmark.branches import NoBranch
 from benchmark.folder import new
 from benchmark.metrics import metrics
-from benchmark.peers import DIRECT, PEERS, Peer
+from benchmark.peer import DIRECT, Peer
+from benchmark.peers import PEERS
 from benchmark.plot import CannotPlot
 from benchmark.profile import PROFILERS
 from benchmark.scenarios import Measured, Scenario, Shape

@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import matrix, stock
 from benchmark.matrix import Matrix, Runtime, WrongMatrix
-from benchmark.peers import DIRECT, PEERS, Peer
+from benchmark.peer import DIRECT, Peer
+from benchmark.peers import PEERS
 from benchmark.process import ProcessFailed
 
 NGINX = Peer("nginx", lambda: None, lambda setting: ["nginx"])

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from benchmark import __main__ as command
 from benchmark import options
 from benchmark.matrix import Matrix
-from benchmark.peers import DIRECT
+from benchmark.peer import DIRECT
 from benchmark.scenarios import SCENARIOS
 from benchmark.session import ALL_PEERS, ALL_SCENARIOS
 from benchmark.settings import TINY, Settings

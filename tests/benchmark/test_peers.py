@@ -14,7 +14,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import peers
-from benchmark.peers import ENVOY, GATEWAY, LPROXY, PEERS, Peer, Ports, Proxy, Setting
+from benchmark.peer import ENVOY, EVERY, GATEWAY, LPROXY, Peer, Ports, Proxy, Setting
+from benchmark.peers import PEERS
 from benchmark.process import ProcessFailed, Running
 from benchmark.session import ALL_PEERS
 from benchmark.upstreams import Upstreams
@@ -74,12 +75,6 @@ class ConfigurationTests(SynchronousTestCase):
         self.assertEqual(expected, ways)
         self.assertEqual(("127.0.0.1:11004", 500), (found["admin"]["address"], found["limits"]["connections"]))
 
-    def test_streams(self) -> None:
-        """Every port that only passes bytes, with what is behind it; Kafka's with a broker only."""
-        expected = {"tcp": (11002, 12002), "echo": (11003, 12003)}
-        self.assertEqual(expected, self.setting(False).streams())
-        self.assertEqual(expected | {"kafka": (11005, 12005)}, self.setting(True).streams())
-
     def test_nginx_spaces(self) -> None:
         """No path in nginx's file ends at a space of its folder's name."""
         path = Path(self.mktemp()) / "my results"
@@ -133,7 +128,7 @@ class CustomTests(SynchronousTestCase):
         """It serves what it has a word for; an upstream alone is no listener; lproxy's file has them all."""
         self.assertEqual({"tcp", "kafka"}, peers.custom("mine", "x {tcp} {kafka} {up_http} {up_tcp}").listeners)
         self.assertEqual(frozenset(), peers.custom("mine", "x").listeners)
-        self.assertEqual({"http", "tcp", "echo", "kafka"}, peers.custom("mine", "x {config}").listeners)
+        self.assertEqual(EVERY, peers.custom("mine", "x {config}").listeners)
 
     def test_config(self) -> None:
         """One that is given lproxy's file is lproxy, and what its log shows is held against it."""
@@ -141,10 +136,6 @@ class CustomTests(SynchronousTestCase):
 
 
 class VersionTests(SynchronousTestCase):
-    def test_first_line(self) -> None:
-        """A program that is not there, or says nothing, has no version; that is no reason to fail."""
-        self.assertEqual(("?", "?"), (peers.first_line("/nowhere/x"), peers.first_line("true")))
-
     def test_envoy(self) -> None:
         """Envoy's line holds its version between others; where there is no Envoy, or an odd line, there is none."""
         for line, said in (("/bin/envoy  version: 1a2b/1.31.0/Clean/RELEASE/BoringSSL", "1.31.0"), ("?", "?")):
@@ -235,7 +226,38 @@ class ProxyTests(SynchronousTestCase):
         behind = settings[0].upstreams
         self.assertEqual(2, behind.tcp)
         ports = [behind.http, behind.echo, proxy.ports.http, proxy.ports.tcp, proxy.ports.echo, proxy.ports.admin]
-        self.assertEqual(6, len(set(ports) - {None}))
+        self.assertEqual(8, len({*ports, behind.h2, behind.grpc} - {None}))
+
+    def test_ways(self) -> None:
+        """What a scenario needs beyond the plain listeners is there, with certificates; nothing of that otherwise."""
+        settings: list[Setting] = []
+        served = replace(self.peer(listeners=EVERY), command=lambda setting: settings.append(setting) or ["x"])
+        with peers.proxy(served, Path(self.mktemp()), 0, Upstreams(1, 2, 3), 100, "grpc") as proxy:
+            port = proxy.ports.of("grpc")
+        self.assertIn(port, self.asked[0])
+        self.assertEqual((7, port), (len(self.asked[0]), settings[0].ports.ways["grpc"]))
+        with self.proxy(served, Upstreams(1, 2, 3)) as proxy:
+            self.assertIsNone(proxy.ports.of("grpc"))
+        self.assertEqual(([True, False], 3), ([one.files is not None for one in settings], len(self.asked[1])))
+
+    def test_hops(self) -> None:
+        """Two hops are two processes of the proxy, the first in front of the second, with the same certificates."""
+        numbers = iter(range(1001, 1099))
+        self.patch(peers, "free_ports", lambda count: [next(numbers) for _ in range(count)])
+        settings: list[Setting] = []
+        served = replace(self.peer(listeners=EVERY), command=lambda setting: settings.append(setting) or ["x"])
+        with peers.proxy(served, Path(self.mktemp()), 0, Upstreams(1, 2, 3), 100, "mtls"):
+            pass
+        first, second = settings
+        self.assertEqual(first.second, second.ports.ways)
+        self.assertEqual((["hops", "mtls"], first.files), (list(first.ports.ways), second.files))
+        behind = {one.way.name: one.upstream for one in first.ways() + second.ways()}
+        to = second.ports.ways
+        self.assertEqual(
+            {"hops": to["hops-second"], "mtls": to["mtls-second"], "hops-second": 1, "mtls-second": 1}, behind
+        )
+        self.assertLessEqual({*first.ports.ways.values(), *to.values()}, set(self.asked[0]))
+        self.assertFalse({first.ports.http, first.ports.admin} & {second.ports.http, second.ports.admin})
 
     def test_log(self) -> None:
         """What goes wrong comes with the end of the proxy's log."""

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import report, summary
 from benchmark.metrics import metrics
-from benchmark.peers import DIRECT, Peer
+from benchmark.peer import DIRECT, Peer
 from benchmark.scenarios import Measured, Scenario, Shape
 from benchmark.session import Plan, Run
 from benchmark.settings import Settings

@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from benchmark import matrix, scenarios
 from benchmark.load import Load
 from benchmark.metrics import COST, THROUGHPUT
-from benchmark.peers import DIRECT, PEERS, Peer, Ports, Proxy
+from benchmark.peer import DIRECT, Peer, Ports, Proxy
+from benchmark.peers import PEERS
 from benchmark.process import ProcessFailed, Running
 from benchmark.scenarios import SCENARIOS, Scenario, loaded
 from benchmark.session import ALL_SCENARIOS

@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import matrix, session, stock
 from benchmark.metrics import metrics
-from benchmark.peers import DIRECT, PEERS, Peer, Proxy
+from benchmark.peer import DIRECT, Peer, Proxy
+from benchmark.peers import PEERS
 from benchmark.process import ProcessFailed
 from benchmark.scenarios import SCENARIOS, Measured, Scenario, Shape
 from benchmark.session import Plan, Run
@@ -51,6 +52,13 @@ class PlanTests(SynchronousTestCase):
         self.assertEqual(
             ([], []), (session.plan([scenario("a")], [lacking]).peers, session.plan([scenario("a")], [lacking]).missing)
         )
+
+    def test_unable(self) -> None:
+        """What a proxy cannot do is said once, with the reason, even of one that can do nothing of what is asked."""
+        unable = [replace(peer(name, "http"), cannot={"tcp": "no bytes"}) for name in "xy"]
+        found = session.plan([scenario("a", "tcp"), scenario("b", "tcp"), scenario("c", "echo")], unable)
+        self.assertEqual(([], [f"a, b without {name}: no bytes" for name in "xy"]), (found.peers, found.unable))
+        self.assertEqual([], found.missing)
 
     def test_direct_where_needed(self) -> None:
         """Where a figure is a difference to direct traffic, that is measured even if nobody asked; else it is not."""

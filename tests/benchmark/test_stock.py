@@ -9,7 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import stock
-from benchmark.peers import Ports, Setting
+from benchmark.peer import Ports, Setting
 from benchmark.stock import Forward
 from benchmark.upstreams import Upstreams
 
