@@ -1,12 +1,16 @@
 # -*- test-case-name: tests.test_cli -*-
 """
-The C{lproxy} command: C{run}, C{check}, C{demo}, C{plugins}. C{lproxy run} is short for C{twistd -n lproxy}.
+The C{lproxy} command: C{run}, C{check}, C{demo}, C{plugins}, C{identity}. C{lproxy run} is short for
+C{twistd -n lproxy}.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
 import lproxy
 from lproxy.app.signals import calm, undo
@@ -122,6 +126,80 @@ def demo(arguments: argparse.Namespace) -> int:
     return run(reactor, once=arguments.once)
 
 
+def identity_init(arguments: argparse.Namespace) -> int:
+    """Make an authority for development."""
+    from lproxy.identity.develop import init
+
+    return _told(lambda now: init(arguments.folder, arguments.name, arguments.days, now, arguments.force))
+
+
+def identity_issue(arguments: argparse.Namespace) -> int:
+    """Make a certificate of it."""
+    from lproxy.identity.develop import issue
+
+    names = [*arguments.name, *arguments.spiffe, *arguments.ip]
+    return _told(lambda now: issue(arguments.folder, names, arguments.days, now, arguments.out, arguments.force))
+
+
+def identity_show(arguments: argparse.Namespace) -> int:
+    """Say what files hold; the status of the worst."""
+    from lproxy.app.identities import wall_clock
+    from lproxy.identity.material import anchors
+    from lproxy.identity.pem import MaterialError
+    from lproxy.identity.show import show
+
+    now = wall_clock()
+    try:
+        trust = anchors(arguments.trust, now) if arguments.trust is not None else None
+    except MaterialError as e:
+        print(f"lproxy: {e}", file=sys.stderr)
+        return 2
+    worst = 0
+    for file in arguments.file:
+        shown = show(file, trust, now)
+        print("\n".join(shown.lines), file=sys.stdout if len(shown.lines) > 1 else sys.stderr)
+        worst = max(worst, shown.status)
+    return worst
+
+
+def _told(do: Callable[[datetime], list[str]]) -> int:
+    """Print what was done, or why it cannot be."""
+    from lproxy.app.identities import wall_clock
+    from lproxy.identity.develop import CannotIssue
+
+    try:
+        print("\n".join(do(wall_clock())))
+    except CannotIssue as e:
+        print(f"lproxy: {e}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _identity(commands: Any) -> None:
+    """The arguments of C{lproxy identity}."""
+    parser = commands.add_parser("identity", help="certificates: make them for development, see what files hold")
+    parts = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    command = parts.add_parser("init", help="make an authority for development: ca.pem and ca.key in a folder")
+    command.add_argument("folder", metavar="DIR")
+    command.add_argument("--name", default="mesh.local", help="what it is called (default: %(default)s)")
+    command.add_argument("--days", type=float, default=3650, help="how long it lives (default: %(default)s)")
+    command.add_argument("--force", action="store_true", help="overwrite the one that is there")
+    command.set_defaults(run=identity_init)
+    command = parts.add_parser("issue", help="make a certificate of that authority, and its key")
+    command.add_argument("folder", metavar="DIR", help="where the authority is")
+    command.add_argument("name", metavar="NAME", nargs="+", help="DNS name or SPIFFE ID; the first names the files")
+    command.add_argument("--spiffe", metavar="ID", action="append", default=[], help="also for this SPIFFE ID")
+    command.add_argument("--ip", metavar="ADDRESS", action="append", default=[], help="also for this IP address")
+    command.add_argument("--days", type=float, default=90, help="how long it lives (default: %(default)s)")
+    command.add_argument("--out", metavar="DIR", help="where to write it (default: where the authority is)")
+    command.add_argument("--force", action="store_true", help="overwrite what is there")
+    command.set_defaults(run=identity_issue)
+    command = parts.add_parser("show", help="what files hold, and whether it verifies: exit 0, 1 (warnings) or 2 (no)")
+    command.add_argument("file", metavar="FILE", nargs="+", help="PEM: certificates, keys")
+    command.add_argument("--trust", metavar="FILE", help="the anchors that they are to lead to, or a folder of them")
+    command.set_defaults(run=identity_show)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit status."""
     parser = argparse.ArgumentParser(
@@ -153,6 +231,7 @@ def main(argv: list[str] | None = None) -> int:
     command.set_defaults(run=probe)
     command = commands.add_parser("plugins", help="list the protocols that were found")
     command.set_defaults(run=plugins)
+    _identity(commands)
     arguments = parser.parse_args(argv)
     calm()
     status: int = arguments.run(arguments)

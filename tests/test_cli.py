@@ -164,6 +164,34 @@ class CliTests(SynchronousTestCase):
             self.out.getvalue().splitlines()[3:],
         )
 
+    def test_identity(self) -> None:
+        """C{identity}: an authority, a certificate of it, and what is in both; with the statuses of C{check}."""
+        folder = self.mktemp()
+        self.assertEqual(0, cli.main(["identity", "init", folder, "--name", "shop.mesh"]))
+        self.assertEqual(0, cli.main(["identity", "issue", folder, "web.shop.mesh", "--spiffe", "spiffe://shop/web"]))
+        self.assertIn("[identity]\ntrust = ", self.out.getvalue())
+        trust, certificate, key = (f"{folder}/{name}" for name in ("ca.pem", "web.shop.mesh.pem", "web.shop.mesh.key"))
+        self.assertEqual(0, cli.main(["identity", "show", certificate, key, trust, "--trust", trust]))
+        self.assertIn("identity   spiffe://shop/web", self.out.getvalue())
+        self.assertEqual("", self.err.getvalue())
+
+    def test_identity_refused(self) -> None:
+        """What cannot be done is one line on standard error, and the status 2."""
+        folder = self.mktemp()
+        for arguments in (
+            ("issue", folder, "web"),
+            ("init", folder, "--days", "0"),
+            ("show", folder),
+            ("show", __file__, "--trust", folder),
+        ):
+            self.assertEqual(2, cli.main(["identity", *arguments]))
+            self.assertEqual(1, self.err.getvalue().count("\n"), self.err.getvalue())
+            self.err.truncate(self.err.seek(0))
+        self.assertEqual(0, cli.main(["identity", "init", folder]))
+        self.assertEqual(2, cli.main(["identity", "init", folder]))
+        self.assertIn("--force", self.err.getvalue())
+        self.assertEqual(0, cli.main(["identity", "init", folder, "--force"]))
+
     def test_demo(self) -> None:
         """C{demo} runs until Ctrl-C, with --once no longer than its traffic; its status is the command's."""
         asked: list[bool] = []
@@ -188,5 +216,5 @@ class CliTests(SynchronousTestCase):
         self.assertIn("usage: lproxy", self.err.getvalue())
         self.assertEqual(0, self.refused("--help"))
         self.assertIn("twistd -n lproxy [--config FILE]", " ".join(self.out.getvalue().split()))
-        for command in ("run", "check", "demo", "plugins"):
+        for command in ("run", "check", "demo", "plugins", "identity"):
             self.assertIn(command, self.out.getvalue())

@@ -152,10 +152,10 @@ def leads_to(chain: Sequence[x509.Certificate], anchors: Sequence[x509.Certifica
         raise CertificateRefused(*found(code, text, error.certificate.to_cryptography())) from error
 
 
-def kind(certificate: x509.Certificate) -> str:
-    """Its key, for people: C{ECDSA secp256r1}, C{RSA 2048}."""
+def kind(held: x509.Certificate | Key) -> str:
+    """A key, or a certificate's, for people: C{ECDSA secp256r1}, C{RSA 2048}."""
     try:
-        public = certificate.public_key()
+        public = held.public_key()
     except (ValueError, UnsupportedAlgorithm):
         return "unknown"
     if isinstance(public, rsa.RSAPublicKey):
