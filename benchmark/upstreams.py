@@ -3,6 +3,7 @@ What stands behind the proxies, all on the load core: nginx (HTTP, of either ver
 (short TCP) and a gRPC server that sends every message back.
 """
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,7 @@ ANSWER = "01234567890123456789"
 BULK = 10_000_000
 
 NGINX = """\
-worker_processes 1; daemon off; pid "{directory}/upstream.pid"; error_log stderr error;
+{user}worker_processes 1; daemon off; pid "{directory}/upstream.pid"; error_log stderr error;
 events {{ worker_connections 8192; }}
 http {{
   access_log off; keepalive_requests 100000000; keepalive_timeout 600s;
@@ -59,7 +60,9 @@ def upstreams(directory: Path, settings: Settings, proxies: Sequence[str]) -> It
         if "nginx" in tools:
             config = directory / "upstream-nginx.conf"
             (directory / "bulk.bin").write_bytes(bytes(BULK))
-            config.write_text(NGINX.format(directory=directory, host=HOST, port=http, h2=h2, answer=ANSWER))
+            # started by root it would be nobody, who may not read what is in a private folder
+            user = "" if os.geteuid() else "user root; "
+            config.write_text(NGINX.format(user=user, directory=directory, host=HOST, port=http, h2=h2, answer=ANSWER))
             command = ["nginx", "-e", "stderr", "-c", str(config)]
             stack.enter_context(running("upstream nginx", command, core, directory / "upstream-nginx.log", [http, h2]))
         if "iperf3" in tools:

@@ -4,16 +4,17 @@ L{benchmark.session}: what is run, in which order, and what a run's result is.
 
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import matrix, session, stock
 from benchmark.metrics import metrics
-from benchmark.peer import DIRECT, Peer, Proxy
+from benchmark.peer import DIRECT, Peer, Ports, Proxy
 from benchmark.peers import PEERS
 from benchmark.process import ProcessFailed
 from benchmark.scenarios import SCENARIOS, Measured, Scenario, Shape
@@ -181,6 +182,22 @@ class MeasureTests(SynchronousTestCase):
         done = session.measure(one, NONE, 2, SETTINGS, BEHIND, Path("home"), Path("raw"))
         self.measured(one)
         self.assertEqual([Path("raw", f"{session.file_name(done)}.txt"), None], asked)
+
+    def test_watched(self) -> None:
+        """What lproxy leaves open is looked for in the first round alone, and of nobody else."""
+        watched: list[int | None] = []
+
+        @contextmanager
+        def proxy(who: Peer, *rest: object) -> Iterator[Proxy]:
+            running: Any = SimpleNamespace(pid=4711)
+            yield Proxy(who, Ports(1, 2, 3), running)
+
+        self.patch(session.peers, "proxy", proxy)
+        self.patch(session.leaks, "watched", lambda pid, allowed: watched.append(pid) or nullcontext())
+        for who in (replace(peer("x"), ours=True), peer("y")):
+            for number in (1, 2):
+                session.measure(scenario("a"), who, number, SETTINGS, BEHIND, Path("home"), None)
+        self.assertEqual([4711, None, None, None], watched)
 
     def test_nothing_behind(self) -> None:
         """Where what stands behind did not come up, the run fails with that reason, without starting anything."""
