@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.stack.test_balance -*-
 """
-One service of many endpoints: pick two at random, take the one with less to do.
+One service of many endpoints: pick two at random, take the one that will be done first: by how long it takes
+(L{lproxy.stack.latency}) and how much it has to do.
 
 Inside a service, below failfast. Endpoints come and go with discovery, whether anybody sends requests or not. An
 endpoint that fails is passed over for a while where there are others (L{lproxy.stack.health}); where there are none it
@@ -311,7 +312,7 @@ class Balance(Generic[L]):
         return healthy or [min(members, key=_soonest)]
 
     def _pick(self, members: list[Member[L]]) -> Member[L]:
-        """The power of two choices."""
+        """The power of two choices: nobody is flooded by all who find him best at the same moment."""
         n = len(members)
         if n == 1:
             return members[0]
@@ -320,7 +321,9 @@ class Balance(Generic[L]):
         if j >= i:
             j += 1
         a, b = members[i], members[j]
-        return b if b.service.load < a.service.load else a
+        now = self._clock.seconds()
+        cost = a.health.latency.cost(a.service.load, now)
+        return b if b.health.latency.cost(b.service.load, now) < cost else a
 
 
 def _soonest(member: Member[Any]) -> tuple[bool, bool, float]:

@@ -25,6 +25,7 @@ from twisted.internet.interfaces import IReactorTime
 from lproxy.errors import ProxyError, explain
 from lproxy.metrics.counters import EndpointCounter
 from lproxy.stack.backoff import Backoff
+from lproxy.stack.latency import Latency
 from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Target
 
@@ -111,6 +112,7 @@ class EndpointHealth:
     One endpoint's L{Health<lproxy.stack.interfaces.Health>}.
 
     @ivar counter: where it is counted
+    @ivar latency: how long it takes to answer
     @ivar failures: how often it went down or failed its probe since it was healthy, what was concurrent counted once
     @ivar retry_at: when its backoff is over, in the clock's seconds
     @ivar last_error: what it failed with last
@@ -129,6 +131,7 @@ class EndpointHealth:
         self._service = service
         self._endpoint = endpoint
         self.counter = service.observer.counter(service.target, endpoint)
+        self.latency = Latency(service.clock.seconds())
         self.state = HEALTHY
         self.failures = 0
         self.retry_at = 0.0
@@ -151,6 +154,8 @@ class EndpointHealth:
         """How it does, what was wrong with it last and how long ago, and for how long it is passed over."""
         now = self._service.clock.seconds()
         report.show(state=self.state.value)
+        if self._service.count > 1:
+            report.show(latency_ms=round(self.latency.seconds * 1000, 3))
         if self.state is not HEALTHY:
             report.show(down_seconds=round(now - self._down_at, 3))
         if self.last_error is not None:
@@ -192,6 +197,11 @@ class EndpointHealth:
         """A lease of then ended without saying anything: if it was the probe, another is due."""
         if self.state is PROBING and began >= self.retry_at:
             self.state = BACKOFF
+
+    def took(self, seconds: float, now: float) -> None:
+        """Weighed where there are others."""
+        if self._service.count > 1:
+            self.latency.took(seconds, now)
 
     # what the balancer sees
 

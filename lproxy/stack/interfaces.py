@@ -165,6 +165,9 @@ class Health(Protocol):
     def not_answered(self, began: float, /) -> None:
         """A lease has ended, and nothing was learnt from that; to be told likewise."""
 
+    def took(self, seconds: float, now: float, /) -> None:
+        """A request was answered, well or badly, in so many seconds: what a balancer weighs endpoints by."""
+
 
 NewService = Callable[[Target], Service[L]]
 #: with what is known of the endpoint, which its connections have to keep to

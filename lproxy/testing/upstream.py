@@ -171,6 +171,9 @@ class OneEndpoint:
     def not_answered(self, began: float) -> None:
         """Nothing is probed."""
 
+    def took(self, seconds: float, now: float) -> None:
+        """There is nobody to compare it with."""
+
     def report(self, report: Report) -> None:
         """Of the endpoint."""
         self.service.report(report)

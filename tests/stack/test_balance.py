@@ -527,7 +527,6 @@ class HealthTests(BalanceMixin, SynchronousTestCase):
         """One that fails and goes away leaves the others as healthy as they are; back again, it starts anew."""
         self.lost(ENDPOINTS[0])
         self.set(*ENDPOINTS[1:3])
-        self.patch(self.clock, "seconds", None)  # nobody looks at the clock on the warm path of the healthy
         self.warm(self.good, self.made[ENDPOINTS[2]])
         self.assertNotIn(None, self.take(100))
 

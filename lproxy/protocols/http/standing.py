@@ -61,7 +61,9 @@ class Standing:
         @param status: of the answer that it has brought, or zero: there was none, or its failure was told
         """
         if status:
-            self.counter.latency.observe((now - began) * 1000.0)
+            took = now - began
+            self.counter.latency.observe(took * 1000.0)
+            self._health.took(took, now)
         if status >= 500 or self.failing:
             self.judge(status, began)
         elif status:

@@ -22,6 +22,7 @@ class ScriptedHealth:
     def __init__(self) -> None:
         self.counter = EndpointCounter()
         self.told: list[tuple[str, float]] = []
+        self.took_seconds: list[float] = []
         self.well = True
 
     def failed(self, error: ProxyError, began: float | None = None) -> bool:
@@ -37,6 +38,10 @@ class ScriptedHealth:
         """A good one."""
         self.told.append(("well", began))
         return self.well
+
+    def took(self, seconds: float, now: float) -> None:
+        """An answer, in so many seconds."""
+        self.took_seconds.append(seconds)
 
     def not_answered(self, began: float) -> None:
         """None."""
@@ -59,6 +64,7 @@ class StandingTests(SynchronousTestCase):
         """A good answer is counted with its time, and told to nobody."""
         self.standing.ended(200, 1.0, 1.5)
         self.assertEqual(((1, 0, 1), 500.0, []), (self.counts(), self.counter.latency.total, self.health.told))
+        self.assertEqual([0.5], self.health.took_seconds)
 
     def test_bad(self) -> None:
         """A bad one is told, and then good ones until the health has enough of them."""
