@@ -712,7 +712,7 @@ class DiscoveryTests(BalanceMixin, SynchronousTestCase):
         row = shown(self.service)
         self.assertEqual(2, row["in_flight"])
         bad, good = row["endpoints"]
-        self.assertEqual({"address": "10.0.0.1:80", "state": "healthy", "in_flight": 2}, good)
+        self.assertEqual({"address": "10.0.0.1:80", "state": "healthy", "latency_ms": 30.0, "in_flight": 2}, good)
         self.assertEqual(("backoff", "connect: 10.0.0.0:80 refused"), (bad["state"], bad["last_error"]))
         self.assertGreaterEqual(bad["backoff_seconds"], 0.5)
         lease.close()
