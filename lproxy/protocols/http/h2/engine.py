@@ -45,6 +45,8 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAXIMUM: Final = 2**31 - 1
 #: so many stream ids before the last, a connection is given up for a new one
 SPARE_IDS: Final = 1000
+#: streams that we open before the peer has said how many: as many as all should allow (RFC 9113, 6.5.2)
+UNTOLD_STREAMS: Final = 100
 #: of a message that does not say how long its body is
 NO_LENGTH: Final = -1
 
@@ -77,6 +79,20 @@ class Head:
         self.fields: Headers = []
         self.length = NO_LENGTH
         self.seen = 0
+
+    def copy(self) -> Head:
+        """Another that says the same."""
+        head = Head()
+        head.method = self.method
+        head.scheme = self.scheme
+        head.authority = self.authority
+        head.path = self.path
+        head.protocol = self.protocol
+        head.status = self.status
+        head.fields = self.fields.copy()
+        head.length = self.length
+        head.seen = self.seen
+        return head
 
     def __repr__(self) -> str:
         return f"<Head {self.status or self.method!r} {self.authority!r} {self.path!r}>"
@@ -160,7 +176,8 @@ class Engine(Protocol):
     What is said of a stream that is over is dropped without a word: its end may have come a moment earlier. Nothing
     here raises for what a peer does but L{receive}.
 
-    @ivar peer_streams: streams of ours that the peer lets be open at once; unlimited before its SETTINGS: C{MAXIMUM}
+    @ivar peer_streams: streams of ours that the peer lets be open at once; L{UNTOLD_STREAMS} before its SETTINGS have
+        come, C{MAXIMUM} if they set no limit
     @ivar peer_connect_protocol: whether it knows extended CONNECT
     @ivar peer_window: bytes that it takes of a new stream
     @ivar peer_frame: bytes that it takes in a frame; the engine splits what is longer
@@ -170,8 +187,6 @@ class Engine(Protocol):
     @ivar last_id: the highest stream of the peer's that was opened, or 0
     @ivar retiring: whether no new streams may be opened: GOAWAY was received, or sent (but L{announce} is no such), or
         the ids near their end. A server whose client's do is to L{announce} and to drain
-    @ivar send_window: bytes that the peer takes of all streams together
-    @ivar queued: frames that wait for L{take}
     """
 
     __slots__ = (
@@ -181,9 +196,7 @@ class Engine(Protocol):
         "peer_header_list",
         "peer_streams",
         "peer_window",
-        "queued",
         "retiring",
-        "send_window",
         "settled",
         "streams",
     )
@@ -197,8 +210,6 @@ class Engine(Protocol):
     streams: int
     last_id: int
     retiring: bool
-    send_window: int
-    queued: int
 
     def receive(self, data: bytes) -> None:
         """
@@ -247,7 +258,10 @@ class Engine(Protocol):
         """
 
     def credit(self, stream_id: int) -> int:
-        """How many bytes L{send_data} would send now: never below 0; 0 for a stream that is over."""
+        """
+        How many bytes L{send_data} would send now, never below 0; of all streams together with 0. None of one that is
+        over.
+        """
 
     def consumed(self, stream_id: int, n: int) -> None:
         """

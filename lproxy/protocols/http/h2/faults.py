@@ -52,6 +52,7 @@ FLOOD: Final = "h2_flood"
 FRAME: Final = "h2_frame"
 FLOW: Final = "h2_flow"
 HPACK: Final = "h2_hpack"
+STREAMS: Final = "h2_streams"
 TOO_LARGE: Final = "too_large"
 
 
@@ -88,3 +89,13 @@ class ConnectionFault(ProxyError):
     def what(self) -> str:
         """What is wrong."""
         return f"HTTP/2 connection refused ({self.reason}, {code_name(self.code)}): {self.detail}"
+
+
+class StreamFault(Exception):
+    """The peer broke a rule of one stream, which is reset. Engines keep it to themselves: C{Handler.refused} tells."""
+
+    def __init__(self, code: int, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.reason = reason
+        self.detail = detail

@@ -1,0 +1,311 @@
+# -*- test-case-name: tests.protocols.http.h2.test_hpack -*-
+"""
+HPACK (RFC 7541): field sections to bytes and back, one decoder and one encoder for each connection.
+
+The static table is hpack's. What differs from its coders is what they cost: dynamic tables are plain lists, a field
+that is in one is found by one look-up, and the encoder learns. A field is added to the table when it is sent for the
+second time, so that what differs on each request (paths, lengths, deadlines, dates, trace ids) never displaces what
+does not; and no string is Huffman-coded on the way out.
+
+Never indexed (7.1): what came so, and by itself what authenticates somebody.
+
+Over 300 lines: two halves of one code, as short as they can be said.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hpack import NeverIndexedHeaderTuple
+from hpack.table import HeaderTable
+
+from lproxy.protocols.http.h2.faults import COMPRESSION_ERROR, HPACK, ConnectionFault
+from lproxy.protocols.http.h2.huffman import decode as decode_huffman
+
+STATIC: Final[list[Any]] = list(HeaderTable.STATIC_TABLE)
+STATIC_SIZE: Final = 61
+#: of a dynamic table, on either side, whatever the peer allows
+TABLE_SIZE: Final = 4096
+#: what an entry counts beside its name and value (4.1)
+OVERHEAD: Final = 32
+#: bytes of an integer after its prefix: enough for more than any peer may send
+INTEGER: Final = 4
+
+_STATIC_FIELDS: Final[dict[Any, bytes]] = {
+    field: bytes((0x80 | index + 1,)) for index, field in reversed([*enumerate(STATIC)])
+}
+_STATIC_NAMES: Final[dict[bytes, int]] = {field[0]: index + 1 for index, field in reversed([*enumerate(STATIC)])}
+
+#: who somebody is: not for a table that an attacker may learn from (7.1.3)
+SECRET: Final = frozenset((b"authorization", b"proxy-authorization"))
+#: cookies shorter than this could be guessed
+SHORT_COOKIE: Final = 20
+#: fields that were sent once, of each connection; they are forgotten when there are too many
+ONCE: Final = 128
+#: longer ones are never added
+LONG: Final = 1024
+
+
+def broken(detail: str) -> ConnectionFault:
+    """The error for a field section that cannot be decoded."""
+    return ConnectionFault(COMPRESSION_ERROR, HPACK, detail)
+
+
+def integer(value: int, bits: int, pattern: int) -> bytes:
+    """An integer with a prefix of C{bits}, and the C{pattern} above it (5.1)."""
+    most = (1 << bits) - 1
+    if value < most:
+        return bytes((pattern | value,))
+    out = [pattern | most]
+    value -= most
+    while value >= 0x80:
+        out.append(0x80 | value & 0x7F)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+class Decoder:
+    """
+    What a peer encodes.
+
+    @ivar changes: grows whenever the same bytes may mean something else than before
+    @ivar oversized: whether the last section was larger than the limit; it was decoded, but not kept, from there on
+    """
+
+    __slots__ = ("_at", "_capacity", "_limit", "_size", "_table", "changes", "oversized")
+
+    def __init__(self, limit: int) -> None:
+        """
+        @param limit: bytes of a field section (RFC 9113, 6.5.2); four times as many are an error
+        """
+        self._limit = limit
+        self._table: list[Any] = []  # the newest last
+        self._size = 0
+        self._capacity = TABLE_SIZE
+        self._at = 0
+        self.changes = 0
+        self.oversized = False
+
+    def decode(self, block: bytes) -> list[Any]:
+        """
+        The fields of a section: names and values, those never to be indexed as L{NeverIndexedHeaderTuple}.
+
+        @raise ConnectionFault: it cannot be decoded, or is a bomb
+        """
+        fields: list[Any] = []
+        size = 0
+        limit = self._limit
+        self.oversized = False
+        self._at = 0
+        end = len(block)
+        field: Any
+        first = True
+        while self._at < end:
+            byte = block[self._at]
+            if byte & 0x80:
+                field = self._entry(self._integer(block, 0x7F))
+            elif byte & 0x40:
+                field = self._literal(block, 0x3F)
+                self._add(field)
+            elif byte & 0x20:
+                if not first:
+                    raise broken("a table's size changes behind a field")
+                self._resize(self._integer(block, 0x1F))
+                continue
+            else:
+                field = self._literal(block, 0x0F)
+                if byte & 0x10:
+                    field = NeverIndexedHeaderTuple(field[0], field[1])
+            first = False
+            size += len(field[0]) + len(field[1]) + OVERHEAD
+            if size <= limit:
+                fields.append(field)
+            elif size > 4 * limit:
+                raise broken(f"a field section of more than {4 * limit} bytes")
+            else:
+                self.oversized = True
+        return fields
+
+    def _entry(self, index: int) -> Any:
+        if 0 < index <= STATIC_SIZE:
+            return STATIC[index - 1]
+        table = self._table
+        place = len(table) + STATIC_SIZE - index
+        if index == 0 or place < 0:
+            raise broken(f"no entry {index} in a table of {len(table)}")
+        return table[place]
+
+    def _literal(self, block: bytes, mask: int) -> Any:
+        index = self._integer(block, mask)
+        name: bytes = self._entry(index)[0] if index else self._string(block)
+        return (name, self._string(block))
+
+    def _integer(self, block: bytes, mask: int) -> int:
+        at = self._at
+        end = len(block)
+        value = block[at] & mask
+        at += 1
+        if value == mask:
+            shift = 0
+            while True:
+                if at == end or shift == 7 * INTEGER:
+                    raise broken("an integer that does not end")
+                byte = block[at]
+                at += 1
+                value += (byte & 0x7F) << shift
+                shift += 7
+                if byte < 0x80:
+                    break
+        self._at = at
+        return value
+
+    def _string(self, block: bytes) -> bytes:
+        if self._at >= len(block):
+            raise broken("a field that ends too early")
+        coded = block[self._at] & 0x80
+        size = self._integer(block, 0x7F)
+        at = self._at
+        if size > len(block) - at:
+            raise broken("a string that ends too early")
+        self._at = at + size
+        text = block[at : at + size]
+        if not coded:
+            return text
+        plain = decode_huffman(text)
+        if plain is None:
+            raise broken("a string that is not Huffman-coded")
+        return plain
+
+    def _add(self, field: Any) -> None:
+        self.changes += 1
+        self._size += len(field[0]) + len(field[1]) + OVERHEAD
+        self._table.append(field)
+        self._evict()
+
+    def _resize(self, capacity: int) -> None:
+        if capacity > TABLE_SIZE:
+            raise broken(f"a table of {capacity} bytes, where {TABLE_SIZE} are allowed")
+        self.changes += 1
+        self._capacity = capacity
+        self._evict()
+
+    def _evict(self) -> None:
+        while self._size > self._capacity:
+            old = self._table.pop(0)
+            self._size -= len(old[0]) + len(old[1]) + OVERHEAD
+
+
+class Encoder:
+    """
+    What is sent to a peer.
+
+    Entries are known by how many were added before them: C{_added - number} is how far back one is.
+    """
+
+    __slots__ = ("_added", "_capacity", "_names", "_numbers", "_once", "_pending", "_size", "_smallest", "_table")
+
+    def __init__(self) -> None:
+        self._table: list[Any] = []  # the newest last
+        self._numbers: dict[Any, int] = {}
+        self._names: dict[bytes, bytes] = {}
+        self._once: dict[Any, None] = {}
+        self._added = 0
+        self._size = 0
+        self._capacity = TABLE_SIZE
+        self._pending = False
+        self._smallest = TABLE_SIZE
+
+    def resize(self, allowed: int) -> None:
+        """The peer's table may have so many bytes; ours takes no more than L{TABLE_SIZE} of them."""
+        capacity = min(allowed, TABLE_SIZE)
+        if capacity != self._capacity or self._pending:
+            # said in the next section: the smallest it has been, and what it is (4.2)
+            self._smallest = min(self._smallest, capacity) if self._pending else capacity
+            self._pending = True
+            self._capacity = capacity
+            self._evict()
+
+    def encode(self, fields: list[Any]) -> bytes:
+        """
+        One section. Names are in lower case. Blanks around values are taken off, for none are allowed there (RFC 9113,
+        8.2.1).
+        """
+        out: list[bytes] = []
+        if self._pending:
+            if self._smallest < self._capacity:
+                out.append(integer(self._smallest, 5, 0x20))
+            out.append(integer(self._capacity, 5, 0x20))
+            self._pending = False
+        numbers = self._numbers
+        for field in fields:
+            if type(field) is tuple:
+                known = _STATIC_FIELDS.get(field)
+                if known is not None:
+                    out.append(known)
+                    continue
+                number = numbers.get(field)
+                if number is not None:
+                    back = self._added - number + STATIC_SIZE
+                    out.append(_ONE_BYTE[back] if back < 0x7F else integer(back, 7, 0x80))
+                    continue
+            self._spell(field, out)
+        return b"".join(out)
+
+    def _spell(self, field: Any, out: list[bytes]) -> None:
+        """A field that no table has."""
+        name: bytes = field[0]
+        value: bytes = field[1]
+        if value and (value[0] in b" \t" or value[-1] in b" \t"):
+            value = value.strip(b" \t")
+            field = (name, value)
+        if name == b"cookie":
+            if b"; " in value:
+                # crumbs come again one by one (RFC 9113, 8.2.3)
+                crumbs: list[Any] = [(name, crumb) for crumb in value.split(b"; ")]
+                if type(field) is not tuple:
+                    crumbs = [NeverIndexedHeaderTuple(name, crumb[1]) for crumb in crumbs]
+                out.append(self.encode(crumbs))
+                return
+            secret = len(value) < SHORT_COOKIE
+        else:
+            secret = name in SECRET
+        index = _STATIC_NAMES.get(name, 0)
+        size = len(value)
+        length = _LENGTHS[size] if size < 0x7F else integer(size, 7, 0)
+        if secret or type(field) is not tuple:
+            out += (integer(index, 4, 0x10), b"" if index else _string(name), length, value)
+            return
+        once = self._once
+        if field in once and len(name) + size + OVERHEAD <= min(self._capacity, LONG):
+            once.pop(field)
+            out += (integer(index, 6, 0x40), b"" if index else _string(name), length, value)
+            self._add(field)
+            return
+        if size <= LONG:
+            if len(once) >= ONCE:
+                once.clear()
+            once[field] = None
+        out += (integer(index, 4, 0), b"" if index else _string(name), length, value)
+
+    def _add(self, field: Any) -> None:
+        self._table.append(field)
+        self._added += 1
+        self._numbers[field] = self._added - 1
+        self._size += len(field[0]) + len(field[1]) + OVERHEAD
+        self._evict()
+
+    def _evict(self) -> None:
+        while self._size > self._capacity:
+            old = self._table.pop(0)
+            self._numbers.pop(old)
+            self._size -= len(old[0]) + len(old[1]) + OVERHEAD
+
+
+def _string(text: bytes) -> bytes:
+    return integer(len(text), 7, 0) + text
+
+
+#: an entry by its index, and a string's length, where one byte says it
+_ONE_BYTE: Final[list[bytes]] = [bytes((0x80 | index,)) for index in range(0x7F)]
+_LENGTHS: Final[list[bytes]] = [bytes((size,)) for size in range(0x7F)]
