@@ -58,6 +58,17 @@ class Admin:
     hosts: tuple[str, ...] = setting(
         (), "further Host names the admin server answers to, besides loopback names and its own address"
     )
+    certificate: str = setting(
+        "",
+        "a PEM file with the certificate that it shows, and what leads to an anchor; with it, it speaks https alone",
+    )
+    key: str = setting(
+        "",
+        "a PEM file with the key of that; unset: it stands in the same file, or beside it in one that ends in .key",
+    )
+    client_ca: str = setting(
+        "", "a PEM file with whom to trust for clients' certificates; with it, nobody without one is served"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +365,17 @@ class AccessLog:
     path: str = setting("", "a file to append to; - is standard output; empty turns it off")
 
 
+@dataclass(frozen=True, slots=True)
+class KeyLog:
+    """C{[key_log]}: the secrets of all TLS connections, for whoever decrypts captured traffic to find a mistake."""
+
+    path: str = setting(
+        "",
+        "a file to append to, in the format of SSLKEYLOGFILE; who reads it can read all that is captured, and the log "
+        "says so at every start. Empty turns it off",
+    )
+
+
 def _timeouts(direction: Direction) -> Timeouts:
     return Timeouts(**INBOUND) if direction == "inbound" else Timeouts()
 
@@ -379,6 +401,7 @@ class Config:
     dns: Dns = Dns()
     metrics: Metrics = Metrics()
     access_log: AccessLog = AccessLog()
+    key_log: KeyLog = KeyLog()
 
     def timeouts(self, direction: Direction) -> Timeouts:
         """The timeouts of one direction."""

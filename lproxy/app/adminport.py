@@ -15,6 +15,7 @@ from lproxy.app.sockets import bind_now
 from lproxy.target import join_host_port
 from lproxy.transport.listen import Bound
 from lproxy.transport.stream import Address
+from lproxy.transport.tls.memory import Handshakes, over_tls
 
 
 class AdminPort:
@@ -22,6 +23,7 @@ class AdminPort:
     One port, or none.
 
     @ivar address: where it listens, IP and port; C{None} while it does not
+    @ivar handshakes: how it is secured; C{None}: it is not. To be set before it is opened
     """
 
     def __init__(self, own: OwnAddresses, reactor: Any) -> None:
@@ -30,6 +32,7 @@ class AdminPort:
         self._bound: Bound | None = None
         self._port: Any = None
         self.address: Address | None = None
+        self.handshakes: Handshakes | None = None
 
     def bind(self, address: str) -> None:
         """Bind it; raises L{lproxy.app.sockets.CannotListen}. Empty: there is to be none."""
@@ -49,9 +52,12 @@ class AdminPort:
         host, port = bound.sock.getsockname()[:2]
         self.address = (host, port)
         self._own.add(self.address)
+        scheme = "http"
+        if self.handshakes is not None:
+            scheme, site = "https", over_tls(site, self.handshakes, self._reactor)
         self._port = self._reactor.adoptStreamPort(bound.sock.fileno(), bound.sock.family, site)
         bound.release()
-        log.info("admin server on http://{address}/", address=join_host_port(*self.address))
+        log.info("admin server on {scheme}://{address}/", scheme=scheme, address=join_host_port(*self.address))
 
     def close(self) -> Deferred[Any]:
         """Let go of it; fires when it is closed."""

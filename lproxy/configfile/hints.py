@@ -126,7 +126,11 @@ HINTS: Mapping[str, Mapping[str, str]] = {
     "admin": {
         **_each("port host bind", 'write IP and port as one: address = "127.0.0.1:4191"'),
         **_each("enabled enable disabled", 'address = "" turns it off'),
+        **_each("tls https ssl", 'write certificate = "FILE", and it speaks https alone'),
+        **_each("ca clientcas trust", 'did you mean "client_ca"?'),
+        **_each("cert crt", 'did you mean "certificate"?'),
     },
+    "key_log": _each("file", f"did you mean {show('path')}?"),
     "dns": _each("server nameserver nameservers resolver resolvers", f"did you mean {show('servers')}?"),
     "limits": {
         **_each("requests rate rps ratelimit", IN_FLIGHT),
@@ -144,7 +148,13 @@ HINTS: Mapping[str, Mapping[str, str]] = {
 }
 
 #: the key that is meant where a value stands in the place of the whole table
-MAIN: Mapping[str, str] = {"access_log": "path", "admin": "address", "dns": "servers", "services": "endpoints"}
+MAIN: Mapping[str, str] = {
+    "access_log": "path",
+    "admin": "address",
+    "dns": "servers",
+    "key_log": "path",
+    "services": "endpoints",
+}
 
 
 def hint(path: Path) -> str:

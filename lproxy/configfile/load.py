@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from lproxy.config import DEFAULT_LISTEN, INBOUND, Admin, Config, Direction, Listen, Service, Timeouts
 from lproxy.configfile.address import refuse_unix
+from lproxy.configfile.admin import check_admin, check_key_log
 from lproxy.configfile.kinds import settings
 from lproxy.configfile.lines import BLANK, locate
 from lproxy.configfile.listeners import (
@@ -136,6 +137,8 @@ def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Con
     check_relations(config, top, report)
     check_secure(config, top, report)
     check_proxied(config, report)
+    check_admin(config.admin, report)
+    check_key_log(config.key_log, report)
     return config
 
 
