@@ -28,6 +28,7 @@ from lproxy.app.sessions import Sessions
 from lproxy.app.sockets import Accepting, CannotListen
 from lproxy.app.stacks import Stacks
 from lproxy.app.surroundings import Surroundings
+from lproxy.app.tls import Security
 from lproxy.app.upkeep import Upkeep
 from lproxy.config import DETECT, Config, Direction, Listen
 from lproxy.configfile import insist
@@ -83,6 +84,7 @@ class Assembly:
         self.sessions, self.readiness = Sessions(around.crashed), Readiness(around.crashed)
         reactor = around.reactor
         self._static = discover = Static(config.services, Literal(Dns(config.dns, reactor)))
+        self._security = Security(config, around, discover.find)
         self.stacks = Stacks(config, reactor, discover, around.metrics, around.crashed, discover.find)
         self._upkeep = Upkeep(self.sessions, self.stacks, reactor, around.crashed)
         self.openings = Openings(around.sockets)
@@ -91,7 +93,10 @@ class Assembly:
             for listen in config.listen:
                 edge = self.edges[listen] = self._edge(listen)
                 keepalive = self._keepalive(listen.direction)
-                self.openings.add(listen, Accepting(edge.accepted, edge.refused, edge.redirected, keepalive))
+                plain = self._security.accepted(listen)
+                self.openings.add(listen, Accepting(edge.accepted, edge.refused, edge.redirected, keepalive, plain))
+            if wrong := self._security.load():
+                raise CannotStart("; ".join(wrong))
         except CannotStart:
             self.close()
             raise
@@ -136,6 +141,7 @@ class Assembly:
             edge.count_into(self._around.metrics.detect(listen.name))
         self.openings.open()
         self._upkeep.start()
+        self._security.identities.start()
 
     def retire(self, seconds: float) -> Deferred[None]:
         """
@@ -179,6 +185,7 @@ class Assembly:
             return
         self._closed = True
         self._upkeep.stop()
+        self._security.identities.stop()
         started, self._started = self._started, []
         for name, factory in started:
             self._guard(name, factory.stop)
@@ -193,9 +200,10 @@ class Assembly:
             self._access = None
 
     def reopen(self) -> None:
-        """As SIGHUP: the access log's file was moved away."""
+        """As SIGHUP: the access log's file was moved away, and certificates may be others."""
         if self._access is not None:
             self._access.reopen()
+        self._security.identities.reload()
 
     def drain_seconds(self) -> float:
         """How long to wait for its sessions at most."""
@@ -235,7 +243,8 @@ class Assembly:
                 raise CannotStart(f"{listen.name}: protocol {name} cannot be detected; set protocol = {name!r}")
         dialler = factories.get("tcp")
         tcp = dialler if isinstance(dialler, TcpFactory) else None
-        return ListenerEdge(runtime, self.sessions, factories, detectors, tcp)
+        securing = self._security.securing(runtime, self.sessions)
+        return ListenerEdge(runtime, self.sessions, factories, detectors, tcp, securing, self._security.guarded(listen))
 
     def _runtime(self, listen: Listen) -> Runtime:
         direction, config, around = listen.direction, self.config, self._around
@@ -263,6 +272,9 @@ class Assembly:
             not_ready=partial(self.readiness.add, "tcp"),
             access=self._log_access if config.access_log.path or log.debugging() else None,
             service=self._static.service,
+            tls=config.tls(listen),
+            policy=self._security.policy(listen),
+            denied=partial(self._denied, listen),
         )
         return runtime
 
@@ -271,6 +283,9 @@ class Assembly:
         counters = self._around.metrics.plugin(plugin)
         self._counted.append(counters)
         return counters
+
+    def _denied(self, listen: Listen, reason: str) -> None:
+        self.edges[listen].denied(reason)
 
     def _redetect(self, listen: Listen, stream: Stream, session: Session) -> None:
         self.edges[listen].redetect(stream, session)
@@ -291,7 +306,11 @@ class Assembly:
         if connector is None:
             connect = self.config.timeouts(direction).connect
             connector = SocketConnector(
-                self._around.hub, connect, self._around.own.contains, self._keepalive(direction)
+                self._around.hub,
+                connect,
+                self._around.own.contains,
+                self._keepalive(direction),
+                self._security.opened(),
             )
             self._connectors[direction] = connector
         return connector
@@ -304,7 +323,8 @@ class Assembly:
         edge = self.edges.get(listen)
         if edge is None:
             raise CannotExpose(f"{listen.name}: {protocol}: cannot listen on {port} before the factory is started")
-        accepting = Accepting(edge.further(protocol, make), edge.refused, False, self._keepalive(listen.direction))
+        keepalive, plain = self._keepalive(listen.direction), self._security.accepted(listen)
+        accepting = Accepting(edge.further(protocol, make), edge.refused, False, keepalive, plain)
         try:
             return self.openings.expose(listen, protocol, port, accepting)
         except CannotListen as e:

@@ -6,6 +6,7 @@ One listener of an assembly: what becomes of the connections that it accepts.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from twisted.internet.defer import Deferred
@@ -13,14 +14,17 @@ from twisted.python.failure import Failure
 
 from lproxy.app import trace
 from lproxy.app.proxied import Proxied, Senders, Then
+from lproxy.app.secure import Inside, Securing
 from lproxy.app.sessions import Sessions
+from lproxy.app.straight import Straight
+from lproxy.errors import explain
 from lproxy.metrics.counters import DetectCounter
-from lproxy.protocols.runtime import Runtime, whereabouts
-from lproxy.protocols.session import Accepted, Session, SessionFactory
+from lproxy.protocols.runtime import KEYWORDS, Runtime, whereabouts
+from lproxy.protocols.session import Accepted, Explains, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.target import Target, join_host_port
 from lproxy.transport.detect import TCP, DetectConfig, Detected, Detection, Dialled, Edge
-from lproxy.transport.stream import Stream
+from lproxy.transport.stream import Conn, Stream
 from lproxy.transport.tls.hello import Hello
 from lproxy.verdict import Detector
 
@@ -46,9 +50,13 @@ class ListenerEdge(Edge):
         factories: dict[str, SessionFactory],
         detectors: dict[str, Detector],
         tcp: TcpFactory | None,
+        securing: Securing | None = None,
+        guarded: bool = False,
     ) -> None:
         """
         @param tcp: who dials for a silent client, where there is detection
+        @param securing: what is done about TLS; C{None}: nothing, it is not looked for
+        @param guarded: whether anybody may be refused, here or by a service
         """
         self._runtime = runtime
         self._sessions = sessions
@@ -56,7 +64,9 @@ class ListenerEdge(Edge):
         self._counter = DetectCounter()
         self.factories = factories
         listen, limits, timeouts = runtime.listen, runtime.limits, runtime.timeouts
-        self.redirected = listen.target in ("authority", "original-dst")
+        self._securing = securing
+        self._guarded = guarded
+        self.redirected = listen.target in KEYWORDS
         self._configured = listen.protocol
         self._config = DetectConfig(
             tuple((name, detectors[name]) for name in listen.detect if name in detectors),
@@ -67,6 +77,7 @@ class ListenerEdge(Edge):
             listen.name,
             listen.server_first,
             listen.undecided,
+            securing is not None,
         )
         self._waiting: dict[Target, float] = {}
         self._senders = Senders(listen) if listen.proxy_protocol == "require" else None
@@ -89,16 +100,23 @@ class ListenerEdge(Edge):
         if self._configured is None:
             self._detect(stream, instead)
         else:
-            trace.configured(self._runtime.listen.name, stream, self._configured)
-            self.give(Accepted(stream, self._configured), self.factories[self._configured].session, instead)
+            self._straight(self._configured, self.factories[self._configured].session, stream, instead)
 
     def further(self, protocol: str, make: Make) -> Callable[[Stream], None]:
         """What to call with the connections of a further address, which C{protocol} has asked for."""
-        then = partial(self._further, protocol, make)
+        then = partial(self._straight, protocol, make)
         proxied = self._introduced(then)
         return then if proxied is None else proxied.accepted
 
-    def _further(self, protocol: str, make: Make, stream: Stream, instead: Session | None = None) -> None:
+    def _straight(self, protocol: str, make: Make, stream: Stream, instead: Session | None = None) -> None:
+        """Nothing is detected, but TLS that it may be in."""
+        if self._securing is not None and stream.conn.tls is None:
+            config = replace(self._config, detectors=(), configured=protocol)
+            edge = Straight(self, protocol, make)
+            detection = Detection(config, edge, self._runtime.clock, stream)
+            self._sessions.begin(detection, TCP, stream, instead, self._runtime.listen.name)
+            return
+        trace.configured(self._runtime.listen.name, stream, protocol)
         self.give(Accepted(stream, protocol), make, instead)
 
     def _introduced(self, then: Then) -> Proxied | None:
@@ -127,6 +145,8 @@ class ListenerEdge(Edge):
         @param instead: the session whose place this one takes
         """
         stream, protocol = accepted.stream, accepted.protocol
+        if self._guarded and self._refused(accepted, instead):
+            return
         try:
             self._runtime.accepted(stream, protocol)
             session = make(accepted)
@@ -139,6 +159,32 @@ class ListenerEdge(Edge):
                 self._sessions.remove(instead)
             return
         self._sessions.begin(session, protocol, stream, instead, self._runtime.listen.name)
+
+    def _refused(self, accepted: Accepted, instead: Session | None) -> bool:
+        """Whether a connection is closed because of who the client is, as its protocol does not tell it so itself."""
+        stream, protocol, runtime = accepted.stream, accepted.protocol, self._runtime
+        if isinstance(self.factories[protocol], Explains):
+            return False
+        conn = stream.conn
+        target = runtime.destination(conn)
+        error = runtime.refuse(conn) or (runtime.refuse(conn, target) if target is not None else None)
+        if error is None:
+            return False
+        runtime.warn(
+            f"policy-{error.reason}",
+            f"listener {runtime.listen.name}: a {protocol} connection from {conn.peer[0]} was closed: {explain(error)}",
+        )
+        if accepted.dialled is not None:
+            accepted.dialled.close()
+        stream.close()
+        if instead is not None:
+            self._sessions.remove(instead)
+        return True
+
+    def denied(self, reason: str) -> None:
+        """Count who was refused."""
+        denied = self._counter.denied
+        denied[reason] = denied.get(reason, 0) + 1
 
     def refused(self, reason: str) -> None:
         """One that was closed at accept."""
@@ -153,7 +199,7 @@ class ListenerEdge(Edge):
     def dial(self, stream: Stream) -> Deferred[Dialled] | None:
         """Open the upstream, where the destination is known, and not known to wait for its client."""
         target = self._runtime.destination(stream.conn)
-        if self._tcp is None or target is None:
+        if self._tcp is None or target is None or self._may_not(stream.conn, target):
             return None
         until = self._waiting.get(target)
         if until is not None:
@@ -172,7 +218,32 @@ class ListenerEdge(Edge):
 
     def can_relay(self, stream: Stream) -> bool:
         """Whether it has a destination of its own."""
-        return self._runtime.destination(stream.conn) is not None
+        target = self._runtime.destination(stream.conn)
+        return target is not None and not self._may_not(stream.conn, target)
+
+    def _may_not(self, conn: Conn, target: Target) -> bool:
+        """Whether bytes from such a client go nowhere."""
+        return self._guarded and (self._runtime.judge(conn) or self._runtime.judge(conn, target)) is not None
+
+    def hello(self, detection: Detection, hello: Hello, found: Detected) -> None:
+        """It is TLS."""
+        self.secure(detection, hello, found, self._detect)
+
+    def secure(self, detection: Detection, hello: Hello, found: Detected, inside: Inside) -> None:
+        """
+        End TLS, or pass it on.
+
+        @param inside: goes on with what is inside
+        """
+        self._counter.done(found.result, found.seconds)
+        trace.detected(self._runtime.listen.name, detection.stream, found)
+        assert self._securing is not None, "it is looked for"
+        # nothing passes by a protocol that is configured
+        self._securing.hello(detection, hello, found, inside, self._past if TCP in self.factories else None)
+
+    def _past(self, detection: Detection, found: Detected) -> None:
+        accepted = Accepted(detection.stream, TCP, dialled=found.dialled)
+        self.give(accepted, self.factories[TCP].session, detection)
 
     def detected(self, detection: Detection, found: Detected) -> None:
         """Count, say why where it is not what was hoped for, and hand on."""
@@ -189,10 +260,6 @@ class ListenerEdge(Edge):
             detection.stream, found.protocol, found.variant, found.prefix, found.eof, found.dialled, detection.since
         )
         self.give(accepted, self.factories[found.protocol].session, detection)
-
-    def hello(self, detection: Detection, hello: Hello, found: Detected) -> None:
-        """Pass it on as it is."""
-        self.detected(detection, found._replace(protocol=TCP))
 
     def lost(self, detection: Detection, result: str, seconds: float) -> None:
         """It was never more than bytes, if that."""

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from lproxy.app import trace
 from lproxy.protocols.runtime import Crashed, whereabouts
 from lproxy.protocols.session import Session
-from lproxy.transport.stream import Stream
+from lproxy.transport.stream import Secured, Stream
 
 #: seconds for which a session may outlive its client's connection, until it is told to end
 OVERDUE = 120.0
@@ -39,6 +39,18 @@ def _is_json(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(_is_json(one) for one in value)
     return value is None or isinstance(value, (str, int, float))
+
+
+def _secured(tls: Secured | None) -> dict[str, str]:
+    """What a row says of TLS, and of who is at both ends; empty where there is none."""
+    if tls is None:
+        return {}
+    return {
+        "tls": tls.version,
+        "sni": tls.sni,
+        "remote_identity": tls.remote_identity,
+        "local_identity": tls.local_identity,
+    }
 
 
 class _Place(NamedTuple):
@@ -158,7 +170,7 @@ class Sessions:
         rows: list[dict[str, Any]] = []
         for session, place in list(self._live.items())[:limit]:
             try:
-                rows.append(_row(session.describe()))
+                rows.append({**_row(session.describe()), **_secured(place.stream.conn.tls)})
             except BaseException:
                 self._crashed(place.protocol, Failure(), place.where())
         return rows

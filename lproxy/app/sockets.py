@@ -22,7 +22,7 @@ from lproxy.transport.address import clean_address
 from lproxy.transport.hub import Hub
 from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
-from lproxy.transport.stream import Address, Stream
+from lproxy.transport.stream import UNSECURED, Address, Plain, Stream
 
 
 class CannotListen(Exception):
@@ -52,6 +52,7 @@ class Accepting(NamedTuple):
     refused: Callable[[str], None]
     redirected: bool = False
     keepalive: Keepalive | None = None
+    plain: Plain = UNSECURED
 
 
 class Sockets:
@@ -98,7 +99,7 @@ class Sockets:
         """Accept at C{place}, which is bound; where somebody does already, they are relieved."""
         listener = self._listeners.get(place)
         if listener is not None:
-            listener.accepted, listener.refused, listener.redirected, keepalive = accepting
+            listener.accepted, listener.refused, listener.redirected, keepalive, listener.plain = accepting
             listener.keep_alive(keepalive)
             return
         listener = Listener(self._bound.pop(place), self._hub, self.limit, *accepting)

@@ -61,6 +61,9 @@ def check_listener(config: Config, listen: Listen, path: Path, report: Report) -
         )
     if tls in ("off", "passthrough") and listen.certificates:
         report.error((*path, "certificates"), f"are unused with tls = {show(tls)}", 'write tls = "detect"')
+    if tls == "passthrough" and listen.protocol not in (None, "tcp"):
+        wrong = f"TLS that is passed on is no {listen.protocol} to anybody here"
+        report.error((*path, "tls"), wrong, 'write tls = "detect" or "terminate", or leave protocol out')
     if listen.target == "sni" and tls == "off":
         right = 'write tls = "passthrough", or "detect" to terminate it, too'
         report.error((*path, "target"), '"sni" is known of TLS alone, which is not looked at here', right)

@@ -155,7 +155,7 @@ class EndpointCounter:
 class DetectCounter:
     """One listener's detections: results by name (a protocol, C{tcp}, C{timeout}, C{eof}, C{server_first})."""
 
-    __slots__ = ("duration", "headers", "refused", "results")
+    __slots__ = ("denied", "duration", "headers", "refused", "results")
 
     def __init__(self) -> None:
         self.results: dict[str, int] = {}
@@ -164,11 +164,42 @@ class DetectCounter:
         self.refused: dict[str, int] = {}
         #: connections by their PROXY protocol header, C{v1}, C{v2} or C{local}, or by why there was none
         self.headers: dict[str, int] = {}
+        #: requests and connections that a policy refused, by reason
+        self.denied: dict[str, int] = {}
 
     def done(self, result: str, seconds: float) -> None:
         """Count one detection."""
         self.results[result] = self.results.get(result, 0) + 1
         self.duration.observe(seconds)
+
+
+class HandshakeCounter:
+    """
+    TLS handshakes on one side of one direction.
+
+    @ivar failed: by reason
+    @ivar duration: of those that came to a good end
+    """
+
+    __slots__ = ("done", "duration", "failed", "resumed")
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.resumed = 0
+        self.failed: dict[str, int] = {}
+        self.duration = Histogram(SECONDS)
+
+    def succeeded(self, seconds: float, resumed: bool) -> None:
+        """Count one, which perhaps went on with an earlier session."""
+        self.duration.observe(seconds)
+        if resumed:
+            self.resumed += 1
+        else:
+            self.done += 1
+
+    def fail(self, reason: str) -> None:
+        """Count one that came to none."""
+        self.failed[reason] = self.failed.get(reason, 0) + 1
 
 
 class AcquireCounter:

@@ -46,6 +46,13 @@ class Detections:
             (((*labels, ("reason", r)), n) for labels, c in each for r, n in list(c.refused.items())),
         )
         yield Family(
+            "policy_denied_total",
+            "counter",
+            "Requests and connections refused because of who the client is (identity_required, identity_denied, "
+            "identity_not_allowed), or because it came without TLS where there is nothing else (plain).",
+            (((*labels, ("reason", r)), n) for labels, c in each for r, n in list(c.denied.items())),
+        )
+        yield Family(
             "proxy_protocol_total",
             "counter",
             "Connections of listeners that require a PROXY protocol header, by its version (local: its sender's, of "

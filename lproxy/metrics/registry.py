@@ -21,6 +21,7 @@ from lproxy.metrics.certificates import Certificates
 from lproxy.metrics.detection import Detections
 from lproxy.metrics.endpoints import EndpointSeries
 from lproxy.metrics.family import Family, Labels
+from lproxy.metrics.handshakes import Handshakes
 from lproxy.metrics.merge import OWN, merged
 from lproxy.metrics.past import Past
 from lproxy.metrics.plugin import PluginCounters
@@ -37,6 +38,8 @@ class Metrics:
     @ivar transport: see L{TransportSeries.counter}
     @ivar acquire: C{acquire(direction)} is where acquisitions are counted
     @ivar detect: C{detect(listener)} is where detections are counted
+    @ivar handshakes: C{handshakes(direction, peer)} is where TLS handshakes are counted, with clients (C{src}) and with
+        upstreams (C{dst})
     @ivar endpoints: of services
     @ivar reloads: of the configuration
     @ivar certificates: of ours, that are shown to others
@@ -59,6 +62,7 @@ class Metrics:
         self._detections = Detections()
         self.endpoints = EndpointSeries(config, clock.seconds)
         self._acquisitions = Acquisitions()
+        self._handshakes = Handshakes()
         self._states: list[StateSource] = []
         self._plugins: list[PluginCounters] = []
         self._past = Past()
@@ -68,6 +72,7 @@ class Metrics:
         self.transport = self._transport.counter
         self.acquire = self._acquisitions.counter
         self.detect = self._detections.counter
+        self.handshakes = self._handshakes.counter
         # the standard families, by the library that defines them
         self._standard = CollectorRegistry()
         ProcessCollector(registry=self._standard)
@@ -125,6 +130,7 @@ class Metrics:
         for part in (
             self._transport,
             self._detections,
+            self._handshakes,
             self._acquisitions,
             self.endpoints,
             self.reloads,

@@ -198,15 +198,18 @@ class Runtime:
         Before a session of a protocol is made that does not ask by itself (L{lproxy.protocols.session.Explains}), the
         listener has asked: for itself, and for where its connections go.
         """
-        tls = conn.tls
-        if tls is None and target is None and self.tls == "terminate":
-            error: ProxyError | None = PlainRefused(f"listener {self.listen.name}")
-        else:
-            asked = f"listener {self.listen.name}" if target is None else target
-            error = self.policy(target).refuse(asked, tls.remote_identity if tls is not None else "")
+        error = self.judge(conn, target)
         if error is not None:
             self.denied(error.reason)
         return error
+
+    def judge(self, conn: Conn, target: Target | None = None) -> ProxyError | None:
+        """What L{refuse} says, where nobody is refused by that yet."""
+        tls = conn.tls
+        if tls is None and target is None and self.tls == "terminate":
+            return PlainRefused(f"listener {self.listen.name}")
+        asked = f"listener {self.listen.name}" if target is None else target
+        return self.policy(target).refuse(asked, tls.remote_identity if tls is not None else "")
 
     def contained(self, stream: Stream, protocol: str, f: Callable[..., R]) -> Callable[..., R | None]:
         """

@@ -3,6 +3,8 @@
 Open TCP connections to endpoints: one attempt, bounded in time.
 
 Who to try, and when again, is the balancer's affair (L{lproxy.stack.balance}).
+
+Over 300 lines: what may go wrong with a connect is read beside it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from lproxy.transport.address import clean_address
 from lproxy.transport.hub import WRITE, Descriptor, Events, Hub
 from lproxy.transport.keepalive import Keepalive, Settling
 from lproxy.transport.socket import SocketStream
-from lproxy.transport.stream import Conn, Stream
+from lproxy.transport.stream import UNSECURED, Conn, Plain, Stream
 
 #: out of descriptors or memory, this process or the machine
 EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -130,13 +132,16 @@ class SocketConnector(Connector):
         timeout: float,
         is_own: Callable[[str, int], bool] = lambda host, port: False,
         keepalive: Keepalive | None = None,
+        plain: Plain = UNSECURED,
     ) -> None:
         """
         @param timeout: seconds for one attempt
         @param keepalive: how an upstream that is gone without a word is noticed
+        @param plain: why connections that are not to be secured have no TLS
         """
         self._hub: Hub = hub
         self._timeout: float = timeout
+        self._plain: Plain = plain
         self._settling: Settling | None = Settling(keepalive, hub) if keepalive is not None else None
         self.is_own: Callable[[str, int], bool] = is_own
 
@@ -151,7 +156,7 @@ class SocketConnector(Connector):
             return fail(_connect_failed(endpoint, e))
         if stream is not None:
             return succeed(stream)
-        return _Attempt(self._hub, sock, endpoint, self._timeout).result
+        return _Attempt(self._hub, sock, endpoint, self._timeout, self._plain).result
 
     def try_connect(self, endpoint: Endpoint, metadata: Metadata) -> Stream | None:
         """What is connected by the time that the kernel's C{connect} returns."""
@@ -197,14 +202,15 @@ class SocketConnector(Connector):
             sock.getpeername()
         except OSError:
             return None
-        return _stream(sock, self._hub, endpoint)
+        return _stream(sock, self._hub, endpoint, self._plain)
 
 
 class _Attempt(Events):
     """One connect under way: waits to write until the kernel has an answer."""
 
-    def __init__(self, hub: Hub, sock: socket.SocketType, endpoint: Endpoint, seconds: float) -> None:
+    def __init__(self, hub: Hub, sock: socket.SocketType, endpoint: Endpoint, seconds: float, plain: Plain) -> None:
         self._hub: Hub = hub
+        self._plain: Plain = plain
         self._sock: socket.SocketType = sock
         self._endpoint: Endpoint = endpoint
         self._seconds: float = seconds
@@ -233,7 +239,7 @@ class _Attempt(Events):
         clock, self._clock = self._clock, None
         clock.cancel()
         try:
-            stream = _stream(self._sock, self._hub, self._endpoint)
+            stream = _stream(self._sock, self._hub, self._endpoint, self._plain)
         except OSError as e:
             self._fail(_connect_failed(self._endpoint, e))
             return
@@ -275,7 +281,7 @@ class _Attempt(Events):
         self._sock.close()
 
 
-def _stream(sock: socket.SocketType, hub: Hub, endpoint: Endpoint) -> Stream:
+def _stream(sock: socket.SocketType, hub: Hub, endpoint: Endpoint, plain: Plain) -> Stream:
     """
     A stream on the connected C{sock}, which is closed where that fails.
 
@@ -289,7 +295,7 @@ def _stream(sock: socket.SocketType, hub: Hub, endpoint: Endpoint) -> Stream:
     except OSError:
         sock.close()
         raise
-    return SocketStream(sock, hub, Conn(peer, local))
+    return SocketStream(sock, hub, Conn(peer, local, None, None, plain.reason(endpoint.host)))
 
 
 def _connect_failed(endpoint: Endpoint, cause: OSError) -> ProxyError:

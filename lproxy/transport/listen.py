@@ -33,7 +33,7 @@ from lproxy.transport.hub import READ, Descriptor, Events, Hub
 from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.original_dst import original_dst
 from lproxy.transport.socket import SocketStream
-from lproxy.transport.stream import Address, Conn
+from lproxy.transport.stream import UNSECURED, Address, Conn, Plain
 
 #: connections accepted per wake-up, so that established ones are served in between
 BATCH: Final = 32
@@ -83,9 +83,11 @@ class Listener(Events):
         refused: Callable[[str], None],
         redirected: bool = False,
         keepalive: Keepalive | None = None,
+        plain: Plain = UNSECURED,
     ) -> None:
         """
         @param keepalive: how a client that is gone without a word is noticed
+        @param plain: why its connections have no TLS, as long as nobody knows more
         @param redirected: whether to ask the kernel where connections were going before they were redirected here
         """
         sock = bound.sock
@@ -97,6 +99,7 @@ class Listener(Events):
         self._hub: Hub = hub
         self._limit: ConnectionLimit = limit
         self.redirected: bool = redirected
+        self.plain: Plain = plain
         self._descriptor: Descriptor = Descriptor(sock.fileno(), self)
         self._resume: Any = None
         self._reserve: int = -1
@@ -220,7 +223,9 @@ class Listener(Events):
         # Python makes accepted sockets blocking where there is no default timeout
         sock.setblocking(False)
         local = self.address if self._fixed else clean_address(sock.getsockname())
-        conn = Conn(clean_address(peer), local, original_dst(sock) if self.redirected else None)
+        client = clean_address(peer)
+        original = original_dst(sock) if self.redirected else None
+        conn = Conn(client, local, original, None, self.plain.reason(client[0]))
         return SocketStream(sock, self._hub, conn, self._limit.released)
 
     # out of descriptors: a reserve is given up for a moment, to accept with and close

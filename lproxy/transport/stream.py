@@ -27,6 +27,26 @@ Address = tuple[str, int]
 DISABLED: Final = "disabled"
 
 
+class Plain(NamedTuple):
+    """
+    Why connections have no TLS, as far as is known before they say anything.
+
+    @ivar elsewhere: where the other side is on another machine
+    @ivar loopback: where it is on this one
+    """
+
+    elsewhere: str = DISABLED
+    loopback: str = DISABLED
+
+    def reason(self, host: str) -> str:
+        """Of one with the IP address C{host}."""
+        return self.loopback if host.startswith("127.") or host == "::1" else self.elsewhere
+
+
+#: where TLS is no subject
+UNSECURED: Final = Plain()
+
+
 class Secured(NamedTuple):
     """
     What TLS has settled about a connection.

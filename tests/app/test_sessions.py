@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.app.sessions import OVERDUE, NeverOver, Sessions
 from lproxy.testing import Peer, ScriptedReactor
 from lproxy.testing.upstream import CLIENT, OURS
+from lproxy.transport.stream import Secured
 
 
 class FakeSession:
@@ -282,6 +283,14 @@ class CrashTests(SessionsMixin):
         self.assertEqual(["a", "c"], self.names())
         self.assertEqual(([("note", SystemExit)], 3), (self.crashes, len(self.sessions)))
         self.assertEqual("", self.peers["b"].ended)
+
+    def test_describe_secured(self) -> None:
+        """Whose connection is secured by TLS is shown with who is at both ends, whatever its protocol."""
+        self.begin(FakeSession("a"))
+        (stream,) = self.reactor.streams
+        stream.conn = stream.conn._replace(tls=Secured("a.mesh", "", "TLSv1.3", "", "a.mesh", "b.mesh"))
+        row = {"tls": "TLSv1.3", "sni": "a.mesh", "remote_identity": "b.mesh", "local_identity": "a.mesh"}
+        self.assertEqual([{"name": "a", **row}], self.sessions.describe())
 
     def test_describe_nonsense(self) -> None:
         """Nor does one whose row cannot be shown, which is its protocol's mistake, not the page's."""

@@ -65,6 +65,11 @@ class ListenerTests(FileTestCase):
         self.says(listener(target="sni"), '"sni" is known of TLS alone, which is not looked at here')
         self.good(listener(target="sni", tls="passthrough") + SERVICE)
 
+    def test_passthrough(self) -> None:
+        """What is passed on is for no protocol."""
+        self.says(listener(tls="passthrough", protocol="http"), "TLS that is passed on is no http to anybody here")
+        self.good(listener(tls="passthrough", protocol="tcp", target="a:1"))
+
     def test_policy(self) -> None:
         """Who wants to know its clients needs anchors, and TLS that is ended here."""
         for values in ({"allow": ["web.*"]}, {"deny": ["web.*"]}, {"require_identity": True}):

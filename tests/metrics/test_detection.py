@@ -19,11 +19,13 @@ class DetectionTests(MetricsCase):
         detect.done("http", 0.5)
         detect.refused["limit"] = 1
         detect.headers["v2"] = 1
+        detect.denied["plain"] = 1
         self.metrics.detect("out").done("http", 0.5)
         for name, labels in (
             ("detect_total", {"result": "http"}),
             ("detect_duration_seconds_count", {}),
             ("accept_refused_total", {"reason": "limit"}),
+            ("policy_denied_total", {"reason": "plain"}),
             ("proxy_protocol_total", {"result": "v2"}),
         ):
             self.assertEqual([1], self.values(name, listener="in", **labels), name)

@@ -35,7 +35,10 @@ FAMILIES: dict[str, tuple[str, set[str]]] = {
     "detect_total": ("counter", {"listener", "result"}),
     "detect_duration_seconds": ("histogram", {"listener"}),
     "accept_refused_total": ("counter", {"listener", "reason"}),
+    "policy_denied_total": ("counter", {"listener", "reason"}),
     "proxy_protocol_total": ("counter", {"listener", "result"}),
+    "tls_handshake_total": ("counter", {"direction", "peer", "outcome", "reason"}),
+    "tls_handshake_duration_seconds": ("histogram", {"direction", "peer"}),
     "acquire_total": ("counter", ACQUIRED),
     "acquire_duration_seconds": ("histogram", ACQUIRED),
     "acquire_retries_total": ("counter", ACQUIRED),
@@ -62,6 +65,8 @@ class ScrapeTests(MetricsCase):
         m.detect("in").done("http", 0.5)
         m.detect("in").refused["limit"] = 1
         m.detect("in").headers["v2"] = 1
+        m.detect("in").denied["plain"] = 1
+        m.handshakes("inbound", "src").succeeded(0.01, False)
         m.acquire("inbound").done("waited", 0.25)
         m.acquire("inbound").retried("acquired")
         endpoint = m.endpoints.counter("web", "10.0.0.1:80")
