@@ -94,6 +94,10 @@ class CountedLease:
         self.hold: Hold = FREE
         self.closed = 0
 
+    def means(self, status: int) -> None:
+        """What the answer came to."""
+        self.inner.means(status)
+
     def close(self) -> None:
         """End it."""
         self.closed += 1

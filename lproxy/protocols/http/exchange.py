@@ -20,6 +20,8 @@ from twisted.python.failure import Failure
 
 from lproxy.api import Conn, ConnectionLease, ProxyError, Stream, judge, tried
 from lproxy.protocols.http.client import Client
+from lproxy.protocols.http.deadlines import DeadlineExceeded, Expiring
+from lproxy.protocols.http.grpc import CANCELLED, NO_CALL, http_status, outcome
 from lproxy.protocols.http.guard import vouch
 from lproxy.protocols.http.hops import said_to_proxy
 from lproxy.protocols.http.listener import Listener, Route
@@ -27,7 +29,7 @@ from lproxy.protocols.http.message import NO_TRAILERS, Headers, Request, Respons
 from lproxy.protocols.http.own import Own
 from lproxy.protocols.http.phase import ACQUIRING, ANSWERING, CALLING, FINISHING, OVER, TUNNEL
 from lproxy.protocols.http.record import text
-from lproxy.protocols.http.rescue import rescued
+from lproxy.protocols.http.rescue import called, rescued
 from lproxy.protocols.http.retry import may_replay
 from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder
 from lproxy.protocols.http.timeouts import CallClocks
@@ -37,7 +39,7 @@ from lproxy.stack.retry import TRIES
 AMPLE: Final = 65536
 
 
-class Exchange(Responder):
+class Exchange(Responder, Expiring):
     """
     It is a L{Responder} to the upstream; whoever reads the client has L{upload}, L{taken} and L{cancel}.
 
@@ -48,6 +50,7 @@ class Exchange(Responder):
     @ivar began: seconds, when the request's head was read
     @ivar ended: seconds, when it was answered or given up
     @ivar flags: of the access log
+    @ivar grpc: what came of it, where it is a call
     @ivar upstream: whom the request was sent to, or should have been, as far as it came
     @ivar whole: whether all of the request's body was read
     @ivar _first: of the body, what was at hand when the request was dispatched: kept to be sent once more
@@ -73,6 +76,7 @@ class Exchange(Responder):
         "began",
         "ended",
         "flags",
+        "grpc",
         "request",
         "route",
         "state",
@@ -102,6 +106,7 @@ class Exchange(Responder):
         self.began = listener.seconds()
         self.ended = 0.0
         self.flags = ""
+        self.grpc = NO_CALL
         self.upstream: str | None = None
         self.whole = whole
 
@@ -130,6 +135,8 @@ class Exchange(Responder):
             route = listener.route(request, conn)
             route.counter.began()
             self.route = route
+            if request.timeout is not None:
+                listener.deadlines.add(self, self.began + request.timeout)
             if route.guarded and (refused := listener.runtime.refuse(conn, route.target)) is not None:
                 raise refused
             if request.special and (ours := said_to_proxy(request, route.proxy, listener.record, conn)):
@@ -146,7 +153,7 @@ class Exchange(Responder):
             if not request.authority:
                 # HTTP/1.1, which the upstream is spoken to in, cannot do without (RFC 9112, 3.2)
                 request.name_host(str(route.target).encode("ascii", "replace"))
-            if listener.by_authority and request.method == b"CONNECT":
+            if listener.by_authority and request.method == b"CONNECT" and not request.protocol:
                 self._wait(listener.tunnels.acquire(route.target), self._tunnel_acquired)
                 return
             own = self._client.own
@@ -154,9 +161,9 @@ class Exchange(Responder):
             if lease is not None:
                 self._private = True
             else:
-                lease = listener.try_acquire(route.target)
+                lease = route.try_acquire(route.target)
             if lease is None:
-                self._wait(listener.acquire.acquire(route.target), self._acquired)
+                self._wait(route.acquire.acquire(route.target), self._acquired)
             elif self.whole:
                 self._lease = lease
                 self._dispatch(lease)
@@ -219,8 +226,9 @@ class Exchange(Responder):
         if lease is not None:
             lease.close()
         self._private = self.request.private
-        assert self.route is not None
-        self._wait(self._listener.acquire.again(self.route.target, error), self._acquired)
+        route = self.route
+        assert route is not None
+        self._wait(route.acquire.again(route.target, error), self._acquired)
 
     def _tunnel_acquired(self, lease: ConnectionLease) -> None:
         """CONNECT is ours to answer: to a connection of its own."""
@@ -274,10 +282,16 @@ class Exchange(Responder):
         """The client is gone, or gave this exchange up: whatever is under way for it ends."""
         if self.state != OVER:
             self.flags = self.flags or "DC"
+            if self.request.grpc:
+                self.grpc = CANCELLED
             self.ended = self._listener.seconds()
             if self._outgoing is not None:
                 self._outgoing.reset(CancelledError())
             self._over(False)
+
+    def expired(self) -> None:
+        """Its caller waits no longer."""
+        self.reset(DeadlineExceeded(self.route and self.route.target, self.request.timeout or 0.0))
 
     def tunnelled(self) -> None:
         """What L{tunnel} began is over."""
@@ -306,6 +320,8 @@ class Exchange(Responder):
             self._private = True
         if head.proxied:
             self._told(head)
+        if end and self.request.grpc:
+            self._came_to(trailers or head.headers)
         credit = self._client.respond(head, body, end, trailers)
         self.ended = listener.seconds()
         self._overhead += self.ended - before
@@ -323,11 +339,20 @@ class Exchange(Responder):
             # more than all: the upstream's end, most likely
             self._over(True)
             return 0
+        if end and self.request.grpc:
+            self._came_to(trailers)
         credit = self._client.data(raw, end, trailers)
         if end:
             self.ended = self._listener.seconds()
             self._answered()
         return credit
+
+    def _came_to(self, fields: Headers) -> None:
+        """A call has its status."""
+        self.grpc = outcome(self.status, fields)
+        judged = http_status(self.grpc)
+        if judged >= 500 and self.status < 500 and self._lease is not None:
+            self._lease.means(judged)
 
     def _answered(self) -> None:
         """The answer is all there: of a body that was accepted the rest still goes on (RFC 9112, 9.3)."""
@@ -392,6 +417,8 @@ class Exchange(Responder):
     def _failed(self, error: BaseException) -> None:
         judged = judge(error)
         self.flags = judged.flag
+        if self.request.grpc:
+            self.grpc = called(judged)
         if (endpoint := tried(error)) is not None:
             self.upstream = str(endpoint)
         listener, client = self._listener, self._client
@@ -429,15 +456,17 @@ class Exchange(Responder):
         try:
             route = self.route
             if route is not None and self.state != TUNNEL:
-                route.counter.ended(self.status, (self.ended - self.began) * 1000.0, self._overhead)
+                route.counter.ended(self.status, (self.ended - self.began) * 1000.0, self._overhead, self.grpc)
             record = self._listener.record
             if record.access is not None:
                 seconds = self.ended - self.began
-                record.log(client.conn, self.request, self.status, self.upstream, seconds, self.flags)
+                record.log(client.conn, self.request, self.status, self.upstream, seconds, self.flags, self.grpc)
         except BaseException as e:
             error = e
             self._listener.record.crashed(e)
         self.state = OVER
+        if self.request.timeout is not None:
+            self._listener.deadlines.drop(self)
         if self._pending is not None:
             self._pending.cancel()
         if self._clocks is not None:

@@ -9,15 +9,13 @@ from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall
 
-from lproxy.api import Accepted, Detector, Endpoint, Explains, Health, Metadata, Runtime, Session, Stream
-from lproxy.protocols.http.announce import announcing
+from lproxy.api import Accepted, Detector, Explains, Runtime, Session
 from lproxy.protocols.http.detect import detect
-from lproxy.protocols.http.h1.client import Http1Client
 from lproxy.protocols.http.h1.server import Http1Server
 from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.metrics import HttpMetrics
-from lproxy.protocols.http.pool import Connection, Entry, Pool
 from lproxy.protocols.http.record import Recorder
+from lproxy.protocols.http.upstreams import Upstreams
 
 #: seconds after which routes are remembered anew
 FORGET: Final = 600.0
@@ -36,9 +34,9 @@ class HttpFactory(Explains):
         self.runtime = runtime
         self.detector: Detector | None = detect
         self.metrics = HttpMetrics(runtime.counters, runtime.direction, runtime.listen.name)
-        acquire = runtime.acquire(self.name, self._pool)
+        upstreams = Upstreams(runtime, self.name, self.metrics)
         record = Recorder(runtime, self.name, self.metrics.faults)
-        self.listener = Listener(runtime, acquire, self.metrics, record)
+        self.listener = Listener(runtime, upstreams, self.metrics, record)
         timeouts = runtime.timeouts
         self._tick = min(TICK, timeouts.header_read / 4, timeouts.client_idle / 4)
         self._forget_at = self.listener.seconds() + FORGET
@@ -65,21 +63,10 @@ class HttpFactory(Explains):
     def stop(self) -> None:
         """The last connection is gone."""
         self._stopped = True
+        self.listener.deadlines.stop()
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
-
-    def _pool(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> Pool:
-        version = metadata.proxy_protocol
-        connect = announcing(version, self._connect) if version else self._connect
-        pool = Pool(self.runtime, endpoint, metadata, health, self.name, connect)
-        self.metrics.opened(pool)
-        return pool
-
-    def _connect(self, stream: Stream, entry: Entry) -> Connection:
-        connection = Http1Client(stream, entry, entry.pool.endpoint, self.runtime.limits)
-        connection.start()
-        return connection
 
     def _sweep(self) -> None:
         # the last client may end in here, and with it all of this

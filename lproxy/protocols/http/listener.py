@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from lproxy.api import Conn, Runtime, Stack, Target
 from lproxy.config import Service
+from lproxy.protocols.http.deadlines import Deadlines
 from lproxy.protocols.http.forwarded import forwarding
 from lproxy.protocols.http.guard import by_https, guard
 from lproxy.protocols.http.message import Request
@@ -17,6 +18,7 @@ from lproxy.protocols.http.metrics import HttpCounter, HttpMetrics
 from lproxy.protocols.http.record import Recorder
 from lproxy.protocols.http.route import route
 from lproxy.protocols.http.streams import HttpLease
+from lproxy.protocols.http.upstreams import Upstreams
 
 #: routes remembered, before it begins to remember anew
 ROUTES: Final = 1_000
@@ -40,12 +42,18 @@ class Route:
     @ivar lenient: whether its answers may be less than correct
     @ivar guarded: whether it is not for everybody
     @ivar told: whether it is told of clients, by the PROXY protocol
+    @ivar acquire: the stack that leases are had from: that of the version in which it is spoken to
+    @ivar try_acquire: its C{try_acquire}, for the warm path: one look-up fewer
     """
 
-    __slots__ = ("counter", "guarded", "lenient", "proxy", "target", "told")
+    __slots__ = ("acquire", "counter", "guarded", "lenient", "proxy", "target", "told", "try_acquire")
 
-    def __init__(self, target: Target, counter: HttpCounter, service: Service, guarded: bool) -> None:
+    def __init__(
+        self, target: Target, counter: HttpCounter, service: Service, guarded: bool, acquire: Stack[HttpLease]
+    ) -> None:
         self.target = target
+        self.acquire = acquire
+        self.try_acquire = acquire.try_acquire
         self.counter = counter
         self.proxy = service.proxy
         self.lenient = service.lenient
@@ -55,14 +63,14 @@ class Route:
 
 class Listener:
     """
-    @ivar acquire: the stack of this protocol
-    @ivar try_acquire: its C{try_acquire}, for the warm path: one look-up fewer
+    @ivar upstreams: the stacks of requests, by the version in which they go on
     @ivar tunnels: the stack for CONNECT, whose leases are plain connections
     @ivar seconds: the clock
     @ivar by_authority: whether requests choose where they go
     @ivar guard: who is refused or sent elsewhere before anything else, if anybody
     @ivar forwarding: what becomes of X-Forwarded-For and the like, if anything
     @ivar has_clocks: whether the application's time is limited
+    @ivar deadlines: of requests whose callers have one
     @ivar draining: whether answers say that the connection ends
     @ivar clients: the connections, to be swept
     """
@@ -70,9 +78,9 @@ class Listener:
     __slots__ = (
         "_metrics",
         "_routes",
-        "acquire",
         "by_authority",
         "clients",
+        "deadlines",
         "draining",
         "forwarding",
         "guard",
@@ -80,19 +88,15 @@ class Listener:
         "record",
         "runtime",
         "seconds",
-        "try_acquire",
         "tunnels",
+        "upstreams",
     )
 
-    def __init__(self, runtime: Runtime, acquire: Stack[HttpLease], metrics: HttpMetrics, record: Recorder) -> None:
-        """
-        @param acquire: the stack of this protocol
-        """
+    def __init__(self, runtime: Runtime, upstreams: Upstreams, metrics: HttpMetrics, record: Recorder) -> None:
         self.runtime = runtime
         self.record = record
         self._metrics = metrics
-        self.acquire = acquire
-        self.try_acquire = acquire.try_acquire
+        self.upstreams = upstreams
         self.tunnels = runtime.tunnels()
         self.seconds: Callable[[], float] = runtime.clock.seconds
         self.by_authority = runtime.listen.target == "authority"
@@ -101,6 +105,7 @@ class Listener:
         self.guard = guard(runtime)
         self.forwarding = forwarding(runtime.listen)
         self.draining = False
+        self.deadlines = Deadlines(runtime.clock)
         self.clients: dict[Swept, None] = {}
         self._routes: dict[bytes, Route] = {}
 
@@ -112,7 +117,8 @@ class Listener:
         @raise Rejected: to what cannot be an address, or to the empty one where an address is needed
         """
         tls = conn.tls
-        key = request.authority
+        # a space begins what no authority has
+        key = request.authority if not request.stream_id else request.authority + b" 2"
         if conn.original_dst is not None:
             key += b" %r" % (conn.original_dst,)
         if tls is not None:
@@ -126,7 +132,9 @@ class Listener:
             target = route(request, runtime.destination(conn), self.by_authority, by_https(tls))
             authority = request.authority.decode("ascii").lower() or str(target)
             counter = self._metrics.route(authority, tls is not None)
-            known = Route(target, counter, runtime.service(target), runtime.refuses(target))
+            service = runtime.service(target)
+            acquire = self.upstreams.stack(service, request.stream_id != 0)
+            known = Route(target, counter, service, runtime.refuses(target), acquire)
             if len(self._routes) >= ROUTES:
                 self.forget_routes()
             known.counter.hold()

@@ -169,12 +169,15 @@ class Request:
         nor Transfer-Encoding, and their names are in lower case
     @ivar protocol: what an extended CONNECT (RFC 8441) asks for, such as C{websocket}; its C{target} is a path then.
         Such a request is answered by L{Responder.tunnel<lproxy.protocols.http.streams.Responder.tunnel>} or refused
+    @ivar grpc: whether it is a call of gRPC; known of HTTP/2 alone, which that needs
+    @ivar timeout: seconds that its caller waits for it, where it is a call and says so
     """
 
     __slots__ = (
         "absolute",
         "authority",
         "framing",
+        "grpc",
         "h2c",
         "headers",
         "hops",
@@ -186,6 +189,7 @@ class Request:
         "special",
         "stream_id",
         "target",
+        "timeout",
         "upgrade",
     )
 
@@ -207,6 +211,8 @@ class Request:
         self.absolute = b""
         self.stream_id = 0
         self.protocol = b""
+        self.grpc = False
+        self.timeout: float | None = None
 
     def __repr__(self) -> str:
         return f"<Request {self.method!r} {self.authority!r} {self.target!r}>"

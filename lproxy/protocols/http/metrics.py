@@ -5,12 +5,14 @@ What is counted of HTTP, and the metric families that this becomes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 from typing import Protocol
 
 from lproxy.api import Counters
 from lproxy.metrics.counters import MILLISECONDS, Bounds, Histogram
 from lproxy.metrics.family import Family, Labels
+from lproxy.protocols.http.grpc import NO_CALL, http_status
+from lproxy.protocols.http.h2.counts import Http2Counts
 
 #: seconds; what one request may cost the proxy itself
 OVERHEAD_SECONDS: Bounds = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1)
@@ -21,16 +23,18 @@ class HttpCounter:
     Requests of one route (listener, authority, tls).
 
     @ivar responses: answers by status code, proxy-made ones included
+    @ivar calls: those to calls of gRPC, by status code and grpc-status
     @ivar latency: milliseconds from a request's head to the end of its answer
     @ivar overhead: seconds that requests spent in the proxy itself
     """
 
-    __slots__ = ("_holders", "latency", "overhead", "requests", "responses")
+    __slots__ = ("_holders", "calls", "latency", "overhead", "requests", "responses")
 
     def __init__(self) -> None:
         self._holders = 0
         self.requests = 0
         self.responses: dict[int, int] = {}
+        self.calls: dict[tuple[int, int], int] = {}
         self.latency = Histogram(MILLISECONDS)
         self.overhead = Histogram(OVERHEAD_SECONDS)
 
@@ -39,11 +43,19 @@ class HttpCounter:
         self.requests += 1
         self._holders += 1
 
-    def ended(self, status: int, milliseconds: float, overhead: float) -> None:
-        """Count its answer. C{status} is zero where there was none."""
+    def ended(self, status: int, milliseconds: float, overhead: float, grpc: int = NO_CALL) -> None:
+        """
+        Count its answer.
+
+        @param status: zero where there was none
+        @param grpc: what came of it, where it was a call
+        """
         self._holders -= 1
         if status:
-            self.responses[status] = self.responses.get(status, 0) + 1
+            if grpc == NO_CALL:
+                self.responses[status] = self.responses.get(status, 0) + 1
+            else:
+                self.calls[status, grpc] = self.calls.get((status, grpc), 0) + 1
             self.latency.observe(milliseconds)
             self.overhead.observe(overhead)
 
@@ -57,7 +69,7 @@ class HttpCounter:
 
     def mark(self) -> int:
         """Requests and answers."""
-        return self.requests + sum(self.responses.values())
+        return self.requests + sum(self.responses.values()) + sum(self.calls.values())
 
     def held(self) -> bool:
         """Whether a request is under way, or this is kept for the next."""
@@ -85,14 +97,11 @@ class HttpFaults:
 class Pool(Protocol):
     """The connections to one endpoint, as far as they are shown."""
 
-    #: connections in use
-    load: int
     #: whether it opens no more
     closed: bool
 
-    @property
-    def idle(self) -> Sized:
-        """Connections that wait for a request."""
+    def connections(self) -> tuple[int, int]:
+        """How many are in use, and how many are not."""
 
 
 class HttpMetrics:
@@ -100,6 +109,7 @@ class HttpMetrics:
     One listener's.
 
     @ivar faults: what it answered itself, and refused
+    @ivar http2: what is counted of HTTP/2 beneath its requests
     """
 
     def __init__(self, counters: Counters, direction: str, listener: str) -> None:
@@ -109,6 +119,7 @@ class HttpMetrics:
         self._has_pools = False
         self._prune_at = 16
         self.faults = HttpFaults()
+        self.http2 = Http2Counts()
         counters.families(self.families)
 
     def route(self, authority: str, tls: bool = False) -> HttpCounter:
@@ -128,7 +139,7 @@ class HttpMetrics:
         self._has_pools = True
 
     def _prune(self) -> None:
-        self._pools = [pool for pool in self._pools if pool.load or len(pool.idle) or not pool.closed]
+        self._pools = [pool for pool in self._pools if not pool.closed or any(pool.connections())]
 
     def families(self) -> Iterator[Family]:
         """As of now."""
@@ -142,8 +153,9 @@ class HttpMetrics:
         yield Family(
             "response_total",
             "counter",
-            "HTTP responses, including those that lproxy made itself. A status of 500 and above is a failure.",
-            (((*labels, *_outcome(s)), n) for labels, c in routes for s, n in list(c.responses.items())),
+            "HTTP responses, including those that lproxy made itself. A status of 500 and above is a failure, and of "
+            "gRPC a grpc-status that means as much.",
+            (((*labels, *outcome), n) for labels, c in routes for outcome, n in _outcomes(c)),
         )
         yield Family(
             "response_latency_ms",
@@ -169,8 +181,10 @@ class HttpMetrics:
             "HTTP requests refused because they were malformed, too large or too slow, by reason.",
             (((*own, ("reason", reason)), n) for reason, n in list(faults.rejected.items())),
         )
+        yield from self.http2.families(own)
         self._prune()
-        active, idle = sum(pool.load for pool in self._pools), sum(len(pool.idle) for pool in self._pools)
+        found = [pool.connections() for pool in self._pools]
+        active, idle = sum([active for active, _ in found]), sum([idle for _, idle in found])
         yield Family(
             "http_upstream_connections",
             "gauge",
@@ -180,5 +194,12 @@ class HttpMetrics:
         )
 
 
-def _outcome(status: int) -> Labels:
-    return ("classification", "failure" if status >= 500 else "success"), ("status_code", str(status))
+def _outcomes(counter: HttpCounter) -> Iterator[tuple[Labels, int]]:
+    for status, n in list(counter.responses.items()):
+        yield _outcome(status, status), n
+    for (status, grpc), n in list(counter.calls.items()):
+        yield (*_outcome(status, http_status(grpc)), ("grpc_status", str(grpc))), n
+
+
+def _outcome(status: int, judged: int) -> Labels:
+    return ("classification", "failure" if judged >= 500 else "success"), ("status_code", str(status))

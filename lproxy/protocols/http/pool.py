@@ -123,6 +123,10 @@ class PooledLease(HttpLease):
             entry.private = True
         return connection.dispatch(head, body, end, to)
 
+    def means(self, status: int) -> None:
+        """What the answer came to."""
+        self._entry.status = status
+
     def close(self) -> None:
         """End it: the connection is kept for another, or closed."""
         if not ended(self):
@@ -285,6 +289,10 @@ class Pool:
     def report(self, report: Report) -> None:
         """Connections, by what they do."""
         report.show(in_flight=self.load, idle=len(self.idle))
+
+    def connections(self) -> tuple[int, int]:
+        """How many are in use, and how many are not."""
+        return self.load, len(self.idle)
 
     def _connected(self, stream: Stream) -> HttpLease:
         runtime = self._runtime

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from lproxy.api import Conn, ProxyError, Runtime, explain, join_host_port
 from lproxy.errors import Bug
+from lproxy.protocols.http.grpc import NO_CALL
 from lproxy.protocols.http.message import Rejected, Request
 from lproxy.protocols.http.metrics import HttpFaults
 
@@ -79,7 +80,14 @@ class Recorder:
         self._runtime.warn(kind, f"listener {self._listener}: client {conn.peer[0]}: {text}")
 
     def log(
-        self, conn: Conn, request: Request | None, status: int, upstream: str | None, seconds: float, flags: str
+        self,
+        conn: Conn,
+        request: Request | None,
+        status: int,
+        upstream: str | None,
+        seconds: float,
+        flags: str,
+        grpc: int = NO_CALL,
     ) -> None:
         """
         Write a line of the access log.
@@ -88,6 +96,7 @@ class Recorder:
         @param status: zero where there was no answer
         @param upstream: whom it was dispatched to, or could not be
         @param seconds: from the request's head on
+        @param grpc: what came of it, where it was a call
         """
         if self.access is None:
             return
@@ -99,6 +108,7 @@ class Recorder:
             "authority": None,
             "path": None,
             "status": status,
+            "grpc_status": grpc if grpc != NO_CALL else None,
             "upstream": upstream,
             "seconds": None,
             "flags": flags,

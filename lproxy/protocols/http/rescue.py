@@ -9,6 +9,8 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from lproxy.errors import Bug, ProxyError, explain, grpc_status, one_line
+from lproxy.protocols.http.grpc import CONTENT_TYPE, is_grpc
+from lproxy.protocols.http.h2.codes import StreamReset, grpc_of
 from lproxy.protocols.http.message import Headers, Rejected, Request, Response, find
 
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
@@ -18,7 +20,7 @@ def rescued(
     judged: ProxyError, error: BaseException, waited: float, request: Request, tell: bool
 ) -> tuple[Response, bytes]:
     """As L{answer}, or L{refusal} where C{error} is that."""
-    if isinstance(error, Rejected):
+    if isinstance(error, Rejected) and not request.grpc:
         return refusal(error)
     return answer(judged, error, waited, request, tell)
 
@@ -36,16 +38,23 @@ def answer(
     text = str(judged) if isinstance(judged, Bug) else f"{explain(error)} (after {waited:.3f} s)"
     told: Headers = [(b"l5d-proxy-error", _field(text))] if tell else []
     last = not judged.keep
-    if (find(request.headers, b"content-type") or b"").lower().startswith(b"application/grpc"):
-        # gRPC looks for its status in the header block where there is no message (gRPC over HTTP/2, Responses)
+    asked = find(request.headers, b"content-type") or b""
+    if asked[:16].lower() == CONTENT_TYPE:
+        # gRPC looks for its status in the header block where there is no message (gRPC over HTTP/2, Responses), and
+        # grpc-web does as well
         told += [
-            (b"content-type", b"application/grpc"),
-            (b"grpc-status", b"%d" % grpc_status(judged.status)),
+            (b"content-type", CONTENT_TYPE if is_grpc(asked) else asked),
+            (b"grpc-status", b"%d" % called(judged)),
             (b"grpc-message", quote(text, safe=" :/,;()").encode("ascii")),
         ]
         return _response(200, told, b"", last)
     response, body = _response(judged.status, [TEXT, *told], _content(text), last)
     return response, b"" if request.method == b"HEAD" else body
+
+
+def called(judged: ProxyError) -> int:
+    """The gRPC status, by number, of a call that failed so."""
+    return grpc_of(judged.code) if isinstance(judged, StreamReset) else grpc_status(judged.status)
 
 
 def refusal(rejected: Rejected) -> tuple[Response, bytes]:

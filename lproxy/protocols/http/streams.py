@@ -25,7 +25,7 @@ class UpstreamLost(ProxyError):
 
     @ivar when: what had come of the answer
     @ivar answered: whether a byte of the answer had come
-    @ivar unsent: whether the upstream can have got nothing of the request
+    @ivar unsent: whether the upstream can have got nothing of the request, or has said that it did nothing of it
     @ivar reused: whether the connection had served another request before
     @ivar elsewhere: whether other endpoints serve the same
     """
@@ -161,6 +161,9 @@ class HttpLease(Protocol):
         @param end: whether that is the whole body
         @raise UpstreamLost: the connection is gone already; nothing was sent
         """
+
+    def means(self, status: int) -> None:
+        """The answer came to C{status}, whatever its own was: what the endpoint is judged by."""
 
     def close(self) -> None:
         """End the lease. What C{call} began and did not come to its end by itself is aborted."""

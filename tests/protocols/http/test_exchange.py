@@ -321,8 +321,7 @@ class ExchangeTests(HttpTestCase):
         super().setUp()
         self.log: list[str] = []
         self.acquire: Any = ScriptedAcquire()
-        listener = self.factory.listener
-        listener.acquire, listener.try_acquire = self.acquire, self.acquire.try_acquire
+        self.factory.listener.upstreams.http1 = self.acquire
 
     def begin(self, *at_hand: tuple[bytes, bool], ready: int = 1, method: bytes = b"GET") -> Ends:
         """An exchange; C{ready} leases are to be had at once."""

@@ -23,6 +23,12 @@ FAMILIES: dict[str, tuple[str, set[str]]] = {
     "http_errors_total": ("counter", OWN | {"reason"}),
     "http_rejected_total": ("counter", OWN | {"reason"}),
     "http_upstream_connections": ("gauge", OWN | {"state"}),
+    "h2_connections": ("gauge", OWN | {"peer"}),
+    "h2_connections_total": ("counter", OWN | {"peer"}),
+    "h2_streams_total": ("counter", OWN | {"peer"}),
+    "h2_flow_control_waits_total": ("counter", OWN | {"peer"}),
+    "h2_resets_total": ("counter", OWN | {"peer", "by", "code"}),
+    "h2_goaways_total": ("counter", OWN | {"peer", "by", "code"}),
 }
 
 
@@ -33,6 +39,10 @@ class Pool:
         self.load = load
         self.idle = [None] * idle
         self.closed = False
+
+    def connections(self) -> tuple[int, int]:
+        """Those in use, and those that are not."""
+        return self.load, len(self.idle)
 
 
 class CounterTests(SynchronousTestCase):
@@ -115,6 +125,10 @@ class FamilyTests(MetricsCase):
         self.http.faults.reject("slow")
         pool: Any = Pool(1, 1)
         self.http.opened(pool)
+        upstreams = self.http.http2.upstreams
+        upstreams.connections += 1
+        upstreams.reset("us", 8)
+        upstreams.goaway("peer", 0)
         seen = {}
         for name, kind, help, samples in self.http.families():
             self.assertTrue(help.endswith(".") and len(help.split()) > 2, name)

@@ -52,6 +52,7 @@ class AccountTests(HttpTestCase):
                     "authority": "web.test",
                     "path": "/a?b=c",
                     "status": 200,
+                    "grpc_status": None,
                     "upstream": "10.0.0.9:9000",
                     "seconds": 0.25,
                     "flags": "",

@@ -16,6 +16,9 @@ from lproxy.errors import Bug, ProxyError, judge, known
 from lproxy.identity.policy import IdentityDenied, IdentityRefused, IdentityRequired
 from lproxy.identity.refusal import Refusal
 from lproxy.protocols.http import rescue
+from lproxy.protocols.http.deadlines import DeadlineExceeded
+from lproxy.protocols.http.h2.call import NoWebSocket
+from lproxy.protocols.http.h2.client import NotHttp2
 from lproxy.protocols.http.h2.codes import StreamReset
 from lproxy.protocols.http.h2.faults import ENHANCE_YOUR_CALM, ConnectionFault
 from lproxy.protocols.http.message import Rejected, Request, Response
@@ -173,7 +176,7 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
     (
         StreamReset(END, ENHANCE_YOUR_CALM, "without an answer"),
         502,
-        14,
+        8,
         "upstream_reset",
         "UR",
         True,
@@ -205,6 +208,15 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
         "UT",
         True,
         "call: web.local:80 did not answer within 9.5 s (timeouts.stream)",
+    ),
+    (
+        DeadlineExceeded(WEB, 0.25),
+        504,
+        4,
+        "deadline",
+        "UT",
+        True,
+        "call: web.local:80 did not answer within 0.25 s, which is how long its caller waits (grpc-timeout)",
     ),
     (
         ServerErrors(END, 503),
@@ -250,6 +262,24 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
         "ID",
         True,
         "policy: web.local:80 is not for a.mesh",
+    ),
+    (
+        NotHttp2(END, "it answers in HTTP/1"),
+        502,
+        14,
+        "not_http2",
+        "UP",
+        True,
+        "connect: 10.0.0.7:8080 does not speak HTTP/2: it answers in HTTP/1",
+    ),
+    (
+        NoWebSocket(END),
+        501,
+        12,
+        "no_websocket",
+        "UP",
+        True,
+        "upstream: 10.0.0.7:8080 takes no WebSockets over HTTP/2",
     ),
     (ZeroDivisionError("secret"), 500, 13, "bug", "BUG", False, "internal error"),
 )

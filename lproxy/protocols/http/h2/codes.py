@@ -14,6 +14,7 @@ from typing import Final
 from twisted.internet.defer import CancelledError
 
 from lproxy.errors import ProxyError
+from lproxy.protocols.http.deadlines import DeadlineExceeded
 from lproxy.protocols.http.h2.faults import (
     CANCEL,
     COMPRESSION_ERROR,
@@ -102,7 +103,7 @@ def code_of(error: BaseException) -> int:
     """What resets a stream whose exchange ends with C{error}."""
     if isinstance(error, StreamReset):
         return INTERNAL_ERROR if error.code in _OF_CONNECTION else error.code
-    if isinstance(error, (CancelledError, CallTimedOut, TooSlow, BodyNotTaken)):
+    if isinstance(error, (CancelledError, CallTimedOut, DeadlineExceeded, TooSlow, BodyNotTaken)):
         return CANCEL
     if isinstance(error, Rejected):
         return PROTOCOL_ERROR

@@ -600,8 +600,7 @@ class ClientLeavesTests(HttpTestCase):
 
         acquire = ScriptedAcquire()
         acquire.stubborn = True
-        listener = self.factory.listener
-        listener.acquire, listener.try_acquire = acquire, acquire.try_acquire
+        self.factory.listener.upstreams.http1 = acquire
         self.leave(self.client(GET))
         self.assertEqual((1, 0), (len(acquire.leases), acquire.open))
 

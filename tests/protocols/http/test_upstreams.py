@@ -1,0 +1,48 @@
+# -*- test-case-name: tests.protocols.http.test_upstreams -*-
+"""
+L{lproxy.protocols.http.upstreams}: in which version an upstream is spoken to.
+"""
+
+from __future__ import annotations
+
+from lproxy.config import Service
+from lproxy.protocols.http.h2.pool import Http2Pool
+from lproxy.protocols.http.message import Request
+from lproxy.protocols.http.pool import Pool
+from lproxy.transport.stream import Conn
+from tests.protocols.http.harness import HttpTestCase
+
+
+class StackTests(HttpTestCase):
+    """Which stack is asked."""
+
+    def test_bottoms(self) -> None:
+        """One of connections, and one of streams."""
+        acquires = self.proxy.acquires
+        self.assertIsInstance(acquires["http"].service, Pool)
+        self.assertIsInstance(acquires["http2"].service, Http2Pool)
+
+    def test_chosen(self) -> None:
+        """The service's version, else the client's; one that is told of clients has connections of theirs."""
+        upstreams = self.factory.listener.upstreams
+        h1, h2 = upstreams.http1, upstreams.http2
+        for service, client1, client2 in (
+            (Service(), h1, h2),
+            (Service(protocol="http1"), h1, h1),
+            (Service(protocol="http2"), h2, h2),
+            (Service(proxy_protocol="v2"), h1, h1),
+        ):
+            self.assertIs(client1, upstreams.stack(service, False))
+            self.assertIs(client2, upstreams.stack(service, True))
+
+    def test_routes(self) -> None:
+        """Routes to the same are remembered by the version that requests come in."""
+        conn = Conn(("10.0.0.1", 1), ("10.0.0.2", 2))
+        request = Request(b"GET", b"/", [], 0, b"web.test", False)
+        first = self.factory.listener.route(request, conn)
+        request.stream_id = 1
+        second = self.factory.listener.route(request, conn)
+        self.assertEqual((first.target, first.counter), (second.target, second.counter))
+        upstreams = self.factory.listener.upstreams
+        self.assertEqual((upstreams.http1, upstreams.http2), (first.acquire, second.acquire))
+        self.assertIs(second, self.factory.listener.route(request, conn))
