@@ -120,6 +120,8 @@ class Secure(NamedTuple):
     @ivar identity: whether that is an identity of the mesh: TLS 1.3, our own certificate shown, its anchors trusted
     @ivar ca: a PEM file of whom to trust instead of the system's, for a server that is not of the mesh
     @ivar certificate: a PEM file of what to show to such a server, with its C{key}; empty: nothing
+    @ivar alpn: the protocols that are offered to it, the best first: for whoever speaks them to say, see
+        L{Metadata.offering}
     """
 
     server_name: str
@@ -127,6 +129,7 @@ class Secure(NamedTuple):
     ca: str = ""
     certificate: str = ""
     key: str = ""
+    alpn: tuple[str, ...] = ()
 
 
 class Metadata(NamedTuple):
@@ -141,6 +144,10 @@ class Metadata(NamedTuple):
     secure: Secure | None = None
     protocol: str = ""
     proxy_protocol: str = ""
+
+    def offering(self, *alpn: str) -> Metadata:
+        """The same, where the protocols C{alpn} are offered if there is a handshake to do that in (RFC 7301)."""
+        return self if self.secure is None else self._replace(secure=self.secure._replace(alpn=alpn))
 
 
 #: of an endpoint of which nothing else is known

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.transport.test_connect -*-
 """
-Open TCP connections to endpoints: one attempt, bounded in time.
+Open connections to endpoints: one attempt, bounded in time, and secured where that is asked for.
 
 Who to try, and when again, is the balancer's affair (L{lproxy.stack.balance}).
 
@@ -13,19 +13,25 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
+from lproxy.identity.refusal import Refusal
 from lproxy.target import Endpoint, Metadata
 from lproxy.transport.address import clean_address
 from lproxy.transport.hub import WRITE, Descriptor, Events, Hub
 from lproxy.transport.keepalive import Keepalive, Settling
 from lproxy.transport.socket import SocketStream
 from lproxy.transport.stream import UNSECURED, Conn, Plain, Stream
+from lproxy.transport.tls.client import Upstreams
+from lproxy.transport.tls.failure import HandshakeFailed
 
+#: of a connector that secures nothing
+NOBODY: Final = Refusal("not_configured", "nobody here secures connections")
 #: out of descriptors or memory, this process or the machine
 EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -106,7 +112,8 @@ class Connector(Protocol):
         """
         A connected stream, which nobody reads yet, secured as C{metadata} says.
 
-        Fails with L{ConnectFailed}, L{ConnectTimedOut} or L{LoopRefused}. Cancelling closes the socket.
+        Fails with L{ConnectFailed}, L{ConnectTimedOut}, L{LoopRefused} or
+        L{HandshakeFailed<lproxy.transport.tls.failure.HandshakeFailed>}. Cancelling closes the socket.
         """
 
     def try_connect(self, endpoint: Endpoint, metadata: Metadata) -> Stream | None:
@@ -133,20 +140,32 @@ class SocketConnector(Connector):
         is_own: Callable[[str, int], bool] = lambda host, port: False,
         keepalive: Keepalive | None = None,
         plain: Plain = UNSECURED,
+        tls: Upstreams | None = None,
     ) -> None:
         """
         @param timeout: seconds for one attempt
         @param keepalive: how an upstream that is gone without a word is noticed
         @param plain: why connections that are not to be secured have no TLS
+        @param tls: who secures connections; C{None}: nobody, those that are to be secured fail
         """
         self._hub: Hub = hub
+        self._tls: Upstreams | None = tls
         self._timeout: float = timeout
         self._plain: Plain = plain
         self._settling: Settling | None = Settling(keepalive, hub) if keepalive is not None else None
         self.is_own: Callable[[str, int], bool] = is_own
 
     def connect(self, endpoint: Endpoint, metadata: Metadata) -> Deferred[Stream]:
-        """Within C{timeout}."""
+        """Within C{timeout}; a handshake has its own."""
+        secure = metadata.secure
+        if secure is None:
+            return self._open(endpoint)
+        if self._tls is None:
+            return fail(HandshakeFailed(endpoint, NOBODY))
+        return self._open(endpoint, partial(self._tls.secure, endpoint, secure))
+
+    def _open(self, endpoint: Endpoint, then: Callable[[SocketStream], Deferred[Any]] | None = None) -> Deferred[Any]:
+        """Connect, and go on with C{then}."""
         try:
             if self.is_own(endpoint.host, endpoint.port):
                 return fail(LoopRefused(endpoint))
@@ -155,11 +174,14 @@ class SocketConnector(Connector):
         except OSError as e:
             return fail(_connect_failed(endpoint, e))
         if stream is not None:
-            return succeed(stream)
-        return _Attempt(self._hub, sock, endpoint, self._timeout, self._plain).result
+            return succeed(stream) if then is None else then(stream)
+        result: Deferred[Any] = _Attempt(self._hub, sock, endpoint, self._timeout, self._plain).result
+        return result if then is None else result.addCallback(then)
 
     def try_connect(self, endpoint: Endpoint, metadata: Metadata) -> Stream | None:
-        """What is connected by the time that the kernel's C{connect} returns."""
+        """What is connected by the time that the kernel's C{connect} returns. A handshake is never done by then."""
+        if metadata.secure is not None:
+            return None
         try:
             if self.is_own(endpoint.host, endpoint.port):
                 return None
@@ -193,7 +215,7 @@ class SocketConnector(Connector):
             self._settling.add(sock)
         return sock
 
-    def _at_once(self, sock: socket.SocketType, endpoint: Endpoint) -> Stream | None:
+    def _at_once(self, sock: socket.SocketType, endpoint: Endpoint) -> SocketStream | None:
         """
         A peer on this machine, such as the application next door, is connected by the time that C{connect} returns,
         although the kernel says EINPROGRESS: to ask is cheaper than to wait for an event, by a timer and two turns.
@@ -215,7 +237,7 @@ class _Attempt(Events):
         self._endpoint: Endpoint = endpoint
         self._seconds: float = seconds
         self._descriptor: Descriptor = Descriptor(sock.fileno(), self)
-        self.result: Deferred[Stream] = Deferred(self._cancelled)
+        self.result: Deferred[SocketStream] = Deferred(self._cancelled)
         self._clock: Any = hub.call_later(seconds, self._timed_out)
         hub.want(self._descriptor, WRITE)
 
@@ -281,7 +303,7 @@ class _Attempt(Events):
         self._sock.close()
 
 
-def _stream(sock: socket.SocketType, hub: Hub, endpoint: Endpoint, plain: Plain) -> Stream:
+def _stream(sock: socket.SocketType, hub: Hub, endpoint: Endpoint, plain: Plain) -> SocketStream:
     """
     A stream on the connected C{sock}, which is closed where that fails.
 

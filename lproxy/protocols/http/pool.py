@@ -235,7 +235,7 @@ class Pool:
         self._runtime = runtime
         self.seconds: Callable[[], float] = runtime.clock.seconds
         self._limit = runtime.limits.pool
-        self._metadata = metadata
+        self._metadata = metadata.offering("http/1.1")
         self._protocol = protocol
         self._connect = connect
         self.idle: dict[Entry, None] = {}

@@ -164,6 +164,11 @@ def _skip(message: bytes, at: int, size: int, end: int) -> int:
     return after if after <= end else -1
 
 
+def is_name(name: str) -> bool:
+    """Whether a client may ask for C{name}, and would be understood."""
+    return len(name) <= NAME_LIMIT and name.isascii() and NAME.fullmatch(name.encode("ascii")) is not None
+
+
 def _server_name(body: bytes) -> str:
     """The first DNS name in a server_name extension, if it is one."""
     # list's length (2), kind (0 is a host name), name's length (2)

@@ -113,7 +113,11 @@ class Wire:
         if isinstance(held, bytes):
             return held
         assert held is not None
-        raise held
+        try:
+            raise held
+        finally:
+            # an error knows this frame: no cycle for the collector
+            held = None
 
     def _peek(self) -> bytes:
         """What C{recv} would give, which it then does. Messages that are not for us to read are dealt with."""
@@ -147,10 +151,10 @@ class Wire:
         while done < size:
             sent: int = _write(self._ssl, start + done, size - done)
             if sent <= 0:
-                error = self._refused(sent)
-                if done:
-                    break  # told again when the rest is sent
-                raise error
+                if not done:
+                    raise self._refused(sent)
+                self._why(sent)  # told when the rest is sent; OpenSSL forgets it with this
+                break
             done += sent
         return done
 

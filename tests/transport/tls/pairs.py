@@ -52,7 +52,7 @@ class Far:
     def __init__(self, sock: socket.socket, context: SSL.Context, server: bool = False, sni: str = NAME) -> None:
         self.sock = sock
         self.connection = SSL.Connection(context, sock)
-        self.connection.set_app_data(contexts.Peer(sni))
+        self.connection.set_app_data(contexts.Peer("" if server else sni))
         if server:
             self.connection.set_accept_state()
         else:
@@ -140,15 +140,16 @@ class TlsCase(SocketCase):
     ) -> tuple[TlsStream, Far]:
         """A stream that is secured, and its client."""
         shaking, far = self.accept(*(self.unix(little=True) if little else self.tcp()), context, client, sni)
-        self.both(far, until=partial(_called, shaking))
+        self.both(far, until=partial(called, shaking))
         far.step()
         stream: TlsStream = self.successResultOf(shaking)
         self.secured.append(stream)
         return stream, far
 
 
-def _called(result: Deferred[Any]) -> bool:
-    return bool(result.called)
+def called(result: Deferred[Any]) -> bool:
+    """Whether it has its result, which is no other Deferred."""
+    return bool(result.called) and not result.paused
 
 
 class StreamCase(TlsCase):
