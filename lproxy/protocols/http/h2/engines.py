@@ -6,20 +6,16 @@ Which engine a connection has: C{http2_engine} says so.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal
 
+from lproxy.config import Http2Engine
 from lproxy.protocols.http.h2.engine import Engine, Handler
 from lproxy.protocols.http.h2.lane import Lane
 from lproxy.protocols.http.h2.limits import Limits
 from lproxy.protocols.http.h2.reference import Reference
 
-EngineKind = Literal["lane", "reference"]
-
-ENGINES: Final = ("lane", "reference")
-
 
 def make_engine(
-    kind: EngineKind, client: bool, handler: Handler, limits: Limits, seconds: Callable[[], float]
+    kind: Http2Engine, client: bool, handler: Handler, limits: Limits, seconds: Callable[[], float]
 ) -> Engine:
     """
     An engine for one connection. Its preface and SETTINGS wait to be taken at once.

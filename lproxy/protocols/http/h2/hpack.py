@@ -31,10 +31,9 @@ OVERHEAD: Final = 32
 #: bytes of an integer after its prefix: enough for more than any peer may send
 INTEGER: Final = 4
 
-_STATIC_FIELDS: Final[dict[Any, bytes]] = {
-    field: bytes((0x80 | index + 1,)) for index, field in reversed([*enumerate(STATIC)])
-}
-_STATIC_NAMES: Final[dict[bytes, int]] = {field[0]: index + 1 for index, field in reversed([*enumerate(STATIC)])}
+#: from fields, and names, to what says them: the first of several
+_STATIC_FIELDS: Final[dict[Any, bytes]] = {STATIC[n - 1]: bytes((0x80 | n,)) for n in range(STATIC_SIZE, 0, -1)}
+_STATIC_NAMES: Final[dict[bytes, int]] = {STATIC[n - 1][0]: n for n in range(STATIC_SIZE, 0, -1)}
 
 #: who somebody is: not for a table that an attacker may learn from (7.1.3)
 SECRET: Final = frozenset((b"authorization", b"proxy-authorization"))

@@ -11,7 +11,7 @@ from typing import Any
 from hpack import Decoder, Encoder
 
 from lproxy.protocols.http.h2 import frames as wire
-from lproxy.protocols.http.h2.engine import PREFACE, Engine, Handler, Head
+from lproxy.protocols.http.h2.engine import PREFACE, Engine, Head
 from lproxy.protocols.http.h2.framing import FrameReader
 from lproxy.protocols.http.message import Headers
 
@@ -33,9 +33,9 @@ NAMES = {
 }
 
 
-class Recorder(Handler):
+class Recorder:
     """
-    A handler that notes each call, and does what C{on} says at one.
+    A handler that notes each call, and does what C{on} says at one. Interpreted, so that it inherits from none.
 
     @ivar told: the calls, each its name and arguments; heads as what they say
     @ivar heads: the last head of each stream
@@ -57,44 +57,44 @@ class Recorder(Handler):
         return [call for call in self.told if call[0] in names]
 
     def headers(self, stream_id: int, head: Head, end: bool) -> None:
-        """See L{Handler}."""
+        """See C{Handler}."""
         self.heads[stream_id] = head
         self.note("headers", stream_id, head.status or head.method, end)
 
     def data(self, stream_id: int, data: bytes, end: bool) -> None:
-        """See L{Handler}."""
+        """See C{Handler}."""
         self.note("data", stream_id, data, end)
 
     def trailers(self, stream_id: int, fields: Headers) -> None:
-        """See L{Handler}."""
+        """See C{Handler}."""
         self.note("trailers", stream_id, [tuple(field) for field in fields])
 
     def oversized(self, stream_id: int, end: bool) -> None:
-        """See L{Handler}."""
+        """See C{Handler}."""
         self.note("oversized", stream_id, end)
 
     def stream_reset(self, stream_id: int, code: int) -> None:
-        """See L{Handler}."""
+        """See C{Handler}."""
         self.note("stream_reset", stream_id, code)
 
     def refused(self, stream_id: int, code: int, reason: str, detail: str) -> None:
-        """See L{Handler}."""
+        """See C{Handler}."""
         self.note("refused", stream_id, code, reason)
 
     def window(self, stream_id: int) -> None:
-        """See L{Handler}."""
+        """See C{Handler}."""
         self.note("window", stream_id)
 
     def settings(self) -> None:
-        """See L{Handler}."""
+        """See C{Handler}."""
         self.note("settings")
 
     def ping_acked(self, payload: bytes) -> None:
-        """See L{Handler}."""
+        """See C{Handler}."""
         self.note("ping_acked", payload)
 
     def goaway(self, last_id: int, code: int, debug: bytes) -> None:
-        """See L{Handler}."""
+        """See C{Handler}."""
         self.note("goaway", last_id, code, debug)
 
 
