@@ -84,6 +84,24 @@ class ServiceName(_Target):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Member(_Target):
+    """
+    An address that a service has told of itself, such as a broker of a Kafka cluster: connections there keep to all
+    that is configured for the service, such as how they are secured.
+    """
+
+    service: str
+    host: str
+    port: int
+
+    def __post_init__(self) -> None:
+        self._seal(self.service, self.host, self.port)
+
+    def __str__(self) -> str:
+        return join_host_port(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class OriginalDst(_Target):
     """Where a redirected connection was going before the kernel handed it to us."""
 
@@ -155,4 +173,4 @@ UNKNOWN: Final = Metadata()
 
 
 #: whatever can be acquired
-Target = Authority | ServiceName | OriginalDst | Endpoint
+Target = Authority | ServiceName | Member | OriginalDst | Endpoint

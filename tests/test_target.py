@@ -9,7 +9,7 @@ from dataclasses import FrozenInstanceError
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, join_host_port, split_host_port
+from lproxy.target import Authority, Endpoint, Member, OriginalDst, ServiceName, join_host_port, split_host_port
 
 
 class KeyTests(SynchronousTestCase):
@@ -23,6 +23,7 @@ class KeyTests(SynchronousTestCase):
             self.assertEqual(hash(kind("a", 80)), hash(kind("a", 80)))
             self.assertNotEqual(kind("a", 80), kind("a", 81))
         self.assertEqual(4, len({kind("a", 80) for kind in kinds} | {ServiceName("a:80")}))
+        self.assertEqual(3, len({Member("s", "a", 80), Member("s", "a", 80), Member("t", "a", 80), Authority("a", 80)}))
         self.assertNotEqual(Authority("a", 80), "a:80")
 
     def test_frozen(self) -> None:
@@ -36,6 +37,7 @@ class KeyTests(SynchronousTestCase):
             str(t) for t in (Authority("a", 80), Endpoint("::1", 80), OriginalDst("1.2.3.4", 5), ServiceName("web"))
         ]
         self.assertEqual(["a:80", "[::1]:80", "1.2.3.4:5", "web"], told)
+        self.assertEqual("kafka-1:9092", str(Member("kafka", "kafka-1", 9092)))
         self.assertEqual("Authority(host='a', port=80)", repr(Authority("a", 80)))
 
 

@@ -5,6 +5,8 @@ What the configuration says about the endpoints of a service, besides where they
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lproxy.config import Service
 from lproxy.target import UNKNOWN, Metadata, Secure, split_host_port
 
@@ -17,6 +19,15 @@ def metadata(service: Service, host: str) -> Metadata:
     """
     known = Metadata(secured(service, host), service.protocol or "", service.proxy_protocol or "")
     return known if known != UNKNOWN else UNKNOWN
+
+
+def of_member(service: Service, host: str) -> Metadata:
+    """
+    Of somebody that C{service} has told of.
+
+    @param host: where and who it says that it is, whatever the service is named like
+    """
+    return metadata(replace(service, name=""), host)
 
 
 def secured(service: Service, host: str) -> Secure | None:

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lproxy.config import PLAIN, Service
-from lproxy.discover.about import metadata
+from lproxy.discover.about import metadata, of_member
 from lproxy.discover.literal import Known, literal
 from lproxy.discover.union import Union
 from lproxy.stack.interfaces import Discover, Watch, Watcher
-from lproxy.target import Authority, Endpoint, Metadata, ServiceName, Target, split_host_port
+from lproxy.target import Authority, Endpoint, Member, Metadata, ServiceName, Target, split_host_port
 
 
 class Static:
@@ -53,16 +53,28 @@ class Static:
 
     def watch(self, target: Target, watcher: Watcher) -> Watch:
         """Tell C{watcher} within this call, or let C{otherwise} do so."""
+        if isinstance(target, Member):
+            return self._watch_member(target, watcher)
         service = self.find(target)
         if service is None:
             return self._otherwise.watch(target, watcher)
         fixed, named = self._endpoints[service.name], self._named[service.name]
         return Union(watcher, fixed, named, self._otherwise) if named else Known(watcher, fixed, fixed)
 
+    def _watch_member(self, target: Member, watcher: Watcher) -> Watch:
+        """Where it says that it is, unless the configuration knows better; secured as its service is."""
+        authority = Authority(target.host, target.port)
+        if self.find(authority) is not None:
+            return self.watch(authority, watcher)
+        service = self._by_name.get(target.service, PLAIN)
+        return Union(watcher, {}, {authority: of_member(service, target.host)}, self._otherwise)
+
     def find(self, target: Target) -> Service | None:
         """The service that serves C{target}, if the configuration has one."""
         if isinstance(target, Authority):
             return self._by_authority.get((target.host.lower(), target.port))
+        if isinstance(target, Member):
+            return self.find(Authority(target.host, target.port)) or self._by_name.get(target.service)
         return self._by_name.get(target.name) if isinstance(target, ServiceName) else None
 
     def service(self, target: Target) -> Service:

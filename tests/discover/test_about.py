@@ -8,7 +8,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.config import Service
-from lproxy.discover.about import metadata
+from lproxy.discover.about import metadata, of_member
 from lproxy.target import UNKNOWN, Metadata, Secure
 
 
@@ -40,6 +40,13 @@ class MetadataTests(SynchronousTestCase):
     def test_proxy_protocol(self) -> None:
         """A service that is told of clients has endpoints that are."""
         self.assertEqual(Metadata(proxy_protocol="v2"), metadata(Service("a:80", proxy_protocol="v2"), "b"))
+
+    def test_member(self) -> None:
+        """Who a service has told of is who it says, unless one name is for all; the rest is as the service's."""
+        service = Service("kafka.test:9092", tls=True, ca="ca", proxy_protocol="v1")
+        self.assertEqual(Metadata(Secure("b-1.test", ca="ca"), proxy_protocol="v1"), of_member(service, "b-1.test"))
+        one = Service("kafka.test:9092", tls=True, server_name="any.test")
+        self.assertEqual(Metadata(Secure("any.test")), of_member(one, "b-1.test"))
 
     def test_identity(self) -> None:
         """A service with an identity is that, whatever it is called."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.config import PLAIN, Service
+from lproxy.discover.literal import Literal
 from lproxy.discover.static import Static
-from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target
+from lproxy.target import Authority, Endpoint, Member, Metadata, OriginalDst, Secure, ServiceName, Target
 from tests.discover.doubles import Elsewhere, Told
 
 SERVICES = {
@@ -46,6 +47,28 @@ class StaticTests(SynchronousTestCase):
         """Any service serves its name, exactly as it is written."""
         self.resolves(ServiceName("db"), "10.0.0.1:5432")
         self.resolves(ServiceName("Web.local:80"), "127.0.0.1:8081", "[::1]:8082")
+
+    def test_member(self) -> None:
+        """
+        Who a service tells of is found where it is, by whoever finds others, and connected to as the service's own
+        endpoints are; where the configuration has something else for that address, that.
+        """
+        services = {
+            "kafka": Service("kafka", ("10.0.0.1:9092",), tls=True, ca="ca.pem"),
+            "b-2.local:9092": Service("b-2.local:9092", ("10.0.0.2:9092",)),
+        }
+        discover = Static(services, Literal(self.elsewhere))
+        member = Member("kafka", "10.0.0.7", 9093)
+        discover.watch(member, self.told)
+        self.assertEqual([["10.0.0.7:9093"]], self.told.take())
+        known = {Endpoint("10.0.0.7", 9093): Metadata(Secure("10.0.0.7", ca="ca.pem"))}
+        self.assertEqual((known, "kafka"), (self.told.about, discover.service(member).name))
+        discover.watch(Member("kafka", "b-1.local", 9092), self.told)
+        self.assertEqual([Authority("b-1.local", 9092)], self.elsewhere.watched)
+        other = Member("kafka", "B-2.local", 9092)
+        discover.watch(other, self.told)
+        self.assertEqual([["10.0.0.2:9092"]], self.told.take())
+        self.assertEqual("b-2.local:9092", discover.service(other).name)
 
     def test_named(self) -> None:
         """Endpoints may be names, which others look up; C{localhost} means both loopback addresses, unasked."""

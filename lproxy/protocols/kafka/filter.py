@@ -41,7 +41,7 @@ class Context:
     @ivar client: the client's IP address
     @ivar node: the broker's node id, empty where it is not known
     @ivar client_id: what the client calls itself, if it does
-    @ivar local: the IP address by which the client has reached lproxy
+    @ivar local: by what the client has reached lproxy: the name that it has asked for in TLS, else an IP address
     """
 
     listener: str

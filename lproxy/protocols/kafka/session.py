@@ -83,7 +83,10 @@ class KafkaSession:
         self._held_since = 0.0
         self._timer: IDelayedCall | None = None
         self._flags = ""
-        context = Context(runtime.listen.name, stream.conn.peer[0], rules.node, local=stream.conn.local[0])
+        conn = stream.conn
+        # over TLS, an address could not be verified by who is told to connect to it
+        local = conn.tls.sni if conn.tls is not None and conn.tls.sni else conn.local[0]
+        context = Context(runtime.listen.name, conn.peer[0], rules.node, local=local)
         self._talk = Conversation(rules, self, runtime.clock.seconds, context)
         self._requests, self._answers = Requests(self._talk), Answers(self._talk)
         self._progress = Progress(rules.config.frame_progress, rules.config.idle, self._began)

@@ -26,6 +26,7 @@ from lproxy.protocols.kafka.factory import KafkaFactory
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from lproxy.target import UNKNOWN, Metadata
 from lproxy.testing import Peer, ScriptedProxy
+from lproxy.transport.stream import Secured
 
 #: what clients here call themselves
 NAME = "shop"
@@ -178,9 +179,9 @@ class KafkaTestCase(SynchronousTestCase):
         for _ in range(round(seconds / step)):
             self.proxy.settle(step)
 
-    def client(self, *said: bytes, port: int | None = None) -> Peer:
+    def client(self, *said: bytes, port: int | None = None, tls: Secured | None = None) -> Peer:
         """A client that has said so."""
-        client = self.proxy.client(port=port)
+        client = self.proxy.client(port=port, tls=tls)
         self.clients.append(client)
         self.say(client, *said)
         return client

@@ -17,6 +17,7 @@ from lproxy.api import Accepted, Authority, Runtime, Session, join_host_port
 from lproxy.protocols.kafka.gateway.ports import NoPort, Ports
 from lproxy.protocols.kafka.settings import PORTS, KafkaConfig
 from lproxy.protocols.kafka.talk.rules import Rules
+from lproxy.target import Member
 
 #: seconds for which a port stays whose broker no answer names any more
 GRACE = 600.0
@@ -48,7 +49,7 @@ class Broker:
 
     node: int
     address: tuple[str, int]
-    target: Authority
+    target: Authority | Member
     rules: Rules
     port: int = 0
     gone: float | None = None
@@ -82,6 +83,8 @@ class Cluster:
         self._session = session
         self._connected = connected
         self._ports = Ports(config, runtime.clock.seconds)
+        # whose brokers they are: each is connected to as it is to the seeds
+        self._service = runtime.service(runtime.fixed).name if runtime.fixed is not None else ""
         self.brokers: dict[int, Broker] = {}
         self.left_out: dict[int, str] = {}
 
@@ -195,10 +198,12 @@ class Cluster:
         self._runtime.conceal(broker.port)
         self._say(f"broker {broker.node} is gone, and its port {broker.port} is free again")
 
-    def _target(self, address: tuple[str, int]) -> Authority | None:
+    def _target(self, address: tuple[str, int]) -> Authority | Member | None:
         """Where connections to C{address} go, C{None} where there is no such place."""
         host, port = address
-        return Authority(host, port) if host and host.isprintable() and " " not in host and 0 < port <= PORTS else None
+        if not (host and host.isprintable() and " " not in host and 0 < port <= PORTS):
+            return None
+        return Member(self._service, host, port) if self._service else Authority(host, port)
 
     def _complain(self) -> None:
         names = [f"{node} ({why})" for node, why in sorted(self.left_out.items())]

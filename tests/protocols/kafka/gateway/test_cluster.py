@@ -6,14 +6,16 @@ L{tests.protocols.kafka.gateway.test_policy}.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.config import Service
 from lproxy.protocols.kafka.gateway.cluster import GRACE, Cluster, Unmapped
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from lproxy.protocols.kafka.settings import read
-from lproxy.target import Authority
+from lproxy.target import Authority, Member
 from lproxy.testing import ScriptedProxy
 
 OURS = "10.0.0.2"
@@ -65,6 +67,18 @@ class ClusterTests(ClusterTestCase):
         self.assertEqual((["7"], [9107]), (self.ruled, list(self.proxy.exposed)))
         broker = self.made(9107)
         self.assertEqual((7, Authority("kafka-7", 9092)), (broker.node, broker.target))
+
+    def test_of_a_service(self) -> None:
+        """Brokers that a configured service tells of are connected to as that service is."""
+        proxy = ScriptedProxy(KafkaPlugin())
+        service = Service("kafka", ("10.0.0.9:9092",), tls=True)
+        runtime = replace(proxy.runtime, service=lambda target: service)
+        config = read({"mode": "gateway", **self.table})
+        make: Any = lambda broker, accepted: broker  # noqa: E731
+        rules: Any = lambda node: None  # noqa: E731
+        cluster = Cluster(runtime, config, "kafka", rules, make, set)
+        cluster.learn([(7, "kafka-7", 9093)], all_there_are=True)
+        self.assertEqual(Member("kafka", "kafka-7", 9093), cluster.brokers[7].target)
 
     def test_ours(self) -> None:
         """Each client is told the address by which it has found us; or what the configuration says."""

@@ -28,6 +28,7 @@ from lproxy.protocols.kafka.gateway import rewrite
 from lproxy.protocols.kafka.gateway.cluster import Unmapped
 from lproxy.protocols.kafka.gateway.limits import HIDDEN
 from lproxy.testing import Peer, shown
+from lproxy.transport.stream import Secured
 from tests.protocols.kafka.gateway.test_quorum import quorum
 from tests.protocols.kafka.gateway.test_rewrite import Node, cluster, coordinators, metadata, produced
 from tests.protocols.kafka.scene import (
@@ -461,6 +462,15 @@ class ClusterTests(GatewayTestCase):
         told: list[Node] = [(1, "kafka.example", 30_001, None), (2, "kafka.example", 30_002, "rack")]
         self.assertEqual(answer(METADATA, 12, 1, metadata(12, told)), client.heard)
         self.assertEqual([9101, 9102], sorted(self.proxy.exposed))
+
+    def test_asked_for(self) -> None:
+        """Over TLS a client is told the name that it has asked for, of which it has seen the certificate."""
+        for sni, host in (("kafka.shop.test", "kafka.shop.test"), ("", "10.0.0.2")):
+            self.start()
+            client = self.client(ask_metadata(1), tls=Secured(sni=sni))
+            self.say(self.broker, answer(METADATA, 12, 1, metadata(12, BROKERS)))
+            told: list[Node] = [(1, host, 9101, None), (2, host, 9102, "rack")]
+            self.assertEqual(answer(METADATA, 12, 1, metadata(12, told)), client.heard)
 
     def test_advertised_beyond(self) -> None:
         """A port that there is not is told to nobody, and nobody is bound for it."""
