@@ -64,6 +64,7 @@ class Assembly:
     @ivar edges: by listener
     @ivar openings: where it accepts
     @ivar readiness: why it is not ready
+    @ivar security: certificates, and who may
     """
 
     def __init__(self, config: Config, around: Surroundings) -> None:
@@ -84,7 +85,7 @@ class Assembly:
         self.sessions, self.readiness = Sessions(around.crashed), Readiness(around.crashed)
         reactor = around.reactor
         self._static = discover = Static(config.services, Literal(Dns(config.dns, reactor)))
-        self._security = Security(config, around, discover.find)
+        self.security = Security(config, around, discover.find)
         self.stacks = Stacks(config, reactor, discover, around.metrics, around.crashed, discover.find)
         self._upkeep = Upkeep(self.sessions, self.stacks, reactor, around.crashed)
         self.openings = Openings(around.sockets)
@@ -93,9 +94,9 @@ class Assembly:
             for listen in config.listen:
                 edge = self.edges[listen] = self._edge(listen)
                 keepalive = self._keepalive(listen.direction)
-                plain = self._security.accepted(listen)
+                plain = self.security.accepted(listen)
                 self.openings.add(listen, Accepting(edge.accepted, edge.refused, edge.redirected, keepalive, plain))
-            if wrong := self._security.load():
+            if wrong := self.security.load():
                 raise CannotStart("; ".join(wrong))
         except CannotStart:
             self.close()
@@ -130,6 +131,10 @@ class Assembly:
                 self._access = AccessLog(path, self._around.reactor)
             except OSError as e:
                 raise CannotStart(f"access_log.path: cannot write to {path}: {e.strerror}") from e
+        try:
+            self.security.start()
+        except OSError as e:
+            raise CannotStart(f"key_log.path: cannot write to {self.config.key_log.path}: {e.strerror}") from e
         for listen, edge in self.edges.items():
             for name, factory in edge.factories.items():
                 try:
@@ -141,7 +146,6 @@ class Assembly:
             edge.count_into(self._around.metrics.detect(listen.name))
         self.openings.open()
         self._upkeep.start()
-        self._security.identities.start()
 
     def retire(self, seconds: float) -> Deferred[None]:
         """
@@ -185,7 +189,7 @@ class Assembly:
             return
         self._closed = True
         self._upkeep.stop()
-        self._security.identities.stop()
+        self.security.stop()
         started, self._started = self._started, []
         for name, factory in started:
             self._guard(name, factory.stop)
@@ -203,7 +207,7 @@ class Assembly:
         """As SIGHUP: the access log's file was moved away, and certificates may be others."""
         if self._access is not None:
             self._access.reopen()
-        self._security.identities.reload()
+        self.security.identities.reload()
 
     def drain_seconds(self) -> float:
         """How long to wait for its sessions at most."""
@@ -243,8 +247,8 @@ class Assembly:
                 raise CannotStart(f"{listen.name}: protocol {name} cannot be detected; set protocol = {name!r}")
         dialler = factories.get("tcp")
         tcp = dialler if isinstance(dialler, TcpFactory) else None
-        securing = self._security.securing(runtime, self.sessions)
-        return ListenerEdge(runtime, self.sessions, factories, detectors, tcp, securing, self._security.guarded(listen))
+        securing = self.security.securing(runtime, self.sessions)
+        return ListenerEdge(runtime, self.sessions, factories, detectors, tcp, securing, self.security.guarded(listen))
 
     def _runtime(self, listen: Listen) -> Runtime:
         direction, config, around = listen.direction, self.config, self._around
@@ -273,7 +277,7 @@ class Assembly:
             access=self._log_access if config.access_log.path or log.debugging() else None,
             service=self._static.service,
             tls=config.tls(listen),
-            policy=self._security.policy(listen),
+            policy=self.security.policy(listen),
             denied=partial(self._denied, listen),
         )
         return runtime
@@ -310,7 +314,8 @@ class Assembly:
                 connect,
                 self._around.own.contains,
                 self._keepalive(direction),
-                self._security.opened(),
+                self.security.opened(),
+                self.security.upstreams(direction),
             )
             self._connectors[direction] = connector
         return connector
@@ -323,7 +328,7 @@ class Assembly:
         edge = self.edges.get(listen)
         if edge is None:
             raise CannotExpose(f"{listen.name}: {protocol}: cannot listen on {port} before the factory is started")
-        keepalive, plain = self._keepalive(listen.direction), self._security.accepted(listen)
+        keepalive, plain = self._keepalive(listen.direction), self.security.accepted(listen)
         accepting = Accepting(edge.further(protocol, make), edge.refused, False, keepalive, plain)
         try:
             return self.openings.expose(listen, protocol, port, accepting)

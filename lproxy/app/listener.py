@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from lproxy.app import trace
 from lproxy.app.proxied import Proxied, Senders, Then
-from lproxy.app.secure import Inside, Securing
+from lproxy.app.secure import ACCESS_DENIED, OPAQUE, Inside, Securing, turn_away
 from lproxy.app.sessions import Sessions
 from lproxy.app.straight import Straight
 from lproxy.errors import explain
@@ -176,7 +176,10 @@ class ListenerEdge(Edge):
         )
         if accepted.dialled is not None:
             accepted.dialled.close()
-        stream.close()
+        if conn.no_tls_reason == OPAQUE:
+            turn_away(stream, ACCESS_DENIED)
+        else:
+            stream.close()
         if instead is not None:
             self._sessions.remove(instead)
         return True

@@ -9,7 +9,7 @@ is inside goes on as any connection does. All else is bytes to us: it is joined 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
@@ -23,10 +23,13 @@ from lproxy.target import join_host_port
 from lproxy.transport.detect import TLS, Detected, Detection
 from lproxy.transport.stream import Stream
 from lproxy.transport.tls.failure import HandshakeFailed
-from lproxy.transport.tls.hello import Hello
+from lproxy.transport.tls.hello import LIMIT, Hello
 
 #: of connections whose TLS is not ours to end
-OPAQUE = "opaque"
+OPAQUE: Final = "opaque"
+#: alerts (RFC 8446, 6): a record of version 3.1, two bytes long, fatal; the name is nobody's here, or not for everybody
+UNRECOGNIZED_NAME: Final = b"\x15\x03\x01\x00\x02\x02\x70"
+ACCESS_DENIED: Final = b"\x15\x03\x01\x00\x02\x02\x31"
 
 #: goes on with what is inside: with its stream, and the session whose place the next one takes
 Inside = Callable[[Stream, Session], None]
@@ -115,7 +118,7 @@ class Securing:
             f"there is nowhere to pass it on to{sends}",
         )
         self._counter.fail("nowhere")
-        detection.stream.close()
+        turn_away(detection.stream, UNRECOGNIZED_NAME)
         self._sessions.remove(detection)
 
     # of a handshake
@@ -162,6 +165,19 @@ class Securing:
             "sni": shaking.hello.sni,
             "seconds": round(self.seconds() - shaking.began, 3),
         }
+
+
+def turn_away(stream: Stream, alert: bytes) -> None:
+    """Close a connection of which nothing was read but its hello, and say why."""
+    raw = stream.raw()
+    if raw is not None:
+        try:
+            # what is closed with bytes unread is reset, and the alert with it
+            raw.take(LIMIT)
+        except OSError:
+            pass  # there are none, or nobody
+    stream.write(alert)
+    stream.close()
 
 
 class Shaking:

@@ -43,6 +43,7 @@ from lproxy.target import join_host_port
 from lproxy.transport.hub import hub
 from lproxy.transport.listen import ConnectionLimit
 from lproxy.transport.stream import Address
+from lproxy.transport.tls.memory import Handshakes
 
 
 class Proxy(service.Service):
@@ -133,6 +134,8 @@ class Proxy(service.Service):
         assembly = self._assembly
         assert assembly is not None
         if (host := self._admin.host()) is not None:
+            if assembly.security.admin is not None:
+                self._admin.handshakes = Handshakes(assembly.security.admin)
             self._admin.open(admin_site(self, self.metrics, self._config.admin, host, self._reactor))
         try:
             assembly.start()
@@ -162,12 +165,14 @@ class Proxy(service.Service):
     def _tell(self, assembly: Assembly) -> None:
         addresses = self.addresses()
         for listen in assembly.edges:
+            tls = self._config.tls(listen)
             log.info(
-                "{name}: {direction} on {address}, target {target}",
+                "{name}: {direction} on {address}, target {target}{tls}",
                 name=listen.name,
                 direction=listen.direction,
                 address=join_host_port(*addresses[listen.name]),
                 target=listen.target,
+                tls=f", tls {tls}" if tls != "off" else "",
             )
 
     def swap(self, config: Config) -> None:
@@ -191,6 +196,9 @@ class Proxy(service.Service):
             self._stop_accepting(assembly, before)
             raise
         self._config, self._assembly = config, assembly
+        if self._admin.handshakes is not None and assembly.security.admin is not None:
+            # whoever looks after its files from now on
+            self._admin.handshakes.current = assembly.security.admin
         self._sockets.limit.limit = allowed(config.limits.connections)
         self._stop_accepting(before, assembly)
         self._tell(assembly)

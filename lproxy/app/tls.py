@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from lproxy.app.identities import Identities, wall_clock
+from lproxy.app.keylog import KeyLogFile
 from lproxy.app.log import log
 from lproxy.app.secure import Securing
 from lproxy.app.sessions import Sessions
@@ -18,12 +19,14 @@ from lproxy.app.surroundings import Surroundings
 from lproxy.config import Config, Direction, Listen, Service
 from lproxy.discover.about import secured
 from lproxy.errors import one_line
+from lproxy.identity.contexts import Context
 from lproxy.identity.pem import MaterialError
 from lproxy.identity.policy import ANYBODY, Policy
 from lproxy.identity.store import Store
 from lproxy.protocols.runtime import Runtime
 from lproxy.target import Target, split_host_port
 from lproxy.transport.stream import UNSECURED, Plain
+from lproxy.transport.tls.client import Upstreams
 from lproxy.transport.tls.handshake import Handshakes
 
 #: the protocols that listeners of HTTP offer in a handshake (ALPN), the best first
@@ -58,6 +61,7 @@ class Security:
         """
         self._config = config
         self._metrics = metrics = around.metrics
+        self._hub = around.hub
         self._find = find
         self._handshakes = {
             direction: Handshakes(around.hub, config.timeouts(direction).handshake, config.limits.handshakes)
@@ -65,7 +69,8 @@ class Security:
         }
         self._listeners = {listen: policy(listen) for listen in config.listen}
         self._services: Mapping[str, Policy] = {name: policy(service) for name, service in config.services.items()}
-        self.store = Store(config.identity, now)
+        self._key_log: KeyLogFile | None = None
+        self.store = Store(config.identity, now, self._secret if config.key_log.path else None)
         self.identities = Identities(
             self.store,
             around.reactor,
@@ -75,8 +80,36 @@ class Security:
             now,
         )
 
+        admin = config.admin
+        #: what the admin server shows
+        self.admin: Callable[[], Context] | None = (
+            self.store.server(admin.certificate, admin.key, admin.client_ca) if admin.certificate else None
+        )
+
     def __repr__(self) -> str:
         return f"<Security of {self.store.identity or 'nobody'}>"
+
+    def _secret(self, line: bytes) -> None:
+        """Of a connection; nobody has any before there is a file to write it to."""
+        if self._key_log is not None:
+            self._key_log(line)
+
+    def start(self) -> None:
+        """
+        Look after the files from now on.
+
+        @raise OSError: secrets are to be written where nothing can be written
+        """
+        if path := self._config.key_log.path:
+            self._key_log = KeyLogFile(path)
+            self._key_log.tell()
+        self.identities.start()
+
+    def stop(self) -> None:
+        """Let go of it all; harmless where it was not started."""
+        self.identities.stop()
+        if self._key_log is not None:
+            self._key_log.close()
 
     def load(self) -> list[str]:
         """Read all files, once the listeners are known: what is wrong with those that are not good."""
@@ -127,6 +160,11 @@ class Security:
             return UNSECURED
         # between an application and the proxy beside it there is none, and there need be none
         return Plain(PORT_SKIPPED, LOOPBACK if listen.direction == "outbound" else PORT_SKIPPED)
+
+    def upstreams(self, direction: Direction) -> Upstreams:
+        """Who secures connections to upstreams."""
+        told = self._metrics.handshakes(direction, "dst")
+        return Upstreams(self._hub, self.store, self._config.timeouts(direction).handshake, told)
 
     def opened(self) -> Plain:
         """Why connections to upstreams are plain."""

@@ -26,8 +26,11 @@ class Handshakes:
 
     def families(self) -> Iterator[Family]:
         """As of now."""
+        # most proxies have TLS on one side, if at all
         each: list[tuple[Labels, HandshakeCounter]] = [
-            ((("direction", direction), ("peer", peer)), c) for (direction, peer), c in self._counters.items()
+            ((("direction", direction), ("peer", peer)), c)
+            for (direction, peer), c in self._counters.items()
+            if c.done or c.resumed or c.failed
         ]
         yield Family(
             "tls_handshake_total",

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from lproxy.app.listener import ListenerEdge
-from lproxy.app.secure import Securing
+from lproxy.app.secure import ACCESS_DENIED, UNRECOGNIZED_NAME, Securing
 from lproxy.identity.policy import ANYBODY, Policy
 from lproxy.identity.refusal import Refusal
 from lproxy.metrics.counters import HandshakeCounter
@@ -222,7 +222,8 @@ class PassedTests(SecureCase):
     def test_guarded(self) -> None:
         """It has proved nobody's identity."""
         self.policies = {None: Policy(require=True)}
-        self.arrive(hello("other.test"))
+        peer = self.arrive(hello("other.test"))
+        self.assertEqual((ACCESS_DENIED, "closed"), (peer.heard, peer.ended))
         self.assertEqual((["policy-identity_required"], []), (self.kinds, self.proxy.connector.upstreams))
         self.assertEqual({"identity_required": 1}, self.counter.denied)
         self.assertEqual(0, len(self.sessions))
@@ -249,9 +250,10 @@ class ByNameTests(SecureCase):
         self.assertEqual([Authority("db.test", 443)], self.proxy.targets)
 
     def test_nameless(self) -> None:
-        """Who asks for no name goes nowhere."""
-        self.arrive(hello())
+        """Who asks for no name goes nowhere, and is told so."""
+        peer = self.arrive(hello())
         self.assertEqual((["tls-nowhere"], {"nowhere": 1}), (self.kinds, self.counts.failed))
+        self.assertEqual((UNRECOGNIZED_NAME, "closed"), (peer.heard, peer.ended))
         self.assertIn("it asks for no name, and there is nowhere to pass it on to", self.proxy.warnings[0])
         self.assertEqual((True, 0), (self.stream.closed, len(self.sessions)))
 

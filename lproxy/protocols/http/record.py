@@ -37,8 +37,9 @@ class Recorder:
         self.faults = faults
 
     def may_tell(self, conn: Conn) -> bool:
-        """Whether a client is the application next door, or as good as that, and may know what went wrong."""
-        return self._outbound or conn.peer[0] in ("127.0.0.1", "::1")
+        """Whether a client is the application next door, or another proxy, and may know what went wrong."""
+        known = conn.tls is not None and conn.tls.remote_identity != ""
+        return known or self._outbound or conn.peer[0] in ("127.0.0.1", "::1")
 
     def failed(self, judged: ProxyError, error: BaseException, conn: Conn) -> None:
         """An exchange failed with C{error}, of which L{judge<lproxy.errors.judge>} makes C{judged}."""
