@@ -113,11 +113,11 @@ class Service(Protocol[L]):
 class EndpointService(Protocol[L]):
     """
     What serves at a single endpoint: the bottom of a stack, and the protocol's own.
-
-    @ivar load: leases that are out, or being acquired, at this moment: what a balancer chooses by
     """
 
-    load: int
+    @property
+    def load(self) -> int:
+        """Leases that are out, or being acquired, at this moment: what a balancer chooses by."""
 
     def try_acquire(self) -> L | None:
         """A lease that is to be had this instant, such as on an idle connection."""

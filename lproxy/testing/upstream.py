@@ -15,10 +15,10 @@ from lproxy.metrics.counters import EndpointCounter
 from lproxy.stack.interfaces import EndpointService, NewEndpoint
 from lproxy.stack.lease import ENDED, FREE, Hold
 from lproxy.stack.report import Report
-from lproxy.target import UNKNOWN, Endpoint, Metadata, Target
+from lproxy.target import UNKNOWN, Endpoint, Metadata, Secure, Target
 from lproxy.testing.wire import Peer, ScriptedReactor
 from lproxy.transport.connect import ConnectFailed
-from lproxy.transport.stream import Stream
+from lproxy.transport.stream import Secured, Stream
 
 #: the one endpoint there is, whatever the target
 UPSTREAM = Endpoint("10.0.0.9", 9000)
@@ -35,6 +35,7 @@ class ScriptedConnector:
     @ivar waiting: connections that are being opened
     @ivar cancelled: how many of them were cancelled
     @ivar stubborn: whether what is cancelled is connected all the same
+    @ivar agreed: the protocol that is agreed upon with connections that are secured
     """
 
     def __init__(self, reactor: ScriptedReactor) -> None:
@@ -42,6 +43,8 @@ class ScriptedConnector:
         self.upstreams: list[Peer] = []
         self.mode: Literal["accept", "refuse", "wait"] = "accept"
         self.waiting: list[tuple[Endpoint, Deferred[Stream]]] = []
+        self.agreed = ""
+        self._secured: dict[Deferred[Stream], Secure] = {}
         self.cancelled = 0
         self.stubborn = False
 
@@ -49,6 +52,8 @@ class ScriptedConnector:
         """As L{lproxy.transport.connect.Connector.connect}."""
         d: Deferred[Stream] = Deferred(self._cancelled)
         self.waiting.append((endpoint, d))
+        if metadata.secure is not None:
+            self._secured[d] = metadata.secure
         if self.mode == "accept":
             self.accept()
         elif self.mode == "refuse":
@@ -60,17 +65,21 @@ class ScriptedConnector:
 
     def try_connect(self, endpoint: Endpoint, metadata: Metadata) -> Stream | None:
         """As L{lproxy.transport.connect.Connector.try_connect}."""
-        return self._opened(endpoint) if self.mode == "accept" else None
+        return self._opened(endpoint, metadata.secure) if self.mode == "accept" else None
 
     def accept(self) -> None:
         """The one that has waited longest is connected."""
         endpoint, d = self.waiting.pop(0)
-        d.callback(self._opened(endpoint))
+        d.callback(self._opened(endpoint, self._secured.pop(d, None)))
 
-    def _opened(self, endpoint: Endpoint) -> Stream:
+    def _opened(self, endpoint: Endpoint, secure: Secure | None) -> Stream:
         peer = Peer()
         self.upstreams.append(peer)
-        return self._reactor.stream(peer, (endpoint.host, endpoint.port), OURS)
+        stream = self._reactor.stream(peer, (endpoint.host, endpoint.port), OURS)
+        if secure is not None:
+            alpn = self.agreed if self.agreed in secure.alpn else ""
+            stream.conn = stream.conn._replace(tls=Secured(secure.server_name, alpn))
+        return stream
 
     def refuse(self) -> None:
         """The one that has waited longest is refused."""
@@ -82,7 +91,7 @@ class ScriptedConnector:
         self.waiting.remove((endpoint, d))
         self.cancelled += 1
         if self.stubborn:
-            d.callback(self._opened(endpoint))
+            d.callback(self._opened(endpoint, self._secured.pop(d, None)))
 
 
 class CountedLease:

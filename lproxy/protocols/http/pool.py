@@ -21,7 +21,10 @@ from lproxy.api import FREE, Health, Hold, ProxyError, Report, Runtime, Stream, 
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.standing import Standing
 from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder, UpstreamLost
-from lproxy.target import Endpoint, Metadata
+from lproxy.target import Endpoint
+
+#: connects to one endpoint, in one way
+Dial = Callable[[], Deferred[Stream]]
 
 #: seconds for which a connection that served is taken to be as it was; later the kernel is asked what it knows
 FRESH: Final = 0.005
@@ -204,9 +207,9 @@ class Pool:
 
     __slots__ = (
         "_connect",
+        "_dial",
         "_doubtful",
         "_limit",
-        "_metadata",
         "_protocol",
         "_runtime",
         "_sweeper",
@@ -222,20 +225,20 @@ class Pool:
         self,
         runtime: Runtime,
         endpoint: Endpoint,
-        metadata: Metadata,
+        dial: Dial,
         health: Health,
         protocol: str,
         connect: Callable[[Stream, Entry], Connection],
     ) -> None:
         """
-        @param metadata: what connections to it keep to
+        @param dial: connects to it
         @param protocol: the name that connections are counted under
         @param connect: speaks HTTP on a connected stream
         """
         self._runtime = runtime
         self.seconds: Callable[[], float] = runtime.clock.seconds
         self._limit = runtime.limits.pool
-        self._metadata = metadata.offering("http/1.1")
+        self._dial = dial
         self._protocol = protocol
         self._connect = connect
         self.idle: dict[Entry, None] = {}
@@ -273,9 +276,12 @@ class Pool:
         if lease is not None:
             return succeed(lease)
         self.load += 1
-        return self._runtime.connector.connect(self.endpoint, self._metadata).addCallbacks(
-            self._connected, self._failed
-        )
+        return self._dial().addCallbacks(self._connected, self._failed)
+
+    def adopt(self, stream: Stream) -> None:
+        """Have C{stream}, which nobody asked this for, and which nobody uses."""
+        self.load += 1
+        self._connected(stream).close()
 
     def close(self) -> None:
         """Close what is idle now, and the others as they come back."""

@@ -14,6 +14,7 @@ from lproxy.config import Limits, Timeouts
 from lproxy.protocols.http.factory import HttpFactory
 from lproxy.protocols.http.plugin import HttpPlugin
 from lproxy.protocols.http.pool import Pool
+from lproxy.target import UNKNOWN
 from lproxy.testing import Peer, ScriptedProxy
 from lproxy.testing.wire import MemoryStream
 from lproxy.transport.stream import Secured
@@ -64,6 +65,7 @@ class HttpTestCase(SynchronousTestCase):
     timeouts = Timeouts()
     limits = Limits()
     listen: dict[str, Any] = {}
+    metadata = UNKNOWN
     crashed = 0
 
     def setUp(self) -> None:
@@ -73,7 +75,7 @@ class HttpTestCase(SynchronousTestCase):
     def start(self, **changes: Any) -> None:
         """Begin anew, with a listener of other settings."""
         changes = {"timeouts": self.timeouts, "limits": self.limits, "listen": dict(self.listen), **changes}
-        self.proxy = ScriptedProxy(Tuned(**changes), target=self.target)
+        self.proxy = ScriptedProxy(Tuned(**changes), target=self.target, metadata=self.metadata)
         self.factory: HttpFactory = self.proxy.factory
         self.factory.start()
         self.clients.clear()

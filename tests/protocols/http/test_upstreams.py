@@ -23,17 +23,29 @@ class StackTests(HttpTestCase):
         self.assertIsInstance(acquires["http2"].service, Http2Pool)
 
     def test_chosen(self) -> None:
-        """The service's version, else the client's; one that is told of clients has connections of theirs."""
+        """
+        The service's version, else what is agreed upon where it has TLS, else the client's; but one that is told of
+        clients has connections of theirs, and what wants a connection to itself has one, where that is open.
+        """
         upstreams = self.factory.listener.upstreams
         h1, h2 = upstreams.http1, upstreams.http2
-        for service, client1, client2 in (
-            (Service(), h1, h2),
-            (Service(protocol="http1"), h1, h1),
-            (Service(protocol="http2"), h2, h2),
-            (Service(proxy_protocol="v2"), h1, h1),
+        for service, client1, client2, websocket1, websocket2 in (
+            (Service(), h1, h2, h1, h2),
+            (Service(protocol="http1"), h1, h1, h1, h1),
+            (Service(protocol="http2"), h2, h2, h2, h2),
+            (Service(proxy_protocol="v2"), h1, h1, h1, h1),
+            (Service(tls=True), h2, h2, h1, h1),
+            (Service(identity="web.mesh"), h2, h2, h1, h1),
         ):
-            self.assertIs(client1, upstreams.stack(service, False))
-            self.assertIs(client2, upstreams.stack(service, True))
+            request = Request(b"GET", b"/", [], 0, b"web.test", False)
+            self.assertIs(client1, upstreams.stack(service, request))
+            request.upgrade = True
+            self.assertIs(websocket1, upstreams.stack(service, request))
+            request = Request(b"GET", b"/", [], 0, b"web.test", False)
+            request.stream_id = 1
+            self.assertIs(client2, upstreams.stack(service, request))
+            request.protocol = b"websocket"
+            self.assertIs(websocket2, upstreams.stack(service, request))
 
     def test_routes(self) -> None:
         """Routes to the same are remembered by the version that requests come in."""
@@ -46,3 +58,5 @@ class StackTests(HttpTestCase):
         upstreams = self.factory.listener.upstreams
         self.assertEqual((upstreams.http1, upstreams.http2), (first.acquire, second.acquire))
         self.assertIs(second, self.factory.listener.route(request, conn))
+        request.private = True
+        self.assertIsNot(second, self.factory.listener.route(request, conn))

@@ -21,14 +21,14 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from lproxy.api import Endpoint, Health, Metadata, ProxyError, Report, Runtime, Stream
+from lproxy.api import Endpoint, Health, ProxyError, Report, Runtime, Stream
 from lproxy.protocols.http.h2.call import Call
 from lproxy.protocols.http.h2.client import Http2Client, NotHttp2, Owner
 from lproxy.protocols.http.h2.counts import PeerCounts
 from lproxy.protocols.http.h2.engine import Engine, Handler
 from lproxy.protocols.http.h2.engines import make_engine
 from lproxy.protocols.http.h2.limits import configured
-from lproxy.protocols.http.pool import FRESH
+from lproxy.protocols.http.pool import FRESH, Dial
 from lproxy.protocols.http.standing import Standing
 from lproxy.protocols.http.streams import HttpLease
 
@@ -54,8 +54,8 @@ class Http2Pool(Owner):
     __slots__ = (
         "_clients",
         "_connecting",
+        "_dial",
         "_granting",
-        "_metadata",
         "_next",
         "_ping",
         "_ping_at",
@@ -75,17 +75,17 @@ class Http2Pool(Owner):
         self,
         runtime: Runtime,
         endpoint: Endpoint,
-        metadata: Metadata,
+        dial: Dial,
         health: Health,
         protocol: str,
         counts: PeerCounts,
     ) -> None:
         """
-        @param metadata: what connections to it keep to
+        @param dial: connects to it
         @param protocol: the name that connections are counted under
         """
         self._runtime = runtime
-        self._metadata = metadata
+        self._dial = dial
         self._protocol = protocol
         self.counts = counts
         self.seconds: Callable[[], float] = runtime.clock.seconds
@@ -130,6 +130,10 @@ class Http2Pool(Owner):
         self.load += 1
         self._grow()
         return waiter
+
+    def adopt(self, stream: Stream) -> None:
+        """Have C{stream}, which nobody asked this for, and which nobody uses."""
+        self._connected(stream, None)
 
     def close(self) -> None:
         """Close what is idle now, and the others once their streams have ended."""
@@ -210,7 +214,7 @@ class Http2Pool(Owner):
             there = opening + len(self._clients)
             if len(self._waiters) <= opening * self._room or there >= self._runtime.limits.h2_connections:
                 return
-            connecting = self._runtime.connector.connect(self.endpoint, self._metadata)
+            connecting = self._dial()
             self._connecting[connecting] = None
             connecting.addCallbacks(self._connected, self._not_connected, (connecting,), {}, (connecting,))
             if len(self._connecting) + len(self._settling) == opening:
@@ -218,8 +222,9 @@ class Http2Pool(Owner):
 
     # connections
 
-    def _connected(self, stream: Stream, connecting: Deferred[Any]) -> None:
-        self._connecting.pop(connecting, None)
+    def _connected(self, stream: Stream, connecting: Deferred[Any] | None) -> None:
+        if connecting is not None:
+            self._connecting.pop(connecting, None)
         runtime = self._runtime
         try:
             runtime.opened(stream, self.endpoint, self._protocol)
