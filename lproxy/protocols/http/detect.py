@@ -17,8 +17,7 @@ from lproxy.verdict import Match, NeedMore, NoMatch, Verdict
 #: RFC 9113, 3.4
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HTTP1 = Match("HTTP/1")
-#: not spoken yet
-HTTP2 = Match("HTTP/2", spoken=False)
+HTTP2 = Match("HTTP/2")
 
 #: the registered methods that are in use (RFC 9110, 5789, 4918, 3253, 3744, 5323, 4791)
 METHODS = frozenset(

@@ -10,10 +10,13 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall
 
 from lproxy.api import Accepted, Detector, Explains, Runtime, Session
-from lproxy.protocols.http.detect import detect
+from lproxy.protocols.http.detect import HTTP2, detect
 from lproxy.protocols.http.h1.server import Http1Server
+from lproxy.protocols.http.h2.limits import configured
+from lproxy.protocols.http.h2.server import Http2Server
 from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.metrics import HttpMetrics
+from lproxy.protocols.http.opening import ALPN_H2, ALPN_HTTP1, Opening
 from lproxy.protocols.http.record import Recorder
 from lproxy.protocols.http.upstreams import Upstreams
 
@@ -37,6 +40,7 @@ class HttpFactory(Explains):
         upstreams = Upstreams(runtime, self.name, self.metrics)
         record = Recorder(runtime, self.name, self.metrics.faults)
         self.listener = Listener(runtime, upstreams, self.metrics, record)
+        self._limits = configured(runtime.limits)
         timeouts = runtime.timeouts
         self._tick = min(TICK, timeouts.header_read / 4, timeouts.client_idle / 4)
         self._forget_at = self.listener.seconds() + FORGET
@@ -44,8 +48,20 @@ class HttpFactory(Explains):
         self._stopped = False
 
     def session(self, accepted: Accepted) -> Session:
-        """For one connection."""
+        """For one connection, in the version that it speaks; under TLS that is what was agreed upon."""
+        tls = accepted.stream.conn.tls
+        alpn = tls.alpn if tls is not None else ""
+        if accepted.variant == HTTP2.variant and alpn != ALPN_HTTP1:
+            return self._http2(accepted)
+        if alpn == ALPN_HTTP1 or (accepted.variant and alpn != ALPN_H2):
+            return self._http1(accepted)
+        return Opening(self.listener, accepted, self._http1, self._http2, alpn == ALPN_H2)
+
+    def _http1(self, accepted: Accepted) -> Session:
         return Http1Server(self.listener, accepted)
+
+    def _http2(self, accepted: Accepted) -> Session:
+        return Http2Server(self.listener, accepted, self.runtime.listen.http2_engine, self._limits)
 
     def start(self) -> None:
         """The listener opens."""

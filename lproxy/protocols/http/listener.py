@@ -73,6 +73,7 @@ class Listener:
     @ivar deadlines: of requests whose callers have one
     @ivar draining: whether answers say that the connection ends
     @ivar clients: the connections, to be swept
+    @ivar http2: what is counted of HTTP/2 beneath its requests
     """
 
     __slots__ = (
@@ -85,6 +86,7 @@ class Listener:
         "forwarding",
         "guard",
         "has_clocks",
+        "http2",
         "record",
         "runtime",
         "seconds",
@@ -96,6 +98,7 @@ class Listener:
         self.runtime = runtime
         self.record = record
         self._metrics = metrics
+        self.http2 = metrics.http2
         self.upstreams = upstreams
         self.tunnels = runtime.tunnels()
         self.seconds: Callable[[], float] = runtime.clock.seconds

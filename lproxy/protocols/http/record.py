@@ -52,7 +52,7 @@ class Recorder:
         else:
             self._warn(f"http-{judged.reason}", explain(error), conn)
 
-    def rejected(self, rejected: Rejected, conn: Conn) -> None:
+    def rejected(self, rejected: ProxyError, conn: Conn) -> None:
         """Input was refused."""
         self.faults.reject(rejected.reason)
         self._warn(f"http-rejected-{rejected.reason}", rejected.what(), conn)
@@ -108,6 +108,7 @@ class Recorder:
             "method": None,
             "authority": None,
             "path": None,
+            "protocol": None,
             "status": status,
             "grpc_status": grpc if grpc != NO_CALL else None,
             "upstream": upstream,
@@ -118,6 +119,9 @@ class Recorder:
             row["method"] = text(request.method)
             row["authority"] = text(request.authority)
             row["path"] = text(request.target)
+            row["protocol"] = "HTTP/2" if request.stream_id else "HTTP/1"
+            if request.stream_id:
+                row["stream"] = request.stream_id
             row["seconds"] = round(seconds, 6)
         self.access(row)
 

@@ -107,4 +107,4 @@ class DetectTests(SynchronousTestCase):
     def test_http2(self) -> None:
         """The HTTP/2 preface is named as soon as it is whole."""
         self.assertEqual((HTTP2, len(PREFACE)), self.decided_at(PREFACE + b"\0\0\0"))
-        self.assertFalse(HTTP2.spoken)
+        self.assertTrue(HTTP2.spoken)

@@ -51,6 +51,7 @@ class AccountTests(HttpTestCase):
                     "method": "GET",
                     "authority": "web.test",
                     "path": "/a?b=c",
+                    "protocol": "HTTP/1",
                     "status": 200,
                     "grpc_status": None,
                     "upstream": "10.0.0.9:9000",

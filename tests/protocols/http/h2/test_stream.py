@@ -1,0 +1,221 @@
+# -*- test-case-name: tests.protocols.http.h2.test_stream -*-
+"""
+L{lproxy.protocols.http.h2.stream}: a stream that becomes a tunnel, and whatever order things happen in.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Literal
+
+from lproxy.config import Timeouts
+from lproxy.protocols.http.h2 import faults
+from lproxy.testing import Peer
+from tests.protocols.http.h2.case import Client, Http2Case, frame
+from tests.protocols.http.harness import ok
+
+
+class ConnectTests(Http2Case):
+    """CONNECT, on a listener whose clients say where they go."""
+
+    target = "authority"
+
+    def connect(self, client: Client) -> int:
+        """To C{web.test:443}."""
+        return client.raw([(":method", "CONNECT"), (":authority", "web.test:443")], end=False)
+
+    def test_bytes(self) -> None:
+        """Bytes both ways, each end by itself, and the connection goes on."""
+        client = self.talk()
+        one = self.connect(client)
+        self.assertEqual((200, False), (client.answers[one].status, client.answers[one].ended))
+        client.body(one, b"hello")
+        self.assertEqual(b"hello", self.heard(self.up))
+        self.say(self.up, b"world")
+        client.hear()
+        self.assertEqual(b"world", client.answers[one].body)
+        client.body(one, b"!", True)
+        self.assertEqual((b"!", "eof"), (self.heard(self.up), self.up.ended))
+        self.say(self.up, b"bye")
+        self.up.hang_up()
+        self.settle()
+        client.hear()
+        answer = client.answers[one]
+        self.assertEqual((b"worldbye", True, None), (answer.body, answer.ended, answer.reset))
+        self.assertEqual(("closed", "", {}), (self.up.ended, client.peer.ended, self.server()._streams))
+        self.assertEqual([(200, "")], self.rows)
+
+    def test_said_before(self) -> None:
+        """What a client says before it is connected waits."""
+        self.proxy.connector.mode = "wait"
+        client = self.talk()
+        one = self.connect(client)
+        client.body(one, b"early", True)
+        self.proxy.connector.accept()
+        self.settle()
+        self.assertEqual((b"early", "eof"), (self.heard(self.up), self.up.ended))
+        self.say(self.up, b"late")
+        self.up.hang_up()
+        self.settle()
+        client.hear()
+        self.assertEqual((200, b"late"), (client.answers[one].status, client.answers[one].body))
+
+    def test_slow(self) -> None:
+        """Either end's pace is the other's."""
+        client = self.talk({4: 1000})
+        client.greedy = False
+        one = self.connect(client)
+        self.up.say(b"x" * 1_000_000)
+        self.settle()
+        client.hear()
+        self.assertEqual(1000, len(client.answers[one].body))
+        self.assertGreater(self.up.unread, 1_000_000 - 3 * 65536)
+        self.up.room = 0
+        while credit := client.credit(one):
+            client.body(one, b"y" * credit)
+        self.assertLess(self.stream(self.up).buffered, 3 * 65536)
+        client.h2.increment_flow_control_window(1 << 20)
+        client.h2.increment_flow_control_window(1 << 20, one)
+        client.send()
+        self.up.room = None
+        self.settle()
+        client.hear()
+        self.assertEqual(1_000_000, len(client.answers[one].body))
+        self.assertGreater(client.credit(one), 0)
+
+    def test_ends(self) -> None:
+        """A reset on one side is one on the other."""
+        client = self.talk()
+        one = self.connect(client)
+        client.reset(one)
+        self.assertEqual("reset", self.up.ended)
+        two = self.connect(client)
+        self.up.reset()
+        self.settle()
+        client.hear()
+        self.assertEqual((faults.CANCEL, ""), (client.answers[two].reset, client.peer.ended))
+        self.connect(client)
+        client.peer.reset()
+        self.settle()
+        self.assertEqual(("reset", [200] * 3), (self.up.ended, [row[0] for row in self.rows]))
+
+    def test_refused(self) -> None:
+        """Where there is nobody, the answer is one like others."""
+        self.proxy.connector.mode = "refuse"
+        client = self.talk()
+        one = self.connect(client)
+        answer = client.answers[one]
+        self.assertEqual((502, True, faults.NO_ERROR), (answer.status, answer.ended, answer.reset))
+
+    def test_not_idle(self) -> None:
+        """A tunnel has no clocks of HTTP's."""
+        self.start(timeouts=Timeouts(body=1.0, write=1.0, client_idle=1.0))
+        client = self.talk()
+        one = self.connect(client)
+        self.wait(10)
+        client.body(one, b"x")
+        self.assertEqual((b"x", ""), (self.heard(self.up), client.peer.ended))
+
+    def test_aborted(self) -> None:
+        """The proxy's end is the tunnel's."""
+        client = self.talk()
+        self.connect(client)
+        self.server().abort()
+        self.settle()
+        self.assertEqual(("reset", "reset"), (client.peer.ended, self.up.ended))
+
+
+class FuzzTests(Http2Case):
+    """Whatever is reset when: nothing leaks, and no credit is lost."""
+
+    engine: Literal["lane", "reference"] = "lane"
+
+    def test_nothing_leaks(self) -> None:
+        """After a thousand random steps all windows are what they were, and nobody holds anything."""
+        for seed in range(12):
+            with self.subTest(seed=seed):
+                self.run_steps(random.Random(seed))
+
+    def run_steps(self, rnd: random.Random) -> None:
+        """Some of the steps that two ends can take."""
+        self.start()
+        client = self.talk({4: rnd.choice((10, 1000, 65535, 1 << 20))})
+        live: list[int] = []
+        uploading: set[int] = set()
+        for _ in range(300):
+            step = rnd.randrange(9)
+            one = rnd.choice(live) if live else 0
+            if step <= 1 and len(live) < 50:
+                upload = rnd.random() < 0.6
+                length = [("content-length", "200000")] if rnd.random() < 0.5 else []
+                new = client.request(*(length if upload else []), method="POST" if upload else "GET", end=not upload)
+                live.append(new)
+                if upload:
+                    uploading.add(new)
+            elif step == 2 and one in uploading and (credit := min(client.credit(one), 16_384)):
+                if client.answers[one].reset is None:
+                    client.body(one, b"x" * rnd.randrange(1, credit + 1))
+            elif step == 3 and one and client.answers[one].reset is None and not client.answers[one].ended:
+                client.reset(one)
+            elif step == 4 and self.open:
+                self.say(rnd.choice(self.open), ok(b"y" * rnd.randrange(1, 100), length=rnd.choice((99, 100_000))))
+            elif step == 5 and self.open:
+                rnd.choice(self.open).reset()
+                self.settle()
+            elif step == 6 and self.open:
+                up: Peer = rnd.choice(self.open)
+                up.room = rnd.choice((None, 0, 1000))
+                self.settle()
+            elif step == 7:
+                client.peer.room = rnd.choice((None, None, 0, 5000))
+                self.settle()
+            elif step == 8 and self.open:
+                self.say(rnd.choice(self.open), b"z" * rnd.randrange(1, 200_000))
+            if client.peer.room is None:
+                client.hear()
+            live = [n for n in live if client.answers[n].reset is None and not client.answers[n].ended]
+            uploading &= set(live)
+        client.peer.room = None
+        client.hear()
+        for one, stream in list(client.h2.streams.items()):
+            if not stream.closed:
+                client.reset(one)
+        for up in self.open:
+            up.room = None
+            up.reset()
+        self.wait(0.1)
+        client.hear()
+        server = self.server()
+        self.assertEqual(({}, {}, 0), (server._streams, server.link.waiting, self.proxy.open))
+        # all of the connection's credit came back to the client, but for what is not worth an update yet
+        self.assertGreaterEqual(client.h2.outbound_flow_control_window, 1024 * 1024 // 2)
+        self.assertEqual(("", []), (client.peer.ended, client.goaways))
+        again = client.request(("content-length", "60000"), method="POST", end=False)
+        client.body(again, b"x" * 60_000, True)
+        self.assertEqual(60_000, len(self.heard(self.up).partition(b"\r\n\r\n")[2]))
+        self.say(self.up, ok(b"fine"))
+        client.hear()
+        self.assertEqual(200, client.answers[again].status)
+
+
+class ReferenceFuzzTests(FuzzTests):
+    """The same of the other engine."""
+
+    engine: Literal["lane", "reference"] = "reference"
+
+
+class LateTests(Http2Case):
+    """What comes late."""
+
+    def test_data_for_an_answered_stream(self) -> None:
+        """The rest of a body whose request was answered is dropped, and the connection's credit is not lost."""
+        client = self.talk()
+        one = client.request(method="POST", end=False)
+        self.say(self.up, ok(b"no", status="403 Forbidden"))
+        for _ in range(30):
+            client.frames(frame(0, 0, one, b"x" * 16_384))
+        two = client.request(("content-length", "3"), method="POST", end=False)
+        client.body(two, b"abc", True)
+        self.say(self.up, ok(b"yes"))
+        client.hear()
+        self.assertEqual((403, 200), (client.answers[one].status, client.answers[two].status))
