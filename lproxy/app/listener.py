@@ -14,10 +14,10 @@ from twisted.python.failure import Failure
 
 from lproxy.app import trace
 from lproxy.app.proxied import Proxied, Senders, Then
-from lproxy.app.secure import ACCESS_DENIED, OPAQUE, Inside, Securing, turn_away
+from lproxy.app.refusing import Refusing
+from lproxy.app.secure import Inside, Securing
 from lproxy.app.sessions import Sessions
 from lproxy.app.straight import Straight
-from lproxy.errors import explain
 from lproxy.metrics.counters import DetectCounter
 from lproxy.protocols.runtime import KEYWORDS, Runtime, whereabouts
 from lproxy.protocols.session import Accepted, Explains, Session, SessionFactory
@@ -65,7 +65,7 @@ class ListenerEdge(Edge):
         self.factories = factories
         listen, limits, timeouts = runtime.listen, runtime.limits, runtime.timeouts
         self._securing = securing
-        self._guarded = guarded
+        self._refusing = Refusing(runtime) if guarded else None
         self.redirected = listen.target in KEYWORDS
         self._configured = listen.protocol
         self._config = DetectConfig(
@@ -145,7 +145,10 @@ class ListenerEdge(Edge):
         @param instead: the session whose place this one takes
         """
         stream, protocol = accepted.stream, accepted.protocol
-        if self._guarded and self._refused(accepted, instead):
+        refusing = self._refusing
+        if refusing is not None and not isinstance(self.factories[protocol], Explains) and refusing.refused(accepted):
+            if instead is not None:
+                self._sessions.remove(instead)
             return
         try:
             self._runtime.accepted(stream, protocol)
@@ -159,30 +162,6 @@ class ListenerEdge(Edge):
                 self._sessions.remove(instead)
             return
         self._sessions.begin(session, protocol, stream, instead, self._runtime.listen.name)
-
-    def _refused(self, accepted: Accepted, instead: Session | None) -> bool:
-        """Whether a connection is closed because of who the client is, as its protocol does not tell it so itself."""
-        stream, protocol, runtime = accepted.stream, accepted.protocol, self._runtime
-        if isinstance(self.factories[protocol], Explains):
-            return False
-        conn = stream.conn
-        target = runtime.destination(conn)
-        error = runtime.refuse(conn) or (runtime.refuse(conn, target) if target is not None else None)
-        if error is None:
-            return False
-        runtime.warn(
-            f"policy-{error.reason}",
-            f"listener {runtime.listen.name}: a {protocol} connection from {conn.peer[0]} was closed: {explain(error)}",
-        )
-        if accepted.dialled is not None:
-            accepted.dialled.close()
-        if conn.no_tls_reason == OPAQUE:
-            turn_away(stream, ACCESS_DENIED)
-        else:
-            stream.close()
-        if instead is not None:
-            self._sessions.remove(instead)
-        return True
 
     def denied(self, reason: str) -> None:
         """Count who was refused."""
@@ -202,7 +181,7 @@ class ListenerEdge(Edge):
     def dial(self, stream: Stream) -> Deferred[Dialled] | None:
         """Open the upstream, where the destination is known, and not known to wait for its client."""
         target = self._runtime.destination(stream.conn)
-        if self._tcp is None or target is None or self._may_not(stream.conn, target):
+        if self._tcp is None or target is None or not self._may(stream.conn, target):
             return None
         until = self._waiting.get(target)
         if until is not None:
@@ -222,11 +201,10 @@ class ListenerEdge(Edge):
     def can_relay(self, stream: Stream) -> bool:
         """Whether it has a destination of its own."""
         target = self._runtime.destination(stream.conn)
-        return target is not None and not self._may_not(stream.conn, target)
+        return target is not None and self._may(stream.conn, target)
 
-    def _may_not(self, conn: Conn, target: Target) -> bool:
-        """Whether bytes from such a client go nowhere."""
-        return self._guarded and (self._runtime.judge(conn) or self._runtime.judge(conn, target)) is not None
+    def _may(self, conn: Conn, target: Target) -> bool:
+        return self._refusing is None or self._refusing.may(conn, target)
 
     def hello(self, detection: Detection, hello: Hello, found: Detected) -> None:
         """It is TLS."""

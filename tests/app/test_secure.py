@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from lproxy.app.listener import ListenerEdge
-from lproxy.app.secure import ACCESS_DENIED, UNRECOGNIZED_NAME, Securing
+from lproxy.app.secure import UNRECOGNIZED_NAME, Securing
 from lproxy.identity.policy import ANYBODY, Policy
 from lproxy.identity.refusal import Refusal
 from lproxy.metrics.counters import HandshakeCounter
@@ -218,15 +218,6 @@ class PassedTests(SecureCase):
         self.assertEqual((said, {"tls": 1}), (upstream.heard, self.counter.results))
         self.assertEqual("opaque", self.stream.conn.no_tls_reason)
         self.assertEqual([], self.handshakes.begun)
-
-    def test_guarded(self) -> None:
-        """It has proved nobody's identity."""
-        self.policies = {None: Policy(require=True)}
-        peer = self.arrive(hello("other.test"))
-        self.assertEqual((ACCESS_DENIED, "closed"), (peer.heard, peer.ended))
-        self.assertEqual((["policy-identity_required"], []), (self.kinds, self.proxy.connector.upstreams))
-        self.assertEqual({"identity_required": 1}, self.counter.denied)
-        self.assertEqual(0, len(self.sessions))
 
     def test_dialled(self) -> None:
         """What was opened for it while it was silent is used."""
