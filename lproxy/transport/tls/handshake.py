@@ -180,7 +180,9 @@ class Handshake(Events):
     def _refused(self, error: Exception) -> None:
         peer: Peer = self._connection.get_app_data()
         failed = HandshakeFailed(self._target, explain(error, peer.refusal))
-        failed.__cause__ = error
+        if not isinstance(error, SSL.Error):
+            # what OpenSSL says has become a sentence
+            failed.__cause__ = error
         self._fail(Failure(failed))
 
     def _timed_out(self) -> None:
