@@ -305,8 +305,8 @@ class BadCertificateTests(TlsCase):
         """Each bad one gets an alert, its reason is counted, and the upstream hears nothing of it."""
         hour = timedelta(hours=1)
         for reason, leaf in [
-            ("expired", SHOP.issue(FRIEND, lasts=timedelta(seconds=-1))),
-            ("expired", SHOP.below(lasts=timedelta(seconds=-1)).issue(FRIEND)),
+            ("expired", SHOP.issue(FRIEND, lasts=timedelta(hours=-1))),
+            ("expired", SHOP.below(lasts=timedelta(hours=-1)).issue(FRIEND)),
             ("not_yet_valid", SHOP.issue(FRIEND, begins=hour)),
             ("unknown_ca", authority("stranger").issue(FRIEND)),
             ("wrong_usage", SHOP.issue(FRIEND, usage=CODE)),

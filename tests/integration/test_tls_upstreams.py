@@ -100,7 +100,7 @@ class OrdinaryTests(UpstreamCase):
     def test_bad(self) -> None:
         """Each bad certificate: the client is told which, and what is wrong with it; nothing was sent there."""
         for reason, words, leaf in [
-            ("expired", "has expired: it was valid until 2", SHOP.issue(WWW, lasts=timedelta(seconds=-1))),
+            ("expired", "has expired: it was valid until 2", SHOP.issue(WWW, lasts=timedelta(hours=-1))),
             ("not_yet_valid", "is not valid yet", SHOP.issue(WWW, begins=timedelta(hours=1))),
             ("unknown_ca", "its issuer is CN=stranger", authority("stranger").issue(WWW)),
             ("wrong_name", f"is not for {WWW}", SHOP.issue("api.shop.test")),
@@ -198,7 +198,7 @@ class MeshTests(UpstreamCase):
             ("no_identity", SHOP.issue("*.shop.mesh")),
             ("no_identity", SHOP.issue(common_name=FRIEND)),
             ("unknown_ca", authority("stranger").issue(FRIEND)),
-            ("expired", SHOP.issue(FRIEND, lasts=timedelta(seconds=-1))),
+            ("expired", SHOP.issue(FRIEND, lasts=timedelta(hours=-1))),
         ]:
             self.secured.show(leaf)
             self.assertIn(f"({reason})", self.told(FRIENDLY))
