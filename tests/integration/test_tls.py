@@ -69,12 +69,22 @@ class FrontendTests(TlsCase):
 
     @threaded
     def test_alpn(self) -> None:
-        """HTTP is offered to who wants to know; who offers what nobody speaks here is served by what is inside."""
+        """Both versions of HTTP are offered; who offers what nobody speaks here is served by what is inside."""
+        self.frontend(protocol="http")
+        for theirs, chosen in ((["http/1.1"], "http/1.1"), (["http/1.1", "h2"], "h2"), (["other"], None)):
+            context = self.context()
+            context.set_alpn_protocols(theirs)
+            wire = self.secure("web.test", context=context)
+            self.assertEqual(chosen, wire.sock.selected_alpn_protocol())  # type: ignore[attr-defined]
+
+    @threaded
+    def test_http2(self) -> None:
+        """A client that takes HTTP/2 is served, although the application behind speaks HTTP/1 alone."""
         self.frontend()
-        context = self.context()
-        context.set_alpn_protocols(["http/1.1"])
-        wire = self.secure("web.test", context=context)
-        self.assertEqual("http/1.1", wire.sock.selected_alpn_protocol())  # type: ignore[attr-defined]
+        with self.answering(self.upstream, CLOSING) as asked:
+            said = self.curl(f"https://web.test:{self.ports['web']}/a", "--http2", "-w", " %{http_version}")
+        self.assertEqual("ok 2", said)
+        self.assertTrue(asked[0].startswith(b"GET /a HTTP/1.1\r\n"), asked)
 
     @threaded
     def test_plain(self) -> None:
