@@ -2,14 +2,18 @@
 """
 C{python -m benchmark rst FOLDER}: the tables of a result as reStructuredText, as docs/performance.rst has them.
 
-A test holds the document against the results that are kept beside it, so that no figure in a table can be made up.
+With C{--into FILE} they take the place of those in a document that stand behind a comment C{.. figures: NAME}, where
+NAME is a scenario, or one of L{benchmark.aims.AIMS}; what the result does not have stays as it is. A test holds the
+document against the results that are kept beside it, so that no figure in a table can be made up.
 """
 
 import argparse
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmark import aims
 from benchmark.metrics import COST, METRICS, THROUGHPUT
 from benchmark.peer import DIRECT
 from benchmark.summary import Row, Spread, WrongSummary, read
@@ -45,10 +49,7 @@ def table(rows: Sequence[Row]) -> str:
             own = base == f"cost_of_{row.proxy}"
             cells.append("1.00" if own else f"{row.ratios[base]:.2f}" if base in row.ratios else "-")
         lines.append(cells)
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rule = " ".join("=" * width for width in widths)
-    text = [" ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([rule, text[0], rule, *text[1:], rule]) + "\n"
+    return aims.grid(lines)
 
 
 def cell(at: Spread | None, digits: int) -> str:
@@ -58,13 +59,43 @@ def cell(at: Spread | None, digits: int) -> str:
     return middle if least == greatest else f"{middle} ({least} to {greatest})"
 
 
+#: a table with the comment before it that says which it is
+PLACE = re.compile(
+    r"^\.\. figures: (?P<name>\S+)\n\n"
+    r"(?P<table>(?P<rule>=+(?: =+)+)\n.*?\n(?P=rule)\n.*?\n(?P=rule)\n)",
+    re.M | re.S,
+)
+
+
+def replaced(document: str, found: Mapping[str, str]) -> tuple[str, list[str]]:
+    """C{document} with the tables C{found} in their places, and the names of those that have none."""
+    placed: set[str] = set()
+
+    def new(place: re.Match[str]) -> str:
+        placed.add(place["name"])
+        return f".. figures: {place['name']}\n\n{found.get(place['name'], place['table'])}"
+
+    text = PLACE.sub(new, document)
+    return text, [name for name in found if name not in placed]
+
+
 def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmark rst", description="A result's tables, for a document.")
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--into", metavar="FILE", type=Path, help="a document whose tables are replaced")
+    options = parser.parse_args(words)
     try:
-        for name, text in tables(read(parser.parse_args(words).folder)).items():
-            print(f"{name}\n\n{text}")
+        rows = read(options.folder)
     except WrongSummary as error:
         print(error, file=sys.stderr)
         return 2
+    found = tables(rows) | aims.tables(rows)
+    if options.into is None:
+        for name, text in found.items():
+            print(f"{name}\n\n{text}")
+        return 0
+    text, homeless = replaced(options.into.read_text(), found)
+    options.into.write_text(text)
+    for name in homeless:
+        print(f"{options.into} has no place for {name}: write '.. figures: {name}' before a table")
     return 0

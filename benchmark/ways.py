@@ -98,7 +98,6 @@ LPROXY = """
 name = "{name}"
 address = "{host}:{port}"
 target = "service:{name}"
-detect = ["http"]
 {front}
 [services."{name}"]
 endpoints = ["{host}:{upstream}"]
@@ -106,12 +105,17 @@ endpoints = ["{host}:{upstream}"]
 
 
 def lproxy(ways: list[Placed], files: Files) -> str:
-    """Our own tables; a hop knows the next by its identity."""
+    """
+    Our own tables; a hop knows the next by its identity.
+
+    Like the others' listeners, these are HTTP's alone: to detect it is what the plain ones are for, and a client that
+    closes without a word would be one of TCP, for which the upstream is dialled.
+    """
     text = LPROXY_IDENTITY.format(files=files) if any(one.way.asks or one.way.shows for one in ways) else ""
     for one in ways:
-        front, back = [], []
+        front, back = ['protocol = "http"'], []
         if one.way.tls:
-            front = ['tls = "terminate"', f'certificates = ["{files.both}"]']
+            front += ['tls = "terminate"', f'certificates = ["{files.both}"]']
             front += ["require_identity = true"] if one.way.asks else []
         if one.way.shows:
             back = [f'identity = "{NAME}"']

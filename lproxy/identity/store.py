@@ -217,11 +217,7 @@ class Store:
 
         @param insist: read all of them, whether they have changed or not, and tell all that is wrong
         """
-        # what several listeners show is one thing to tell
-        told = {(change.name, str(change.error)): change for change in self._changes(self._now(), insist)}
-        yield from told.values()
-
-    def _changes(self, now: datetime, insist: bool) -> Iterator[Change]:
+        now = self._now()
         for files in self._files:
             yield from files.look(now, insist)
         sources: list[Source[Mesh] | Source[Pair]] = [made.source for made in self._pairs.values()]
@@ -233,16 +229,14 @@ class Store:
                 yield change
 
     def materials(self) -> Iterator[tuple[str, Material]]:
-        """Name and certificate of each that is in use, once."""
-        found: dict[str, Material] = {}
+        """Name and certificate of each that is in use."""
         if self._mesh is not None and self._mesh.source.value is not None:
-            found[OWN] = self._mesh.source.value.material
+            yield OWN, self._mesh.source.value.material
         for files in self._files:
-            found.update(files.materials)
+            yield from files.materials
         for made in self._pairs.values():
             if made.source.value is not None and made.source.value.material is not None:
-                found[made.source.value.material.certificate] = made.source.value.material
-        yield from found.items()
+                yield made.source.value.material.certificate, made.source.value.material
 
     def warnings(self) -> Iterator[str]:
         """What is odd about what is in use, a sentence each."""

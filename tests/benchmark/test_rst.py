@@ -2,14 +2,17 @@
 L{benchmark.rst}: tables for a document; and docs/performance.rst, whose tables are those of the results kept beside it.
 """
 
+import contextlib
+import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from benchmark import rst
-from benchmark.summary import COUNTS, LABELS, Row, Spread, read
+from benchmark import aims, rst
+from benchmark.summary import COUNTS, LABELS, Row, Spread, read, write
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 
@@ -45,6 +48,38 @@ class TableTests(SynchronousTestCase):
         self.assertNotIn("cost of", rst.table([row("lproxy", {}, {"cost_of_nginx": 0.5})]))
 
 
+class ReplacedTests(SynchronousTestCase):
+    TABLE = rst.table([row("lproxy", {"cpu_us_per_request": Spread(1.0, 1.0, 1.0)}, {})])
+    OTHER = rst.table([row("envoy", {"cpu_us_per_request": Spread(2.0, 1.0, 3.0)}, {})])
+
+    def test_in_place(self) -> None:
+        """The table behind a comment of its name becomes the new one; everything else stays, other tables too."""
+        text = f"Words\n\n.. figures: http\n\n{self.TABLE}\nmore\n\n.. figures: tcp\n\n{self.TABLE}\nend\n"
+        found, homeless = rst.replaced(text, {"http": self.OTHER, "echo": self.OTHER})
+        self.assertEqual(text.replace(self.TABLE, self.OTHER, 1), found)
+        self.assertEqual(["echo"], homeless)
+
+    def test_again(self) -> None:
+        """What was put in once is found again."""
+        text = f".. figures: http\n\n{self.TABLE}"
+        once, _ = rst.replaced(text, {"http": self.OTHER})
+        self.assertEqual(text, rst.replaced(once, {"http": self.TABLE})[0])
+
+    def test_into(self) -> None:
+        """From the command line: the document is changed, and what has no place in it is told."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        document = folder / "x.rst"
+        document.write_text(f".. figures: http\n\n{self.TABLE}")
+        rows = [row("envoy", {"cpu_us_per_request": Spread(2.0, 1.0, 3.0)}, {})]
+        (folder / "summary.txt").write_text(write([*rows, replace(rows[0], labels=rows[0].labels | {"scenario": "x"})]))
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            self.assertEqual(0, rst.main([str(folder), "--into", str(document)]))
+        self.assertEqual(f".. figures: http\n\n{self.OTHER}", document.read_text())
+        self.assertIn("no place for x", said.getvalue())
+
+
 class DocumentTests(SynchronousTestCase):
     """docs/performance.rst and the results that are kept."""
 
@@ -61,6 +96,13 @@ class DocumentTests(SynchronousTestCase):
         self.assertTrue(shown)
         for text in shown:
             self.assertIn(text, found)
+
+    def test_aims(self) -> None:
+        """So is every table of what was aimed at that the benchmark makes."""
+        found = {text for folder in self.kept for text in aims.tables(read(folder)).values()}
+        for place in rst.PLACE.finditer(self.text):
+            if place["name"] in aims.AIMS:
+                self.assertIn(place["table"], found, place["name"])
 
     def test_pictures(self) -> None:
         """Every picture is there, and README's."""

@@ -5,12 +5,14 @@ L{benchmark.clients.handshakes}: full handshakes and resumed ones, with a server
 import gc
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import certificates
+from benchmark.clients import handshakes as handshakes_module
 from benchmark.clients.handshakes import context, first_session, handshakes
 from tests.benchmark.clients.server import server, web
 
@@ -53,6 +55,13 @@ class HandshakeTests(SynchronousTestCase):
         self.tls.num_tickets = 0
         self.assertIsNotNone(session)
         self.assertRaises(ConnectionError, handshakes, port, 0.1, 1, True)
+
+    def test_kept_open(self) -> None:
+        """A server that does not close holds up nobody for long: it has done its handshake, in no time to speak of."""
+        self.patch(handshakes_module, "PATIENCE", 0.05)
+        found = handshakes(self.serving(lambda secured: time.sleep(1)), 0.3, 1, resume=False)
+        self.assertEqual((0, 0.0), (found["errors"], found["p99_us"]))
+        self.assertGreater(found["handshakes"], 1)
 
     def test_refused(self) -> None:
         """A connection that ends without a handshake is an error."""
