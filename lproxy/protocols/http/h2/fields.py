@@ -57,13 +57,13 @@ DIGITS: Final = 18
 #: a field longer than this is judged each time, for memory's sake
 LONG: Final = 256
 
-_LOWER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_PATH = re.compile(rb"/[\x21-\x7e]*|\*")
-_STATUS = re.compile(rb"[1-9][0-9][0-9]")
+_LOWER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
+_PATH: Final = re.compile(rb"/[\x21-\x7e]*|\*")
+_STATUS: Final = re.compile(rb"[1-9][0-9][0-9]")
 
 #: names to kinds, and whole fields likewise; both forget all when they are full
-_names: dict[bytes, int] = {}
-_judged: dict[Any, int] = {}
+_names: Final[dict[bytes, int]] = {}
+_judged: Final[dict[Any, int]] = {}
 
 
 class _Lowered(dict[bytes, bytes]):
@@ -76,7 +76,7 @@ class _Lowered(dict[bytes, bytes]):
         return lower
 
 
-lowered = _Lowered()
+lowered: Final = _Lowered()
 
 
 def _shown(field: Any) -> str:

@@ -48,12 +48,24 @@ class Flow:
         @return: what to tell the peer now, or 0
         """
         self._returned += n
-        if self._returned < self._half or not self._returned:
-            return 0
         increment = self._returned
+        if increment < self._half or not increment:
+            return 0
         self._returned = 0
         self.receivable += increment
         return increment
+
+    def passed(self, n: int) -> int:
+        """
+        C{n} bytes have come, and as many may come again.
+
+        @return: what to tell the peer now, or 0; below that, they were not allowed
+        """
+        if n > self.receivable:
+            return -1
+        self.receivable -= n
+        self._returned += n
+        return self.returned(0) if self._returned >= self._half else 0
 
     def granted(self, n: int) -> bool:
         """The peer takes C{n} bytes more. Whether it may say so."""
@@ -76,7 +88,11 @@ class StreamState(Flow):
     __slots__ = ("ended", "headed", "id", "left", "method", "peer_ended")
 
     def __init__(self, stream_id: int, sendable: int, receivable: int) -> None:
-        super().__init__(sendable, receivable)
+        # what Flow does, but for a call: there is one of these for each request
+        self.sendable = sendable
+        self.receivable = receivable
+        self._returned = 0
+        self._half = receivable >> 1
         self.id = stream_id
         self.left = -1
         self.headed = False

@@ -41,7 +41,7 @@ MAX_HEADER_LIST_SIZE: Final = 0x6
 ENABLE_CONNECT_PROTOCOL: Final = 0x8
 
 #: the length's upper 16 bits and its lower 8, type, flags, stream
-HEADER = Struct(">HBBBI")
+HEADER: Final = Struct(">HBBBI")
 HEADER_SIZE: Final = 9
 #: what a frame may hold until a peer says otherwise; we never do
 FRAME_SIZE: Final = 16_384
@@ -49,10 +49,10 @@ LARGEST_FRAME: Final = 2**24 - 1
 #: the bit before stream ids and increments, which means nothing
 IDS: Final = 0x7FFF_FFFF
 
-pack_header = HEADER.pack
-_pair = Struct(">HI")
-_two = Struct(">II")
-_word = Struct(">I")
+pack_header: Final = HEADER.pack
+_pair: Final = Struct(">HI")
+_two: Final = Struct(">II")
+_word: Final = Struct(">I")
 
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:

@@ -5,12 +5,12 @@ From what was read to frames (RFC 9113, 4.1), after a client's preface (3.4).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from lproxy.protocols.http.h2.faults import FRAME, FRAME_SIZE_ERROR, PROTOCOL_ERROR, ConnectionFault
 from lproxy.protocols.http.h2.frames import FRAME_SIZE, HEADER, HEADER_SIZE, HEADERS, IDS
 
-unpack_header = HEADER.unpack_from
+unpack_header: Final = HEADER.unpack_from
 
 
 class FrameReader:

@@ -25,11 +25,11 @@ class Guard:
 
     @ivar opened: streams ever opened, by either side
     @ivar data_sent: DATA frames ever sent
+    @ivar empties: empty frames since the last that was not
     @ivar exceeded: what there was too much of, if something: it is looked at where an error may be raised
     """
 
     __slots__ = (
-        "_empty",
         "_limits",
         "_priorities",
         "_seconds",
@@ -37,6 +37,7 @@ class Guard:
         "_tokens",
         "_updates",
         "data_sent",
+        "empties",
         "exceeded",
         "opened",
     )
@@ -46,11 +47,11 @@ class Guard:
         self._seconds = seconds
         self._tokens = float(limits.resets)
         self._since = seconds()
-        self._empty = 0
         self._priorities = 0
         self._updates = 0
         self.opened = 0
         self.data_sent = 0
+        self.empties = 0
         self.exceeded = ""
 
     def reset(self) -> None:
@@ -62,13 +63,10 @@ class Guard:
         if self._tokens < 0:
             self.exceeded = f"streams reset: more than {limit}"
 
-    def content(self, empty: bool) -> None:
-        """HEADERS, CONTINUATION or DATA that do not end a stream have come."""
-        if not empty:
-            self._empty = 0
-            return
-        self._empty += 1
-        if self._empty > self._limits.empty_frames:
+    def empty(self) -> None:
+        """HEADERS, CONTINUATION or DATA have come that hold nothing, and do not end a stream."""
+        self.empties += 1
+        if self.empties > self._limits.empty_frames:
             self.exceeded = "empty frames"
 
     def priority(self) -> None:

@@ -21,8 +21,10 @@ from hpack.table import HeaderTable
 
 from lproxy.protocols.http.h2.faults import COMPRESSION_ERROR, HPACK, ConnectionFault
 from lproxy.protocols.http.h2.huffman import decode as decode_huffman
+from lproxy.protocols.http.message import MEMO
 
-STATIC: Final[list[Any]] = list(HeaderTable.STATIC_TABLE)
+#: by their indices, which begin with 1
+STATIC: Final[list[Any]] = [(b"", b""), *HeaderTable.STATIC_TABLE]
 STATIC_SIZE: Final = 61
 #: of a dynamic table, on either side, whatever the peer allows
 TABLE_SIZE: Final = 4096
@@ -32,8 +34,9 @@ OVERHEAD: Final = 32
 INTEGER: Final = 4
 
 #: from fields, and names, to what says them: the first of several
-_STATIC_FIELDS: Final[dict[Any, bytes]] = {STATIC[n - 1]: bytes((0x80 | n,)) for n in range(STATIC_SIZE, 0, -1)}
-_STATIC_NAMES: Final[dict[bytes, int]] = {STATIC[n - 1][0]: n for n in range(STATIC_SIZE, 0, -1)}
+_STATIC_FIELDS: Final[dict[Any, bytes]] = {STATIC[n]: bytes((0x80 | n,)) for n in range(STATIC_SIZE, 0, -1)}
+_STATIC_NAMES: Final[dict[bytes, int]] = {STATIC[n][0]: n for n in range(STATIC_SIZE, 0, -1)}
+_STATIC_SIZES: Final[list[int]] = [len(STATIC[n][0]) + len(STATIC[n][1]) + OVERHEAD for n in range(STATIC_SIZE + 1)]
 
 #: who somebody is: not for a table that an attacker may learn from (7.1.3)
 SECRET: Final = frozenset((b"authorization", b"proxy-authorization"))
@@ -70,9 +73,10 @@ class Decoder:
 
     @ivar changes: grows whenever the same bytes may mean something else than before
     @ivar oversized: whether the last section was larger than the limit; it was decoded, but not kept, from there on
+    @ivar _at: where one of those left off that read more than a byte
     """
 
-    __slots__ = ("_at", "_capacity", "_limit", "_size", "_table", "changes", "oversized")
+    __slots__ = ("_at", "_capacity", "_limit", "_size", "_sizes", "_table", "changes", "oversized")
 
     def __init__(self, limit: int) -> None:
         """
@@ -80,6 +84,7 @@ class Decoder:
         """
         self._limit = limit
         self._table: list[Any] = []  # the newest last
+        self._sizes: list[int] = []
         self._size = 0
         self._capacity = TABLE_SIZE
         self._at = 0
@@ -93,31 +98,66 @@ class Decoder:
         @raise ConnectionFault: it cannot be decoded, or is a bomb
         """
         fields: list[Any] = []
-        size = 0
+        table, sizes = self._table, self._sizes
         limit = self._limit
+        size = 0
         self.oversized = False
-        self._at = 0
+        at = 0
         end = len(block)
         field: Any
-        first = True
-        while self._at < end:
-            byte = block[self._at]
+        while at < end:
+            byte = block[at]
+            at += 1
             if byte & 0x80:
-                field = self._entry(self._integer(block, 0x7F))
-            elif byte & 0x40:
-                field = self._literal(block, 0x3F)
-                self._add(field)
-            elif byte & 0x20:
-                if not first:
+                index = byte & 0x7F
+                if index == 0x7F:
+                    index = self._more(block, at, index)
+                    at = self._at
+                if index <= STATIC_SIZE:
+                    if not index:
+                        raise broken("no entry 0")
+                    field = STATIC[index]
+                    size += _STATIC_SIZES[index]
+                else:
+                    place = len(table) + STATIC_SIZE - index
+                    if place < 0:
+                        raise broken(f"no entry {index} in a table of {len(table)}")
+                    field = table[place]
+                    size += sizes[place]
+            elif byte & 0x60 == 0x20:
+                if size:
                     raise broken("a table's size changes behind a field")
-                self._resize(self._integer(block, 0x1F))
+                capacity = byte & 0x1F
+                if capacity == 0x1F:
+                    capacity = self._more(block, at, capacity)
+                    at = self._at
+                self._resize(capacity)
                 continue
             else:
-                field = self._literal(block, 0x0F)
-                if byte & 0x10:
-                    field = NeverIndexedHeaderTuple(field[0], field[1])
-            first = False
-            size += len(field[0]) + len(field[1]) + OVERHEAD
+                mask = 0x3F if byte & 0x40 else 0x0F
+                index = byte & mask
+                if index == mask:
+                    index = self._more(block, at, index)
+                    at = self._at
+                if not index:
+                    name = self._string(block, at)
+                    at = self._at
+                elif index <= STATIC_SIZE:
+                    name = STATIC[index][0]
+                else:
+                    place = len(table) + STATIC_SIZE - index
+                    if place < 0:
+                        raise broken(f"no entry {index} in a table of {len(table)}")
+                    name = table[place][0]
+                value = self._string(block, at)
+                at = self._at
+                field = (name, value)
+                own = len(name) + len(value) + OVERHEAD
+                size += own
+                if mask == 0x3F:
+                    self._add(field, own)
+                elif byte & 0x10:
+                    field = NeverIndexedHeaderTuple(name, value)
             if size <= limit:
                 fields.append(field)
             elif size > 4 * limit:
@@ -126,61 +166,52 @@ class Decoder:
                 self.oversized = True
         return fields
 
-    def _entry(self, index: int) -> Any:
-        if 0 < index <= STATIC_SIZE:
-            return STATIC[index - 1]
-        table = self._table
-        place = len(table) + STATIC_SIZE - index
-        if index == 0 or place < 0:
-            raise broken(f"no entry {index} in a table of {len(table)}")
-        return table[place]
-
-    def _literal(self, block: bytes, mask: int) -> Any:
-        index = self._integer(block, mask)
-        name: bytes = self._entry(index)[0] if index else self._string(block)
-        return (name, self._string(block))
-
-    def _integer(self, block: bytes, mask: int) -> int:
-        at = self._at
+    def _more(self, block: bytes, at: int, value: int) -> int:
+        """The rest of an integer whose prefix is all ones, C{value} (5.1)."""
         end = len(block)
-        value = block[at] & mask
-        at += 1
-        if value == mask:
-            shift = 0
-            while True:
-                if at == end or shift == 7 * INTEGER:
-                    raise broken("an integer that does not end")
-                byte = block[at]
-                at += 1
-                value += (byte & 0x7F) << shift
-                shift += 7
-                if byte < 0x80:
-                    break
+        shift = 0
+        while True:
+            if at == end or shift == 7 * INTEGER:
+                raise broken("an integer that does not end")
+            byte = block[at]
+            at += 1
+            value += (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
         self._at = at
         return value
 
-    def _string(self, block: bytes) -> bytes:
-        if self._at >= len(block):
+    def _string(self, block: bytes, at: int) -> bytes:
+        """A string (5.2)."""
+        end = len(block)
+        if at >= end:
             raise broken("a field that ends too early")
-        coded = block[self._at] & 0x80
-        size = self._integer(block, 0x7F)
-        at = self._at
-        if size > len(block) - at:
+        byte = block[at]
+        at += 1
+        size = byte & 0x7F
+        if size == 0x7F:
+            size = self._more(block, at, size)
+            at = self._at
+        stop = at + size
+        if stop > end:
             raise broken("a string that ends too early")
-        self._at = at + size
-        text = block[at : at + size]
-        if not coded:
+        self._at = stop
+        text = block[at:stop]
+        if byte < 0x80:
             return text
         plain = decode_huffman(text)
         if plain is None:
             raise broken("a string that is not Huffman-coded")
         return plain
 
-    def _add(self, field: Any) -> None:
+    def _add(self, field: Any, size: int) -> None:
         self.changes += 1
-        self._size += len(field[0]) + len(field[1]) + OVERHEAD
+        self._size += size
         self._table.append(field)
-        self._evict()
+        self._sizes.append(size)
+        if self._size > self._capacity:
+            self._evict()
 
     def _resize(self, capacity: int) -> None:
         if capacity > TABLE_SIZE:
@@ -190,9 +221,15 @@ class Decoder:
         self._evict()
 
     def _evict(self) -> None:
-        while self._size > self._capacity:
-            old = self._table.pop(0)
-            self._size -= len(old[0]) + len(old[1]) + OVERHEAD
+        """Forget the oldest until it fits; what does not fit at all is forgotten too (4.4)."""
+        gone = 0
+        for size in self._sizes:
+            if self._size <= self._capacity:
+                break
+            self._size -= size
+            gone += 1
+        del self._table[:gone]
+        del self._sizes[:gone]
 
 
 class Encoder:
@@ -208,7 +245,7 @@ class Encoder:
         self._table: list[Any] = []  # the newest last
         self._numbers: dict[Any, int] = {}
         self._names: dict[bytes, bytes] = {}
-        self._once: dict[Any, None] = {}
+        self._once: dict[Any, bool] = {}
         self._added = 0
         self._size = 0
         self._capacity = TABLE_SIZE
@@ -237,18 +274,20 @@ class Encoder:
             out.append(integer(self._capacity, 5, 0x20))
             self._pending = False
         numbers = self._numbers
+        newest = self._added + STATIC_SIZE
         for field in fields:
             if type(field) is tuple:
+                number = numbers.get(field)
+                if number is not None:
+                    back = newest - number
+                    out.append(_ONE_BYTE[back] if back < 0x7F else integer(back, 7, 0x80))
+                    continue
                 known = _STATIC_FIELDS.get(field)
                 if known is not None:
                     out.append(known)
                     continue
-                number = numbers.get(field)
-                if number is not None:
-                    back = self._added - number + STATIC_SIZE
-                    out.append(_ONE_BYTE[back] if back < 0x7F else integer(back, 7, 0x80))
-                    continue
             self._spell(field, out)
+            newest = self._added + STATIC_SIZE
         return b"".join(out)
 
     def _spell(self, field: Any, out: list[bytes]) -> None:
@@ -269,23 +308,25 @@ class Encoder:
             secret = len(value) < SHORT_COOKIE
         else:
             secret = name in SECRET
-        index = _STATIC_NAMES.get(name, 0)
+        index = _STATIC_NAMES.get(name)
         size = len(value)
         length = _LENGTHS[size] if size < 0x7F else integer(size, 7, 0)
-        if secret or type(field) is not tuple:
-            out += (integer(index, 4, 0x10), b"" if index else _string(name), length, value)
-            return
         once = self._once
-        if field in once and len(name) + size + OVERHEAD <= min(self._capacity, LONG):
+        if secret or type(field) is not tuple:
+            # in tables neither here nor further on (6.2.3)
+            out.append(b"\x10" + _string(name) if index is None else integer(index, 4, 0x10))
+        elif field in once and len(name) + size + OVERHEAD <= min(self._capacity, LONG):
             once.pop(field)
-            out += (integer(index, 6, 0x40), b"" if index else _string(name), length, value)
+            out.append(b"\x40" + _string(name) if index is None else integer(index, 6, 0x40))
             self._add(field)
-            return
-        if size <= LONG:
-            if len(once) >= ONCE:
-                once.clear()
-            once[field] = None
-        out += (integer(index, 4, 0), b"" if index else _string(name), length, value)
+        else:
+            if size <= LONG:
+                if len(once) >= ONCE:
+                    once.clear()
+                once[field] = True
+            out.append(_unindexed[name])
+        out.append(length)
+        out.append(value)
 
     def _add(self, field: Any) -> None:
         self._table.append(field)
@@ -304,6 +345,19 @@ class Encoder:
 def _string(text: bytes) -> bytes:
     return integer(len(text), 7, 0) + text
 
+
+class _Unindexed(dict[bytes, bytes]):
+    """Names, to what says that a field of theirs follows that is in no table (6.2.2)."""
+
+    def __missing__(self, name: bytes) -> bytes:
+        index = _STATIC_NAMES.get(name)
+        said = b"\0" + _string(name) if index is None else integer(index, 4, 0)
+        if len(self) < MEMO and len(name) < LONG:
+            self[name] = said
+        return said
+
+
+_unindexed: Final = _Unindexed()
 
 #: an entry by its index, and a string's length, where one byte says it
 _ONE_BYTE: Final[list[bytes]] = [bytes((0x80 | index,)) for index in range(0x7F)]

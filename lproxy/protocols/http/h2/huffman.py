@@ -72,8 +72,8 @@ def _tree() -> State:
     return root
 
 
-_root = _tree()
-_decoded: dict[bytes, bytes] = {}
+_root: Final = _tree()
+_decoded: Final[dict[bytes, bytes]] = {}
 
 
 def decode(data: bytes) -> bytes | None:

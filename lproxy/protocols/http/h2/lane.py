@@ -168,17 +168,19 @@ class Lane(Engine):
 
     def _data(self, flags: int, stream_id: int, payload: bytes) -> None:
         flow = len(payload)
-        if not self._flow.used(flow):
-            raise ConnectionFault(FLOW_CONTROL_ERROR, FLOW, "more DATA than the connection's window")
-        increment = self._flow.returned(flow)
+        increment = self._flow.passed(flow)
         if increment:
+            if increment < 0:
+                raise ConnectionFault(FLOW_CONTROL_ERROR, FLOW, "more DATA than the connection's window")
             self._outbox.send(wire.window_update(0, increment))
         if flags & wire.PADDED:
             payload = wire.unpadded(payload, "DATA")
         size = len(payload)
         end = flags & wire.END_STREAM != 0
-        if not end:
-            self._guard.content(size == 0)
+        if size:
+            self._guard.empties = 0
+        elif not end:
+            self._guard.empty()
         stream = self._table.open.get(stream_id)
         if stream is None:
             self._table.not_idle(stream_id, "DATA")
@@ -398,7 +400,7 @@ class Lane(Engine):
 
     def request(self, fields: Headers, end: bool) -> int:
         """See L{Engine}."""
-        assert self._client and self.available(), "no stream to be had"
+        assert self._client and not self.retiring and self.streams < self.peer_streams, "no stream to be had"
         stream_id = self._next_id
         self._next_id = stream_id + 2
         if self._next_id > MAXIMUM - 2 * SPARE_IDS:

@@ -10,6 +10,7 @@ from typing import Any
 from lproxy.protocols.http.h2 import frames as wire
 from lproxy.protocols.http.h2.engine import PREFACE
 from lproxy.protocols.http.h2.flow import DEFAULT, Flow, StreamState
+from lproxy.protocols.http.h2.frames import DATA, END_HEADERS, END_STREAM, HEADERS, pack_header
 from lproxy.protocols.http.h2.guard import Guard
 from lproxy.protocols.http.h2.hpack import Encoder
 from lproxy.protocols.http.h2.limits import Limits
@@ -65,8 +66,10 @@ class Outbox:
         block = self.encoder.encode(fields)
         size = len(block)
         if size <= most:
-            flags = wire.END_HEADERS | wire.END_STREAM if end else wire.END_HEADERS
-            self.send(wire.pack_header(size >> 8, size & 0xFF, wire.HEADERS, flags, stream_id) + block)
+            flags = END_HEADERS | END_STREAM if end else END_HEADERS
+            self._pieces.append(pack_header(size >> 8, size & 0xFF, HEADERS, flags, stream_id))
+            self._pieces.append(block)
+            self._queued += 1
         else:
             for frame in wire.section(stream_id, block, end, most):
                 self.send(frame)
@@ -97,11 +100,11 @@ class Outbox:
 
     def _piece(self, stream_id: int, data: bytes, end: bool) -> None:
         """A frame whose payload is not copied before all are joined."""
-        self._guard.data_sent += 1
         size = len(data)
-        flags = wire.END_STREAM if end else 0
-        self._pieces.append(wire.pack_header(size >> 8, size & 0xFF, wire.DATA, flags, stream_id))
-        self.send(data)
+        self._pieces.append(pack_header(size >> 8, size & 0xFF, DATA, END_STREAM if end else 0, stream_id))
+        self._pieces.append(data)
+        self._queued += 1
+        self._guard.data_sent += 1
 
     def take(self) -> bytes:
         """All of it."""

@@ -182,7 +182,10 @@ class Reference(Engine):
         elif kind in (wire.HEADERS, wire.CONTINUATION, wire.DATA):
             if kind == wire.CONTINUATION or not flags & wire.END_STREAM:
                 padded = kind != wire.CONTINUATION and flags & wire.PADDED and payload
-                guard.content(len(payload) == (1 + payload[0] if padded else 0))
+                if len(payload) == (1 + payload[0] if padded else 0):
+                    guard.empty()
+                else:
+                    guard.empties = 0
             if kind == wire.HEADERS and not flags & wire.END_HEADERS:
                 self._section = [0, len(payload)]
             elif kind == wire.CONTINUATION and self._section:

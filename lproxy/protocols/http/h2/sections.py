@@ -3,7 +3,7 @@
 Field sections as they come (RFC 9113, 4.3): from HEADERS and CONTINUATION frames to heads and trailers.
 
 Many sections are the same bytes again. As long as the table that they refer to is the same too, so is what they say:
-that is remembered, and neither decoded nor judged once more.
+that is remembered, when they come for the second time, and neither decoded nor judged once more.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Sections:
         "_guard",
         "_heads",
         "_limits",
+        "_once",
         "_pieces",
         "_size",
         "_trailers",
@@ -67,6 +68,7 @@ class Sections:
         self._changes = 0
         self._heads: dict[bytes, Head] = {}
         self._trailers: dict[bytes, Headers] = {}
+        self._once: dict[bytes, bool] = {}
         self.stream_id = 0
         self.end = False
         self.own_parent = False
@@ -82,8 +84,10 @@ class Sections:
             self.own_parent = int.from_bytes(payload[:4], "big") & wire.IDS == stream_id
             payload = payload[5:]
         self.end = flags & wire.END_STREAM != 0
-        if not self.end:
-            self._guard.content(not payload)
+        if payload:
+            self._guard.empties = 0
+        elif not self.end:
+            self._guard.empty()
         if flags & wire.END_HEADERS:
             self._block = payload
             return True
@@ -94,7 +98,10 @@ class Sections:
 
     def continuation(self, flags: int, payload: bytes) -> bool:
         """CONTINUATION has come. Whether the section is whole."""
-        self._guard.content(not payload)
+        if payload:
+            self._guard.empties = 0
+        else:
+            self._guard.empty()
         pieces = self._pieces
         pieces.append(payload)
         self._size += len(payload)
@@ -119,7 +126,20 @@ class Sections:
             self._changes = self._decoder.changes
             self._heads.clear()
             self._trailers.clear()
+            self._once.clear()
         return fields
+
+    def _comes_again(self, changes: int) -> bool:
+        """Whether the section has come before, and is worth remembering: it did not change the table."""
+        block, once = self._block, self._once
+        if len(block) > SHORT or changes != self._changes:
+            return False
+        if block in once:
+            return True
+        if len(once) >= MEMO:
+            once.clear()
+        once[block] = True
+        return False
 
     def head(self) -> Head:
         """
@@ -127,23 +147,21 @@ class Sections:
 
         @raise StreamFault: it is malformed, or with L{TOO_LARGE} too large
         """
-        block = self._block
-        known = self._heads.get(block)
+        known = self._heads.get(self._block)
         if known is not None:
             return known.copy()
-        before = self._changes
+        changes, limits = self._changes, self._limits
         fields = self._decode()
-        limits = self._limits
         if self._client:
             head = response_head(fields, limits.header_count)
         else:
             head = request_head(fields, limits.header_count, limits.connect_protocol)
-        self._check_size()
-        if len(block) <= SHORT and before == self._changes:
+        if self._decoder.oversized:
+            raise self._too_large()
+        if self._comes_again(changes):
             if len(self._heads) >= MEMO:
                 self._heads.clear()
-            self._heads[block] = head
-            return head.copy()
+            self._heads[self._block] = head.copy()
         return head
 
     def trailers(self) -> Headers:
@@ -152,20 +170,18 @@ class Sections:
 
         @raise StreamFault: they are malformed, or too large
         """
-        block = self._block
-        known = self._trailers.get(block)
+        known = self._trailers.get(self._block)
         if known is not None:
             return known.copy()
-        before = self._changes
+        changes = self._changes
         fields = trailer_section(self._decode(), self._limits.header_count)
-        self._check_size()
-        if len(block) <= SHORT and before == self._changes:
+        if self._decoder.oversized:
+            raise self._too_large()
+        if self._comes_again(changes):
             if len(self._trailers) >= MEMO:
                 self._trailers.clear()
-            self._trailers[block] = fields
-            return fields.copy()
+            self._trailers[self._block] = fields.copy()
         return fields
 
-    def _check_size(self) -> None:
-        if self._decoder.oversized:
-            raise StreamFault(PROTOCOL_ERROR, TOO_LARGE, f"fields of more than {self._limits.header_list} bytes")
+    def _too_large(self) -> StreamFault:
+        return StreamFault(PROTOCOL_ERROR, TOO_LARGE, f"fields of more than {self._limits.header_list} bytes")

@@ -193,8 +193,7 @@ class FieldTests(FieldsTestCase):
 
     def test_bounded(self) -> None:
         """What is remembered is bounded in number, and each of it in size."""
-        self.patch(module, "_judged", judged := {})
-        self.patch(module, "_names", names := {})
+        judged, names = module._judged, module._names
         for number in range(2 * MEMO):
             self.head(request((b"a%d" % number, b"b" * 300), (b"c", b"%d" % number), (b"d" * 300, b"")))
             self.assertLessEqual(max(len(judged), len(names)), MEMO)

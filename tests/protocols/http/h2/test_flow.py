@@ -28,6 +28,13 @@ class FlowTests(SynchronousTestCase):
         self.assertTrue(Flow(0, 100).used(100))
         self.assertFalse(Flow(0, 100).used(101))
 
+    def test_passed(self) -> None:
+        """What is in nobody's hands is returned as it comes, unless it was not allowed."""
+        flow = Flow(0, 100)
+        self.assertEqual([0, 0, 50, 0], [flow.passed(n) for n in (20, 29, 1, 30)])
+        self.assertEqual(70, flow.receivable)
+        self.assertEqual([-1, 100], [flow.passed(71), flow.passed(70)])
+
     def test_granted(self) -> None:
         """A window may be as large as 2^31-1, and below nothing while SETTINGS shrink it."""
         flow = Flow(10, 0)

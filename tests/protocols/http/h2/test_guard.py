@@ -49,11 +49,12 @@ class GuardTests(SynchronousTestCase):
 
     def test_empty(self) -> None:
         """One empty frame is nothing, two in a row are."""
-        for empty in (True, False, True, False):
-            self.guard.content(empty)
+        for _ in range(3):
+            self.guard.empty()
             self.assertEqual("", self.guard.exceeded)
-        self.guard.content(True)
-        self.guard.content(True)
+            self.guard.empties = 0
+        self.guard.empty()
+        self.guard.empty()
         self.assertIn("empty", self.guard.exceeded)
 
     def test_priorities(self) -> None:

@@ -48,7 +48,7 @@ class DecodeTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """What is remembered is bounded in number and in length, and remembering changes nothing."""
-        self.patch(huffman, "_decoded", memo := {})
+        memo = huffman._decoded
         for number in range(5000):
             text = b"%d" % number * 5
             self.assertEqual([text, text], [decode(encode(text)), decode(encode(text))])
