@@ -92,11 +92,16 @@ def probe(arguments: argparse.Namespace) -> int:
 
 
 def ask(admin: str, page: str, seconds: float) -> bytes:
-    """What an admin server has to say; raises OSError, ValueError or HTTPException."""
+    """
+    What an admin server has to say; raises OSError, ValueError or HTTPException.
+
+    @param admin: C{IP:port}, or a URL where it is not plain HTTP; who it is is verified by whom OpenSSL trusts
+    """
     from urllib.request import ProxyHandler, build_opener
 
     # never by way of a proxy, which is what is asked
-    with build_opener(ProxyHandler({})).open(f"http://{admin}/{page}", timeout=seconds) as answer:
+    address = admin.rstrip("/") if "://" in admin else f"http://{admin}"
+    with build_opener(ProxyHandler({})).open(f"{address}/{page}", timeout=seconds) as answer:
         said: bytes = answer.read()
         return said
 
@@ -218,7 +223,7 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument(
         "--against",
         metavar="ADMIN",
-        help="also tell what a reload would change in the proxy whose admin server is here",
+        help="also tell what a reload would change in the proxy whose admin server is here: IP:port, or https://IP:port",
     )
     command.set_defaults(run=check)
     command = commands.add_parser("demo", help="two toy upstreams, the proxy in front of them, and a little traffic")

@@ -184,7 +184,7 @@ class Service:
     protocol: HttpVersion | None = setting(
         None,
         "the version of HTTP that it is spoken to in, http1 or http2; unset: what is agreed upon where it has tls, "
-        "else the client's own",
+        "else the client's own, where that had no choice of both, or calls gRPC; else http1",
     )
     proxy: bool = setting(
         False,

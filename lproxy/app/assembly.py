@@ -157,6 +157,8 @@ class Assembly:
 
     async def _retire(self, seconds: float) -> None:
         self.openings.close()
+        # which certificates are in use is another's to tell from now on
+        self.security.identities.stop()
         for name, factory in self._started:
             self._guard(name, factory.drain)
         self.sessions.drain()

@@ -68,6 +68,8 @@ class ListenerEdge(Edge):
         self._refusing = Refusing(runtime) if guarded else None
         self.redirected = listen.target in KEYWORDS
         self._configured = listen.protocol
+        #: of protocols that are configured
+        self._configs: dict[str, DetectConfig] = {}
         self._config = DetectConfig(
             tuple((name, detectors[name]) for name in listen.detect if name in detectors),
             limits.detect,
@@ -111,7 +113,9 @@ class ListenerEdge(Edge):
     def _straight(self, protocol: str, make: Make, stream: Stream, instead: Session | None = None) -> None:
         """Nothing is detected, but TLS that it may be in."""
         if self._securing is not None and stream.conn.tls is None:
-            config = replace(self._config, detectors=(), configured=protocol)
+            config = self._configs.get(protocol)
+            if config is None:
+                config = self._configs[protocol] = replace(self._config, detectors=(), configured=protocol)
             edge = Straight(self, protocol, make)
             detection = Detection(config, edge, self._runtime.clock, stream)
             self._sessions.begin(detection, TCP, stream, instead, self._runtime.listen.name)

@@ -28,7 +28,7 @@ from lproxy.transport.address import is_local
 
 def rehearse(config: Config, found: list[Found], file: str) -> Iterator[Problem]:
     """
-    What would keep C{config} from being started anywhere.
+    What would keep C{config} from being started anywhere, and what is odd about its certificates.
 
     @param found: the plugins
     @param file: where it was read, for problems
@@ -39,8 +39,9 @@ def rehearse(config: Config, found: list[Found], file: str) -> Iterator[Problem]
         return
     reactor: Any = Clock()
     try:
-        with Proxy(config, found, reactor).rehearsed():
-            pass
+        with Proxy(config, found, reactor).rehearsed() as assembly:
+            for text in sorted(set(assembly.security.store.warnings())):
+                yield Problem("warning", file, None, "", one_line(text))
     except CannotStart as e:
         yield Problem("error", file, None, "", one_line(str(e)))
 

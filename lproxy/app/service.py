@@ -99,12 +99,12 @@ class Proxy(service.Service):
         return self._config
 
     @contextmanager
-    def rehearsed(self) -> Iterator[None]:
+    def rehearsed(self) -> Iterator[Assembly]:
         """Within: what a start makes is made, and nothing opened. Raises L{CannotStart} where it cannot be."""
         try:
             assembly = Assembly(self._config, self._around)
             try:
-                yield
+                yield assembly
             finally:
                 assembly.close()
         finally:

@@ -30,7 +30,7 @@ from lproxy.transport.tls.client import Upstreams
 from lproxy.transport.tls.handshake import Handshakes
 
 #: the protocols that listeners of HTTP offer in a handshake (ALPN), the best first
-HTTP_ALPN: Final = ("http/1.1",)
+HTTP_ALPN: Final = ("h2", "http/1.1")
 
 #: no_tls_reason, as linkerd has it. Of accepted connections: nobody has asked for TLS, as it was not to be; we have
 #: looked for it, and there was none

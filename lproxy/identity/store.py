@@ -217,7 +217,11 @@ class Store:
 
         @param insist: read all of them, whether they have changed or not, and tell all that is wrong
         """
-        now = self._now()
+        # what several listeners show is one thing to tell
+        told = {(change.name, str(change.error)): change for change in self._changes(self._now(), insist)}
+        yield from told.values()
+
+    def _changes(self, now: datetime, insist: bool) -> Iterator[Change]:
         for files in self._files:
             yield from files.look(now, insist)
         sources: list[Source[Mesh] | Source[Pair]] = [made.source for made in self._pairs.values()]
@@ -229,14 +233,16 @@ class Store:
                 yield change
 
     def materials(self) -> Iterator[tuple[str, Material]]:
-        """Name and certificate of each that is in use."""
+        """Name and certificate of each that is in use, once."""
+        found: dict[str, Material] = {}
         if self._mesh is not None and self._mesh.source.value is not None:
-            yield OWN, self._mesh.source.value.material
+            found[OWN] = self._mesh.source.value.material
         for files in self._files:
-            yield from files.materials
+            found.update(files.materials)
         for made in self._pairs.values():
             if made.source.value is not None and made.source.value.material is not None:
-                yield made.source.value.material.certificate, made.source.value.material
+                found[made.source.value.material.certificate] = made.source.value.material
+        yield from found.items()
 
     def warnings(self) -> Iterator[str]:
         """What is odd about what is in use, a sentence each."""

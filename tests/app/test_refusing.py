@@ -24,8 +24,8 @@ class RefusingTests(SecureCase):
         self.assertEqual((b"", "closed"), (peer.heard, peer.ended))
         self.assertEqual(
             [
-                "listener web: a echo connection from 10.0.0.1 was closed: policy: listener web is only for clients that "
-                "prove an identity, with a certificate"
+                "listener web: a echo connection from 10.0.0.1 was closed: policy: listener web is only for clients "
+                "that prove an identity, with a certificate"
             ],
             self.proxy.warnings,
         )

@@ -60,7 +60,7 @@ class MeshTests(SynchronousTestCase):
         """Each bad certificate of a client is refused with an alert, and the reason is known."""
         below = SHOP.below(depth=12)
         bad = {
-            "expired": SHOP.issue(WEB, lasts=timedelta(seconds=-1)),
+            "expired": SHOP.issue(WEB, lasts=timedelta(hours=-1)),
             "not_yet_valid": SHOP.issue(WEB, begins=timedelta(hours=1)),
             "unknown_ca": authority("stranger").issue(WEB),
             "wrong_usage": SHOP.issue(WEB, usage=CODE),
@@ -100,7 +100,7 @@ class MeshTests(SynchronousTestCase):
     def test_bad_servers(self) -> None:
         """A client notices the same of a server, and that it is another one."""
         for reason, leaf in {
-            "expired": SHOP.issue(CART, lasts=timedelta(seconds=-1)),
+            "expired": SHOP.issue(CART, lasts=timedelta(hours=-1)),
             "unknown_ca": authority("stranger").issue(CART),
             "wrong_name": SHOP.issue("other.shop.mesh"),
             "no_identity": SHOP.issue(common_name=CART),

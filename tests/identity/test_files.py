@@ -78,7 +78,7 @@ class FilesTests(SynchronousTestCase):
         files = Files([str(self.folder)], self.build)
         self.look(files, insist=True)
         (self.folder / "a.pem").write_text("")
-        SHOP.issue("c.test", lasts=timedelta(seconds=-1)).write(self.folder, "c")
+        SHOP.issue("c.test", lasts=timedelta(hours=-1)).write(self.folder, "c")
         b = self.issue("b", "b.test")
         self.assertEqual([("b.pem", "")], self.look(files))
         # a file without a certificate is none of the folder's at all

@@ -69,8 +69,8 @@ class IdentityTests(MaterialCase):
     def test_bad(self) -> None:
         """Each is refused for what is wrong with it."""
         for reason, leaf in [
-            ("expired", SHOP.issue(WEB, lasts=timedelta(seconds=-1))),
-            ("expired", SHOP.below(lasts=timedelta(seconds=-1)).issue(WEB)),
+            ("expired", SHOP.issue(WEB, lasts=timedelta(hours=-1))),
+            ("expired", SHOP.below(lasts=timedelta(hours=-1)).issue(WEB)),
             ("not_yet_valid", SHOP.issue(WEB, begins=timedelta(hours=1))),
             ("no_identity", SHOP.issue(common_name=WEB)),
             ("no_identity", SHOP.issue("*.shop.mesh")),
@@ -140,7 +140,7 @@ class ServerTests(MaterialCase):
         for reason, leaf in [
             ("no_name", SHOP.issue(common_name="www.shop.test")),
             ("wrong_usage", SHOP.issue("www.shop.test", usage=CLIENT)),
-            ("expired", SHOP.issue("www.shop.test", lasts=timedelta(seconds=-1))),
+            ("expired", SHOP.issue("www.shop.test", lasts=timedelta(hours=-1))),
         ]:
             _, certificate, _ = leaf.write(self.folder)
             self.refused(reason, certificate, material.server, certificate, NOW)
@@ -211,7 +211,7 @@ class AnchorTests(MaterialCase):
 
     def test_expired(self) -> None:
         """In a bundle, one that has expired is left out with a warning; alone, it is an error."""
-        old = SHOP.below("old", lasts=timedelta(seconds=-1)).authority.certificate
+        old = SHOP.below("old", lasts=timedelta(hours=-1)).authority.certificate
         self.folder.mkdir()
         file = self.folder / "a.pem"
         file.write_bytes(certificates_pem([old, SHOP.anchor]))

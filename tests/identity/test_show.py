@@ -59,7 +59,7 @@ class ShowTests(SynchronousTestCase):
         """What does not verify: which certificate, and why."""
         for reason, data in {
             "unknown_ca": authority("stranger").issue("a.test").chain_pem,
-            "expired": SHOP.issue("a.test", lasts=timedelta(seconds=-1)).chain_pem,
+            "expired": SHOP.issue("a.test", lasts=timedelta(hours=-1)).chain_pem,
             "not_yet_valid": SHOP.issue("a.test", begins=timedelta(hours=1)).chain_pem,
             "weak": SHOP.issue("a.test", sha1=True).chain_pem,
             "wrong_order": certificates_pem([SHOP.issue("a.test").certificate, SHOP.below("x").authority.certificate]),

@@ -112,7 +112,7 @@ class MeshTests(StoreCase):
         old = shown.find(WEB)
         for reason, change in {
             "unknown_ca": lambda: Path(own.trust).write_bytes(authority("next").pem),
-            "expired": lambda: self.own(lasts=timedelta(seconds=-1)),
+            "expired": lambda: self.own(lasts=timedelta(hours=-1)),
             "truncated": lambda: Path(own.key).write_bytes(Path(own.key).read_bytes()[:100]),
             "empty": lambda: Path(own.certificate).write_bytes(b""),
             "no_identity": lambda: self.own("*.shop.mesh"),
@@ -131,7 +131,7 @@ class MeshTests(StoreCase):
 
     def test_bad_start(self) -> None:
         """An identity that was never good is told of, and nobody is dialled with it."""
-        store = Store(self.own(lasts=timedelta(seconds=-1)), now)
+        store = Store(self.own(lasts=timedelta(hours=-1)), now)
         self.assertEqual(["expired"], self.wrong(store))
         error = self.assertRaises(MaterialError, store.client, Secure(WEB, identity=True))
         self.assertIn("has expired", str(error))
@@ -175,6 +175,18 @@ class ListenerTests(StoreCase):
         assert by.peer.refusal is not None or by.peer.identity
         text = by.peer.refusal.text if by.peer.refusal else ""
         return text.partition("(serial ")[2].partition(")")[0]
+
+    def test_two_listeners(self) -> None:
+        """What two listeners show is told of once, when it is new and when it is bad."""
+        store = self.store()
+        leaf = SHOP.issue("a.test")
+        _, file, _ = leaf.write(self.folder, "a")
+        shown = [store.listener((file,)) for _ in range(2)]
+        self.assertEqual([(file, None)], list(store.look(insist=True)))
+        self.assertEqual(1, [name for name, _ in store.materials()].count(file))
+        self.assertNotIn(None, [one.find("a.test") for one in shown])
+        Path(file).write_bytes(b"")
+        self.assertEqual(["empty"], self.wrong(store))
 
     def test_unusable(self) -> None:
         """What is wrong with one is told by its file."""

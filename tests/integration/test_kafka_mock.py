@@ -5,13 +5,16 @@ Faults at a test's command, by librdkafka's mock cluster behind a gateway, to a 
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from lproxy.config import Admin, Config, Listen, Service
 from lproxy.protocols.kafka.metrics import KafkaMetrics
 from lproxy.protocols.kafka.plugin import KafkaPlugin
+from lproxy.testing.certificates import authority
 from tests.components import require
 from tests.integration.http_case import HttpCase, threaded
 from tests.integration.kafka.listeners import factories
@@ -24,9 +27,10 @@ NOT_LEADER, REQUEST_TIMED_OUT = 6, 7
 
 #: sends a record to partition 0 for each line, and says what became of it
 PRODUCER = """
-import sys
+import json, sys
 from confluent_kafka import Producer
-config = {"bootstrap.servers": sys.argv[1], "linger.ms": 0, "retry.backoff.ms": 50, "message.timeout.ms": 20000}
+config = {"bootstrap.servers": sys.argv[1], **json.loads(sys.argv[2])}
+config |= {"linger.ms": 0, "retry.backoff.ms": 50, "message.timeout.ms": 20000}
 producer = Producer(config | {"reconnect.backoff.max.ms": 300, "topic.metadata.refresh.interval.ms": 500})
 for line in sys.stdin:
     told = []
@@ -50,12 +54,22 @@ class MockTests(HttpCase):
         super().setUp()
         self.tell("topic t 1")
         self.tell("leader t 0 1")
-        self.client_process = self.spawn("-c", PRODUCER, f"127.0.0.1:{self.ports['kafka']}")
+        address = f"127.0.0.1:{self.ports['kafka']}"
+        self.client_process = self.spawn("-c", PRODUCER, address, json.dumps(self.secured()))
+
+    def listen(self) -> dict[str, Any]:
+        """What the listener has besides."""
+        return {}
+
+    def secured(self) -> dict[str, str]:
+        """What the client is told besides."""
+        return {}
 
     def config(self) -> Config:
         """A gateway in front of the mock."""
         plugins = {"kafka": KafkaPlugin().configure({"mode": "gateway", "base_port": free_ports(3) - 1})}
-        listen = Listen(name="kafka", address="127.0.0.1:0", target="service:mock", protocol="kafka", plugins=plugins)
+        more: dict[str, Any] = {"target": "service:mock", "protocol": "kafka", "plugins": plugins, **self.listen()}
+        listen = Listen(name="kafka", address="127.0.0.1:0", **more)
         services = {"mock": Service("mock", tuple(self.addresses.split(",")))}
         return Config(admin=Admin(address=""), listen=(listen,), services=services)
 
@@ -143,3 +157,19 @@ class MockTests(HttpCase):
         self.send("three")
         self.tell("up 2")
         self.nobody_went_around()
+
+
+class TlsMockTests(MockTests):
+    """The same, with clients over TLS: to brokers' own ports as well."""
+
+    def setUp(self) -> None:
+        self.trust, self.certificate, _ = authority().issue("127.0.0.1").write(self.mktemp())
+        super().setUp()
+
+    def listen(self) -> dict[str, Any]:
+        """A certificate."""
+        return {"tls": "terminate", "certificates": (self.certificate,)}
+
+    def secured(self) -> dict[str, str]:
+        """Whom to trust."""
+        return {"security.protocol": "SSL", "ssl.ca.location": self.trust}

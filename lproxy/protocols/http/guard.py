@@ -24,10 +24,12 @@ class Guard:
     Of one listener: asked before anything else is done about a request.
     """
 
-    __slots__ = ("_keeps_port", "_redirects", "_runtime")
+    __slots__ = ("_asks", "_keeps_port", "_redirects", "_runtime")
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        # whether who came by TLS may be refused, too
+        self._asks = runtime.policy(None).active
         self._redirects = runtime.listen.redirect_https
         # the port that was asked for speaks TLS as well
         self._keeps_port = runtime.tls == "detect"
@@ -38,9 +40,10 @@ class Guard:
 
         @raise ProxyError: it is refused
         """
-        refused = self._runtime.refuse(conn)
-        if refused is not None:
-            raise refused
+        if conn.tls is None or self._asks:
+            refused = self._runtime.refuse(conn)
+            if refused is not None:
+                raise refused
         # what was TLS to somebody before us says so itself
         if not self._redirects or conn.tls is not None or request.absolute[:6].lower() == b"https:":
             return None

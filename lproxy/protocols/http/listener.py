@@ -18,7 +18,7 @@ from lproxy.protocols.http.metrics import HttpCounter, HttpMetrics
 from lproxy.protocols.http.record import Recorder
 from lproxy.protocols.http.route import route
 from lproxy.protocols.http.streams import HttpLease
-from lproxy.protocols.http.upstreams import Upstreams, single
+from lproxy.protocols.http.upstreams import Upstreams, native, single
 
 #: routes remembered, before it begins to remember anew
 ROUTES: Final = 1_000
@@ -121,7 +121,7 @@ class Listener:
         """
         tls = conn.tls
         # a space begins what no authority has
-        key = request.authority if not request.stream_id else request.authority + b" 2"
+        key = request.authority if not request.stream_id or not native(request, tls) else request.authority + b" 2"
         if single(request):
             key += b" 1"
         if conn.original_dst is not None:
@@ -138,7 +138,7 @@ class Listener:
             authority = request.authority.decode("ascii").lower() or str(target)
             counter = self._metrics.route(authority, tls is not None)
             service = runtime.service(target)
-            acquire = self.upstreams.stack(service, request)
+            acquire = self.upstreams.stack(service, request, tls)
             known = Route(target, counter, service, runtime.refuses(target), acquire)
             if len(self._routes) >= ROUTES:
                 self.forget_routes()

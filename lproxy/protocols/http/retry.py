@@ -26,6 +26,8 @@ def may_replay(head: Request, whole: bool, error: BaseException) -> bool:
         return True
     if not error.reused and not error.elsewhere:
         return False  # it did not die of having been idle, and would die again
+    if head.protocol:
+        return head.protocol == b"websocket"
     return whole and head.method in IDEMPOTENT and (not head.upgrade or is_websocket(head))
 
 

@@ -5,7 +5,7 @@ In which version an upstream is spoken to, and what speaks it.
 There are two stacks in each direction, and each request goes to one of them: that of HTTP/1.1, whose leases are
 connections, or that of HTTP/2, whose leases are streams. A service's C{protocol} decides; else what is agreed upon with
 it where it has TLS, which stands at the bottom of the second (L{lproxy.protocols.http.agreed}); else the version in
-which the request came.
+which the request came, where that says anything about the upstream (L{native}).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from lproxy.api import Endpoint, EndpointService, Health, Metadata, Runtime, Stack, Stream
+from lproxy.api import Endpoint, EndpointService, Health, Metadata, Runtime, Secured, Stack, Stream
 from lproxy.config import Service
 from lproxy.protocols.http.agreed import ALPN_HTTP1, ALPN_HTTP2, Agreed, Bottom
 from lproxy.protocols.http.announce import announcing
@@ -36,6 +36,17 @@ def single(request: Request) -> bool:
     return request.upgrade or bool(request.protocol) or request.private
 
 
+def native(request: Request, tls: Secured | None) -> bool:
+    """
+    Whether C{request} is of HTTP/2 and nothing else, so that its upstream is taken to speak that, too: a call of gRPC,
+    which there is nowhere else, or from a client that came by HTTP/2 unasked. One that was offered both in its
+    handshake takes HTTP/2 whatever there is behind.
+
+    @param tls: what its client came by
+    """
+    return request.stream_id != 0 and (request.grpc or tls is None or tls.alpn != ALPN_HTTP2)
+
+
 class Upstreams:
     """
     One listener's two stacks, which those of its direction share.
@@ -54,8 +65,8 @@ class Upstreams:
         self.http1: Stack[HttpLease] = runtime.acquire(protocol, self._http1)
         self.http2: Stack[HttpLease] = runtime.acquire(HTTP2, self._http2)
 
-    def stack(self, service: Service, request: Request) -> Stack[HttpLease]:
-        """That of C{request}, which goes to C{service}."""
+    def stack(self, service: Service, request: Request, tls: Secured | None = None) -> Stack[HttpLease]:
+        """That of C{request}, which goes to C{service}, from a client that came by C{tls}."""
         if service.protocol is not None:
             http2 = service.protocol == "http2"
         elif service.proxy_protocol is not None:
@@ -64,7 +75,7 @@ class Upstreams:
         elif service.tls or service.identity:
             http2 = not single(request)
         else:
-            http2 = request.stream_id != 0
+            http2 = native(request, tls)
         return self.http2 if http2 else self.http1
 
     def _http1(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> EndpointService[HttpLease]:

@@ -53,7 +53,7 @@ def parse(prefix: bytes) -> Header | NeedMore:
         return _with_addresses(header, 4)
     if family in INET6:
         return _with_addresses(header, 16)
-    if family not in (UNSPEC, *UNIX):
+    if family != UNSPEC and family not in UNIX:
         raise Malformed(f"family 0x{family:02x}, which there is not")
     # a client without an IP address, or whose sender does not say
     return Header(size, 2, False, None, None, {})

@@ -19,13 +19,13 @@ from lproxy.identity.refusal import Refusal
 from lproxy.identity.verification import Peer
 from lproxy.target import join_host_port
 from lproxy.transport.handover import Taken
-from lproxy.transport.hub import READ, WRITE, Events, Hub
+from lproxy.transport.hub import READ, Events, Hub
 from lproxy.transport.socket import SocketStream
 from lproxy.transport.stream import Secured
 from lproxy.transport.tls.failure import LIMIT, SENTENCES, HandshakeFailed, HandshakeTimedOut, explain
 from lproxy.transport.tls.hello import Hello
 from lproxy.transport.tls.stream import TlsStream
-from lproxy.transport.tls.wire import Wire, resumed
+from lproxy.transport.tls.wire import Wire, resumed, shake
 
 #: TLS on a socket, or why not: fails with L{HandshakeFailed}; cancelling closes the socket
 Shaking = Deferred[TlsStream]
@@ -145,13 +145,12 @@ class Handshake(Events):
         if self._result is None:
             return
         try:
-            self._connection.do_handshake()
-        except SSL.WantReadError:
-            self._hub.want(self._taken.descriptor, READ)
-        except SSL.WantWriteError:
-            self._hub.want(self._taken.descriptor, WRITE)
+            waits_for = shake(self._connection)
         except Exception as error:
             self._refused(error)
+            return
+        if waits_for:
+            self._hub.want(self._taken.descriptor, waits_for)
         else:
             self._done()
 
@@ -168,18 +167,22 @@ class Handshake(Events):
             resumed=again,
         )
         result = self._end()
-        # nobody reads yet
-        self._hub.want(taken.descriptor, 0)
+        if taken.descriptor.interest != READ:
+            self._hub.want(taken.descriptor, 0)
         conn = taken.conn._replace(tls=secured, no_tls_reason="")
         wire = Wire(taken.sock, connection)
         stream = TlsStream(wire, self._hub, conn, taken.released, taken.descriptor, taken.began)
         if result is not None:
             result.callback(stream)
+        # most that are given it read at once, and so the hub has nothing to be told of
+        stream.settle()
 
     def _refused(self, error: Exception) -> None:
         peer: Peer = self._connection.get_app_data()
         failed = HandshakeFailed(self._target, explain(error, peer.refusal))
-        failed.__cause__ = error
+        if not isinstance(error, SSL.Error):
+            # what OpenSSL says has become a sentence
+            failed.__cause__ = error
         self._fail(Failure(failed))
 
     def _timed_out(self) -> None:

@@ -62,6 +62,12 @@ class TlsStream(SocketStream):
         self._reading = False
         super().pause()
 
+    def settle(self) -> None:
+        """The handshake has waited for the socket, and is done: wait no more, unless somebody reads by now."""
+        interest = self._descriptor.interest
+        if interest & READ and not self._reading and not self.closed:
+            self._hub.want(self._descriptor, interest & ~READ)
+
     def readable(self) -> None:
         """Called by the hub."""
         super().readable()

@@ -16,12 +16,15 @@ from typing import Any, Final
 
 from OpenSSL import SSL
 
+from lproxy.transport.hub import READ, WRITE
+
 _lib: Final[Any] = SSL._lib  # type: ignore[attr-defined]
 _ffi: Final[Any] = SSL._ffi  # type: ignore[attr-defined]
 _read: Final[Any] = _lib.SSL_read
 _write: Final[Any] = _lib.SSL_write
 _error: Final[Any] = _lib.SSL_get_error
 _unpack: Final[Any] = _ffi.unpack
+_do_handshake: Final[Any] = _lib.SSL_do_handshake
 
 #: bytes that one record holds (RFC 8446, 5.1): what OpenSSL reads or writes in one call
 RECORD: Final = 16384
@@ -39,6 +42,23 @@ BOTH: Final[int] = SSL.SENT_SHUTDOWN | SSL.RECEIVED_SHUTDOWN
 _AGAIN: Final = "TLS waits for the socket"
 
 
+def shake(connection: SSL.Connection) -> int:
+    """
+    Go on with the handshake of C{connection}.
+
+    @return: C{READ} or C{WRITE}, as L{lproxy.transport.hub} has them: what it waits for; 0: it is done
+    @raise Exception: it has failed; what callbacks of ours have raised, besides L{SSL.Error}
+    """
+    result: int = _do_handshake(connection._ssl)
+    if result == 1:
+        return 0
+    code = _error(connection._ssl, result)
+    if code in WANT:
+        return WRITE if code == WANT_WRITE else READ
+    connection._raise_ssl_error(connection._ssl, result)
+    raise SSL.Error()
+
+
 def resumed(connection: SSL.Connection) -> bool:
     """Whether the handshake of C{connection} went on with an earlier session."""
     return bool(_lib.SSL_session_reused(connection._ssl))
@@ -49,7 +69,7 @@ def broken(error: SSL.Error) -> OSError:
     number: Any = error.args[0] if isinstance(error, SSL.SysCallError) else -1
     if isinstance(number, int) and number > 0:
         return OSError(number, "of the socket under TLS")
-    return OSError(errno.EPROTO, f"TLS: {error!r:.200}")
+    return OSError(errno.EPROTO, "of TLS")
 
 
 class Wire:

@@ -22,13 +22,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lproxy.testing.certificates import authority
 from tests.integration.kafka.java import PATIENCE, java
 from tests.integration.ports import free_ports
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
 
 #: listeners for clients, and whether they advertise another address than their own: somebody's in front
-LISTENERS = {"DIRECT": False, "OBSERVE": True, "GATEWAY": False, "SASL_OBSERVE": True, "SASL_GATEWAY": False}
+LISTENERS = {
+    "DIRECT": False,
+    "OBSERVE": True,
+    "GATEWAY": False,
+    "SASL_OBSERVE": True,
+    "SASL_GATEWAY": False,
+    # which wants a certificate of its clients, and which a login
+    "SSL_GATEWAY": False,
+    "SASL_SSL_GATEWAY": False,
+}
+#: whose certificates all have that are there
+ISSUER = authority("kafka tests")
 USER, PASSWORD = "alice", "alice's secret"
 _LISTENER = re.compile(r'"listener":"(\w+)"')
 
@@ -151,6 +163,10 @@ class Cluster:
         self.home = Path(tempfile.mkdtemp(prefix="lproxy-kafka-"))
         atexit.register(self.end)
         self.controller = free_ports()
+        leaf = ISSUER.issue("127.0.0.1", "localhost")
+        #: of the brokers and of whoever connects to them: anchor, certificate, key
+        self.trust, self.certificate, self.key = leaf.write(self.home)
+        (self.home / "keystore.pem").write_bytes(leaf.key_pem + leaf.chain_pem)
         self.brokers: dict[int, Broker] = {}
         for node in range(1, count + 1):
             ports = {name: free_ports() for name in ("INTERNAL", *LISTENERS)}
@@ -181,7 +197,8 @@ class Cluster:
         first = broker.node == 1
         listeners = {**broker.ports, **({"CONTROLLER": self.controller} if first else {})}
         security = {
-            name: "SASL_PLAINTEXT" if name.startswith("SASL") else "PLAINTEXT" for name in (*broker.ports, "CONTROLLER")
+            name: ("SASL_" if name.startswith("SASL") else "") + ("SSL" if "SSL" in name else "PLAINTEXT")
+            for name in (*broker.ports, "CONTROLLER")
         }
         advertised = {**broker.ports, **broker.fronts}
         copies = min(count, 3)
@@ -219,6 +236,11 @@ class Cluster:
             "log.segment.bytes=50000000",
             "log.index.size.max.bytes=1000000",
             "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256",
+            "ssl.keystore.type=PEM",
+            f"ssl.keystore.location={self.home}/keystore.pem",
+            "ssl.truststore.type=PEM",
+            f"ssl.truststore.location={self.trust}",
+            "listener.name.ssl_gateway.ssl.client.auth=required",
         ]
         jaas = "org.apache.kafka.common.security.{}LoginModule required{};"
         for name in LISTENERS:

@@ -57,6 +57,14 @@ class MayReplayTests(SynchronousTestCase):
         self.assertTrue(self.may(b"GET", upgrade=b"WebSocket", reused=True))
         self.assertFalse(self.may(b"GET", upgrade=b"h3", reused=True))
 
+    def test_extended_connect(self) -> None:
+        """The same as it comes in HTTP/2."""
+        error = UpstreamLost(Endpoint("10.0.0.9", 9000), "", "without an answer", answered=False, reused=True)
+        for protocol, may in ((b"websocket", True), (b"connect-ip", False)):
+            request = Request(b"CONNECT", b"/", [], 0, b"web.test", False)
+            request.protocol = protocol
+            self.assertEqual(may, may_replay(request, True, error))
+
     def test_other_errors(self) -> None:
         """What an upstream has answered, however wrong, is an answer."""
         request = Request(b"GET", b"/", [], 0, b"web.test", False)

@@ -9,7 +9,7 @@ from lproxy.config import Service
 from lproxy.protocols.http.h2.pool import Http2Pool
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.pool import Pool
-from lproxy.transport.stream import Conn
+from lproxy.transport.stream import Conn, Secured
 from tests.protocols.http.harness import HttpTestCase
 
 
@@ -46,6 +46,32 @@ class StackTests(HttpTestCase):
             self.assertIs(client2, upstreams.stack(service, request))
             request.protocol = b"websocket"
             self.assertIs(websocket2, upstreams.stack(service, request))
+
+    def test_offered(self) -> None:
+        """
+        A client that was offered both versions has said nothing about the upstream by taking HTTP/2: plain ones are
+        spoken to in HTTP/1, but for calls of gRPC; those of TLS are asked.
+        """
+        upstreams = self.factory.listener.upstreams
+        h1, h2 = upstreams.http1, upstreams.http2
+        offered = Secured(alpn="h2")
+        for service, tls, request, call in (
+            (Service(), offered, h1, h2),
+            (Service(), Secured(), h2, h2),
+            (Service(), None, h2, h2),
+            (Service(protocol="http2"), offered, h2, h2),
+            (Service(protocol="http1"), offered, h1, h1),
+            (Service(tls=True), offered, h2, h2),
+        ):
+            asked = Request(b"POST", b"/", [], 0, b"web.test", False)
+            asked.stream_id = 1
+            self.assertIs(request, upstreams.stack(service, asked, tls))
+            asked.grpc = True
+            self.assertIs(call, upstreams.stack(service, asked, tls))
+        listener, conn = self.factory.listener, Conn(("10.0.0.1", 1), ("10.0.0.2", 2), tls=offered)
+        self.assertIs(h2, listener.route(asked, conn).acquire)
+        asked.grpc = False
+        self.assertIs(h1, listener.route(asked, conn).acquire)
 
     def test_routes(self) -> None:
         """Routes to the same are remembered by the version that requests come in."""

@@ -13,6 +13,7 @@ from lproxy.api import Endpoint, Reader, Stream
 from lproxy.config import Limits
 from lproxy.protocols.http.h1.chunked import encode_piece
 from lproxy.protocols.http.h1.encode import encode_request
+from lproxy.protocols.http.h1.handshake import check, encode_handshake
 from lproxy.protocols.http.h1.read import ResponseReader
 from lproxy.protocols.http.message import (
     CHUNKED,
@@ -44,6 +45,7 @@ class Http1Client(Connection, Outgoing, Reader):
     @ivar _to: whom the answer is for; C{None} while it is idle
     @ivar _head: the request that was sent last
     @ivar _chunked: whether its body goes in chunks
+    @ivar _proof: of a WebSocket that a client of HTTP/2 has asked for, that it was understood
     @ivar _whole: whether all of it was sent
     @ivar _answering: whether the head of its answer has come
     @ivar _informed: 1xx answers that have come before
@@ -65,6 +67,7 @@ class Http1Client(Connection, Outgoing, Reader):
         "_head",
         "_held",
         "_informed",
+        "_proof",
         "_reader",
         "_stream",
         "_to",
@@ -80,6 +83,7 @@ class Http1Client(Connection, Outgoing, Reader):
         self._to: Responder | None = None
         self._head: Request | None = None
         self._chunked = False
+        self._proof = b""
         self._whole = True
         self._answering = False
         self._informed = 0
@@ -112,7 +116,10 @@ class Http1Client(Connection, Outgoing, Reader):
         self._whole = end
         self._answering = False
         self._before = stream.bytes_out
-        data = encode_request(head)
+        if head.protocol:
+            data, self._proof = encode_handshake(head)
+        else:
+            data = encode_request(head)
         if head.framing == CHUNKED:
             self._chunked = True
             data += encode_piece(body, end, NO_TRAILERS)
@@ -279,11 +286,15 @@ class Http1Client(Connection, Outgoing, Reader):
         reader = self._reader
         request = self._head
         assert request is not None
+        extended = len(request.protocol) > 0
+        method = b"GET" if extended else request.method
         while True:
-            head = reader.head(request.method, request.upgrade, request.lenient)
+            head = reader.head(method, request.upgrade or extended, request.lenient)
             if head is None:
                 return 1
             status = head.status
+            if extended:
+                check(head, self._proof)
             if status >= 200:
                 break
             if status == 101:
@@ -297,7 +308,7 @@ class Http1Client(Connection, Outgoing, Reader):
             to.informational(head)
             if self._to is not to:
                 return 1
-        if status < 300 and request.method == b"CONNECT":
+        if status < 300 and method == b"CONNECT":
             # what follows has no framing (RFC 9110, 9.3.6)
             head.headers = [field for field in head.headers if kinds[field[0]] not in (LENGTH, ENCODING)]
             self._tunnel(head, to)

@@ -15,9 +15,9 @@ from lproxy.protocols.http.h2.codes import StreamReset, code_of
 from lproxy.protocols.http.h2.counts import PeerCounts
 from lproxy.protocols.http.h2.engine import Engine, Head
 from lproxy.protocols.http.h2.faults import CANCEL, PROTOCOL_ERROR, REFUSED_STREAM
-from lproxy.protocols.http.h2.fields import lowered
 from lproxy.protocols.http.h2.link import Link, Sender, Sending
 from lproxy.protocols.http.h2.outward import answer, request_fields, switching, websocket
+from lproxy.protocols.http.h2.requests import trailer_section
 from lproxy.protocols.http.h2.tunnel import TunnelStream
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, Request, Response
 from lproxy.protocols.http.standing import Standing
@@ -224,9 +224,7 @@ class Call(Outgoing, Sending):
     def data(self, raw: bytes, end: bool, trailers: Headers) -> int:
         """More of the request's body."""
         self._whole = self._whole or end
-        if trailers:
-            trailers = [(lowered[name], value) for name, value in trailers]
-        return self._send(raw, end, trailers)
+        return self._send(raw, end, trailer_section(trailers) if trailers else NO_TRAILERS)
 
     def _send(self, raw: bytes, end: bool, trailers: Headers) -> int:
         sender = self._sender

@@ -277,9 +277,10 @@ class Lane(Engine):
     def _trailers(self, stream: StreamState) -> None:
         """A message's trailers have come."""
         sections = self._sections
-        fields = sections.trailers()
         if stream.peer_ended:
+            sections.skip()
             raise StreamFault(STREAM_CLOSED, FRAME, "HEADERS behind END_STREAM")
+        fields = sections.trailers()
         if not sections.end:
             raise StreamFault(PROTOCOL_ERROR, FRAME, "trailers that do not end the stream")
         self._check_end(stream)
@@ -321,8 +322,8 @@ class Lane(Engine):
         if stream is None:
             self._table.not_idle(stream_id, "RST_STREAM")
             return
+        # not remembered: who resets a stream says no more on it (5.1)
         self._forget(stream)
-        self._table.remember(stream_id)
         if not self._client:
             self._guard.reset()
         self._handler.stream_reset(stream_id, code)

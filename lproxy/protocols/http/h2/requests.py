@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from lproxy.protocols.http.grpc import recognise
 from lproxy.protocols.http.h2.engine import NO_LENGTH, Head
 from lproxy.protocols.http.h2.fields import lowered
 from lproxy.protocols.http.message import (
@@ -64,6 +65,8 @@ def make_request(stream_id: int, head: Head, end: bool) -> Request:
         request = Request(method, target, fields, framing, head.authority, False)
     request.stream_id = stream_id
     request.protocol = head.protocol
+    if method == b"POST":
+        recognise(request)
     return request
 
 

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.protocols.http.h2 import frames as wire
 from lproxy.protocols.http.h2.engine import MAXIMUM, PREFACE, SPARE_IDS
 from lproxy.protocols.http.h2.faults import (
+    CANCEL,
     FIELD,
     FLOW,
     FLOW_CONTROL_ERROR,
@@ -50,6 +51,29 @@ class FloodTests(FloodContract, SynchronousTestCase):
     """Our lane under floods."""
 
     make = Lane
+
+
+class BehindTheEndTests(EngineTestCase, SynchronousTestCase):
+    """What the peer sends on a stream that it has ended itself (5.1)."""
+
+    make = Lane
+
+    def test_reset(self) -> None:
+        """Behind its own reset: DATA are an error of the stream, for there is nothing that they could be late for."""
+        peer = self.connect(False)
+        peer.headers(1, POST)
+        peer.reset(1, CANCEL)
+        peer.data(1, b"abc")
+        self.assertEqual([("RST_STREAM", 1, STREAM_CLOSED)], peer.read())
+        self.assertEqual(1, len(self.told.named("stream_reset")))
+
+    def test_head(self) -> None:
+        """Behind its end: another head is one of a stream that is closed, whatever fields it has."""
+        peer = self.connect(False)
+        peer.headers(1, REQUEST, True)
+        peer.headers(1, REQUEST, True)
+        self.assertEqual([("RST_STREAM", 1, STREAM_CLOSED)], peer.read())
+        self.assertEqual([("refused", 1, STREAM_CLOSED, FRAME)], self.told.named("refused"))
 
 
 class StreamFaultTests(EngineTestCase, SynchronousTestCase):

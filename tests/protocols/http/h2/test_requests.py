@@ -45,6 +45,13 @@ class RequestTests(SynchronousTestCase):
         extended = request(pseudo=[(b":method", b"CONNECT"), *POST[1:], (b":protocol", b"websocket")])
         self.assertEqual((b"/a?b", 0, b"websocket"), (extended.target, extended.framing, extended.protocol))
 
+    def test_call(self) -> None:
+        """A call of gRPC is known as such, with its deadline; nothing but a POST is one."""
+        fields = ((b"content-type", b"application/grpc"), (b"te", b"trailers"), (b"grpc-timeout", b"100m"))
+        self.assertEqual((True, 0.1), (request(*fields).grpc, request(*fields).timeout))
+        put = request(*fields, pseudo=[(b":method", b"PUT"), *POST[1:]])
+        self.assertEqual((False, None), (put.grpc, put.timeout))
+
     def test_special(self) -> None:
         """What is said to proxies, or about who somebody is, is found as in HTTP/1."""
         for field, attribute in (

@@ -6,9 +6,12 @@ L{lproxy.protocols.http.h2.stream}: a stream that becomes a tunnel, and whatever
 from __future__ import annotations
 
 import random
+from base64 import b64encode
+from hashlib import sha1
 from typing import Literal
 
 from lproxy.config import Timeouts
+from lproxy.protocols.http.h1.handshake import GUID
 from lproxy.protocols.http.h2 import faults
 from lproxy.testing import Peer
 from tests.protocols.http.h2.case import Client, Http2Case, frame
@@ -123,6 +126,88 @@ class ConnectTests(Http2Case):
         self.server().abort()
         self.settle()
         self.assertEqual(("reset", "reset"), (client.peer.ended, self.up.ended))
+
+
+class WebSocketTests(Http2Case):
+    """Extended CONNECT (RFC 8441), in front of an upstream that knows Upgrade."""
+
+    def ask(self, client: Client, *fields: tuple[str, str]) -> int:
+        """For a WebSocket."""
+        head = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":authority", "web.test")]
+        return client.raw([*head, (":path", "/chat"), ("sec-websocket-version", "13"), *fields], end=False)
+
+    def proof(self, request: bytes) -> str:
+        """What answers the key in it."""
+        key = request.partition(b"sec-websocket-key: ")[2].partition(b"\r\n")[0]
+        return b64encode(sha1(key + GUID).digest()).decode()
+
+    def test_announced(self) -> None:
+        """A client is told that it may."""
+        self.assertEqual(1, self.talk().h2.remote_settings.enable_connect_protocol)
+
+    def test_websocket(self) -> None:
+        """It becomes a handshake of HTTP/1, whose 101 is a 200; then bytes both ways, each end by itself."""
+        client = self.talk()
+        one = self.ask(client, ("sec-websocket-protocol", "chat"))
+        request = self.heard(self.up)
+        self.assertRegex(
+            request, b"^GET /chat HTTP/1.1\r\nhost: web.test\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
+        )
+        self.assertIn(b"\r\nsec-websocket-protocol: chat\r\n\r\n", request)
+        client.body(one, b"early")
+        self.assertEqual(b"", self.heard(self.up))
+        fields = ("Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Accept: {self.proof(request)}")
+        self.say(self.up, get_101(*fields, "Sec-WebSocket-Protocol: chat") + b"hello")
+        client.hear()
+        answer = client.answers[one]
+        self.assertEqual({":status": "200", "sec-websocket-protocol": "chat"}, answer.headers)
+        self.assertEqual((b"hello", b"early"), (answer.body, self.heard(self.up)))
+        client.body(one, b"bye", True)
+        self.assertEqual((b"bye", "eof"), (self.heard(self.up), self.up.ended))
+        self.up.hang_up()
+        self.settle()
+        client.hear()
+        self.assertEqual((True, None, ""), (answer.ended, answer.reset, client.peer.ended))
+
+    def test_refused(self) -> None:
+        """An upstream that does not want to says so, and is used again."""
+        client = self.talk()
+        one = self.ask(client)
+        self.say(self.up, ok(b"no", status="403 Forbidden"))
+        client.hear()
+        answer = client.answers[one]
+        self.assertEqual((403, b"no", True, faults.NO_ERROR), (answer.status, answer.body, answer.ended, answer.reset))
+        self.assertEqual(1, self.idle)
+
+    def test_not_understood(self) -> None:
+        """Neither a 101 without the proof nor a 200 is a WebSocket."""
+        for said in (get_101("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Accept: x"), ok(b"page")):
+            client = self.talk()
+            one = self.ask(client)
+            self.say(self.up, said)
+            client.hear()
+            self.assertEqual((502, "reset"), (client.answers[one].status, self.up.ended))
+        self.assertEqual({"bad_response": 2}, self.errors)
+
+    def test_sent_again(self) -> None:
+        """On a connection that had died it is sent once more, as the GET that it is."""
+        client = self.talk()
+        client.request()
+        self.say(self.up, ok())
+        client.hear()
+        one = self.ask(client)
+        self.ups[0].reset()
+        self.settle()
+        self.assertEqual(2, len(self.ups))
+        accept = f"Sec-WebSocket-Accept: {self.proof(self.heard(self.up))}"
+        self.say(self.up, get_101("Upgrade: websocket", "Connection: Upgrade", accept))
+        client.hear()
+        self.assertEqual(200, client.answers[one].status)
+
+
+def get_101(*fields: str) -> bytes:
+    """An agreement."""
+    return "\r\n".join(["HTTP/1.1 101 Switching Protocols", *fields, "", ""]).encode()
 
 
 class FuzzTests(Http2Case):
