@@ -123,11 +123,12 @@ def demo(arguments: argparse.Namespace) -> int:
     # imported only where it runs; the other commands do without
     from twisted.internet import reactor
 
+    from lproxy.app import demo, demo_identity
     from lproxy.app.clock import monotonic
-    from lproxy.app.demo import run
 
     monotonic(reactor)
     undo()
+    run = demo_identity.run if arguments.identity else demo.run
     return run(reactor, once=arguments.once)
 
 
@@ -228,6 +229,9 @@ def main(argv: list[str] | None = None) -> int:
     command.set_defaults(run=check)
     command = commands.add_parser("demo", help="two toy upstreams, the proxy in front of them, and a little traffic")
     command.add_argument("--once", action="store_true", help="end after the traffic instead of waiting for Ctrl-C")
+    command.add_argument(
+        "--identity", action="store_true", help="two proxies instead, with mutual TLS between them, and who is who"
+    )
     command.set_defaults(run=demo)
     command = commands.add_parser("probe", help="ask a running proxy whether it is ready: exit 0, or 1")
     command.add_argument("admin", metavar="ADMIN", nargs="?", default=Admin().address, help=f"else {Admin().address}")

@@ -6,6 +6,7 @@ C{lproxy demo}: toy upstreams, the real proxy in front of them, a little real tr
 from __future__ import annotations
 
 import shutil
+from collections.abc import Coroutine
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -69,9 +70,13 @@ class Echo(Protocol):
 
 def run(reactor: Any, once: bool) -> int:
     """Run until Ctrl-C, or only as long as the traffic takes if C{once}; the exit status."""
+    return run_until(reactor, _demo(reactor, once))
+
+
+def run_until(reactor: Any, ends: Coroutine[Any, Any, None]) -> int:
+    """Run until C{ends} does; the exit status."""
     status: list[int] = []
-    demo = Deferred.fromCoroutine(_demo(reactor, once))
-    demo.addBoth(_ended, reactor, status)
+    Deferred.fromCoroutine(ends).addBoth(_ended, reactor, status)
     reactor.run()
     return status[0] if status else 0
 
@@ -87,9 +92,9 @@ def _ended(result: Any, reactor: Any, status: list[int]) -> None:
 
 
 async def _demo(reactor: Any, once: bool) -> None:
-    web = [await _serve(reactor, Site(Hello(f"endpoint {n}"))) for n in (1, 2)]
-    echo = await _serve(reactor, Factory.forProtocol(Echo))
-    address = {name: f"{HOST}:{await _free(reactor, port)}" for name, port in PREFERRED.items()}
+    web = [await serve(reactor, Site(Hello(f"endpoint {n}"))) for n in (1, 2)]
+    echo = await serve(reactor, Factory.forProtocol(Echo))
+    address = {name: f"{HOST}:{await free(reactor, port)}" for name, port in PREFERRED.items()}
     config = Config(
         admin=Admin(address=address["admin"]),
         listen=(
@@ -107,7 +112,7 @@ async def _demo(reactor: Any, once: bool) -> None:
     proxy.startService()
     reactor.addSystemEventTrigger("before", "shutdown", proxy.stopService)
     lines = await deferToThread(_traffic, address["outbound"])
-    lines.append(await _words(reactor, address["tcp"]))
+    lines.append(await words(reactor, address["tcp"]))
     print("lproxy runs between two HTTP endpoints of web.local, a TCP echo, and this bit of traffic:\n")
     width = max(len(what) for what, _ in lines)
     print("\n".join(f"  {what:<{width}}  {outcome}" for what, outcome in lines))
@@ -133,7 +138,8 @@ And look inside:
         await Deferred()
 
 
-async def _serve(reactor: Any, factory: Any) -> int:
+async def serve(reactor: Any, factory: Any) -> int:
+    """Serve C{factory} on a port that the kernel chooses, which is returned."""
     factory.noisy = False
     factory.log = lambda request: None
     port = await TCP4ServerEndpoint(reactor, 0, interface=HOST).listen(factory)
@@ -141,7 +147,8 @@ async def _serve(reactor: Any, factory: Any) -> int:
     return number
 
 
-async def _free(reactor: Any, preferred: int) -> int:
+async def free(reactor: Any, preferred: int) -> int:
+    """A port that nobody has: C{preferred}, where that is so."""
     factory = Factory()
     factory.noisy = False
     try:
@@ -157,19 +164,19 @@ class Said(Protocol):
     """Sends something, and receives until as much has come back."""
 
     def __init__(self, words: bytes) -> None:
-        self._words = words
+        self.words = words
         self._heard = b""
         self.heard: Deferred[bytes] = Deferred()
 
     def connectionMade(self) -> None:
         """Say it."""
         assert self.transport is not None
-        self.transport.write(self._words)
+        self.transport.write(self.words)
 
     def dataReceived(self, data: bytes) -> None:
         """Listen."""
         self._heard += data
-        if len(self._heard) >= len(self._words):
+        if len(self._heard) >= len(self.words):
             assert self.transport is not None
             self.transport.loseConnection()
 
@@ -204,7 +211,8 @@ def _traffic(address: str) -> list[tuple[str, str]]:
     return lines
 
 
-async def _words(reactor: Any, address: str) -> tuple[str, str]:
+async def words(reactor: Any, address: str) -> tuple[str, str]:
+    """Bytes to the echo at C{address}, and what came back."""
     host, _, port = address.rpartition(":")
     endpoint = TCP4ClientEndpoint(reactor, host, int(port), timeout=5)
     said = await connectProtocol(endpoint, Said(b"bytes of no protocol"))

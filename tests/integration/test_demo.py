@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.demo import echo_command
 from tests.components import require
+from tests.floors_source import ROOT
 from tests.integration.test_twistd import LPROXY, ProcessTestCase, Program, eventually, request
 
 #: where the embedded defaults are, which the demo prefers
@@ -66,6 +67,41 @@ class DemoTests(ProcessTestCase):
         self.assertEqual(1, len({column.end() for column in columns if column}), "the outcomes are one below the other")
         self.assertTrue(self.admin(program))
         self.assertNotIn("Ctrl-C", program.out)
+        self.no_traceback(program.out, program.err)
+
+    def test_identity(self) -> None:
+        """
+        With --identity two proxies talk by mutual TLS, and both names are in the metrics of each; who is not let in is
+        told why. What it prints to be tried works as it stands.
+        """
+        require("curl")
+        program = self.demo("--identity")
+        self.assertRegex(program.out, r"by way of both +200 hello from the application: GET /\n")
+        self.assertRegex(program.out, r"without the first +403 policy: listener app is only for clients that prove")
+        self.assertRegex(program.out, r"whom app is not +502 tls: 127.0.0.1:\d+ TLS handshake failed")
+        self.assertRegex(program.out, r"TCP to the echo +'bytes of no protocol' came back\n")
+        web, app = "web.demo.mesh", "app.demo.mesh"
+        for name, remote, local in (("web", app, web), ("app", web, app)):
+            for protocol in ("http", "tcp"):
+                self.assertRegex(
+                    program.out,
+                    rf'  {name}: tcp_open_total{{.*tls="true",remote_identity="{remote}",local_identity="{local}",'
+                    rf'protocol="{protocol}"}} 1\n',
+                )
+        commands = re.findall(r"^  ((?:curl|python3|lproxy) .*)$", program.out, re.MULTILINE)
+        said = []
+        for command in commands:
+            command = command.replace("lproxy ", f"{' '.join(LPROXY)} ", 1) if command[:7] == "lproxy " else command
+            said.append(subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=20, cwd=ROOT))
+        self.assertEqual([0] * 5, [one.returncode for one in said], said)
+        through, echo, stranger, shown, denied = (one.stdout for one in said)
+        self.assertEqual("hello from the application: GET /anything\n", through)
+        self.assertEqual("hello\n", echo)
+        self.assertRegex(stranger, r"\AHTTP/(1.1|2) 403(?s:.*)policy: listener app is not for stranger.demo.mesh")
+        self.assertIn("stranger.demo.mesh", shown)
+        self.assertIn('reason="identity_not_allowed"} 1', denied)
+        program.signal(signal.SIGINT)
+        self.assertEqual(0, program.status(10.0))
         self.no_traceback(program.out, program.err)
 
     def test_taken(self) -> None:
