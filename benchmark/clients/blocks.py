@@ -8,13 +8,14 @@ what was pushed out is put in once more. Which index stands where repeats after 
 length: that is worked out once, and a block costs a microsecond. Strings are Huffman coded.
 """
 
+import functools
 import random
 from collections import deque
 from collections.abc import Sequence
 
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 
-Fields = Sequence[tuple[bytes, bytes]]
+Fields = tuple[tuple[bytes, bytes], ...]
 
 TABLE_SIZE = 4096
 #: what an entry weighs beyond its name and value
@@ -100,27 +101,32 @@ class Encoder:
         self.weight += size
 
 
+@functools.cache
+def templates(fields: Fields, path_length: int) -> tuple[list[tuple[bytes, bytes]], int]:
+    """What stands before the path, and between it and the id, of one request after the other; and where they repeat."""
+    pseudo = [one for one in fields if one[0].startswith(b":")]
+    others = [one for one in fields if not one[0].startswith(b":")]
+    start = number(NAMES[b":path"], 4, 0) + bytes([0x80 | path_length])
+    encoder, seen, found = Encoder(), dict[object, int](), list[tuple[bytes, bytes]]()
+    while (state := encoder.state()) not in seen:
+        seen[state] = len(found)
+        before = b"".join(encoder.field(*one) for one in pseudo) + start
+        between = b"".join(encoder.field(*one) for one in others) + encoder.field(ID, None)
+        found.append((before, between))
+    return found, seen[state]
+
+
 class Blocks:
     """The header blocks of one connection's requests: C{fields}, a path below C{prefix}, an id."""
 
-    def __init__(self, fields: Fields, prefix: bytes) -> None:
+    def __init__(self, fields: Sequence[tuple[bytes, bytes]], prefix: bytes) -> None:
         path, bits = huffman(prefix)
         self.fill = -(bits + 8 * CODED) % 8
         self.path_length = (bits + 8 * CODED + self.fill) // 8
         self.path = (path << 8 * CODED + self.fill) | (1 << self.fill) - 1
         self.counter = random.randrange(NUMBERS)
-        pseudo = [one for one in fields if one[0].startswith(b":")]
-        others = [one for one in fields if not one[0].startswith(b":")]
-        start = number(NAMES[b":path"], 4, 0) + bytes([0x80 | self.path_length])
-        encoder, seen = Encoder(), dict[object, int]()
-        #: what stands before the path, and between it and the id; from C{again} on they repeat
-        self.templates: list[tuple[bytes, bytes]] = []
-        while (state := encoder.state()) not in seen:
-            seen[state] = len(self.templates)
-            before = b"".join(encoder.field(*one) for one in pseudo) + start
-            between = b"".join(encoder.field(*one) for one in others) + encoder.field(ID, None)
-            self.templates.append((before, between))
-        self.again, self.at = seen[state], 0
+        self.templates, self.again = templates(tuple(fields), self.path_length)
+        self.at = 0
 
     def next(self) -> bytes:
         """The block of one request."""

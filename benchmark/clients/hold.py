@@ -23,9 +23,11 @@ DEFAULT_WINDOW = 65_535
 
 def connections(port: int, count: int) -> list[Caller]:
     """Each with one request."""
-    made = [Caller(port, b"/item/") for _ in range(count)]
-    for one in made:
+    made = []
+    for _ in range(count):
+        one = Caller(port, b"/item/")
         one.first()
+        made.append(one)
     return made
 
 
