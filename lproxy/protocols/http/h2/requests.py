@@ -21,6 +21,7 @@ from lproxy.protocols.http.message import (
     ENCODING,
     HOPS,
     LENGTH,
+    MEMO,
     PROXY_AUTHORIZATION,
     PROXY_CHALLENGE,
     UPGRADE,
@@ -40,6 +41,19 @@ _OF_MESSAGES: Final = frozenset((ENCODING, CONNECTION, UPGRADE, LENGTH))
 #: an answer to HTTP/1's handshake for WebSocket, which HTTP/2 does without (RFC 8441, 5)
 _ACCEPT: Final = b"sec-websocket-accept"
 _BLANKS: Final = b" \t"
+
+
+class _Spelt(dict[bytes, bytes]):
+    """Names of an answer's fields in HTTP/1, to how HTTP/2 spells them: empty where it has none of the kind."""
+
+    def __missing__(self, name: bytes) -> bytes:
+        spelt = b"" if kinds[name] in _OF_HTTP1 else lowered[name]
+        if len(self) < MEMO:
+            self[name] = spelt
+        return spelt
+
+
+_spelt = _Spelt()
 
 
 def make_request(stream_id: int, head: Head, end: bool) -> Request:
@@ -87,15 +101,17 @@ def _special(request: Request, fields: Headers) -> None:
 
 def answer_fields(head: Response) -> Headers:
     """The fields of an answer, or a 1xx before it."""
-    fields: Headers = [(b":status", b"%d" % head.status)]
+    status = head.status
+    fields: Headers = [(b":status", b"200" if status == 200 else b"%d" % status)]
     if head.http2:
         fields += head.headers
         return fields
     for name, value in head.headers:
-        if kinds[name] not in _OF_HTTP1:
+        spelt = _spelt[name]
+        if spelt:
             if value[-1:] in _BLANKS:
                 value = value.rstrip(_BLANKS)
-            fields.append((lowered[name], value))
+            fields.append((spelt, value))
     return fields
 
 

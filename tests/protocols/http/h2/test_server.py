@@ -774,6 +774,127 @@ class ClockTests(Http2Case):
         self.assertEqual(300_000, len(client.answers[one].body))
 
 
+class FloodTests(Http2Case):
+    """Too much of what is allowed: GOAWAY with ENHANCE_YOUR_CALM, one line of the log, and nobody else is touched."""
+
+    limits = Limits(h2_resets=50, h2_resets_per_second=10.0, h2_control_frames=100, h2_frames=500)
+
+    def calmed(self, client: Client, reason: str = "h2_flood", code: int = faults.ENHANCE_YOUR_CALM) -> None:
+        """C{client} is, and all its requests are taken back."""
+        self.assertEqual([code], [goaway[0] for goaway in client.goaways][-1:])
+        self.assertEqual({reason: 1}, self.rejected)
+        self.assertEqual((0, set()), (self.proxy.open, {up.ended for up in self.ups} - {"reset"}))
+        self.assertEqual(1, len(self.proxy.warnings), self.proxy.warnings)
+        self.assertNotEqual("", client.peer.ended)
+
+    def test_rapid_reset(self) -> None:
+        """Requests that are taken back, faster than a client changes its mind."""
+        client = self.talk()
+        for _ in range(80):
+            if client.peer.ended:
+                break
+            client.h2.reset_stream(client.begin(), 8)
+            client.send()
+        self.calmed(client)
+        self.assertLess(len(self.proxy.records), 60)
+
+    def test_seldom_reset(self) -> None:
+        """As many in a longer time are none."""
+        client = self.talk()
+        for _ in range(80):
+            client.reset(client.request())
+            self.wait(0.1)
+        self.assertEqual(({}, ""), (self.rejected, client.peer.ended))
+
+    def test_provoked_resets(self) -> None:
+        """Streams that we have to reset count as well."""
+        client = self.talk()
+        for _ in range(80):
+            if client.peer.ended:
+                break
+            client.raw([(":method", "GET")])
+        self.assertEqual(faults.ENHANCE_YOUR_CALM, client.goaways[-1][0])
+        self.assertEqual((51, 1), (self.rejected["h2_pseudo"], self.rejected["h2_flood"]))
+
+    def test_ping(self) -> None:
+        """PING of a client that does not read what it has asked for."""
+        client = self.talk()
+        client.h2.ping(b"12345678")
+        client.send()
+        self.assertEqual([b"12345678"], client.pings)
+        client.peer.room = 0
+        for _ in range(100):
+            self.say(client.peer, frame(6, 0, 0, b"12345678") * 100)
+        self.assertEqual(("reset", {"h2_flood": 1}), (client.peer.ended, self.rejected))
+        client = self.talk()
+        self.say(client.peer, frame(6, 0, 0, b"12345678") * 90)
+        self.assertEqual(90, len(self.heard(client.peer)) // 17)
+
+    def test_settings(self) -> None:
+        """SETTINGS likewise."""
+        client = self.talk()
+        client.peer.room = 0
+        for _ in range(100):
+            self.say(client.peer, frame(4, 0, 0) * 100)
+        self.assertEqual(("reset", {"h2_flood": 1}), (client.peer.ended, self.rejected))
+
+    def test_continuation(self) -> None:
+        """A head in more pieces than any has."""
+        client = self.talk()
+        client.frames(frame(1, 1, 1, b"\x82"))
+        client.frames(frame(9, 0, 1, b"\x84") * 70)
+        self.calmed(client)
+
+    def test_empty(self) -> None:
+        """Frames without content."""
+        client = self.talk()
+        one = client.request(method="POST", end=False)
+        client.frames(frame(0, 0, one) * 5)
+        self.calmed(client)
+
+    def test_bomb(self) -> None:
+        """A few bytes that become many."""
+        client = self.talk()
+        large = client.h2.encoder.encode([("x", "y" * 3900)])
+        client.frames(frame(1, 5, 1, large + b"\xbe" * 12_000))
+        self.assertEqual([], self.ups)
+        self.assertIn(client.goaways[-1][0], (faults.ENHANCE_YOUR_CALM, faults.COMPRESSION_ERROR))
+
+    def test_bad_index(self) -> None:
+        """An index of nothing costs the connection, whose table nobody knows any more."""
+        client = self.talk()
+        client.request()
+        client.frames(frame(1, 5, 3, b"\xff\xff\x03"))
+        self.calmed(client, "h2_hpack", faults.COMPRESSION_ERROR)
+
+    def test_priority(self) -> None:
+        """PRIORITY, which nobody needs."""
+        client = self.talk()
+        for _ in range(100):
+            if client.peer.ended:
+                break
+            client.frames(frame(2, 0, 1, b"\0\0\0\0\x10") * 100)
+        self.calmed(client)
+
+    def test_window_updates(self) -> None:
+        """WINDOW_UPDATE for nothing that was sent."""
+        client = self.talk()
+        for _ in range(100):
+            if client.peer.ended:
+                break
+            client.frames(frame(8, 0, 0, b"\0\0\0\x01") * 100)
+        self.calmed(client)
+
+    def test_ignored(self) -> None:
+        """PRIORITY_UPDATE, and frames that nobody knows, are ignored."""
+        client = self.talk()
+        client.frames(frame(16, 0, 0, b"\0\0\0\x01u=1") + frame(99, 0xFF, 5, b"what") + frame(10, 0, 0, b""))
+        one = client.request()
+        self.say(self.up, OK)
+        client.hear()
+        self.assertEqual(200, client.answers[one].status)
+
+
 class ShownTests(Http2Case):
     """What is shown of it, and counted."""
 
