@@ -121,7 +121,7 @@ class Stream(Protocol):
     @ivar conn: who is at its ends
     @ivar bytes_in: bytes read so far
     @ivar bytes_out: bytes that the kernel has taken so far
-    @ivar errno: empty, or the symbol of the error that ended it, C{ECONNRESET}
+    @ivar errno: empty, or the symbol of the error that ended it, C{ECONNRESET}; or the alert, C{alert:unknown_ca}
     @ivar closed: whether it is over, and its reader told
     @ivar high_water: how many bytes may wait to be taken before its reader is told to pause
     @ivar on_crash: told of the first exception of its readers, which is logged where it is unset

@@ -55,6 +55,9 @@ class UpstreamLost(ProxyError):
 
     def what(self) -> str:
         """How, and when."""
+        _, said, alert = self.errno.partition("alert:")
+        if said:
+            return f"ended TLS with the alert {alert.replace('_', ' ')!r} {self.when}"
         how = {"": "closed the connection", "ECONNRESET": "reset the connection"}.get(self.errno, self.errno)
         return f"{how} {self.when}"
 

@@ -8,12 +8,13 @@ the alert that the other side has sent.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from OpenSSL import SSL
 
 from lproxy.errors import ProxyError
 from lproxy.identity.refusal import CertificateRefused, Refusal
+from lproxy.transport.tls.alerts import alert_of, reasons, word_of
 from lproxy.transport.tls.wire import broken
 
 #: out of time, and too many at once
@@ -66,19 +67,6 @@ SENTENCES: Final = {
     "protocol": "the peer does not keep to the protocol",
 }
 
-#: RFC 8446, 6.2, by their names in OpenSSL: what a peer may say, so that no peer makes up words
-ALERTS: Final = frozenset(
-    {
-        *("unexpected message", "bad record mac", "record overflow", "handshake failure", "bad certificate"),
-        *("unsupported certificate", "certificate revoked", "certificate expired", "certificate unknown"),
-        *("illegal parameter", "unknown ca", "access denied", "decode error", "decrypt error", "protocol version"),
-        *("insufficient security", "internal error", "inappropriate fallback", "user cancelled", "no renegotiation"),
-        *("missing extension", "unsupported extension", "unrecognized name", "bad certificate status response"),
-        *("unknown psk identity", "certificate required", "no application protocol", "decompression failure"),
-        *("certificate unobtainable", "bad certificate hash value", "no certificate", "export restriction"),
-    }
-)
-
 
 class HandshakeFailed(ProxyError):
     """
@@ -129,11 +117,11 @@ def explain(error: BaseException, refused: Refusal | None) -> Refusal:
         return _known("reset") if isinstance(cause, ConnectionError) else Refusal("protocol", str(cause))
     if not isinstance(error, SSL.Error):
         return Refusal("bug", "internal error")
-    said = [reason for reason in _reasons(error) if reason]
+    alert = alert_of(error)
+    if alert:
+        return Refusal(word_of(alert), f"the peer refuses, with the alert {alert!r}")
+    said = reasons(error)
     for reason in said:
-        _, alert, name = reason.partition(" alert ")
-        if alert and name in ALERTS:
-            return Refusal(f"alert:{name.replace(' ', '_')}", f"the peer refuses, with the alert {name!r}")
         if reason in WORDS:
             return _known(WORDS[reason])
     return Refusal("protocol", f"{SENTENCES['protocol']} ({', '.join(said) or 'no reason'})")
@@ -141,9 +129,3 @@ def explain(error: BaseException, refused: Refusal | None) -> Refusal:
 
 def _known(word: str) -> Refusal:
     return Refusal(word, SENTENCES[word])
-
-
-def _reasons(error: SSL.Error) -> list[str]:
-    """OpenSSL's queue of errors: library, function, reason."""
-    queue: Any = error.args[0] if error.args else ()
-    return [str(entry[2]) for entry in queue] if isinstance(queue, list) else []

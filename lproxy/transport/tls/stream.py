@@ -7,7 +7,8 @@ kernel does not know: bytes, an end or an error may lie in OpenSSL, where nobody
 room to write. There is no stream before its handshake is done.
 
 A TCP connection that ends without C{close_notify} was cut off (RFC 8446, 6.1): the reader is told C{connection_lost},
-with C{errno} EPROTO, and never that it ended.
+with C{errno} EPROTO, and never that it ended. Where the peer says why it ends, by an alert, that is C{errno}:
+C{alert:certificate_required}.
 """
 
 from __future__ import annotations
@@ -111,6 +112,12 @@ class TlsStream(SocketStream):
         """Close with RST, and no C{close_notify}: what was sent was not all."""
         self.wire.quiet = True
         super().abort()
+
+    def _note(self, error: OSError) -> None:
+        said = error.strerror
+        if said is not None and said.startswith("alert:") and not self.errno:
+            self.errno = said
+        super()._note(error)
 
     def _shutdown(self) -> None:
         try:

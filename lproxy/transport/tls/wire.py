@@ -17,6 +17,7 @@ from typing import Any, Final
 from OpenSSL import SSL
 
 from lproxy.transport.hub import READ, WRITE
+from lproxy.transport.tls.alerts import alert_of, word_of
 
 _lib: Final[Any] = SSL._lib  # type: ignore[attr-defined]
 _ffi: Final[Any] = SSL._ffi  # type: ignore[attr-defined]
@@ -56,7 +57,7 @@ def shake(connection: SSL.Connection) -> int:
     if code in WANT:
         return WRITE if code == WANT_WRITE else READ
     connection._raise_ssl_error(connection._ssl, result)
-    raise SSL.Error()
+    raise SSL.Error
 
 
 def resumed(connection: SSL.Connection) -> bool:
@@ -65,11 +66,15 @@ def resumed(connection: SSL.Connection) -> bool:
 
 
 def broken(error: SSL.Error) -> OSError:
-    """What OpenSSL raised, as an error of a socket: EPROTO for all that the protocol or its peer says."""
+    """
+    What OpenSSL raised, as an error of a socket: EPROTO for all that the protocol or its peer says. Its text is that
+    of L{word_of} where that is an alert.
+    """
     number: Any = error.args[0] if isinstance(error, SSL.SysCallError) else -1
     if isinstance(number, int) and number > 0:
         return OSError(number, "of the socket under TLS")
-    return OSError(errno.EPROTO, "of TLS")
+    alert = alert_of(error)
+    return OSError(errno.EPROTO, word_of(alert) if alert else "of TLS")
 
 
 class Wire:

@@ -23,6 +23,7 @@ class ErrorTests(SynchronousTestCase):
             ("", "closed the connection"),
             ("ECONNRESET", "reset the connection"),
             ("ETIMEDOUT", "ETIMEDOUT"),
+            ("alert:certificate_required", "ended TLS with the alert 'certificate required'"),
         ):
             error = UpstreamLost(END, errno, "without an answer")
             self.assertEqual(f"upstream: 10.0.0.7:8080 {how} without an answer", str(error))

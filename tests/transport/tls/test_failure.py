@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.errors import explain as whole_story
 from lproxy.identity.refusal import CertificateRefused, Refusal
 from lproxy.target import Endpoint
-from lproxy.transport.tls.failure import ALERTS, SENTENCES, WORDS, HandshakeFailed, HandshakeTimedOut, explain
+from lproxy.transport.tls.alerts import ALERTS
+from lproxy.transport.tls.failure import SENTENCES, WORDS, HandshakeFailed, HandshakeTimedOut, explain
 
 ENDPOINT = Endpoint("10.0.0.1", 443)
 REFUSAL = Refusal("wrong_name", "certificate of other.test (serial 1f) has another name")

@@ -229,6 +229,13 @@ class EndTests(StreamCase):
         self.until(lambda: self.stream.closed)
         self.assertEqual(([b"half an ans", "lost"], "EPROTO"), (self.reader.events, self.stream.errno))
 
+    def test_alert(self) -> None:
+        """An alert of the peer's is what ended it."""
+        os.write(self.stream.wire.fileno(), b"\x17\3\3\0\x20" + bytes(32))
+        self.far.step()
+        self.until(lambda: self.stream.closed)
+        self.assertEqual((["lost"], "alert:bad_record_mac"), (self.reader.events, self.stream.errno))
+
     def test_garbage(self) -> None:
         """Nor is what is no TLS; the peer is told by an alert."""
         self.far.sock.sendall(b"\x17\3\3\0\x20" + bytes(32))

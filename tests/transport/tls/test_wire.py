@@ -171,4 +171,6 @@ class EndTests(WireCase):
         """What OpenSSL raises is an error of the socket where it is one, and else of the protocol."""
         self.assertEqual(errno.ECONNRESET, broken(SSL.SysCallError(errno.ECONNRESET, "ECONNRESET")).errno)
         for error in (SSL.SysCallError(-1, "Unexpected EOF"), SSL.Error([("a", "b", "c")]), SSL.Error()):
-            self.assertEqual(errno.EPROTO, broken(error).errno)
+            self.assertEqual((errno.EPROTO, "of TLS"), broken(error).args)
+        alert = SSL.Error([("SSL routines", "", "tlsv1 alert unknown ca")])
+        self.assertEqual((errno.EPROTO, "alert:unknown_ca"), broken(alert).args)
