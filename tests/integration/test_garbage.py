@@ -5,14 +5,20 @@ Connections through the whole proxy leave nothing to the garbage collector, whic
 
 from __future__ import annotations
 
+import contextlib
+import ssl
 import struct
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from lproxy.config import Admin, Config, Listen, Service, Timeouts
 from lproxy.protocols.kafka.plugin import KafkaPlugin
+from lproxy.testing.certificates import authority
 from lproxy.testing.garbage import only_new, uncounted
-from tests.integration.http_case import CLOSING, GET, OK, HttpCase, Wire, eventually, threaded
+from tests.integration.http_case import CLOSING, GET, OK, HttpCase, Upstream, Wire, eventually, threaded
 from tests.integration.ports import free_ports
+from tests.integration.tls_case import TlsUpstream
 
 #: ApiVersions v0 of the client C{a}, and an answer that lists none
 ASK = struct.pack(">ihhih", 11, 18, 0, 1, 1) + b"a"
@@ -127,3 +133,103 @@ class GarbageTests(HttpCase):
 
         self.check(http)
         self.check(tcp)
+
+
+class TlsWire(Wire):
+    """One end of a connection over TLS."""
+
+    def _more(self) -> bool:
+        try:
+            return super()._more()
+        except ssl.SSLError as e:
+            # without a word of TLS: as it would be without it
+            raise ConnectionResetError(str(e)) from e
+
+
+class TlsGarbageTests(GarbageTests):
+    """The same inside of TLS, and what comes to no good end before there is any."""
+
+    def setUp(self) -> object:
+        self.trust, self.certificate, _ = authority().issue("web.local").write(self.mktemp())
+        self.context = ssl.create_default_context(cafile=self.trust)
+        return super().setUp()
+
+    def config(self) -> Config:
+        """All of it is ended."""
+        config = super().config()
+        secured = [replace(one, tls="terminate", certificates=(self.certificate,)) for one in config.listen]
+        services = {"web.local:443": Service("web.local:443", (self.upstream.address,))}
+        return replace(config, listen=tuple(secured), services=services)
+
+    def plain(self, *data: bytes) -> Wire:
+        """A client that says C{data} without TLS."""
+        return super().client(*data)
+
+    def client(self, *data: bytes, port: str = "web", kernel_buffer: int = 0) -> Wire:
+        """A client that says C{data} inside of TLS."""
+        plain = super().client(port=port, kernel_buffer=kernel_buffer)
+        wire = TlsWire(self.context.wrap_socket(plain.sock, server_hostname="web.local"))
+        self.wires.append(wire)
+        for piece in data:
+            wire.send(piece)
+        return wire
+
+    @threaded
+    def test_no_handshake(self) -> None:
+        """Plain bytes, a hello that breaks off, one that is none, and a handshake that is given up."""
+
+        def given_up() -> None:
+            wire = super(TlsGarbageTests, self).client()
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            client = self.context.wrap_bio(incoming, outgoing, server_hostname="web.local")
+            with contextlib.suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+            hello = outgoing.read()
+            wire.send(hello[:100])
+            eventually(self.connections)
+            wire.send(hello[100:])
+            wire.exactly(100)
+            wire.close()
+
+        def refused(*data: bytes) -> None:
+            self.plain(*data).drained()
+
+        self.check(given_up)
+        for data in (GET, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(600)):
+            self.check(partial(refused, data))
+
+
+class TlsUpstreamGarbageTests(GarbageTests):
+    """The same with an upstream that is secured, and one that is not who it should be."""
+
+    def setUp(self) -> object:
+        self.folder = self.mktemp()
+        self.leaf = authority().issue("127.0.0.1")
+        return super().setUp()
+
+    def new_upstream(self, kernel_buffer: int = 0) -> Upstream:
+        """One with a certificate."""
+        upstream = TlsUpstream(self.leaf, self.folder)
+        self.upstreams.append(upstream)
+        return upstream
+
+    def config(self) -> Config:
+        """All go there over TLS; by C{wrong}, for another name."""
+        config, address = super().config(), self.upstream.address
+        web, nobody = config.listen
+        good = Service("good", (address,), tls=True, ca=f"{self.folder}/trust.pem")
+        services = {"good": good, "wrong": replace(good, name="wrong", server_name="b.test")}
+        wrong = Listen(name="wrong", address="127.0.0.1:0", target="service:wrong")
+        return replace(config, listen=(replace(web, target="service:good"), nobody, wrong), services=services)
+
+    @threaded
+    def test_distrusted(self) -> None:
+        """It is never spoken to."""
+
+        def distrusted() -> None:
+            client = self.client(GET, port="wrong")
+            with contextlib.suppress(OSError):
+                self.upstream.accept()
+            self.assertIn(b"b.test", client.message())
+
+        self.check(distrusted)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -102,9 +102,9 @@ class Agreed:
         for one in (self._inner, *self._before):
             one.close()
 
-    def _again(self, failure: Failure) -> Deferred[HttpLease]:
-        failure.trap(OtherVersion)
-        return self.acquire()
+    def _again(self, failure: Failure) -> Any:
+        # what is not for us is not raised anew: a traceback has the frames that it goes through
+        return self.acquire() if failure.check(OtherVersion) else failure
 
     def _connect(self, wanted: bool) -> Deferred[Stream]:
         return self._dial().addCallback(self._connected, wanted)

@@ -138,7 +138,9 @@ class Exchange(Responder, Expiring):
             if request.timeout is not None:
                 listener.deadlines.add(self, self.began + request.timeout)
             if route.guarded and (refused := listener.runtime.refuse(conn, route.target)) is not None:
-                raise refused
+                # not raised: its traceback would have this frame, and that has it
+                self.reset(refused)
+                return
             if request.special and (ours := said_to_proxy(request, route.proxy, listener.record, conn)):
                 self._answer(*ours)
                 return

@@ -43,7 +43,11 @@ class Guard:
         if conn.tls is None or self._asks:
             refused = self._runtime.refuse(conn)
             if refused is not None:
-                raise refused
+                try:
+                    raise refused
+                finally:
+                    # its traceback has this frame: no cycle for the collector
+                    del refused
         # what was TLS to somebody before us says so itself
         if not self._redirects or conn.tls is not None or request.absolute[:6].lower() == b"https:":
             return None
