@@ -73,12 +73,12 @@ class Material:
         """The certificate itself."""
         return self.chain[0]
 
-    @property
+    @cached_property
     def not_before(self) -> datetime:
         """Since when all of the chain is valid."""
         return max(one.not_valid_before_utc for one in self.chain)
 
-    @property
+    @cached_property
     def not_after(self) -> datetime:
         """When the first of the chain expires."""
         return min(one.not_valid_after_utc for one in self.chain)

@@ -5,9 +5,11 @@ Tests for L{lproxy.identity.contexts}.
 
 from __future__ import annotations
 
+import warnings
 from datetime import timedelta
 
-from OpenSSL import SSL
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL, crypto
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.identity import contexts
@@ -95,6 +97,33 @@ class MeshTests(SynchronousTestCase):
         for odd in (("spiffe://shop/a", "spiffe://shop/b"), (WEB + "\0.evil",), ("*.shop.mesh",), ("10.0.0.1",)):
             to, by = shake(server(), client(SHOP.issue(*odd)), CART)
             self.assertEqual("no_identity", to.reason, odd)
+            self.assertIn("alert", by.alert)
+
+    def test_unreadable(self) -> None:
+        """What OpenSSL can read and nobody else, or not even OpenSSL, is refused like any other."""
+        dns = b"\x82\x0d" + WEB.encode()
+        san, ski = b"\6\3\x55\x1d\x11", b"\6\3\x55\x1d\x0e"
+        for reason, old, new in [
+            ("invalid_certificate", WEB.encode(), b"w\xffb.shop.mesh"),
+            ("no_identity", WEB.encode(), b"web\nshop.mesh"),
+            ("no_identity", dns, b"\x81" + dns[1:]),
+            ("invalid_certificate", dns, b"\x87" + dns[1:]),  # an IP address of thirteen bytes
+            ("invalid_certificate", dns, b"\xa3" + dns[1:]),  # a name as of X.400
+            ("unknown_ca", dns, b"\x82\x0e" + dns[2:]),
+            ("unknown_ca", ski, san),  # there are two of them then
+        ]:
+            leaf = SHOP.issue(WEB, common_name="web")
+            der = leaf.certificate.public_bytes(Encoding.DER)
+            self.assertIn(old, der)
+            made = SSL.Context(SSL.TLS_CLIENT_METHOD)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                odd = crypto.load_certificate(crypto.FILETYPE_ASN1, der.replace(old, new))
+                odd.sign(crypto.PKey.from_cryptography_key(SHOP.authority.key), "sha256")
+                made.use_certificate(odd)
+            made.use_privatekey(leaf.key)
+            to, by = shake(server(), Context(made), CART)
+            self.assertEqual(reason, to.reason, new)
             self.assertIn("alert", by.alert)
 
     def test_bad_servers(self) -> None:

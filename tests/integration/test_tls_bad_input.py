@@ -200,9 +200,9 @@ class BadHelloTests(TlsCase):
 
     @threaded
     def test_many(self) -> None:
-        """Hundreds that are half-open cost their sockets and nobody else: who comes then is served."""
+        """A thousand that are half-open cost their sockets and nobody else: who comes then is served."""
         good = hello(WWW)
-        stalled = [self.client(good[: 1 + number % len(good)], port="edge") for number in range(300)]
+        stalled = [self.client(good[: 1 + number % len(good)], port="edge") for number in range(1000)]
         self.well()
         for client in stalled:
             self.ends(client, "stalled")
