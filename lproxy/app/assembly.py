@@ -53,7 +53,14 @@ LAST = 1.0
 
 
 class CannotStart(Exception):
-    """An address cannot be listened on, or a protocol is broken. Nothing was started."""
+    """
+    An address cannot be listened on, a protocol is broken, or certificates are not good. Nothing was started.
+
+    Its arguments are all that is wrong.
+    """
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.args))
 
 
 class Assembly:
@@ -97,7 +104,7 @@ class Assembly:
                 plain = self.security.accepted(listen)
                 self.openings.add(listen, Accepting(edge.accepted, edge.refused, edge.redirected, keepalive, plain))
             if wrong := self.security.load():
-                raise CannotStart("; ".join(wrong))
+                raise CannotStart(*wrong)
         except CannotStart:
             self.close()
             raise

@@ -22,8 +22,13 @@ from lproxy.config import Config
 from lproxy.configfile import Problem
 from lproxy.configfile.address import socket_of
 from lproxy.configfile.endpoint import ENDPOINTS, endpoint_arguments
+from lproxy.configfile.kinds import settings
+from lproxy.configfile.problem import Path, spell
 from lproxy.errors import one_line
 from lproxy.transport.address import is_local
+
+#: settings that name such files
+MATERIALS = frozenset(("trust", "certificate", "key", "ca", "client_ca"))
 
 
 def rehearse(config: Config, found: list[Found], file: str) -> Iterator[Problem]:
@@ -41,9 +46,29 @@ def rehearse(config: Config, found: list[Found], file: str) -> Iterator[Problem]
     try:
         with Proxy(config, found, reactor).rehearsed() as assembly:
             for text in sorted(set(assembly.security.store.warnings())):
-                yield Problem("warning", file, None, "", one_line(text))
+                yield Problem("warning", file, None, key_of(text, config), one_line(text))
     except CannotStart as e:
-        yield Problem("error", file, None, "", one_line(str(e)))
+        for text in map(str, e.args):
+            yield Problem("error", file, None, key_of(text, config), one_line(text))
+
+
+def key_of(text: str, config: Config) -> str:
+    """Which setting names the file that C{text} is about; empty where none does."""
+    return next((key for key, path in materials(config) if f"{path}: " in text or f"{path}/" in text), "")
+
+
+def materials(config: Config) -> Iterator[tuple[str, str]]:
+    """Files of certificates, keys and anchors, each with its key."""
+    tables: list[tuple[Path, Any]] = [(("identity",), config.identity), (("admin",), config.admin)]
+    tables += [(("services", name), service) for name, service in config.services.items()]
+    for path, table in tables:
+        kind: type = type(table)
+        for name in MATERIALS & settings(kind).keys():
+            if file := getattr(table, name):
+                yield spell((*path, name)), file
+    for index, listen in enumerate(config.listen):
+        for number, file in enumerate(listen.certificates):
+            yield spell(("listen", index, "certificates", number)), file
 
 
 def unknown_endpoints(config: Config) -> Iterator[tuple[str, str]]:

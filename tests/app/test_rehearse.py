@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.plugins import Found, find
 from lproxy.app.rehearse import look, rehearse
-from lproxy.config import AccessLog, Admin, Config, Listen
+from lproxy.config import AccessLog, Admin, Config, Identity, Listen, Service
 from lproxy.protocols.tcp.plugin import TcpPlugin
 
 WEB = Listen(name="web", address="127.0.0.1:0")
@@ -55,6 +55,26 @@ class RehearseTests(SynchronousTestCase):
         said = [str(problem) for problem in rehearse(config, found, "f")]
         self.assertEqual(before, open_files(), "nothing stays open")
         return said
+
+    def test_certificates(self) -> None:
+        """Each certificate that is not good is an error by itself, at the setting that names its file."""
+        identity = Identity("/nowhere/t.pem", "/nowhere/c.pem", "/nowhere/k.pem")
+        config = Config(
+            admin=Admin(address=""),
+            identity=identity,
+            listen=(Listen("a", "127.0.0.1:0", tls="terminate", certificates=("/nowhere/a.pem", "/nowhere/b.pem")),),
+            services={"web:80": Service("web:80", ("a:1",), tls=True, ca="/nowhere/ca.pem")},
+        )
+        why = "cannot be read: No such file or directory"
+        self.assertEqual(
+            {
+                f"f: identity.trust: /nowhere/t.pem: {why}",
+                f"f: listen[0].certificates[0]: /nowhere/a.pem: {why}",
+                f"f: listen[0].certificates[1]: /nowhere/b.pem: {why}",
+                f'f: services."web:80".ca: service web:80: /nowhere/ca.pem: {why}',
+            },
+            {str(problem) for problem in rehearse(config, find(), "f")},
+        )
 
     def test_good(self) -> None:
         """What can be started is: the defaults, no listener at all, an address that is taken at the moment."""
