@@ -3,8 +3,8 @@
 A stream on a socket that TLS has secured.
 
 It is the plain one, on a L{Wire<lproxy.transport.tls.wire.Wire>} in place of its socket. What differs is what the
-kernel does not know: bytes, an end or an error may lie in OpenSSL, where nobody is woken by them; and to read may take
-room to write. There is no stream before its handshake is done.
+kernel does not know: bytes, an end or an error may have been taken from it already, and nobody is woken by them. There
+is no stream before its handshake is done.
 
 A TCP connection that ends without C{close_notify} was cut off (RFC 8446, 6.1): the reader is told C{connection_lost},
 with C{errno} EPROTO, and never that it ended. Where the peer says why it ends, by an alert, that is C{errno}:
@@ -72,13 +72,7 @@ class TlsStream(SocketStream):
     def readable(self) -> None:
         """Called by the hub."""
         super().readable()
-        wire = self.wire
-        if wire.stuck and not self.closed:
-            # what is there to be read would wake us for ever
-            wire.stuck = False
-            self._hub.want(self._descriptor, self._descriptor.interest & ~READ)
-            self._wake()
-        elif wire.held is not None and self._reading and not self.closed:
+        if self.wire.held is not None and self._reading and not self.closed:
             super().readable()
 
     def writable(self) -> None:
@@ -86,9 +80,8 @@ class TlsStream(SocketStream):
         if self._woken and not self.errno:
             self._woken = False
             if self._reading:
-                super().resume()
                 self.readable()
-            if self.closed or self._woken:
+            if self.closed:
                 return
         super().writable()
 

@@ -84,18 +84,16 @@ class Wire:
     @ivar connection: which has done its handshake
     @ivar held: what the next C{recv} gives without asking OpenSSL: bytes that were looked at, the end or an error that
         came right behind what was read. The hub is not woken by any of it
-    @ivar stuck: whether nothing can be read until something can be written, such as the answer to a key update
     @ivar quiet: whether C{close} says nothing to the peer any more
     """
 
-    __slots__ = ("_sock", "_ssl", "connection", "held", "quiet", "stuck")
+    __slots__ = ("_sock", "_ssl", "connection", "held", "quiet")
 
     def __init__(self, sock: socket.SocketType, connection: SSL.Connection) -> None:
         self._sock: Any = sock
         self._ssl: Any = connection._ssl
         self.connection: SSL.Connection = connection
         self.held: bytes | OSError | None = None
-        self.stuck: bool = False
         self.quiet: bool = False
 
     def recv(self, size: int, flags: int = 0) -> bytes:
@@ -191,7 +189,8 @@ class Wire:
         """Why a call gave C{result} and no bytes: an error, or the end that the peer has told of."""
         code = _error(self._ssl, result)
         if code in WANT:
-            self.stuck = code == WANT_WRITE
+            # to write, never before there is something to read; nor the reverse, as a key update is answered with the
+            # next data, and nothing is negotiated anew
             return BlockingIOError(errno.EAGAIN, _AGAIN)
         if code == ZERO_RETURN:
             return b""

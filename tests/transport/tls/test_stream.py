@@ -6,14 +6,31 @@ Tests for L{lproxy.transport.tls.stream} on real sockets. What it has of a plain
 from __future__ import annotations
 
 import os
+import select
 import socket
+from collections.abc import Callable
+from typing import Any
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from OpenSSL import SSL
+from twisted.internet.task import Clock
+
+from lproxy.identity.contexts import Context
 from lproxy.metrics.counters import TransportCounter
 from lproxy.testing.garbage import only_new, uncounted
-from lproxy.transport.hub import READ, WATCH, WRITE
-from tests.transport.sockets import Recorder
+from lproxy.transport.hub import READ, WATCH, WRITE, ReactorHub
+from lproxy.transport.socket import SocketStream
+from lproxy.transport.stream import Conn
+from lproxy.transport.tls.handshake import Handshakes
+from lproxy.transport.tls.hello import Hello
+from lproxy.transport.tls.peek import Peek
+from lproxy.transport.tls.stream import TlsStream
+from tests.transport.sockets import Recorder, drain
 from tests.transport.test_socket import reset
-from tests.transport.tls.pairs import StreamCase
+from tests.transport.tls.pairs import NAME, Far, StreamCase, frontend, ordinary
+from tests.transport.tls.test_hello import USUAL
 
 KIB = 1024
 
@@ -291,3 +308,167 @@ class EndTests(StreamCase):
                 self.streams.clear()
                 self.secured.clear()
             self.assertEqual([], left, how)
+
+
+def key_update(secret: bytes) -> bytes:
+    """
+    The record in which a peer changes its key, and asks the other side to do so too (RFC 8446, 4.6.3).
+
+    @param secret: of what it sends; no record of data was sent with that before
+    """
+    key, iv = (
+        HKDFExpand(hashes.SHA256(), size, b"\0%c%c%b\0" % (size, len(label), label)).derive(secret)
+        for label, size in ((b"tls13 key", 16), (b"tls13 iv", 12))
+    )
+    # type, length and "requested", and what kind of record it is
+    plain = b"\x18\0\0\1\1" + b"\x16"
+    header = b"\x17\3\3\0%c" % (len(plain) + 16)
+    return header + AESGCM(key).encrypt(iv, plain, header)
+
+
+class KeyTests(StreamCase):
+    """What TLS has to say for itself once there is data."""
+
+    def start(self, context: Context | None = None, client: Context | None = None, little: bool = False) -> None:
+        """With a client whose secrets are known."""
+        self.secrets: dict[str, bytes] = {}
+        made = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        made.set_tls13_ciphersuites(b"TLS_AES_128_GCM_SHA256")
+        made.set_keylog_callback(self.secret)
+        super().start(context, client or Context(made), little)
+
+    def secret(self, connection: SSL.Connection, line: bytes) -> None:
+        """One of them."""
+        name, _, secret = line.decode("ascii").split()
+        self.secrets[name] = bytes.fromhex(secret)
+
+    def update(self) -> None:
+        """The client changes its key."""
+        self.far.sock.sendall(key_update(self.secrets["CLIENT_TRAFFIC_SECRET_0"]))
+
+    def test_key_update(self) -> None:
+        """A peer that changes its key is no data, and what is asked of us is done."""
+        self.update()
+        self.until(lambda: not self.ready())
+        self.stream.write(b"with another key")
+        self.both(self.far, until=lambda: self.far.heard)
+        self.assertEqual((b"with another key", [], ""), (self.far.heard, self.reader.events, self.stream.errno))
+
+    def test_while_full(self) -> None:
+        """It is answered between what waits to be sent, in order."""
+        self.start(little=True)
+        while not self.stream.buffered:
+            self.stream.write(b"." * 1000)
+        waiting = self.stream.bytes_out + self.stream.buffered
+        self.update()
+        self.both(self.far, until=lambda: len(self.far.heard) == waiting)
+        self.stream.write(b"on")
+        self.both(self.far, until=lambda: self.far.heard.endswith(b"on"))
+        self.assertEqual((READ, "", []), (self.interest, self.stream.errno, self.reader.events))
+
+    def test_no_room_to_answer(self) -> None:
+        """Where there is no room to answer, nobody is busy; it is answered with what is sent next."""
+        self.start(little=True)
+        try:
+            while True:
+                self.stream.wire._sock.send(b"." * 1000)
+        except BlockingIOError:
+            pass
+        self.update()
+        turns = 0
+        while self.ready():
+            self.hub.serve()
+            turns += 1
+            self.assertLess(turns, 10, "busy")
+        self.assertEqual(READ, self.interest)
+        drain(self.far.sock)
+        self.stream.write(b"on")
+        self.assertEqual((2, 0), (self.stream.bytes_out, self.stream.buffered))
+        self.assertGreater(len(drain(self.far.sock)), 2 * 22)
+
+    def test_renegotiation(self) -> None:
+        """TLS 1.2 knows to negotiate again, which is refused."""
+        old = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        old.set_max_proto_version(SSL.TLS1_2_VERSION)
+        self.start(client=Context(old))
+        self.far.connection.renegotiate()
+        self.assertRaises(SSL.WantReadError, self.far.connection.do_handshake)
+        self.settle()
+        self.far.step()
+        self.assertIn("no renegotiation", str(self.far.error))
+        self.assertEqual([], [event for event in self.reader.events if event != "lost"])
+
+
+class Selecting(Clock):
+    """A reactor that tells whoever it is told of, one turn at a time, as select and poll do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers: list[Any] = []
+        self.writers: list[Any] = []
+        self.addReader, self.removeReader = self.readers.append, self.readers.remove
+        self.addWriter, self.removeWriter = self.writers.append, self.writers.remove
+
+    def turn(self) -> None:
+        """Tell those that are ready."""
+        readable, writable, _ = select.select(self.readers, self.writers, [], 0)
+        for one in readable:
+            one.doRead()
+        for one in writable:
+            one.doWrite()
+
+
+class OtherReactorTests(StreamCase):
+    """All of this without an epoll of our own."""
+
+    def test_whole(self) -> None:
+        """A hello that is looked at in two parts, a handshake, data both ways, and the end."""
+        reactor = Selecting()
+        hub = ReactorHub(reactor)
+        here, there = socket.socketpair()
+        self.addCleanup(there.close)
+        for sock in (here, there):
+            sock.setblocking(False)
+        plain = SocketStream(here, hub, Conn(("", 0), ("", 0)))
+        hellos: list[Hello | None] = []
+        secured: list[TlsStream] = []
+        Peek(plain, plain, reactor, hellos.append)
+        plain.resume()
+        for piece in (USUAL[:50], USUAL[50:]):
+            there.sendall(piece)
+            for _ in range(5):
+                reactor.turn()
+                reactor.advance(0.1)
+        self.assertEqual([NAME], [one and one.sni for one in hellos])
+        plain.abort()
+
+        here, there = socket.socketpair()
+        self.addCleanup(there.close)
+        for sock in (here, there):
+            sock.setblocking(False)
+        far = Far(there, ordinary().ssl)
+        far.step()
+        plain = SocketStream(here, hub, Conn(("", 0), ("", 0)))
+        Handshakes(hub, 10.0, 1).accept(plain, frontend(), Hello(NAME)).addCallback(secured.append)
+        self.turns(reactor, far, lambda: secured)
+        (stream,) = secured
+        reader = Recorder()
+        stream.attach(reader)
+        stream.resume()
+        stream.write(b"hello")
+        self.turns(reactor, far, lambda: far.heard)
+        far.say(b"x" * 100_000)
+        self.turns(reactor, far, lambda: len(reader.heard) == 100_000)
+        far.connection.shutdown()
+        self.turns(reactor, far, lambda: reader.events[-1] == "eof")
+        stream.close()
+        self.assertEqual(([], []), (reactor.readers, reactor.writers))
+
+    def turns(self, reactor: Selecting, far: Far, until: Callable[[], object]) -> None:
+        """Let both go on."""
+        for _ in range(1000):
+            far.step()
+            reactor.turn()
+            if until():
+                return
+        self.fail("nothing happens")
