@@ -27,7 +27,7 @@ ANY = f"{AS_BYTES}, or install its plugin"
 OTHER_PROTOCOLS = {
     **dict.fromkeys(("https", "tls", "ssl"), "TLS is what a protocol is spoken in: see tls and certificates"),
     **dict.fromkeys(("ws", "websocket", "websockets"), 'WebSockets begin as HTTP: write "http"'),
-    **dict.fromkeys(("grpc", "http2", "h2", "h2c"), f"lproxy speaks no HTTP/2: {AS_BYTES}"),
+    **dict.fromkeys(("grpc", "http2", "h2", "h2c"), 'every version of HTTP, gRPC in it, is "http": write that'),
     **dict.fromkeys(("mysql", "postgres", "postgresql", "redis", "mongodb", "amqp", "mqtt", "smtp", "ssh"), ANY),
     **dict.fromkeys(("raw", "opaque", "bytes", "stream"), 'did you mean "tcp"?'),
     "auto": "leave protocol out, and it is detected",

@@ -103,7 +103,7 @@ class ListenTests(FileTestCase):
         self.says(listener(detect=["nats"]), 'there is no protocol "nats"; write "http" or "kafka", or install its')
         for name, says in {
             "https": "TLS is what a protocol is spoken in",
-            "gRPC": 'lproxy speaks no HTTP/2: protocol = "tcp" forwards it as it is',
+            "gRPC": 'every version of HTTP, gRPC in it, is "http": write that',
             "websocket": 'WebSockets begin as HTTP: write "http"',
             "mysql": 'protocol = "tcp" forwards it as it is, or install its plugin',
         }.items():

@@ -11,16 +11,21 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
+import tempfile
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from lproxy.config import Config, Listen, Service
-from tests.components import missing
-from tests.integration.http_case import HttpCase, threaded
+from lproxy.testing.certificates import authority
+from tests.components import missing, require
+from tests.integration.http_case import HttpCase, eventually, threaded
+from tests.integration.ports import free_ports
 
 #: seconds for one case; few take any
 CASE = 3
@@ -71,21 +76,38 @@ class Application(ThreadingHTTPServer):
 
 
 class H2specTests(HttpCase):
-    """Every case."""
+    """Every case, of each listener in front of each application."""
 
     def setUp(self) -> None:
         self.application = Application(("127.0.0.1", 0), Greets)
         Thread(target=self.application.serve_forever, daemon=True).start()
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+        Path(self.folder, "index.html").write_text("hello\n")
+        self.port = free_ports()
         super().setUp()
 
     def config(self) -> Config:
-        """A listener for each engine, and each version upstream."""
-        config = super().config()
-        application = f"127.0.0.1:{self.application.server_address[1]}"
+        """A listener for each engine and each version upstream, plain and with a certificate."""
+        leaf = authority("h2spec").issue("localhost")
+        certificate = Path(self.folder, "leaf.pem")
+        certificate.write_bytes(leaf.chain_pem + leaf.key_pem)
         one = Listen(name="lane", address="127.0.0.1:0", target="service:one", protocol="http")
-        services = {"one": Service("one", (application,), protocol="http1")}
+        secured = replace(one, tls="terminate", certificates=(str(certificate),))
+        application = f"127.0.0.1:{self.application.server_address[1]}"
         return replace(
-            config, listen=(one, replace(one, name="reference", http2_engine="reference")), services=services
+            super().config(),
+            listen=(
+                one,
+                replace(one, name="reference", http2_engine="reference"),
+                replace(one, name="both", target="service:two"),
+                replace(secured, name="secured"),
+                replace(secured, name="secured-both", target="service:two"),
+            ),
+            services={
+                "one": Service("one", (application,), protocol="http1"),
+                "two": Service("two", (f"127.0.0.1:{self.port}",), protocol="http2"),
+            },
         )
 
     async def tearDown(self) -> None:
@@ -93,9 +115,17 @@ class H2specTests(HttpCase):
         self.application.server_close()
         await super().tearDown()
 
-    def passes(self, port: str) -> None:
+    def nghttpd(self) -> None:
+        """The application that speaks HTTP/2, until the end of the test."""
+        require("nghttpd")
+        process = subprocess.Popen(["nghttpd", "--no-tls", "-d", self.folder, "-a", "127.0.0.1", str(self.port)])
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        eventually(partial(connects, self.port), "nghttpd")
+
+    def passes(self, port: str, *options: str) -> None:
         """All of it, strict cases included."""
-        command = [h2spec(), "-S", "-h", "127.0.0.1", "-p", str(self.ports[port]), "-o", str(CASE)]
+        command = [h2spec(), "-S", "-h", "127.0.0.1", "-p", str(self.ports[port]), "-o", str(CASE), *options]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         _, _, failures = done.stdout.partition("Failures:")
         total = re.search(r"(\d+) tests, (\d+) passed, 0 skipped, 0 failed", done.stdout)
@@ -112,3 +142,26 @@ class H2specTests(HttpCase):
     def test_reference(self) -> None:
         """The library."""
         self.passes("reference")
+
+    @threaded
+    def test_both(self) -> None:
+        """HTTP/2 on both sides."""
+        self.nghttpd()
+        self.passes("both")
+
+    @threaded
+    def test_secured(self) -> None:
+        """Over TLS."""
+        self.passes("secured", "-t", "-k")
+
+    @threaded
+    def test_secured_both(self) -> None:
+        """Over TLS, and HTTP/2 on both sides."""
+        self.nghttpd()
+        self.passes("secured-both", "-t", "-k")
+
+
+def connects(port: int) -> bool:
+    """Whether somebody accepts there."""
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0

@@ -68,8 +68,8 @@ class Recorder:
             self._h2c = True
             self._warn(
                 "http-h2c",
-                "asks for Upgrade: h2c, which is taken out, as the upstream would speak HTTP/2 to one that others "
-                'share: what needs it needs a listener with protocol = "tcp"',
+                "asks for Upgrade: h2c, which is taken out, as HTTP/2 (RFC 9113) has no upgrade any more: what speaks it "
+                'with its first bytes (prior knowledge) is understood, and protocol = "tcp" passes everything on',
                 conn,
             )
 
