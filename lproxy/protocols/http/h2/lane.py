@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.protocols.http.h2.test_lane -*-
+# -*- test-case-name: tests.protocols.http.h2.test_lane, tests.protocols.http.h2.test_differential -*-
 """
 Our HTTP/2 engine (RFC 9113): frames are taken one by one from what was read, and go straight to the handler.
 

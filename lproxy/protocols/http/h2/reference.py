@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.protocols.http.h2.test_reference -*-
+# -*- test-case-name: tests.protocols.http.h2.test_reference, tests.protocols.http.h2.test_differential -*-
 """
 The h2 library as an engine: what ours is held against, and for a connection that does not go well with it.
 
@@ -34,7 +34,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 
 from lproxy.protocols.http.h2 import frames as wire
-from lproxy.protocols.http.h2.engine import MAXIMUM, PREFACE, SPARE_IDS, UNTOLD_STREAMS, Engine, Handler
+from lproxy.protocols.http.h2.engine import MAXIMUM, NO_LENGTH, PREFACE, SPARE_IDS, UNTOLD_STREAMS, Engine, Handler
 from lproxy.protocols.http.h2.faults import (
     FLOW,
     FLOW_CONTROL_ERROR,
@@ -229,10 +229,12 @@ class Reference(Engine):
             self._forget(stream)
             if not self._client:
                 self._guard.reset()
+            code = int(event.error_code or 0)
             if event.remote_reset:
-                self._handler.stream_reset(stream.id, int(event.error_code or 0))
+                self._handler.stream_reset(stream.id, code)
             else:
-                self._handler.refused(stream.id, FLOW_CONTROL_ERROR, FLOW, "a window of more than 2^31-1 bytes")
+                reason = FLOW if code == FLOW_CONTROL_ERROR else FRAME
+                self._handler.refused(stream.id, code, reason, "refused by h2")
         elif isinstance(event, WindowUpdated):
             if not event.stream_id or event.stream_id in self._table.open:
                 self._handler.window(event.stream_id or 0)
@@ -249,9 +251,11 @@ class Reference(Engine):
         stream = self._table.open.get(event.stream_id or 0)
         if stream is None:
             return
-        if data and stream.left == 0:
-            self._refuse(stream, StreamFault(PROTOCOL_ERROR, LENGTH, "DATA where there can be none"))
-            return
+        if stream.left != NO_LENGTH:
+            stream.left -= len(data)
+            if stream.left < 0:
+                self._refuse(stream, StreamFault(PROTOCOL_ERROR, LENGTH, "DATA where there can be none"))
+                return
         if event.stream_ended is not None:
             self._peer_ended(stream)
         elif flow > len(data):
@@ -293,6 +297,7 @@ class Reference(Engine):
         if end and head.length > 0:
             self._refuse(stream, StreamFault(PROTOCOL_ERROR, LENGTH, NO_DATA))
             return
+        stream.left = head.length
         self._handler.headers(stream_id, head, end)
 
     def _answer_or_trailers(self, stream: StreamState, headers: Any, end: bool, trailers: bool) -> None:
@@ -309,11 +314,11 @@ class Reference(Engine):
         if not trailers and head.status >= 200:
             if stream.method == b"HEAD" or head.status in (204, 304):
                 stream.left = 0
-            elif end and head.length > 0 and (stream.method != b"CONNECT" or head.status >= 300):
-                self._refuse(
-                    stream, StreamFault(PROTOCOL_ERROR, LENGTH, f"no DATA, and a content-length of {head.length}")
-                )
-                return
+            elif stream.method != b"CONNECT" or head.status >= 300:
+                stream.left = head.length
+        if end and stream.left > 0:
+            self._refuse(stream, StreamFault(PROTOCOL_ERROR, LENGTH, NO_DATA))
+            return
         if end:
             self._peer_ended(stream)
         if trailers:
