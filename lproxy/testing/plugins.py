@@ -13,7 +13,7 @@ from typing import Any
 
 from zope.interface.verify import verifyObject
 
-from lproxy.api import Accepted, Demands, IProtocolPlugin, Match, TcpFactory
+from lproxy.api import Accepted, Demands, IProtocolPlugin, Match, Secured, TcpFactory
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority
 from lproxy.testing.bounds import BoundsContract
@@ -26,6 +26,8 @@ from lproxy.testing.wire import Peer
 
 #: where lproxy's own plugins are, which are compiled together with what they inherit from
 OWN = "lproxy.protocols."
+#: what TLS has settled for a client that asks for no name and shows no certificate
+SECURED = Secured(version="TLSv1.3", cipher="TLS_AES_128_GCM_SHA256")
 #: what is never compiled, and may be inherited from
 BASES = (Demands, TcpFactory)
 
@@ -55,9 +57,9 @@ class PluginContract(BoundsContract, MetricsContract, SessionContract):
         """A proxy around a new factory."""
         return ScriptedProxy(self.plugin, dict(self.table))
 
-    def talk(self, proxy: ScriptedProxy) -> tuple[Peer, Peer]:
-        """A client that has said its part, and the upstream that heard it."""
-        client = proxy.client(self.conversation)
+    def talk(self, proxy: ScriptedProxy, tls: Secured | None = None) -> tuple[Peer, Peer]:
+        """A client that has said its part, within TLS if that is so, and the upstream that heard it."""
+        client = proxy.client(self.conversation, tls=tls)
         proxy.settle()
         self.assertEqual(1, len(proxy.connector.upstreams), "one connection to the upstream")
         return client, proxy.connector.upstreams[0]
@@ -156,6 +158,22 @@ class PluginContract(BoundsContract, MetricsContract, SessionContract):
                 proxy.settle()
             self.assertEqual(self.answer if self.answered is None else self.answered, client.heard)
             self.assertEqual([], proxy.crashes)
+
+    def test_tls(self) -> None:
+        """Within TLS a session is the same, and counted as that: what is said is heard, and how it ends is noticed."""
+        for leave in (Peer.hang_up, Peer.reset, Peer.cut_off):
+            proxy = self.start()
+            client, upstream = self.talk(proxy, SECURED)
+            self._heard(proxy, 0)
+            upstream.say(self.answer)
+            proxy.settle()
+            self.assertEqual(self.answer if self.answered is None else self.answered, client.heard)
+            # both identities, of whom neither has any
+            self.assertEqual({("", "")}, {labels[5:] for labels in proxy.counted if labels[1] == "src"})
+            leave(client)
+            proxy.settle()
+            upstream.hang_up()
+            self.assert_over(proxy, client)
 
     # ends
 

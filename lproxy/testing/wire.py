@@ -60,6 +60,10 @@ class Peer:
         self.broken = errno.errorcode[errno.ECONNRESET]
         self.said = b""
 
+    def cut_off(self) -> None:
+        """End without a word of TLS (close_notify), where the connection is within TLS: no end, but a loss."""
+        self.broken = errno.errorcode[errno.EPROTO]
+
     @property
     def unread(self) -> int:
         """Bytes that were said and the proxy has not read."""

@@ -5,12 +5,14 @@ A plugin of another distribution, on the path of a real proxy: the example of do
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import http.server
 import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.testing import DetectorContract, Peer, PluginContract, ScriptedProxy, feed_three_ways
+from lproxy.testing.certificates import authority
 from tests.floors_source import ROOT
 from tests.integration.ports import free_ports
 
@@ -306,6 +309,14 @@ protocol = "memo"
 [listen.memo]
 boards = ["office"]
 
+[[listen]]
+name = "secure"
+address = "127.0.0.1:{secure}"
+target = "service:memos"
+detect = ["http", "memo"]
+tls = "terminate"
+certificates = ["{certificate}"]
+
 [services.memos]
 endpoints = ["127.0.0.1:{upstream}"]
 
@@ -327,15 +338,18 @@ class RealProxyTests(SynchronousTestCase):
         self.addCleanup(hello.shutdown)
         self.env = {**os.environ, "PYTHONPATH": f"{SAMPLE}{os.pathsep}{ROOT}"}
         self.env.pop("LPROXY_DENY_WARNINGS", None)
-        first = free_ports(4)
-        self.admin, self.both, self.memos, self.office = range(first, first + 4)
+        first = free_ports(5)
+        self.admin, self.both, self.memos, self.office, self.secure = range(first, first + 5)
         self.config = Path(tempfile.mkdtemp(prefix="lproxy-memo-")) / "lproxy.toml"
+        self.trust, certificate, _ = authority().issue("memo.test").write(self.mktemp())
         self.config.write_text(
             CONFIG.format(
                 admin=self.admin,
                 both=self.both,
                 memos=self.memos,
                 office=self.office,
+                secure=self.secure,
+                certificate=os.path.abspath(certificate),
                 upstream=self.upstream.port,
                 hello=hello.server_address[1],
             )
@@ -396,6 +410,30 @@ class RealProxyTests(SynchronousTestCase):
             while data := client.recv(4096):
                 heard += data
             return heard
+
+    def test_tls(self) -> None:
+        """
+        Over TLS the very same plugin has the very same session: detected within, shown, counted as secured; who goes
+        without a word of TLS is gone, and plain clients never come so far.
+        """
+        self.start()
+        context = ssl.create_default_context(cafile=self.trust)
+        plain = socket.create_connection(("127.0.0.1", self.secure), 10)
+        with context.wrap_socket(plain, server_hostname="memo.test") as client:
+            for byte in b"MEMO/1 kitchen\r\nADD milk\r\n":
+                client.sendall(bytes([byte]))
+            self.assertEqual(b"OK 2\r\n", client.recv(100))
+            (row,) = json.loads(self.ask("/connections")[1])
+            self.assertEqual(("memo", "kitchen", 1), (row["protocol"], row["board"], row["commands"]))
+            # no close_notify
+            client.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):
+                client.recv(1)
+        self.assertEqual(b"", self.memo(self.secure, b"MEMO/1 kitchen\r\nLIST\r\n"))
+        self.assertEqual([b"MEMO/1 kitchen\r\n", b"ADD milk\r\n"], self.upstream.heard)
+        metrics = self.ask("/metrics")[1]
+        self.assertRegex(metrics, r'(?m)^tcp_open_total{.*peer="src".*tls="true".*protocol="memo".*} 1$')
+        self.assertRegex(metrics, r'(?m)^tcp_close_total{.*peer="src".*tls="true".*protocol="memo".*errno="E\w+".*} 1$')
 
     def http(self, port: int) -> str:
         """What an HTTP client hears."""

@@ -72,6 +72,15 @@ class Deaf(TcpSession):
         super()._acquired(lease)
 
 
+class Plain(TcpSession):
+    """Wants a socket, which there is none of within TLS."""
+
+    def start(self) -> None:
+        super().start()
+        if self._accepted.stream.conn.tls is not None:
+            assert self._accepted.stream.raw() is not None
+
+
 class Greedy(TcpSession):
     """Takes what detection has read for something else."""
 
@@ -267,6 +276,7 @@ class ContractTests(SynchronousTestCase):
             (Single(), "test_factory"),
             (Plugin(Deaf), "test_bases"),
             (Plugin(Deaf), "test_late_upstream"),
+            (Plugin(Plain), "test_tls"),
             (Plugin(Greedy), "test_replay"),
             (Plugin(Fragile), "test_late_upstream"),
             (Plugin(Immortal), "test_abort"),

@@ -133,6 +133,14 @@ class WireTests(WireCase):
         self.settle()
         self.assertEqual((b"bye", "eof", []), (self.peer.heard, self.peer.ended, self.session.events))
 
+    def test_cut_off(self) -> None:
+        """What was said before TLS is cut off is read; then it is lost, and has not ended."""
+        self.peer.say(b"half")
+        self.peer.cut_off()
+        self.reactor.settle()
+        self.assertEqual([b"half", "lost"], self.session.events)
+        self.assertEqual(("EPROTO", "closed"), (self.stream.errno, self.peer.ended))
+
     def test_reset(self) -> None:
         """A RST ends it, read or not, written to or not; what was said and not read is lost."""
         for pause in (False, True):
