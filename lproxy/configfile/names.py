@@ -11,10 +11,12 @@ import re
 from lproxy.configfile.address import HOST_NAME
 from lproxy.configfile.problem import Wrong, show
 
+#: of a SPIFFE ID's path, what stands between two slashes: not dots alone, as in those of files
+SEGMENT = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+"
 #: a SPIFFE ID: its trust domain, and a path
-SPIFFE = re.compile(r"spiffe://[a-z0-9._-]{1,255}(/[A-Za-z0-9._-]+)+")
+SPIFFE = re.compile(rf"spiffe://[a-z0-9._-]{{1,255}}(/{SEGMENT})+")
 #: all whose IDs begin like that
-SPIFFE_PATTERN = re.compile(r"spiffe://[a-z0-9._-]{1,255}(/[A-Za-z0-9._-]+)*/(\*|[A-Za-z0-9._-]+)")
+SPIFFE_PATTERN = re.compile(rf"spiffe://[a-z0-9._-]{{1,255}}(/{SEGMENT})*/(\*|{SEGMENT})")
 LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 #: a DNS name; one that ends in a number is an address
 DNS = re.compile(rf"(?=.{{1,253}}$)(?!.*\.[0-9]+$){LABEL}(\.{LABEL})*\.?")

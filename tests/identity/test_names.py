@@ -5,9 +5,13 @@ Tests for L{lproxy.identity.names}.
 
 from __future__ import annotations
 
+import random
+
 from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.configfile.names import identity_name, identity_pattern
+from lproxy.configfile.problem import Wrong
 from lproxy.identity.names import Patterns, canonical, check_identity, check_server, identity, trust_domain
 from lproxy.identity.refusal import CertificateRefused
 from lproxy.testing.certificates import authority
@@ -205,3 +209,24 @@ class PatternsTests(SynchronousTestCase):
         self.assertFalse(Patterns([]))
         self.assertNotIn("a", Patterns([]))
         self.assertEqual("Patterns(a, b.*)", repr(Patterns(["a", "b.*"])))
+
+
+class ConfiguredTests(SynchronousTestCase):
+    """What a configuration may say, an identity can be."""
+
+    def test_same_grammar(self) -> None:
+        """Whatever the configuration takes for an identity, or for a pattern, is one here."""
+        pieces = ["spiffe://", "shop", ".", "..", "/", "*", "a", "B", "_", "-", "1", "web", "x" * 64, "é", "\n", ":1"]
+        seeded = random.Random(7)
+        taken = 0
+        for _ in range(20_000):
+            text = "".join(seeded.choices(pieces, k=seeded.randrange(1, 6)))
+            for read, use in ((identity_name, canonical), (identity_pattern, lambda value: Patterns([value]))):
+                try:
+                    value = read(text)
+                except Wrong:
+                    continue
+                if value:
+                    use(value)
+                    taken += 1
+        self.assertGreater(taken, 1_000)
