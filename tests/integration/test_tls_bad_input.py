@@ -23,7 +23,7 @@ from tests.integration.http_case import GET, OK, Wire, eventually, threaded
 from tests.integration.secure_case import FRIEND, OWN, SHOP, WWW, TlsCase, records, with_sni
 
 #: seconds that a handshake may take here
-HANDSHAKE = 0.4
+HANDSHAKE = 0.8
 #: a TLS alert in a record of its own: type 21
 ALERT = b"\x15\x03"
 

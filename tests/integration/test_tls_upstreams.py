@@ -65,7 +65,7 @@ class UpstreamCase(TlsCase):
             "web.local:80": Service("web.local:80", address, tls=True, server_name=WWW, ca=self.trust),
             "friend.local:80": Service("friend.local:80", address, identity=FRIEND),
         }
-        outbound = replace(config.outbound, handshake=0.5, acquire=2.0, connect=0.5)
+        outbound = replace(config.outbound, handshake=1.0, acquire=5.0, connect=1.0)
         return replace(config, services=services, outbound=outbound)
 
     def told(self, request: bytes = GET, tries: int = 1) -> str:
