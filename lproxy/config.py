@@ -40,7 +40,7 @@ def setting(default: Any, help: str, unit: str = "", required: bool = False) -> 
 
     @param unit: C{duration}, C{size}, C{address} (host:port to connect to), C{resolver} (that of a DNS server),
         C{listen} (IP:port or endpoint string to listen on), C{network} (IP or IP/bits), C{word} (fit for a metric
-        label), C{identity} (who somebody is, as a certificate says it), C{pattern} (of identities), C{table} (the
+        label), C{file} (path of a file with certificates or keys), C{identity} (who somebody is, as a certificate says it), C{pattern} (of identities), C{table} (the
         table's own name, no key in it), or none
     @param required: whether a file must give it, and not empty
     """
@@ -61,13 +61,15 @@ class Admin:
     certificate: str = setting(
         "",
         "a PEM file with the certificate that it shows, and what leads to an anchor; with it, it speaks https alone",
+        "file",
     )
     key: str = setting(
         "",
         "a PEM file with the key of that; unset: it stands in the same file, or beside it in one that ends in .key",
+        "file",
     )
     client_ca: str = setting(
-        "", "a PEM file with whom to trust for clients' certificates; with it, nobody without one is served"
+        "", "a PEM file with whom to trust for clients' certificates; with it, nobody without one is served", "file"
     )
 
 
@@ -78,13 +80,16 @@ class Identity:
     none.
     """
 
-    trust: str = setting("", "a PEM file with the anchors of trust: who is vouched for by them is believed")
+    trust: str = setting("", "a PEM file with the anchors of trust: who is vouched for by them is believed", "file")
     certificate: str = setting(
         "",
         "a PEM file with this proxy's own certificate, which names it by a SAN (DNS name or SPIFFE URI), and behind it "
         "what leads to an anchor",
+        "file",
     )
-    key: str = setting("", "a PEM file with the certificate's private key; nobody but the proxy's user may read it")
+    key: str = setting(
+        "", "a PEM file with the certificate's private key; nobody but the proxy's user may read it", "file"
+    )
 
 
 #: whom a silent client is taken to wait for
@@ -141,6 +146,7 @@ class Listen:
         "for the names that clients ask for, each a PEM file of a certificate, what leads to its anchor, and its key "
         "(which may stand beside it in a file of that name that ends in .key), or a folder of such files; the first is "
         "for whoever asks for no name or for another",
+        "file",
     )
     redirect_https: bool = setting(
         False, "whether HTTP requests that come without TLS are told to come back by https, all of them"
@@ -208,9 +214,9 @@ class Service:
         "",
         "the name that its certificate must have, and that it is asked for; unset: the service's own, less its port",
     )
-    ca: str = setting("", "a PEM file with whom to trust for its certificate; unset: whom the system trusts")
-    certificate: str = setting("", "a PEM file with the certificate to show it, where it asks for one")
-    key: str = setting("", "a PEM file with the key of that; unset: it stands in the same file")
+    ca: str = setting("", "a PEM file with whom to trust for its certificate; unset: whom the system trusts", "file")
+    certificate: str = setting("", "a PEM file with the certificate to show it, where it asks for one", "file")
+    key: str = setting("", "a PEM file with the key of that; unset: it stands in the same file", "file")
     identity: str = setting(
         "",
         "who serves it: connections to it are secured with mutual TLS, this proxy being who [identity] says, and none "

@@ -24,6 +24,9 @@ from lproxy.configfile.units import read_count, read_duration, read_size, type_n
 #: what is written for "none" elsewhere
 OFF = frozenset({"off", "never", "no", "disabled", "unlimited", "infinite", "infinity", "0", "0s", "0ms", "-1", ""})
 
+#: what begins each part of such a file
+PEM = "-----BEGIN "
+
 WORD = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -135,6 +138,15 @@ def read_text(value: object) -> str:
     return value
 
 
+def read_file(value: object) -> str:
+    if isinstance(value, str) and PEM in value:
+        # nothing of it is shown: it may be a key
+        raise Wrong(
+            "is PEM itself, and not a file that has it", 'write the path of the file, such as "/etc/lproxy/tls.pem"'
+        )
+    return read_text(value)
+
+
 def read_word(value: object) -> str:
     text = read_text(value)
     if text and not WORD.fullmatch(text):
@@ -154,6 +166,7 @@ def read_number(value: object) -> float:
 
 KINDS: dict[tuple[type, str], Kind] = {
     (str, ""): Kind("string", read_text),
+    (str, "file"): Kind("path", read_file),
     (str, "word"): Kind("name", read_word),
     (str, "listen"): Kind("IP:port or endpoint string", lambda value: listen_address(read_text(value))),
     (str, "address"): Kind("host:port", lambda value: endpoint_address(read_text(value))),

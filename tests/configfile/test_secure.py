@@ -6,6 +6,7 @@ TLS and identity: what a file may say of them.
 from __future__ import annotations
 
 from lproxy.config import Config, Identity, Listen
+from lproxy.configfile import load
 from tests.configfile.case import FileTestCase, listener
 
 IDENTITY = '[identity]\ntrust = "t.pem"\ncertificate = "c.pem"\nkey = "k.pem"\n'
@@ -21,6 +22,13 @@ class IdentityTests(FileTestCase):
             "f:1: identity.key: is missing; an identity has all three: trust, certificate and key",
         )
         self.good("[identity]\n")
+
+    def test_pem(self) -> None:
+        """What should be a file's path, and is what such a file has, is told so, and shown nowhere: it may be a key."""
+        text = """[identity]\ntrust = "t"\ncertificate = "c"\nkey = '''-----BEGIN PRIVATE KEY-----\nMIGHA\n'''\n"""
+        problems = load(text, "f", {}).problems
+        self.assertIn("f:4: identity.key: is PEM itself, and not a file that has it", str(problems[0]))
+        self.assertNotIn("MIGHA", " ".join(map(str, problems)))
 
     def test_unused(self) -> None:
         """An identity that nobody is shown is a warning."""
