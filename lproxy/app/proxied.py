@@ -65,8 +65,8 @@ class Proxied(Owner):
             return
         raw = stream.raw()
         assert raw is not None, "listeners accept sockets"
-        name = runtime.listen.name
-        receiving = Receiving(self, runtime.clock, stream, raw, runtime.timeouts.handshake, name)
+        name, timeouts = runtime.listen.name, runtime.timeouts
+        receiving = Receiving(self, runtime.clock, stream, raw, timeouts.handshake, timeouts.server_first, name)
         self._sessions.begin(receiving, TCP, stream, None, name)
 
     # Receiving's owner

@@ -20,4 +20,4 @@ def announcement(version: str, client: Conn | None) -> bytes:
     destination = client.original_dst or client.local
     if version == "v1":
         return v1.build(client.peer, destination)
-    return v2.build(client.peer, destination, tlv.about(client.tls))
+    return v2.build(client.peer, destination, tlv.about(client))

@@ -47,24 +47,31 @@ class Receiving(Reader):
     """
     The first reader of a stream that has to begin with a header.
 
+    Whoever speaks for itself is a health check, most likely, and wants nothing more: it is given a moment to end, or to
+    go on, before anything is done for it.
+
     It is a session too (see L{lproxy.protocols.session.Session}): a shutdown waits for what is on its way to be one.
     """
 
     def __init__(
-        self, owner: Owner, clock: IReactorTime, stream: Stream, raw: Raw, seconds: float, listener: str
+        self, owner: Owner, clock: IReactorTime, stream: Stream, raw: Raw, seconds: float, moment: float, listener: str
     ) -> None:
         """
         @param raw: C{stream}'s
         @param seconds: for the whole header
+        @param moment: seconds for a health check to end
         @param listener: its name
         """
         self._owner = owner
         self._clock = clock
         self._raw = raw
         self._seconds = seconds
+        self._moment = moment
         self._listener = listener
         self._began = clock.seconds()
         self._header = b""
+        #: what was read, of whoever speaks for itself
+        self._own: Header | None = None
         self._over = False
         self._timer: IDelayedCall | None = None
         self.stream = stream
@@ -81,7 +88,8 @@ class Receiving(Reader):
             self._raw.divert_reading(self._readable)
             self._readable()
         if not self._over:
-            self._timer = self._clock.callLater(self._seconds, self._expired)
+            if self._own is None:
+                self._timer = self._clock.callLater(self._seconds, self._expired)
             self.stream.resume()
 
     def drain(self) -> None:
@@ -122,7 +130,7 @@ class Receiving(Reader):
         """It was reset."""
         if not self._over:
             self._end()
-            self._owner.refused(self, EOF, "it ended without a header")
+            self._owner.refused(self, EOF if self._own is None else LOCAL, "it ended")
 
     def pause_writing(self) -> None:
         """Nothing is written."""
@@ -139,6 +147,13 @@ class Receiving(Reader):
             return
         except OSError as e:
             self._raw.failed(e)
+            return
+        own = self._own
+        if own is not None:
+            if seen:
+                self._received(own)
+            else:
+                self._refuse(LOCAL, "it only looked")
             return
         if not seen:
             if self._header:
@@ -159,18 +174,19 @@ class Receiving(Reader):
             self._raw.low_water(said.at_least - len(self._header))
             return
         self._raw.take(said.size - len(self._header))
-        if said.local and self._at_end():
-            # a health check that has seen what it wanted to see
-            self._refuse(LOCAL, "it only looked")
+        if not said.local:
+            self._received(said)
             return
-        self._end()
-        self._owner.received(self, said)
+        self._own = said
+        self._raw.low_water(1)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._clock.callLater(self._moment, self._received, said)
+        self._readable()
 
-    def _at_end(self) -> bool:
-        try:
-            return not self._raw.peek(1)
-        except OSError:
-            return False
+    def _received(self, header: Header) -> None:
+        self._end()
+        self._owner.received(self, header)
 
     # clocks
 
@@ -199,5 +215,5 @@ class Receiving(Reader):
         self._raw.divert_reading(None)
         self._raw.low_water(1)
         timer, self._timer = self._timer, None
-        if timer is not None:
+        if timer is not None and timer.active():
             timer.cancel()

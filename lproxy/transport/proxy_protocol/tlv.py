@@ -18,7 +18,7 @@ from lproxy.transport.proxy_protocol.header import (
     SSL_VERSION,
     Malformed,
 )
-from lproxy.transport.stream import Secured
+from lproxy.transport.stream import Conn
 
 #: a type and a length
 HEAD: Final = 3
@@ -61,15 +61,17 @@ def write(kind: int, value: bytes) -> bytes:
     return bytes([kind]) + len(value).to_bytes(2, "big") + value
 
 
-def about(tls: Secured | None) -> bytes:
+def about(client: Conn) -> bytes:
     """
-    The vectors that tell of a client's TLS: the name it asked for, what was agreed on, and who it is.
+    The vectors that tell of a client's TLS: the name it asked for, what was agreed on, and who it is; of TLS that is
+    not ours to end, the name alone.
 
     Its identity, a name of its certificate's SAN, takes the place of the common name that other proxies tell: this is
     where receivers look for who has connected.
     """
+    tls = client.tls
     if tls is None:
-        return b""
+        return write(AUTHORITY, client.sni.encode("utf-8", "replace")) if client.sni else b""
     vectors = b""
     if tls.alpn:
         vectors += write(ALPN, tls.alpn.encode("ascii", "replace"))

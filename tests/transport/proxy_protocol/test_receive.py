@@ -22,7 +22,7 @@ HEADERS = (
     v2.build(SOURCE, DESTINATION, b"\x02\x00\x04shop"),
     v2.build_local(),
 )
-SECONDS = 10.0
+SECONDS, MOMENT = 10.0, 0.05
 
 
 class Then:
@@ -74,7 +74,7 @@ class ReceiveTests(SocketCase):
         raw = self.stream.raw()
         assert raw is not None
         owner: Any = Owner(self.then)
-        self.receiving = Receiving(owner, self.reactor, self.stream, raw, SECONDS, "web")
+        self.receiving = Receiving(owner, self.reactor, self.stream, raw, SECONDS, MOMENT, "web")
         self.receiving.start()
 
     def say(self, data: bytes) -> None:
@@ -86,6 +86,7 @@ class ReceiveTests(SocketCase):
         """A header that has come with the connection is read before the start returns; what follows, by the next."""
         for header in HEADERS:
             self.start(header + b"GET /")
+            self.assertEqual([], self.reactor.getDelayedCalls())
             self.assertEqual(([len(header)], []), ([one.size for one in self.then.headers], self.then.refused))
             self.assertEqual([], self.then.next.events)
             self.settle()
@@ -161,12 +162,27 @@ class ReceiveTests(SocketCase):
         self.assertEqual([EOF], self.then.refused)
 
     def test_health_check(self) -> None:
-        """Who speaks for itself and ends goes no further; one that stays does, and so does a client that ends."""
+        """
+        Who speaks for itself and ends soon goes no further, reset or not. One that stays does, after a moment, or with
+        its first byte; and so does a client that ends.
+        """
+        for how in (b"\0", struct.pack("ii", 1, 0)):
+            self.start(tcp=True)
+            self.say(v2.build_local())
+            self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, how.ljust(8, b"\0"))
+            self.peer.close()
+            self.until(lambda: self.stream.closed)
+            self.assertEqual(([], [LOCAL]), (self.then.headers, self.then.refused))
+            self.assertEqual([], self.reactor.getDelayedCalls())
+        self.start(v2.build_local())
+        self.assertEqual([], self.then.headers)
+        self.reactor.advance(MOMENT)
+        self.assertEqual((1, []), (len(self.then.headers), self.then.refused))
         self.start()
-        self.peer.sendall(v2.build_local())
-        self.peer.close()
-        self.settle()
-        self.assertEqual(([], [LOCAL], True), (self.then.headers, self.then.refused, self.stream.closed))
+        self.say(v2.build_local())
+        self.say(b"GET /")
+        self.assertEqual((1, b"GET /", []), (len(self.then.headers), self.then.next.heard, self.then.refused))
+        self.assertEqual([], self.reactor.getDelayedCalls())
         self.start()
         self.peer.sendall(HEADERS[0])
         self.peer.close()

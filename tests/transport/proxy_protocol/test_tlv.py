@@ -19,8 +19,9 @@ from lproxy.transport.proxy_protocol.header import (
     Malformed,
 )
 from lproxy.transport.proxy_protocol.tlv import about, read, write
-from lproxy.transport.stream import Secured
+from lproxy.transport.stream import Conn, Secured
 
+PEER = ("192.0.2.1", 1)
 START = b"whatever the header says before"
 
 
@@ -68,12 +69,16 @@ class AboutTests(SynchronousTestCase):
 
     def test_plain(self) -> None:
         """Nothing of a client without."""
-        self.assertEqual(b"", about(None))
+        self.assertEqual(b"", about(Conn(PEER, PEER)))
+
+    def test_passed_on(self) -> None:
+        """Of TLS that nobody has ended here, the name that it is for."""
+        self.assertEqual({AUTHORITY: b"web.shop.test"}, read(about(Conn(PEER, PEER, sni="web.shop.test")), 0))
 
     def test_all(self) -> None:
         """The name it asked for, the protocol that was agreed on, and, verified, who it is."""
         tls = Secured("web.shop.test", "h2", "TLSv1.3", "TLS_AES_128_GCM_SHA256", "", "spiffe://shop/cart")
-        found = read(about(tls), 0)
+        found = read(about(Conn(PEER, PEER, tls=tls)), 0)
         self.assertEqual((b"web.shop.test", b"h2"), (found[AUTHORITY], found[ALPN]))
         flags, verify, inner = found[SSL][0], found[SSL][1:5], read(found[SSL], 5)
         self.assertEqual((7, bytes(4)), (flags, verify))
@@ -83,7 +88,7 @@ class AboutTests(SynchronousTestCase):
 
     def test_nobody(self) -> None:
         """A client that showed no certificate is not said to be verified, nor to have any name."""
-        found = read(about(Secured(version="TLSv1.2", cipher="X")), 0)
+        found = read(about(Conn(PEER, PEER, tls=Secured(version="TLSv1.2", cipher="X"))), 0)
         self.assertEqual([SSL], list(found))
         self.assertEqual((1, b"\0\0\0\1"), (found[SSL][0], found[SSL][1:5]))
         self.assertNotIn(SSL_CN, read(found[SSL], 5))
