@@ -20,8 +20,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from lproxy.transport.writes import WRITES
+
 #: events taken from the kernel in one batch: bounds how long timers and other descriptors wait
 BATCH: Final = 256
+#: events after which what they have caused is written, where many connections' concerns are one's (L{WRITES})
+SHARE: Final = 32
 #: batches in one turn of the reactor: asking again costs a tenth of another turn, and while it is busy there is more
 ROUNDS: Final = 4
 #: events in a batch from which on it counts as busy: one by itself is seldom followed by another at once
@@ -193,14 +197,26 @@ class EpollHub(Hub):
         poll = self._epoll.poll
         for _ in range(ROUNDS):
             events: list[tuple[int, int]] = poll(0, BATCH)
-            for fd, event in events:
-                # Descriptor numbers are used again within a batch: the event alone proves nothing about whoever holds
-                # the number now, who is told only what it waits for, and has to expect that there is nothing.
-                descriptor = self._descriptors.get(fd)
-                if descriptor is not None:
-                    self._tell(descriptor, event)
+            if len(events) <= SHARE:
+                self._serve(events)
+            else:
+                for start in range(0, len(events), SHARE):
+                    self._serve(events[start : start + SHARE])
             if len(events) < BUSY or self._closed:
                 return
+
+    def _serve(self, events: list[tuple[int, int]]) -> None:
+        WRITES.begin()
+        for fd, event in events:
+            # Descriptor numbers are used again within a batch: the event alone proves nothing about whoever holds
+            # the number now, who is told only what it waits for, and has to expect that there is nothing.
+            descriptor = self._descriptors.get(fd)
+            if descriptor is not None:
+                self._tell(descriptor, event)
+        try:
+            WRITES.end()
+        except BaseException:
+            _log.failure("Unexpected error while what was read was written")
 
     def _tell(self, descriptor: Descriptor, event: int) -> None:
         told = descriptor.events

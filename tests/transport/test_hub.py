@@ -22,7 +22,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.testing.garbage import only_new, uncounted
 from lproxy.transport import hub as module
-from lproxy.transport.hub import BATCH, BUSY, READ, ROUNDS, WATCH, WRITE, Descriptor, EpollHub, ReactorHub, hub
+from lproxy.transport.hub import BATCH, BUSY, READ, ROUNDS, SHARE, WATCH, WRITE, Descriptor, EpollHub, ReactorHub, hub
+from lproxy.transport.writes import WRITES, Writer
 from tests.transport.sockets import FakeReactor
 
 #: EPOLLERR and EPOLLHUP, which nobody needs to ask for
@@ -116,6 +117,26 @@ class Told:
 
     def shut_down(self) -> None:
         self._call("shut_down")
+
+
+class Waits(Writer):
+    """Has something to write, and notes when it was to."""
+
+    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+        self.entered = False
+        self.order: list[str] = []
+        self._then = then
+
+    def enter(self, ready: dict[int, int], fd: int) -> None:
+        """On account of C{fd}, which was read."""
+        ready[fd] = 0
+        self.order.append("r")
+        WRITES.enter(self)
+
+    def flush(self) -> None:
+        """Noted."""
+        self.order.append("w")
+        self._then()
 
 
 def raising(error: BaseException) -> Callable[[], None]:
@@ -252,6 +273,26 @@ class ServeTests(HubCase):
         self.assertEqual(ROUNDS, self.epoll.polls)
         self.epoll.ready[10] = 0
         self.serve()
+
+    def test_written_together(self) -> None:
+        """What a batch causes to be written is written at its end, or that of a part where there is much."""
+        for count, order in ((3, ["r"] * 3 + ["w"]), (SHARE + 2, [*["r"] * SHARE, "w", "r", "r", "w"])):
+            self.setUp()
+            writer = Waits()
+            for n in range(count):
+                self.told(10 + n, READ, READ, readable=partial(writer.enter, self.epoll.ready, 10 + n))
+            self.hub.serve()
+            self.assertEqual(order, writer.order)
+
+    def test_written_with_mistakes(self) -> None:
+        """Who raises when it is to write is logged, and the next batch is served."""
+        writer = Waits(raising(SystemExit(1)))
+        a = self.told(10, READ, READ, readable=partial(WRITES.enter, writer))
+        self.serve()
+        self.assertEqual(1, len(self.flushLoggedErrors(SystemExit)))
+        self.serve()
+        self.assertEqual(2, len(a.calls))
+        self.assertEqual(1, len(self.flushLoggedErrors(SystemExit)))
 
     def test_both(self) -> None:
         """What is readable and writable is read, then written."""

@@ -68,8 +68,8 @@ class Recorder:
             self._h2c = True
             self._warn(
                 "http-h2c",
-                "asks for Upgrade: h2c, which is taken out, as HTTP/2 (RFC 9113) has no upgrade any more: what speaks it "
-                'with its first bytes (prior knowledge) is understood, and protocol = "tcp" passes everything on',
+                "asks for Upgrade: h2c, which is taken out as HTTP/2 (RFC 9113) has no upgrade any more; who speaks it "
+                'with the first bytes (prior knowledge) is understood; protocol = "tcp" passes everything on',
                 conn,
             )
 

@@ -20,9 +20,9 @@ from lproxy.protocols.http.h2.counts import PEER, US, PeerCounts
 from lproxy.protocols.http.h2.engine import Engine, Handler, Head
 from lproxy.protocols.http.h2.faults import ENHANCE_YOUR_CALM, NO_ERROR, SETTINGS_TIMEOUT, ConnectionFault, code_name
 from lproxy.protocols.http.h2.link import Link
-from lproxy.protocols.http.h2.writes import WRITES
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, trailer_fields
 from lproxy.protocols.http.standing import Standing
+from lproxy.transport.writes import WRITES
 
 #: what a server of gRPC says that wants to hear fewer PINGs (gRPC proposal A8)
 TOO_MANY_PINGS: Final = b"too_many_pings"

@@ -15,11 +15,13 @@ from typing import Final, Protocol
 from lproxy.api import Stream
 from lproxy.protocols.http.h2.counts import PeerCounts
 from lproxy.protocols.http.h2.engine import Engine
-from lproxy.protocols.http.h2.writes import WRITES, Writer
 from lproxy.protocols.http.message import NO_TRAILERS, Headers
+from lproxy.transport.writes import WRITES, Writer
 
 #: bytes that a stream sends in its turn, where others wait as well
 TURN: Final = 16 * 1024
+#: bytes that are written at once rather than kept until all that was read is dealt with
+MOST: Final = 64 * 1024
 #: as much as is kept, where its own window was what it waited for
 ALL: Final = 1 << 30
 
@@ -46,7 +48,7 @@ class Link(Writer):
     @ivar waiting: streams without credit, or with something that is kept, in the order of their turns
     """
 
-    __slots__ = ("_counts", "blocked", "engine", "stream", "waiting")
+    __slots__ = ("_counts", "_made", "blocked", "engine", "stream", "waiting")
 
     def __init__(self, engine: Engine, stream: Stream, counts: PeerCounts) -> None:
         self.engine = engine
@@ -54,6 +56,7 @@ class Link(Writer):
         self.blocked = False
         self.waiting: dict[int, Sender] = {}
         self._counts = counts
+        self._made = 0
         self.entered = False
 
     def __repr__(self) -> str:
@@ -64,8 +67,17 @@ class Link(Writer):
         if not self.entered:
             WRITES.enter(self)
 
+    def made(self, n: int) -> None:
+        """The engine has C{n} more bytes of bodies to send: of many streams together they are not left to pile up."""
+        self._made += n
+        if self._made >= MOST:
+            self.flush()
+        else:
+            self.touch()
+
     def flush(self) -> None:
         """Write all that the engine has, unless the peer takes nothing."""
+        self._made = 0
         if not self.blocked:
             data = self.engine.take()
             if data:
@@ -168,6 +180,7 @@ class Sender:
             self._trailers = trailers
             link.wait(self)
             return 0
+        sent = 0
         if raw:
             sent = engine.send_data(self.id, raw, end and not trailers)
             self.moved += sent
@@ -176,7 +189,7 @@ class Sender:
                 self._end = end
                 self._trailers = trailers
                 link.wait(self)
-                link.touch()
+                link.made(sent)
                 return 0
         elif end and not trailers:
             engine.send_data(self.id, b"", True)
@@ -184,10 +197,10 @@ class Sender:
             if trailers:
                 engine.send_headers(self.id, trailers, True)
             self.ended = True
-            link.touch()
+            link.made(sent)
             return 0
         if raw:
-            link.touch()
+            link.made(sent)
         credit = 0 if link.blocked else engine.credit(self.id)
         if credit <= 0:
             link.wait(self)

@@ -29,12 +29,12 @@ from lproxy.protocols.http.h2.limits import Limits
 from lproxy.protocols.http.h2.link import Link
 from lproxy.protocols.http.h2.requests import make_request
 from lproxy.protocols.http.h2.stream import Home, ServerStream
-from lproxy.protocols.http.h2.writes import WRITES
 from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, trailer_fields
 from lproxy.protocols.http.own import Own
 from lproxy.protocols.http.patience import GRACE, TURN, Patience
 from lproxy.protocols.http.timeouts import TooSlow
+from lproxy.transport.writes import WRITES
 
 # where the connection is in its life
 OPEN: Final = 0
@@ -59,6 +59,7 @@ class Http2Server(Handler, Reader, Home):
     L{Reader<lproxy.transport.stream.Reader>}, the engine's
     L{Handler<lproxy.protocols.http.h2.engine.Handler>}, and the L{Home} of its streams.
 
+    @ivar _arrived: streams that something has come for, which is not dealt with yet
     @ivar _costly: requests of the current turn that nobody but we had to do with
     @ivar _events: what has come and was whole
     @ivar _unfinished: since when, in seconds, something is not; 0: all is
@@ -66,6 +67,7 @@ class Http2Server(Handler, Reader, Home):
 
     __slots__ = (
         "_accepted",
+        "_arrived",
         "_costly",
         "_engine",
         "_eof",
@@ -91,6 +93,7 @@ class Http2Server(Handler, Reader, Home):
         self._engine = make_engine(kind, False, self, limits, listener.seconds)
         self.link = Link(self._engine, stream, self.counts)
         self._streams: dict[int, ServerStream] = {}
+        self._arrived: list[ServerStream] = []
         self._patience = Patience()
         self._turn: IDelayedCall | None = None
         self._state = OPEN
@@ -168,6 +171,7 @@ class Http2Server(Handler, Reader, Home):
         try:
             self.link.touch()
             self._engine.receive(data)
+            self._deal()
         except ConnectionFault as fault:
             self._fail(fault)
         finally:
@@ -179,6 +183,20 @@ class Http2Server(Handler, Reader, Home):
         if self._costly >= TURN and self._turn is None and self._state < LINGERING:
             self._stream.pause()
             self._turn = self.listener.runtime.clock.callLater(0, self._take_turn)
+
+    def _deal(self) -> None:
+        """
+        With what has come on each stream, now that all of it is there: a request goes on with what came of its body.
+        """
+        while self._arrived:
+            arrived, self._arrived = self._arrived, []
+            for at, stream in enumerate(arrived):
+                stream.deal()
+                if stream.id not in self._streams:
+                    self._costly += 1
+                if self._costly >= TURN and at + 1 < len(arrived):
+                    self._arrived = arrived[at + 1 :]
+                    return
 
     def _take_turn(self) -> None:
         """The others had theirs."""
@@ -220,6 +238,7 @@ class Http2Server(Handler, Reader, Home):
         if turn is not None:
             turn.cancel()
         self.link.close()
+        self._arrived = []
         try:
             self._patience.stay()
             self._give_up("DC")
@@ -256,10 +275,8 @@ class Http2Server(Handler, Reader, Home):
             self._refuse(stream, Rejected("", 414, TOO_LARGE, f"the path is longer than {limit} bytes"))
             return
         request = make_request(stream_id, head, end)
-        exchange = stream.exchange = Exchange(listener, stream, request, end or request.method == b"CONNECT")
-        exchange.start()
-        if stream_id not in self._streams:
-            self._cost()
+        stream.exchange = Exchange(listener, stream, request, end or request.method == b"CONNECT")
+        self._arrives(stream)
         if self._engine.retiring:
             # the ids come to their end
             self.drain()
@@ -269,6 +286,8 @@ class Http2Server(Handler, Reader, Home):
         stream = self._streams.get(stream_id)
         if stream is not None:
             stream.data_received(data, end, NO_TRAILERS)
+            if not stream.arrived:
+                self._arrives(stream)
 
     def trailers(self, stream_id: int, fields: Headers) -> None:
         """Its end."""
@@ -276,6 +295,8 @@ class Http2Server(Handler, Reader, Home):
         stream = self._streams.get(stream_id)
         if stream is not None:
             stream.data_received(b"", True, trailer_fields(fields))
+            if not stream.arrived:
+                self._arrives(stream)
 
     def oversized(self, stream_id: int, end: bool) -> None:
         """A request whose fields are too many, or too large."""
@@ -326,6 +347,11 @@ class Http2Server(Handler, Reader, Home):
         self.counts.goaway(PEER, code)
         if self._state < RETIRED:
             self._retire()
+
+    def _arrives(self, stream: ServerStream) -> None:
+        """Something has come for it."""
+        stream.arrived = True
+        self._arrived.append(stream)
 
     def _refuse(self, stream: ServerStream, rejected: Rejected) -> None:
         """What came on a stream is no request that goes on."""

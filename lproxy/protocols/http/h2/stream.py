@@ -61,6 +61,8 @@ class ServerStream(Client, Sending):
     @ivar ended: whether the client's side has ended
     @ivar received: bytes of the body that have come
     @ivar sender: what there is to send
+    @ivar arrived: whether something has come that is not dealt with yet
+    @ivar begun: whether the exchange has begun
     @ivar tunnel_stream: the stream of bytes that it has become
     @ivar _begun: whether the client's body may be waited for: C{Expect: 100-continue} puts that off
     @ivar _credit: how much of the request's body is welcome
@@ -79,6 +81,8 @@ class ServerStream(Client, Sending):
         "_relay",
         "_since",
         "_trailers",
+        "arrived",
+        "begun",
         "conn",
         "ended",
         "exchange",
@@ -98,6 +102,8 @@ class ServerStream(Client, Sending):
         self.tunnel_stream: TunnelStream | None = None
         self._relay: Relay | None = None
         self.ended = end
+        self.arrived = False
+        self.begun = False
         self.received = 0
         self._begun = end
         self._credit = 0
@@ -134,12 +140,21 @@ class ServerStream(Client, Sending):
             self.ended = True
             self._trailers = trailers
         self._kept = self._kept + data if self._kept else data
-        if self.exchange is None:
+
+    def deal(self) -> None:
+        """All of one read is here: begin, or go on with the body."""
+        self.arrived = False
+        exchange = self.exchange
+        if exchange is None:
             # answered already: what still comes is read and dropped
-            self._home.link.engine.consumed(self.id, len(self._kept))
-            self._kept = b""
+            kept, self._kept = self._kept, b""
+            if kept:
+                self._home.link.engine.consumed(self.id, len(kept))
+        elif not self.begun:
+            self.begun = True
+            exchange.start()
         elif self._credit > 0:
-            self._pass_on(self.exchange)
+            self._pass_on(exchange)
 
     def credit(self, n: int) -> None:
         """The body may go on."""

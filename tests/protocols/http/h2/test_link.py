@@ -10,8 +10,8 @@ import random
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.protocols.http.h2.link import TURN, Link, Sender
-from lproxy.protocols.http.h2.writes import WRITES
 from lproxy.protocols.http.message import NO_TRAILERS
+from lproxy.transport.writes import WRITES
 from tests.protocols.http.h2.fakes import NotingEngine, linked
 
 

@@ -63,6 +63,28 @@ class RequestTests(Http2Case):
             self.say(self.up, OK)
         self.assertEqual(1, write.call_count)
 
+    def test_one_write_upstream(self) -> None:
+        """What one read of the client brings of a request is one write upstream, head, body and end."""
+        client = self.talk()
+        client.request()
+        self.say(self.up, OK)
+        self.heard(self.up)
+        stream: Any = self.stream(self.up)
+        one = client.begin(method="POST", end=False)
+        client.h2.send_data(one, b"ab")
+        client.h2.send_data(one, b"cd", end_stream=True)
+        with patch.object(stream, "write", wraps=stream.write) as write:
+            client.send()
+        self.assertEqual(1, write.call_count)
+        self.assertTrue(self.heard(self.up).endswith(b"\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"))
+
+    def test_taken_back_at_once(self) -> None:
+        """A request that is taken back in the same read is nobody's concern."""
+        client = self.talk()
+        client.h2.reset_stream(client.begin(), 8)
+        client.send()
+        self.assertEqual(([], [(0, "DC")]), (self.ups, self.rows))
+
     def test_body(self) -> None:
         """A body of known length goes on as such, one of unknown length in chunks, with its trailers."""
         client = self.talk()

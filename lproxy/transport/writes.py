@@ -1,11 +1,11 @@
-# -*- test-case-name: tests.protocols.http.h2.test_writes -*-
+# -*- test-case-name: tests.transport.test_writes -*-
 """
-What one read causes is written once, to each connection that it concerns.
+What a batch of events causes is written once, to each connection that it concerns.
 
-One read of a connection may have frames of many streams, and each of these goes to another connection, or ten of them
-to the same. So who reads HTTP/2 begins a batch before it looks at what has come, and ends it afterwards; who has
-something to write meanwhile enters itself, and is flushed at the end. Outside a batch, as from a timer, it is flushed
-at once.
+A connection that carries many exchanges at a time, as those of HTTP/2 do, is written to on account of many others: ten
+answers that are read from ten upstreams go to one client. So whoever has something to write enters itself, and is
+flushed at the end of the batch: of what the hub has to tell (L{lproxy.transport.hub}), or of one read by itself.
+Outside a batch, as from a timer, it is flushed at once.
 
 There is one for the whole process, as there is one reactor: a read of any listener's client may cause writes to an
 upstream's connection that another has opened.
@@ -28,14 +28,14 @@ class Writer(Protocol):
     entered: bool
 
     def flush(self) -> None:
-        """Write all that is kept, as far as there is room; must not raise."""
+        """Write all that is kept, as far as there is room."""
 
 
 class Writes:
     """
     The batch.
 
-    @ivar _depth: how many reads are under way, one within the other
+    @ivar _depth: how many batches are under way, one within the other
     @ivar _entered: who waits
     """
 
@@ -49,7 +49,7 @@ class Writes:
         return f"<Writes depth={self._depth} entered={len(self._entered)}>"
 
     def begin(self) -> None:
-        """A read; L{end} it, whatever it raises."""
+        """A batch; L{end} it, whatever it raises."""
         self._depth += 1
 
     def enter(self, writer: Writer) -> None:
@@ -61,22 +61,23 @@ class Writes:
             self._entered.append(writer)
 
     def end(self) -> None:
-        """All of the read was looked at."""
-        if self._depth > 1:
+        """All of it was looked at. What somebody raises who is flushed is raised again once all others were."""
+        if self._depth > 1 or not self._entered:
             self._depth -= 1
             return
         # still within, so that those who flush, and have others write by that, are waited for
-        try:
-            entered = self._entered
-            while entered:
-                self._entered = []
-                for writer in entered:
-                    writer.entered = False
-                for writer in entered:
+        error: BaseException | None = None
+        while self._entered:
+            entered, self._entered = self._entered, []
+            for writer in entered:
+                writer.entered = False
+                try:
                     writer.flush()
-                entered = self._entered
-        finally:
-            self._depth = 0
+                except BaseException as e:
+                    error = e
+        self._depth = 0
+        if error is not None:
+            raise error
 
 
 #: the process's

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.protocols.http.h2.test_writes -*-
+# -*- test-case-name: tests.transport.test_writes -*-
 """
-L{lproxy.protocols.http.h2.writes}: one write for each connection that a read concerns.
+L{lproxy.transport.writes}: one write for each connection that a batch concerns.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.http.h2.writes import WRITES, Writer, Writes
+from lproxy.transport.writes import WRITES, Writer, Writes
 
 
 class Scripted(Writer):
@@ -82,11 +82,12 @@ class WritesTests(SynchronousTestCase):
         self.writes.enter(Scripted(self.flushed, "c", raises))
         self.writes.enter(self.b)
         self.assertRaises(RuntimeError, self.writes.end)
+        self.assertEqual(["c", "b"], self.flushed)
         self.writes.enter(self.a)
         self.writes.begin()
         self.writes.enter(self.b)
         self.writes.end()
-        self.assertEqual(["c", "a", "b"], self.flushed)
+        self.assertEqual(["c", "b", "a", "b"], self.flushed)
 
     def test_at_rest(self) -> None:
         """The process's own has nobody waiting between reads."""
