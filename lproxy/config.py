@@ -40,8 +40,8 @@ def setting(default: Any, help: str, unit: str = "", required: bool = False) -> 
 
     @param unit: C{duration}, C{size}, C{address} (host:port to connect to), C{resolver} (that of a DNS server),
         C{listen} (IP:port or endpoint string to listen on), C{network} (IP or IP/bits), C{word} (fit for a metric
-        label), C{file} (path of a file with certificates or keys), C{identity} (who somebody is, as a certificate says it), C{pattern} (of identities), C{table} (the
-        table's own name, no key in it), or none
+        label), C{file} (path of a file with certificates or keys), C{identity} (who somebody is, as a certificate says
+        it), C{pattern} (of identities), C{table} (the table's own name, no key in it), or none
     @param required: whether a file must give it, and not empty
     """
     return field(default=default, metadata={"help": help, "unit": unit, "required": required})
