@@ -82,6 +82,8 @@ def close(taken: Taken, hub: Hub) -> None:
 class Handshake(Events):
     """One handshake under way."""
 
+    __slots__ = ("_clock", "_connection", "_hub", "_known", "_result", "_seconds", "_taken", "_target")
+
     def __init__(
         self,
         hub: Hub,

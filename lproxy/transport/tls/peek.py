@@ -38,6 +38,8 @@ class Peek:
     @ivar heard: whether there is anything yet
     """
 
+    __slots__ = ("_asked", "_blink", "_clock", "_raw", "_stream", "_told", "heard")
+
     def __init__(self, stream: Stream, raw: Raw, clock: IReactorTime, told: Callable[[Hello | None], None]) -> None:
         """
         @param raw: C{stream}'s

@@ -27,7 +27,10 @@ class TlsStream(SocketStream):
     A L{Stream<lproxy.transport.stream.Stream>} whose C{conn.tls} is known.
 
     @ivar wire: what stands for its socket
+    @ivar _woken: whether the hub was asked to tell that it can be written to, to read
     """
+
+    __slots__ = ("_reading", "_woken", "wire")
 
     def __init__(
         self,
@@ -41,7 +44,6 @@ class TlsStream(SocketStream):
         super().__init__(wire, hub, conn, released, descriptor, began)
         self.wire: Wire = wire
         self._reading: bool = False
-        #: whether the hub was asked to tell that it can be written to, to read
         self._woken: bool = False
 
     def __repr__(self) -> str:
