@@ -5,7 +5,7 @@ From what was read to frames (RFC 9113, 4.1), after a client's preface (3.4).
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from lproxy.protocols.http.h2.faults import FRAME, FRAME_SIZE_ERROR, PROTOCOL_ERROR, ConnectionFault
 from lproxy.protocols.http.h2.frames import FRAME_SIZE, HEADER, HEADER_SIZE, HEADERS, IDS
@@ -15,57 +15,74 @@ unpack_header: Final = HEADER.unpack_from
 
 class FrameReader:
     """
-    A buffer for what is no whole frame yet: at most one frame.
+    One frame after the other; what is no whole frame waits for more.
 
-    @ivar fault: what is wrong behind the frames that were split off last, if something is; nothing follows it
+    @ivar kind: of the frame that L{next} has come to
+    @ivar flags: its flags
+    @ivar stream_id: its stream
+    @ivar payload: what is in it
     """
 
-    __slots__ = ("_preface", "_unread", "fault")
+    __slots__ = ("_at", "_data", "_preface", "flags", "kind", "payload", "stream_id")
 
     def __init__(self, preface: bytes) -> None:
         """
         @param preface: what must come first
         """
         self._preface = preface
-        self._unread = b""
-        self.fault: ConnectionFault | None = None
+        self._data = b""
+        self._at = 0
+        self.kind = 0
+        self.flags = 0
+        self.stream_id = 0
+        self.payload = b""
 
-    def split(self, data: bytes) -> list[Any]:
-        """The frames that are whole with C{data}, each as type, flags, stream and payload."""
-        frames: list[Any] = []
-        if self.fault is not None:
-            return frames
-        if self._unread:
-            data = self._unread + data
-            self._unread = b""
-        at = self._read_preface(data) if self._preface else 0
-        end = len(data)
-        while end - at >= HEADER_SIZE:
-            high, low, kind, flags, stream_id = unpack_header(data, at)
-            size = high << 8 | low
+    def feed(self, data: bytes) -> None:
+        """
+        More has been read.
+
+        @raise ConnectionFault: it is not the preface
+        """
+        if self._data:
+            data = self._data[self._at :] + data
+        self._data = data
+        self._at = 0
+        if self._preface:
+            size = min(len(data), len(self._preface))
+            if data[:size] != self._preface[:size]:
+                raise ConnectionFault(PROTOCOL_ERROR, FRAME, f"not the preface of HTTP/2: {data[:24]!r}")
+            self._preface = self._preface[size:]
+            self._at = size
+
+    def next(self) -> bool:
+        """
+        Come to the next frame, if that is there.
+
+        @raise ConnectionFault: it is larger than we allow
+        """
+        data, at = self._data, self._at
+        left = len(data) - at - HEADER_SIZE
+        if left >= 0:
+            header: tuple[int, int, int, int, int] = unpack_header(data, at)
+            size = header[0] << 8 | header[1]
             if size > FRAME_SIZE:
-                self.fault = ConnectionFault(FRAME_SIZE_ERROR, FRAME, f"a frame of {size} bytes")
-                return frames
-            start = at + HEADER_SIZE
-            if start + size > end:
-                break
-            at = start + size
-            frames.append((kind, flags, stream_id & IDS, data[start:at]))
-        if at < end:
-            self._unread = data[at:] if at else data
-        return frames
-
-    def _read_preface(self, data: bytes) -> int:
-        """How much of C{data} belongs to it."""
-        size = min(len(data), len(self._preface))
-        if data[:size] != self._preface[:size]:
-            self.fault = ConnectionFault(PROTOCOL_ERROR, FRAME, f"not the preface of HTTP/2: {data[:24]!r}")
-            return len(data)
-        self._preface = self._preface[size:]
-        return size
+                raise ConnectionFault(FRAME_SIZE_ERROR, FRAME, f"a frame of {size} bytes")
+            if size <= left:
+                start = at + HEADER_SIZE
+                self._at = start + size
+                self.kind = header[2]
+                self.flags = header[3]
+                self.stream_id = header[4] & IDS
+                self.payload = data[start : start + size]
+                return True
+        # keep no more than what waits
+        self._data = data[at:]
+        self._at = 0
+        self.payload = b""
+        return False
 
     def unfinished(self) -> bool:
         """Whether the preface, or a frame that may be HEADERS, has come in part."""
-        unread = self._unread
+        unread = self._data[self._at :]
         # the fourth byte says what it is
         return bool(self._preface) or (bool(unread) and (len(unread) < 4 or unread[3] == HEADERS))

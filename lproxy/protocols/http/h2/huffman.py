@@ -29,33 +29,32 @@ class State:
     A place in the tree.
 
     @ivar next: where a 0 and a 1 lead to: a state, or a symbol
-    @ivar row: for each byte: the next state, what is decoded on the way, and whether a string may end there; C{None} of
-        a byte that no string has. Empty as long as nobody has been here
-    @ivar final: whether what led here may be padding
+    @ivar row: for each byte: the next state, and what is decoded on the way. Empty as long as nobody has been here
+    @ivar final: whether what led here may be padding, so that a string may end here
     """
 
     __slots__ = ("final", "next", "row")
 
     def __init__(self, final: bool) -> None:
         self.next: list[Any] = [None, None]
-        self.row: list[Any] = []
+        self.row: list[tuple[State, bytes]] = []
         self.final = final
 
     def fill(self) -> None:
         """Make the row."""
         self.row = [self._step(byte) for byte in range(256)]
 
-    def _step(self, byte: int) -> Any:
+    def _step(self, byte: int) -> tuple[State, bytes]:
         state: Any = self
         symbols: list[int] = []
         for shift in range(7, -1, -1):
             state = state.next[byte >> shift & 1]
             if isinstance(state, int):
                 if state == EOS:
-                    return None
+                    return _broken, b""
                 symbols.append(state)
                 state = _root
-        return state, bytes(symbols), state.final
+        return state, bytes(symbols)
 
 
 def _tree() -> State:
@@ -73,6 +72,10 @@ def _tree() -> State:
 
 
 _root: Final = _tree()
+#: where what no string has leads to, and nothing leads away from
+_broken: Final = State(False)
+_broken.row = [(_broken, b"")] * 256
+
 _decoded: Final[dict[bytes, bytes]] = {}
 
 
@@ -82,19 +85,15 @@ def decode(data: bytes) -> bytes | None:
     if text is not None:
         return text
     pieces: list[bytes] = []
-    state: Any = _root
-    final = True
+    state = _root
     for byte in data:
         row = state.row
         if not row:
             state.fill()
             row = state.row
-        step = row[byte]
-        if step is None:
-            return None
-        state, piece, final = step
+        state, piece = row[byte]
         pieces.append(piece)
-    if not final:
+    if not state.final:
         return None
     text = b"".join(pieces)
     if len(data) <= _SHORT:

@@ -11,7 +11,6 @@ Over 300 lines: the frames of one connection have one state.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from lproxy.protocols.http.h2 import frames as wire
 from lproxy.protocols.http.h2.engine import MAXIMUM, NO_LENGTH, PREFACE, SPARE_IDS, UNTOLD_STREAMS, Engine, Handler
@@ -47,7 +46,6 @@ class Lane(Engine):
     @ivar _accepted: the highest stream of the peer's that is not ignored
     @ivar _acknowledged: whether the peer has seen our SETTINGS
     @ivar _window: what the peer may send on a new stream, as far as it has acknowledged
-    @ivar _waiting: frames that were read, and wait as the handler holds
     """
 
     __slots__ = (
@@ -65,7 +63,6 @@ class Lane(Engine):
         "_reader",
         "_sections",
         "_table",
-        "_waiting",
         "_window",
     )
 
@@ -91,7 +88,6 @@ class Lane(Engine):
         self._window = DEFAULT
         self._accepted = MAXIMUM
         self._next_id = 1
-        self._waiting: list[Any] = []
         self._acknowledged = False
         self._held = False
         self._dead = False
@@ -104,31 +100,20 @@ class Lane(Engine):
         if self._dead:
             return
         self._held = False
-        frames = self._reader.split(data)
-        if self._waiting:
-            frames = self._waiting + frames
-            self._waiting = []
+        reader, guard = self._reader, self._guard
         try:
-            self._read(frames)
+            reader.feed(data)
+            while not self._held and reader.next():
+                try:
+                    self._frame(reader.kind, reader.flags, reader.stream_id, reader.payload)
+                except StreamFault as fault:
+                    self._refuse(reader.stream_id, fault)
+                if guard.exceeded:
+                    raise flood(guard.exceeded)
         except ConnectionFault as fault:
             self._dead = True
             self._outbox.send(wire.goaway(min(self.last_id, self._accepted), fault.code, fault.detail.encode()))
             raise
-
-    def _read(self, frames: list[Any]) -> None:
-        guard = self._guard
-        for at, (kind, flags, stream_id, payload) in enumerate(frames):
-            try:
-                self._frame(kind, flags, stream_id, payload)
-            except StreamFault as fault:
-                self._refuse(stream_id, fault)
-            if guard.exceeded:
-                raise flood(guard.exceeded)
-            if self._held:
-                self._waiting = frames[at + 1 :]
-                return
-        if self._reader.fault is not None:
-            raise self._reader.fault
 
     def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         sections = self._sections

@@ -87,7 +87,6 @@ class Reference(Engine):
         "_reader",
         "_section",
         "_table",
-        "_waiting",
     )
 
     def __init__(self, client: bool, handler: Handler, limits: Limits, seconds: Callable[[], float]) -> None:
@@ -111,7 +110,6 @@ class Reference(Engine):
         self._acknowledged = False
         self._next_id = 1
         self._section: list[int] = []
-        self._waiting: list[Any] = []
         self._held = False
         self._dead = False
         self._control = 0
@@ -129,18 +127,13 @@ class Reference(Engine):
         if self._dead:
             return
         self._held = False
-        frames = self._waiting + self._reader.split(data)
-        self._waiting = []
+        reader = self._reader
         try:
-            for at, (kind, flags, stream_id, payload) in enumerate(frames):
-                self._frame(kind, flags, stream_id, payload)
+            reader.feed(data)
+            while not self._held and reader.next():
+                self._frame(reader.kind, reader.flags, reader.stream_id, reader.payload)
                 if self._guard.exceeded:
                     raise flood(self._guard.exceeded)
-                if self._held:
-                    self._waiting = frames[at + 1 :]
-                    return
-            if self._reader.fault is not None:
-                raise self._reader.fault
         except ConnectionFault as fault:
             self._dead = True
             self._out.append(wire.goaway(min(self.last_id, self._accepted), fault.code, fault.detail.encode()))

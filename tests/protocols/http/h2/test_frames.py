@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.protocols.http.h2 import frames as wire
 from lproxy.protocols.http.h2.faults import FRAME_SIZE_ERROR, NO_ERROR, PROTOCOL_ERROR, ConnectionFault
 from lproxy.protocols.http.h2.framing import FrameReader
+from tests.protocols.http.h2.harness import split
 
 
 class WriteTests(SynchronousTestCase):
@@ -33,7 +34,7 @@ class WriteTests(SynchronousTestCase):
         """A section that one frame does not hold goes on in CONTINUATION, which alone says that it ends."""
         for size, kinds in ((9, [1]), (10, [1]), (11, [1, 9]), (20, [1, 9]), (21, [1, 9, 9])):
             block = bytes(range(size))
-            frames = FrameReader(b"").split(b"".join(wire.section(3, block, True, 10)))
+            frames = split(FrameReader(b""), b"".join(wire.section(3, block, True, 10)))
             self.assertEqual(kinds, [kind for kind, *_ in frames])
             self.assertEqual(block, b"".join([payload for *_, payload in frames]))
             self.assertEqual([True] + [False] * (len(kinds) - 1), [flags & 1 == 1 for _, flags, _, _ in frames])

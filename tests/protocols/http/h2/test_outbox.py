@@ -15,6 +15,7 @@ from lproxy.protocols.http.h2.framing import FrameReader
 from lproxy.protocols.http.h2.guard import Guard
 from lproxy.protocols.http.h2.limits import Limits
 from lproxy.protocols.http.h2.outbox import Outbox
+from tests.protocols.http.h2.harness import split
 
 
 class OutboxTests(SynchronousTestCase):
@@ -26,14 +27,14 @@ class OutboxTests(SynchronousTestCase):
 
     def frames(self) -> list[tuple[int, int, int, bytes]]:
         """All of it."""
-        return FrameReader(b"").split(self.outbox.take())
+        return split(FrameReader(b""), self.outbox.take())
 
     def test_begin(self) -> None:
         """A client begins with the preface; both with SETTINGS, and with a larger window for the connection."""
         self.outbox.begin(True, Limits())
         said = self.outbox.take()
         self.assertTrue(said.startswith(PREFACE))
-        kinds = [kind for kind, *_ in FrameReader(PREFACE).split(said)]
+        kinds = [kind for kind, *_ in split(FrameReader(PREFACE), said)]
         self.assertEqual([wire.SETTINGS, wire.WINDOW_UPDATE], kinds)
         self.outbox.begin(False, Limits(connection_window=10))
         self.assertEqual([wire.SETTINGS], [kind for kind, *_ in self.frames()])
