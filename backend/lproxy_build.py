@@ -42,7 +42,10 @@ VARIABLE = "LPROXY_COMPILE"
 #: runs once for a listener gains nothing
 HOT = (
     "lproxy/app/listener.py",
+    "lproxy/app/proxied.py",
+    "lproxy/app/secure.py",
     "lproxy/app/sessions.py",
+    "lproxy/app/straight.py",
     "lproxy/target.py",
     "lproxy/verdict.py",
     "lproxy/metrics/counters.py",

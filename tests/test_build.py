@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
 
+from twisted.python.reflect import namedAny
 from twisted.trial.unittest import SynchronousTestCase
 
 import lproxy
@@ -216,11 +217,60 @@ class HotTests(BackendTestCase):
             ("class A(protocol.Protocol): pass", "a base class named through its module"),
             ("class A:\n  def f(self): del self.x", "del of an attribute"),
             ("raise A(1) from e", "raise from: see ProxyError.because"),
+            ("x in (1, *y)", "a star on the right of in"),
             ("log = Logger()", "a Logger that finds its name in its caller's frame: Logger(__name__)"),
         ):
             self.assertEqual([what], [what for _, what in traps(ast.parse(text))], text)
         for text in ("@dataclass\nclass A(Base): pass", "del y[1]", "raise A from None", "raise A().because(e) from e"):
             self.assertEqual([], list(traps(ast.parse(text))), text)
+
+    def test_bases(self) -> None:
+        """What is compiled is inherited from by what is compiled alone, but for errors: Python refuses the class."""
+        hot = self.backend.hot()
+        found = [
+            f"{path}: {name} inherits from {base}, which is compiled"
+            for path in map(str, sorted(path.relative_to(ROOT) for path in (ROOT / "lproxy").rglob("*.py")))
+            if path not in hot
+            for name, base in inherited((ROOT / path).read_text())
+            if home(base) in hot and not is_error(base)
+        ]
+        self.assertEqual([], found)
+
+    def test_bases_seen(self) -> None:
+        """They are known by where they come from."""
+        text = "from lproxy.transport.detect import Edge as E\nclass A(E, B): pass\nclass C(list): pass"
+        self.assertEqual([("A", "lproxy.transport.detect.Edge")], list(inherited(text)))
+        self.assertEqual("lproxy/transport/stream.py", home("lproxy.api.Reader"))
+        self.assertTrue(is_error("lproxy.transport.connect.ConnectFailed"))
+        self.assertFalse(is_error("lproxy.transport.detect.Edge"))
+
+
+def inherited(text: str) -> Iterator[tuple[str, str]]:
+    """Each class in C{text} with each of its bases that was imported, by that one's full name."""
+    tree = ast.parse(text)
+    imported = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            for base in node.bases:
+                name = ast.unparse(base).partition("[")[0]
+                if name in imported:
+                    yield node.name, imported[name]
+
+
+def home(name: str) -> str:
+    """The file that defines the class with this full name, wherever it was imported from."""
+    return f"{getattr(namedAny(name), '__module__', '').replace('.', '/')}.py"
+
+
+def is_error(name: str) -> bool:
+    """Whether the class with this full name is an exception."""
+    kind = namedAny(name)
+    return isinstance(kind, type) and issubclass(kind, BaseException)
 
 
 def traps(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -235,6 +285,13 @@ def traps(tree: ast.Module) -> Iterator[tuple[int, str]]:
             and ".because(" not in ast.unparse(node.exc)
         ):
             yield node.lineno, "raise from: see ProxyError.because"
+        if isinstance(node, ast.Compare) and any(
+            isinstance(part, ast.Starred)
+            for op, right in zip(node.ops, node.comparators, strict=True)
+            if isinstance(op, (ast.In, ast.NotIn))
+            for part in ast.walk(right)
+        ):
+            yield node.lineno, "a star on the right of in"
         if isinstance(node, ast.Call) and ast.unparse(node) == "Logger()":
             yield node.lineno, "a Logger that finds its name in its caller's frame: Logger(__name__)"
         if not isinstance(node, ast.ClassDef):

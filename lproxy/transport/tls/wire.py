@@ -32,7 +32,8 @@ RECORD: Final = 16384
 #: where everybody reads into, before it becomes an object of the size that it has
 ROOM: Final = 4 * RECORD
 _buffer: Final[Any] = _ffi.new("char[]", ROOM)
-_rest: Final[Any] = [_buffer + at for at in range(0, ROOM, RECORD)]
+#: where its second record and the following ones go
+_rest: Final[Any] = [_buffer + at for at in range(RECORD, ROOM, RECORD)]
 
 WANT: Final = (_lib.SSL_ERROR_WANT_READ, _lib.SSL_ERROR_WANT_WRITE)
 WANT_WRITE: Final[int] = _lib.SSL_ERROR_WANT_WRITE
@@ -118,7 +119,7 @@ class Wire:
             self.held = self._why(got)
             return self._take()
         full = got
-        for rest in _rest[1:]:
+        for rest in _rest:
             if full % RECORD or size - full < RECORD:
                 break
             got = _read(ssl, rest, RECORD)
