@@ -72,6 +72,7 @@ class Assembly:
     @ivar openings: where it accepts
     @ivar readiness: why it is not ready
     @ivar security: certificates, and who may
+    @ivar superseded: whether it is retired because another goes on in its place
     """
 
     def __init__(self, config: Config, around: Surroundings) -> None:
@@ -87,7 +88,7 @@ class Assembly:
         self._access: AccessLog | None = None
         self._started: list[tuple[str, SessionFactory]] = []
         self._counted: list[PluginCounters] = []
-        self._closed = False
+        self._closed = self.superseded = False
         self._grace: Deferred[None] | None = None
         self.sessions, self.readiness = Sessions(around.crashed), Readiness(around.crashed)
         reactor = around.reactor
@@ -288,6 +289,7 @@ class Assembly:
             tls=config.tls(listen),
             policy=self.security.policy(listen),
             denied=partial(self._denied, listen),
+            superseded=self._is_superseded,
         )
         return runtime
 
@@ -296,6 +298,9 @@ class Assembly:
         counters = self._around.metrics.plugin(plugin)
         self._counted.append(counters)
         return counters
+
+    def _is_superseded(self) -> bool:
+        return self.superseded
 
     def _denied(self, listen: Listen, reason: str) -> None:
         self.edges[listen].denied(reason)

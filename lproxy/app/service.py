@@ -203,6 +203,7 @@ class Proxy(service.Service):
         self._stop_accepting(before, assembly)
         self._tell(assembly)
         self._reload.live()
+        before.superseded = True
         self._retire(before)
 
     def _stop_accepting(self, gone: Assembly, stays: Assembly) -> None:
@@ -227,6 +228,8 @@ class Proxy(service.Service):
         self._not_ready = "draining"
         self._ending = True
         self._sockets.stop_all()
+        for retired in self._retiring:
+            retired.superseded = False
         assembly, self._assembly = self._assembly, None
         if assembly is not None:
             self._retire(assembly)

@@ -189,6 +189,9 @@ def let_go(
             row.pop("state", None)
             if tried is not None:
                 row["upstream"] = str(tried)
+            tls = stream.conn.tls
+            if tls is not None:
+                row["tls"], row["remote_identity"] = tls.version, tls.remote_identity
             runtime.access({"kind": "connection", **row, "errno": stream.errno, "flags": flags})
     finally:
         # last: who waits for sessions may close what was used here

@@ -133,6 +133,8 @@ class Runtime:
     @ivar tls: what the listener does about TLS
     @ivar policy: C{policy(target)} is whom its service is for; of C{None}, whom the listener is for
     @ivar denied: counts who was refused, by reason
+    @ivar superseded: whether another configuration goes on in the place of this one: who drains need not hurry clients
+        that are idle, as they may when the proxy ends
     @ivar access: writes a line of the access log, or C{None} where it is off
     """
 
@@ -157,6 +159,7 @@ class Runtime:
     tls: Tls = "off"
     policy: Callable[[Target | None], Policy] = lambda target: ANYBODY
     denied: Callable[[str], None] = lambda reason: None
+    superseded: Callable[[], bool] = lambda: False
     fixed: Target | None = field(init=False)
 
     def __post_init__(self) -> None:

@@ -8,17 +8,20 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from twisted.internet.threads import blockingCallFromThread
 
+from lproxy.app.plugins import Found
 from lproxy.config import Identity, Listen, Service
 from lproxy.testing.certificates import CLIENT, SERVER
 from tests.components import missing
 from tests.integration.http_case import CLOSING, GET, OK, eventually, reactor, threaded
 from tests.integration.tls_case import ANY, SHOP, STRANGER, TlsCase
+from tests.note import Note
 
 
 def elsewhere() -> str:
@@ -118,6 +121,27 @@ class IdentityTests(MeshCase):
         for proxy, peer in ((self.app, "src"), (self.web, "dst")):
             (labels,) = self.samples("tcp_open_total", proxy, peer=peer)
             self.assertEqual(("true", "tcp"), (labels["tls"], labels["protocol"]))
+
+    @threaded
+    def test_plugin(self) -> None:
+        """A plugin's session is the same in TLS: it knows who is there, and its connections are counted as all are."""
+        note = Note()
+        self.plugins.append(Found("note.py", "note", "1", note))
+        settings: dict[str, Any] = {"direction": "inbound", "target": "a:1", "protocol": "note"}
+        self.app = self.run_proxy(
+            Listen("app", ANY, plugins={"note": {"tag": "> "}}, **settings), identity=self.identity("app.mesh")
+        )
+        wire = self.secure("app.mesh", b"hello", port="app", context=self.context(self.issue("web.mesh")))
+        self.assertEqual(b"> hello", wire.exactly(7))
+        (session,) = note.factories[-1].sessions
+        tls = session.accepted.stream.conn.tls
+        assert tls is not None
+        self.assertEqual(("app.mesh", "web.mesh", "app.mesh"), (tls.sni, tls.remote_identity, tls.local_identity))
+        (labels,) = self.samples("tcp_open_total", self.app, peer="src")
+        self.assertEqual(
+            ("true", "web.mesh", "app.mesh", "note"),
+            (labels["tls"], labels["remote_identity"], labels["local_identity"], labels["protocol"]),
+        )
 
     @threaded
     def test_spiffe(self) -> None:
@@ -359,7 +383,7 @@ class ChangeTests(MeshCase):
     @threaded
     def test_swapped(self) -> None:
         """Another configuration with another identity: idle connections live on as they are (T27)."""
-        self.mesh(protocol="http")
+        self.mesh({"identity": "app.mesh", "protocol": "http1"}, protocol="http")
         client = self.client(GET)
         up = self.upstream.accept()
         up.message()
@@ -368,6 +392,8 @@ class ChangeTests(MeshCase):
         config = self.app.config
         other = replace(config, identity=self.identity("other.mesh"))
         blockingCallFromThread(reactor, self.app.swap, other)
+        # longer than idle connections have where the proxy ends
+        time.sleep(1.5)
         client.send(GET)
         up.message()
         up.send(OK)

@@ -18,7 +18,7 @@ from typing import Any
 
 from twisted.internet.threads import blockingCallFromThread
 
-from lproxy.app.plugins import find
+from lproxy.app.plugins import Found, find
 from lproxy.app.service import Proxy
 from lproxy.config import Admin, Config, Identity, Listen
 from lproxy.testing.certificates import Issuer, Leaf, authority
@@ -61,6 +61,7 @@ class TlsCase(HttpCase):
     """
 
     def setUp(self) -> None:
+        self.plugins: list[Found] = []
         self.folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.folder)
         self.trust = self.write("trust", SHOP.pem)
@@ -93,7 +94,7 @@ class TlsCase(HttpCase):
         return blockingCallFromThread(reactor, self._run_one, config)
 
     def _run_one(self, config: Config) -> Proxy:
-        proxy = self.proxy = Proxy(config, find(), reactor)
+        proxy = self.proxy = Proxy(config, [*find(), *self.plugins], reactor)
         # whoever is in front ends first, and its connections with it
         self.proxies.insert(0, proxy)
         proxy.privilegedStartService()

@@ -31,7 +31,7 @@ from lproxy.transport.connect import ConnectFailed, ConnectTimedOut, LoopRefused
 from lproxy.transport.proxy_protocol import v1, v2
 from lproxy.transport.proxy_protocol.announce import announcement
 from lproxy.transport.relay import Relay
-from lproxy.transport.stream import Conn
+from lproxy.transport.stream import Conn, Secured
 
 WEB, ENDPOINT = Authority("web", 80), Endpoint("10.0.0.9", 80)
 
@@ -258,7 +258,7 @@ class LetGoTests(SynchronousTestCase):
         self.over: list[Any] = []
         object.__setattr__(self.proxy.runtime, "access", self.rows.append)
         self.patch(self.proxy.runtime.sessions, "remove", self.over.append)
-        self.stream: Any = SimpleNamespace(errno="ECONNRESET")
+        self.stream: Any = SimpleNamespace(errno="ECONNRESET", conn=Conn(("10.0.0.1", 1), ("10.0.0.2", 2)))
 
     def test_all(self) -> None:
         """The lease is closed, the line written, and the session over: where it was, or was tried, and how it ended."""
@@ -270,6 +270,13 @@ class LetGoTests(SynchronousTestCase):
         self.assertEqual(
             [{**row, "upstream": None, "flags": "SD"}, {**row, "upstream": "10.0.0.9:80", "flags": "UF"}], self.rows
         )
+
+    def test_secured(self) -> None:
+        """Of one who came by TLS, the line says who that was."""
+        self.stream.conn = self.stream.conn._replace(tls=Secured(version="TLSv1.3", remote_identity="a.mesh"))
+        let_go(Session(), self.proxy.runtime, None, self.stream, "")
+        (row,) = self.rows
+        self.assertEqual(("TLSv1.3", "a.mesh"), (row["tls"], row["remote_identity"]))
 
     def test_raises(self) -> None:
         """Whatever is raised on the way, it is over."""

@@ -15,6 +15,7 @@ from lproxy.protocols.http.forwarded import forwarding
 from lproxy.protocols.http.guard import by_https, guard
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.metrics import HttpCounter, HttpMetrics
+from lproxy.protocols.http.patience import GRACE
 from lproxy.protocols.http.record import Recorder
 from lproxy.protocols.http.route import route
 from lproxy.protocols.http.streams import HttpLease
@@ -145,6 +146,11 @@ class Listener:
             known.counter.hold()
             self._routes[key] = known
         return known
+
+    def idle(self) -> float:
+        """Seconds for which a client may be idle: not many where the proxy is about to end."""
+        limit = self.runtime.timeouts.client_idle
+        return min(GRACE, limit) if self.draining and not self.runtime.superseded() else limit
 
     def forget_routes(self) -> None:
         """Those in use are back with the next request; what nobody uses holds its metrics no longer."""

@@ -115,6 +115,8 @@ class Recorder:
             "seconds": None,
             "flags": flags,
         }
+        if conn.tls is not None:
+            row["tls"], row["remote_identity"] = conn.tls.version, conn.tls.remote_identity
         if request is not None:
             row["method"] = text(request.method)
             row["authority"] = text(request.authority)

@@ -83,3 +83,17 @@ class RouteTests(HttpTestCase):
         route = self.route()
         self.wait(601, 1)
         self.assertIsNot(route, self.route())
+
+
+class IdleTests(HttpTestCase):
+    """How long clients may be idle."""
+
+    def test_idle(self) -> None:
+        """As long as is configured; a moment where the proxy ends; where another configuration goes on, as before."""
+        listener = self.factory.listener
+        self.assertEqual(60.0, listener.idle())
+        listener.draining = True
+        self.assertEqual(1.0, listener.idle())
+        self.start(superseded=lambda: True)
+        self.factory.listener.draining = True
+        self.assertEqual(60.0, self.factory.listener.idle())

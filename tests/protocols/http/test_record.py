@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 from lproxy.config import Limits
+from lproxy.transport.stream import Secured
 from tests.protocols.http.harness import GET, OK, HttpTestCase, get, ok
 
 
@@ -61,6 +62,13 @@ class AccountTests(HttpTestCase):
             ],
             self.proxy.records,
         )
+
+    def test_log_secured(self) -> None:
+        """Of one who came by TLS, who that was."""
+        self.client(GET, tls=Secured(version="TLSv1.3", local_identity="b.mesh", remote_identity="a.mesh"))
+        self.say(self.up, OK)
+        (row,) = self.proxy.records
+        self.assertEqual(("TLSv1.3", "a.mesh"), (row["tls"], row["remote_identity"]))
 
     def test_log_rejected(self) -> None:
         """What was refused has a line, but no request."""

@@ -40,7 +40,7 @@ from lproxy.protocols.http.message import (
     find,
 )
 from lproxy.protocols.http.own import Own
-from lproxy.protocols.http.patience import GRACE, TURN, Patience
+from lproxy.protocols.http.patience import TURN, Patience
 from lproxy.protocols.http.phase import ACQUIRING
 from lproxy.protocols.http.rescue import refusal
 from lproxy.protocols.http.timeouts import BodyNotTaken, TooSlow
@@ -464,8 +464,7 @@ class Http1Server(Client, Reader):
             if exchange is not None:
                 self._watch_body(now, exchange, timeouts.body)
         elif state == IDLE:
-            idle = min(GRACE, timeouts.client_idle) if self._listener.draining else timeouts.client_idle
-            if now - patience.since >= idle and stream.silent():
+            if now - patience.since >= self._listener.idle() and stream.silent():
                 # no request is waiting to be read at this very moment
                 self._close()
         elif state == HEAD:

@@ -32,7 +32,7 @@ from lproxy.protocols.http.h2.stream import Home, ServerStream
 from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, trailer_fields
 from lproxy.protocols.http.own import Own
-from lproxy.protocols.http.patience import GRACE, TURN, Patience
+from lproxy.protocols.http.patience import TURN, Patience
 from lproxy.protocols.http.timeouts import TooSlow
 from lproxy.transport.writes import WRITES
 
@@ -464,10 +464,7 @@ class Http2Server(Handler, Reader, Home):
 
     def _watch_idle(self, now: float) -> None:
         """PING is no use of a connection: a client that only wants to keep it is told to come again."""
-        idle = self.listener.runtime.timeouts.client_idle
-        if self.listener.draining:
-            idle = min(GRACE, idle)
-        if now - self._patience.since >= idle and self._stream.silent():
+        if now - self._patience.since >= self.listener.idle() and self._stream.silent():
             self.drain()
 
     def _too_slow(self, seconds: float) -> None:
