@@ -19,7 +19,7 @@ from lproxy.app.plugins import Found
 from lproxy.config import Identity, Listen, Service
 from lproxy.testing.certificates import CLIENT, SERVER
 from tests.components import missing
-from tests.integration.http_case import CLOSING, GET, OK, eventually, reactor, threaded
+from tests.integration.http_case import CLOSING, GET, OK, _samples, eventually, reactor, threaded
 from tests.integration.tls_case import ANY, SHOP, STRANGER, TlsCase
 from tests.note import Note
 
@@ -57,6 +57,45 @@ class MeshCase(TlsCase):
         heard = up.message()
         up.send(CLOSING)
         return heard, client.message()
+
+
+class CarriedTests(MeshCase):
+    """HTTP/1 between them."""
+
+    @threaded
+    def test_http1(self) -> None:
+        """Requests of HTTP/1 share one HTTP/2 connection, and are what they were to both ends, trailers included."""
+        self.mesh()
+        body = b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"
+        request = b"POST /a HTTP/1.1\r\nHost: web.local\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+        for _ in range(3):
+            client = self.client(request)
+            up = self.upstream.accept()
+            heard = up.message()
+            self.assertTrue(heard.startswith(b"POST /a HTTP/1.1\r\n"), heard)
+            self.assertTrue(heard.lower().endswith(b"\r\n0\r\nx-sum: 1\r\n\r\n"), heard)
+            self.assertNotIn(b"l5d-orig-proto", heard)
+            up.send(CLOSING)
+            answer = client.message()
+            self.assertTrue(answer.startswith(b"HTTP/1.1 200 OK\r\n"), answer)
+            self.assertNotIn(b"l5d-orig-proto", answer)
+        found = blockingCallFromThread(reactor, _samples, self.web, "h2_connections_total")
+        (opened,) = [value for labels, value in found if labels["peer"] == "dst"]
+        self.assertEqual(1, opened)
+
+    @threaded
+    def test_websocket(self) -> None:
+        """What wants a connection to itself has one."""
+        self.mesh()
+        asked = b"GET / HTTP/1.1\r\nHost: web.local\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        client = self.client(asked)
+        up = self.upstream.accept()
+        self.assertIn(b"Upgrade: websocket\r\n", up.head())
+        up.send(b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
+        self.assertTrue(client.head().startswith(b"HTTP/1.1 101 "))
+        self.assertEqual(b"hello", client.exactly(5))
+        client.send(b"bye")
+        self.assertEqual(b"bye", up.exactly(3))
 
 
 class IdentityTests(MeshCase):

@@ -170,6 +170,7 @@ class Request:
     @ivar protocol: what an extended CONNECT (RFC 8441) asks for, such as C{websocket}; its C{target} is a path then.
         Such a request is answered by L{Responder.tunnel<lproxy.protocols.http.streams.Responder.tunnel>} or refused
     @ivar grpc: whether it is a call of gRPC; known of HTTP/2 alone, which that needs
+    @ivar original: the version, 1 or 2, in which it came to a proxy of ours that has sent it on; 0: nobody says
     @ivar timeout: seconds that its caller waits for it, where it is a call and says so
     """
 
@@ -183,6 +184,7 @@ class Request:
         "hops",
         "lenient",
         "method",
+        "original",
         "private",
         "protocol",
         "proxied",
@@ -212,6 +214,7 @@ class Request:
         self.stream_id = 0
         self.protocol = b""
         self.grpc = False
+        self.original = 0
         self.timeout: float | None = None
 
     def __repr__(self) -> str:

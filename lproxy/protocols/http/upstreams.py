@@ -44,6 +44,8 @@ def native(request: Request, tls: Secured | None) -> bool:
 
     @param tls: what its client came by
     """
+    if request.original:
+        return request.original == 2
     return request.stream_id != 0 and (request.grpc or tls is None or tls.alpn != ALPN_HTTP2)
 
 
@@ -83,7 +85,7 @@ class Upstreams:
 
     def _http2(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> EndpointService[HttpLease]:
         if metadata.secure is None or metadata.protocol:
-            return self._streams(endpoint, health, self._dial(endpoint, metadata, ALPN_HTTP2))
+            return self._streams(endpoint, metadata, health, self._dial(endpoint, metadata, ALPN_HTTP2))
         dial = self._dial(endpoint, metadata, ALPN_HTTP2, ALPN_HTTP1)
         return Agreed(dial, partial(self._either, endpoint, metadata, health))
 
@@ -91,7 +93,8 @@ class Upstreams:
         return partial(self._runtime.connector.connect, endpoint, metadata.offering(*alpn))
 
     def _either(self, endpoint: Endpoint, metadata: Metadata, health: Health, http2: bool, dial: Dial) -> Bottom:
-        return self._streams(endpoint, health, dial) if http2 else self._pool(endpoint, metadata, health, dial)
+        make = self._streams if http2 else self._pool
+        return make(endpoint, metadata, health, dial)
 
     def _pool(self, endpoint: Endpoint, metadata: Metadata, health: Health, dial: Dial) -> Pool:
         version = metadata.proxy_protocol
@@ -100,9 +103,10 @@ class Upstreams:
         self._metrics.opened(pool)
         return pool
 
-    def _streams(self, endpoint: Endpoint, health: Health, dial: Dial) -> Http2Pool:
+    def _streams(self, endpoint: Endpoint, metadata: Metadata, health: Health, dial: Dial) -> Http2Pool:
         counts = self._metrics.http2.upstreams
-        pool = Http2Pool(self._runtime, endpoint, dial, health, self._protocol, counts)
+        meshed = metadata.secure is not None and metadata.secure.identity
+        pool = Http2Pool(self._runtime, endpoint, dial, health, self._protocol, counts, meshed)
         self._metrics.opened(pool)
         return pool
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from lproxy.api import FREE, Endpoint, Hold, ProxyError, Stream, ended
+from lproxy.protocols.http.carried import carry
 from lproxy.protocols.http.h2.codes import StreamReset, code_of
 from lproxy.protocols.http.h2.counts import PeerCounts
 from lproxy.protocols.http.h2.engine import Engine, Head
@@ -50,6 +51,7 @@ class Carrier(Protocol):
     @ivar link: what streams send by
     @ivar stream: what carries it
     @ivar secure: whether that is
+    @ivar meshed: whether another proxy is there, with an identity that is verified
     @ivar counts: where streams are counted
     @ivar standing: how the endpoint does
     @ivar seconds: the clock
@@ -68,6 +70,7 @@ class Carrier(Protocol):
         "engine",
         "limit",
         "link",
+        "meshed",
         "seconds",
         "secure",
         "standing",
@@ -83,6 +86,7 @@ class Carrier(Protocol):
     engine: Engine
     limit: int
     link: Link
+    meshed: bool
     seconds: Callable[[], float]
     secure: bool
     standing: Standing
@@ -181,7 +185,10 @@ class Call(Outgoing, Sending):
         self._before = carrier.stream.bytes_out
         tunnel = extended or head.method == b"CONNECT"
         only = end and not body and not tunnel
-        stream_id = self.id = engine.request(request_fields(head, carrier.secure), only)
+        fields = request_fields(head, carrier.secure)
+        if carrier.meshed:
+            fields = carry(fields, head)
+        stream_id = self.id = engine.request(fields, only)
         carrier.calls[stream_id] = self
         if engine.retiring:
             carrier.retire()  # the ids are near their end

@@ -50,10 +50,12 @@ class NotHttp2(ProxyError):
 class Owner(Protocol):
     """Whose connection it is: a pool."""
 
-    __slots__ = ("counts", "seconds", "standing")
+    __slots__ = ("counts", "meshed", "seconds", "standing")
 
     #: where connections and streams are counted
     counts: PeerCounts
+    #: whether another proxy is there, with an identity that is verified
+    meshed: bool
     #: how the endpoint does
     standing: Standing
     #: the clock
@@ -101,6 +103,7 @@ class Http2Client(Carrier, Handler, Reader):
         self.address = str(endpoint)
         self.standing: Standing = owner.standing
         self.secure = stream.conn.tls is not None
+        self.meshed = owner.meshed
         self.calls: dict[int, Call] = {}
         self.arrived: list[Call] = []
         self.limit = 0

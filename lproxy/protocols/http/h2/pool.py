@@ -79,15 +79,18 @@ class Http2Pool(Owner):
         health: Health,
         protocol: str,
         counts: PeerCounts,
+        meshed: bool = False,
     ) -> None:
         """
         @param dial: connects to it
         @param protocol: the name that connections are counted under
+        @param meshed: whether another proxy is there, with an identity that is verified
         """
         self._runtime = runtime
         self._dial = dial
         self._protocol = protocol
         self.counts = counts
+        self.meshed = meshed
         self.seconds: Callable[[], float] = runtime.clock.seconds
         self.standing = Standing(endpoint, health)
         self.endpoint = endpoint

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from lproxy.protocols.http.carried import unpack
 from lproxy.protocols.http.grpc import recognise
 from lproxy.protocols.http.h2.engine import NO_LENGTH, Head
 from lproxy.protocols.http.h2.fields import lowered
@@ -56,11 +57,12 @@ class _Spelt(dict[bytes, bytes]):
 _spelt = _Spelt()
 
 
-def make_request(stream_id: int, head: Head, end: bool) -> Request:
+def make_request(stream_id: int, head: Head, end: bool, meshed: bool = False) -> Request:
     """
     A request that is ready to be sent on.
 
     @param end: whether it is all there
+    @param meshed: whether the client is another proxy, whose identity was verified
     """
     method = head.method
     if method == b"CONNECT":
@@ -75,6 +77,8 @@ def make_request(stream_id: int, head: Head, end: bool) -> Request:
     if head.seen & _SPECIAL:
         request = Request(method, target, _kept(fields, head.seen), framing, head.authority, False)
         _special(request, fields)
+        if meshed:
+            unpack(fields, request)
     else:
         request = Request(method, target, fields, framing, head.authority, False)
     request.stream_id = stream_id

@@ -62,6 +62,7 @@ class Http2Server(Handler, Reader, Home):
     @ivar _arrived: streams that something has come for, which is not dealt with yet
     @ivar _costly: requests of the current turn that nobody but we had to do with
     @ivar _events: what has come and was whole
+    @ivar _meshed: whether the client is another proxy, whose identity was verified
     @ivar _unfinished: since when, in seconds, something is not; 0: all is
     """
 
@@ -72,6 +73,7 @@ class Http2Server(Handler, Reader, Home):
         "_engine",
         "_eof",
         "_events",
+        "_meshed",
         "_patience",
         "_requests",
         "_since",
@@ -103,6 +105,7 @@ class Http2Server(Handler, Reader, Home):
         self._costly = 0
         self._requests = 0
         self._eof = False
+        self._meshed = self.conn.tls is not None and self.conn.tls.remote_identity != ""
 
     def __repr__(self) -> str:
         return f"<Http2Server {NAMES[self._state]} {len(self._streams)} streams>"
@@ -274,7 +277,7 @@ class Http2Server(Handler, Reader, Home):
         if len(head.path) > limit:
             self._refuse(stream, Rejected("", 414, TOO_LARGE, f"the path is longer than {limit} bytes"))
             return
-        request = make_request(stream_id, head, end)
+        request = make_request(stream_id, head, end, self._meshed)
         stream.exchange = Exchange(listener, stream, request, end or request.method == b"CONNECT")
         self._arrives(stream)
         if self._engine.retiring:
