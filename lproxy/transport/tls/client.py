@@ -147,14 +147,18 @@ class Kept:
 
 class Sessions:
     """
-    Those that upstreams gave, L{KEPT} at most.
+    Those that upstreams gave.
 
     None outlives what was verified: neither the certificates, when the first of them expires, nor the anchors, which a
     context is made of.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], limit: int = KEPT) -> None:
+        """
+        @param limit: how many are kept: those of the connections that were made last
+        """
         self._now: Callable[[], float] = now
+        self._limit: int = limit
         self._kept: dict[_Key, Kept] = {}
 
     def __len__(self) -> int:
@@ -182,7 +186,7 @@ class Sessions:
             kept = Kept(context, peer.identity, peer.until)
         kept.connection = connection
         kept.session = None
-        if len(self._kept) >= KEPT:
+        if len(self._kept) >= self._limit:
             del self._kept[next(iter(self._kept))]
         self._kept[key] = kept
 

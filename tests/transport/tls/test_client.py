@@ -23,7 +23,6 @@ from lproxy.testing.certificates import Leaf, authority
 from lproxy.testing.garbage import only_new, uncounted
 from lproxy.transport.connect import ConnectFailed, SocketConnector
 from lproxy.transport.stream import Secured
-from lproxy.transport.tls import client
 from lproxy.transport.tls.client import KEPT, Sessions, Upstreams
 from lproxy.transport.tls.failure import HandshakeFailed, HandshakeTimedOut
 from lproxy.transport.tls.stream import TlsStream
@@ -264,7 +263,7 @@ class ResumedTests(ClientCase):
 
     def test_bounded(self) -> None:
         """Of many, the oldest are forgotten."""
-        self.patch(client, "KEPT", 2)
+        self.tls.sessions = Sessions(lambda: self.day, 2)
         server = self.shows(SHOP.issue("a.test", "b.test", "c.test"))
         for name in ("a.test", "b.test", "a.test", "c.test"):
             self.again(server, Secure(name))
