@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.assembly import CannotStart
 from lproxy.app.tls import LOOPBACK, NOT_BY_DISCOVERY, NOT_BY_REMOTE, PORT_SKIPPED, Security
-from lproxy.config import Config, Identity, Listen, Service
+from lproxy.config import Admin, Config, Identity, KeyLog, Listen, Service
 from lproxy.target import ServiceName, Target
 from lproxy.testing.certificates import Leaf, authority
 from lproxy.transport.stream import DISABLED, UNSECURED, Plain
@@ -105,6 +105,34 @@ class LoadTests(SecurityCase):
         self.scene.reactor.settle(2.0)
         assembly.close()
         self.assertEqual([], self.scene.reactor.getDelayedCalls())
+
+    def test_reopen(self) -> None:
+        """SIGHUP has files looked at now, and what is wrong with them told at once."""
+        listen = Listen("in", "127.0.0.1:1", "inbound", "a:1", protocol="note")
+        assembly = self.scene.assembly(listen, identity=self.identity(SHOP.issue("a.mesh")))
+        SHOP.issue("a.mesh", lasts=timedelta(days=-1)).write(self.folder, "own")
+        assembly.reopen()
+        (warning,) = self.scene.warnings
+        self.assertIn("has expired", warning)
+        self.assertIn("what was in use before still is", warning)
+        assembly.close()
+
+    def test_key_log(self) -> None:
+        """Secrets are written from the start on, which is said; where they cannot be, nothing starts."""
+        listen = Listen("in", "127.0.0.1:1", target="a:1", protocol="note")
+        path = self.mktemp()
+        assembly = self.scene.assembly(listen, key_log=KeyLog(path))
+        with open(path, "rb") as file:
+            self.assertEqual(b"", file.read())
+        assembly.close()
+        said = self.refused(listen, key_log=KeyLog("/nowhere/secrets"))
+        self.assertEqual("key_log.path: cannot write to /nowhere/secrets: No such file or directory", said)
+
+    def test_admin(self) -> None:
+        """What the admin server shows is read with the rest."""
+        listen = Listen("in", "127.0.0.1:1", target="a:1", protocol="note")
+        admin = Admin(address="", certificate="/nowhere/admin.pem")
+        self.assertIn("/nowhere/admin.pem: cannot be read", self.refused(listen, admin=admin))
 
 
 class PlainTests(SecurityCase):
