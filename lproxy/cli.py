@@ -123,12 +123,12 @@ def demo(arguments: argparse.Namespace) -> int:
     # imported only where it runs; the other commands do without
     from twisted.internet import reactor
 
-    from lproxy.app import demo, demo_identity
+    from lproxy.app import demo, demo_grpc, demo_identity
     from lproxy.app.clock import monotonic
 
     monotonic(reactor)
     undo()
-    run = demo_identity.run if arguments.identity else demo.run
+    run = demo_identity.run if arguments.identity else demo_grpc.run if arguments.grpc else demo.run
     return run(reactor, once=arguments.once)
 
 
@@ -229,7 +229,9 @@ def main(argv: list[str] | None = None) -> int:
     command.set_defaults(run=check)
     command = commands.add_parser("demo", help="two toy upstreams, the proxy in front of them, and a little traffic")
     command.add_argument("--once", action="store_true", help="end after the traffic instead of waiting for Ctrl-C")
-    command.add_argument(
+    kinds = command.add_mutually_exclusive_group()
+    kinds.add_argument("--grpc", action="store_true", help="a service of gRPC instead, and calls; needs grpcio")
+    kinds.add_argument(
         "--identity", action="store_true", help="two proxies instead, with mutual TLS between them, and who is who"
     )
     command.set_defaults(run=demo)

@@ -17,6 +17,7 @@ from tests.floors_source import Source, floor, room, under
 #: files that no test file has the name of, and why
 ELSEWHERE = {
     "lproxy.app.demo": "a program, for tests.integration",
+    "lproxy.app.demo_grpc": "a program, for tests.integration",
     "lproxy.app.demo_identity": "a program, for tests.integration",
     "lproxy.app.parts": "a value without behaviour",
     "lproxy.plugins.lproxy_http": "one line, which its protocol's test_plugin imports",

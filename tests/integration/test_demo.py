@@ -104,6 +104,24 @@ class DemoTests(ProcessTestCase):
         self.assertEqual(0, program.status(10.0))
         self.no_traceback(program.out, program.err)
 
+    def test_grpc(self) -> None:
+        """With --grpc calls of all kinds go through, and are counted by what came of them."""
+        require(packages=["grpc"])
+        program = self.demo("--grpc", "--once")
+        self.assertEqual(0, program.status(), program.out)
+        for what, outcome in (
+            ("Hello: one to one", "hello, world"),
+            ("Count: one to many", "1, 2, 3, 4, 5"),
+            ("Join: many to one", "a b c"),
+            ("Echo: many to many", "ping, pong"),
+            ("Wait, for 0.2 s", "DEADLINE_EXCEEDED: .*"),
+            ("Nothing: no such method", "UNIMPLEMENTED: .*"),
+        ):
+            self.assertRegex(program.out, rf"  {what} +{outcome}\n")
+        self.assertRegex(program.out, r'response_total{.*classification="success",.*grpc_status="0"} 4\n')
+        self.assertRegex(program.out, r'response_total{.*classification="failure",.*grpc_status="12"} 1\n')
+        self.no_traceback(program.out, program.err)
+
     def test_taken(self) -> None:
         """Where the default ports are taken it uses others."""
         with contextlib.ExitStack() as taken:
