@@ -20,6 +20,10 @@ from lproxy.transport.networks import Networks
 #: of a client without an address (RFC 7239, 6.2)
 UNKNOWN: Final = b"unknown"
 
+#: as the version of HTTP spells them that the request came in
+_HTTP1: Final = (b"X-Forwarded-For", b"X-Forwarded-Proto", b"X-Forwarded-Host")
+_HTTP2: Final = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")
+
 
 class Forwarding:
     """Of one listener."""
@@ -37,7 +41,8 @@ class Forwarding:
             request.headers = [field for field in request.headers if kinds[field[0]] != FORWARDED]
         if self._adds:
             https = by_https(conn.tls)
-            request.headers = _added(request.headers, conn.peer[0].encode("ascii"), request.authority, https)
+            names = _HTTP2 if request.stream_id else _HTTP1
+            request.headers = _added(request.headers, conn.peer[0].encode("ascii"), request.authority, https, names)
 
 
 def forwarding(listen: Listen) -> Forwarding | None:
@@ -45,7 +50,9 @@ def forwarding(listen: Listen) -> Forwarding | None:
     return Forwarding(listen) if listen.forwarded != "pass" or listen.trusted else None
 
 
-def _added(headers: Headers, peer: bytes, authority: bytes, https: bool) -> Headers:
+def _added(
+    headers: Headers, peer: bytes, authority: bytes, https: bool, names: tuple[bytes, bytes, bytes]
+) -> Headers:
     """With what is known of the client at the end of each list, and in each field that is not there."""
     said = {}
     for at, (name, _) in enumerate(headers):
@@ -59,11 +66,11 @@ def _added(headers: Headers, peer: bytes, authority: bytes, https: bool) -> Head
             name, value = headers[said[lower]]
             headers[said[lower]] = (name, b"%b, %b" % (value, more) if value else more)
     if b"x-forwarded-for" not in said:
-        headers.append((b"X-Forwarded-For", peer or UNKNOWN))
+        headers.append((names[0], peer or UNKNOWN))
     if b"x-forwarded-proto" not in said:
-        headers.append((b"X-Forwarded-Proto", b"https" if https else b"http"))
+        headers.append((names[1], b"https" if https else b"http"))
     if authority and b"x-forwarded-host" not in said:
-        headers.append((b"X-Forwarded-Host", authority))
+        headers.append((names[2], authority))
     return headers
 
 

@@ -49,13 +49,14 @@ def said_to_proxy(request: Request, proxy: bool, record: Recorder, conn: Conn) -
 def _last_hop(request: Request) -> tuple[Response, bytes] | None:
     """Count C{request} down; the answer, and its body, where it goes no further."""
     headers: Headers = []
-    for name, value in request.headers:
+    for field in request.headers:
+        name, value = field
         if kinds[name] == HOPS and value.isdigit() and len(value) <= DIGITS:
             hops = int(value)
             if not hops:
                 return _answer(request)
-            value = b"%d" % (hops - 1)
-        headers.append((name, value))
+            field = (name, b"%d" % (hops - 1))
+        headers.append(field)
     request.headers = headers
     return None
 

@@ -2,72 +2,32 @@
 """
 From the fields that HPACK gives to a message as HTTP means it (RFC 9113, 8.2 and 8.3).
 
-The grammar is that of L{lproxy.protocols.http.message}, so that what passes here can be said in HTTP/1 (10.3). What is
-refused is refused for good: nothing of it is ever forwarded. Judgements of single fields are remembered, as most come
-again and again; of what differs each time only the value is judged.
+Fields are judged one by one in L{lproxy.protocols.http.h2.judge}, and here as a message. What is refused is refused for
+good: nothing of it is ever forwarded.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 from hpack import NeverIndexedHeaderTuple
 
 from lproxy.protocols.http.h2.engine import NO_LENGTH, Head
 from lproxy.protocols.http.h2.faults import FIELD, PROTOCOL_ERROR, PSEUDO, TOO_LARGE, StreamFault
-from lproxy.protocols.http.message import (
-    FIELD_VALUE,
-    HOST,
-    HOST_FIELD,
-    LENGTH,
-    MEMO,
-    ORDINARY,
-    TE,
-    TOKEN,
-    Headers,
-    kinds,
+from lproxy.protocols.http.h2.judge import (
+    AUTHORITY,
+    COOKIE,
+    LONG,
+    METHOD,
+    PATH,
+    PROTOCOL,
+    SCHEME,
+    STATUS,
+    judge,
+    judged,
+    shown,
 )
-
-# beyond the kinds of message.py
-COOKIE: Final = 32
-REFUSED: Final = 33
-#: pseudo-fields: from here on
-METHOD: Final = 40
-SCHEME: Final = 41
-PATH: Final = 42
-AUTHORITY: Final = 43
-PROTOCOL: Final = 44
-STATUS: Final = 45
-
-_PSEUDO: Final = {
-    b":method": METHOD,
-    b":scheme": SCHEME,
-    b":path": PATH,
-    b":authority": AUTHORITY,
-    b":protocol": PROTOCOL,
-    b":status": STATUS,
-}
-#: what belongs to a connection has no place here (RFC 9113, 8.2.2)
-_CONNECTIONS: Final = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"http2-settings")
-)
-#: digits of a length: more than there are bytes on earth, fewer than Python takes long for
-DIGITS: Final = 18
-#: a field longer than this is judged each time, for memory's sake
-LONG: Final = 256
-
-_LOWER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-#: bytes that a value, or a path, may consist of: what is left without them is wrong, which costs less than a match
-_IN_VALUES: Final = bytes([byte for byte in range(256) if FIELD_VALUE.fullmatch(bytes((byte,)))])
-_IN_PATHS: Final = bytes(range(0x21, 0x7F))
-SPACE: Final = 0x20
-TAB: Final = 0x09
-_STATUS: Final = re.compile(rb"[1-9][0-9][0-9]")
-
-#: names to kinds, and whole fields likewise; both forget all when they are full
-_names: Final[dict[bytes, int]] = {}
-_judged: Final[dict[Any, int]] = {}
+from lproxy.protocols.http.message import HOST, HOST_FIELD, LENGTH, MEMO, ORDINARY, Headers
 
 
 class _Lowered(dict[bytes, bytes]):
@@ -83,84 +43,6 @@ class _Lowered(dict[bytes, bytes]):
 lowered: Final = _Lowered()
 
 
-def _shown(field: Any) -> str:
-    name, value = field
-    return f"{name[:40]!r}: {value[:80]!r}"
-
-
-def _judge_name(name: bytes) -> int:
-    """What a name says of its field, well-formed as it must be."""
-    kind = _PSEUDO.get(name)
-    if kind is None:
-        if name[:1] == b":":
-            raise StreamFault(PROTOCOL_ERROR, PSEUDO, f"unknown pseudo-field {name[:40]!r}")
-        if _LOWER.fullmatch(name) is None:
-            raise StreamFault(PROTOCOL_ERROR, FIELD, f"not a field name in lower case: {name[:40]!r}")
-        if name in _CONNECTIONS:
-            kind = REFUSED
-        elif name == b"cookie":
-            kind = COOKIE
-        else:
-            kind = kinds[name]
-    if len(name) < LONG:
-        if len(_names) >= MEMO:
-            _names.clear()
-        _names[name] = kind
-    return kind
-
-
-def _judge(field: Any) -> int:
-    """The kind of a field that is well-formed by itself."""
-    name: bytes = field[0]
-    value: bytes = field[1]
-    known = _names.get(name)
-    kind = _judge_name(name) if known is None else known
-    if kind >= METHOD:
-        _judge_pseudo(kind, field, value)
-    elif kind == REFUSED or (kind == TE and value.lower() != b"trailers"):
-        raise StreamFault(PROTOCOL_ERROR, FIELD, f"of a connection, which HTTP/2 has not: {_shown(field)}")
-    elif value.translate(None, _IN_VALUES) or _padded(value):
-        raise StreamFault(PROTOCOL_ERROR, FIELD, f"not a field value: {_shown(field)}")
-    elif kind == LENGTH and not (value.isdigit() and len(value) <= DIGITS):
-        raise StreamFault(PROTOCOL_ERROR, FIELD, f"not a length: {_shown(field)}")
-    elif kind == HOST_FIELD:
-        _judge_host(field, value)
-    if len(value) < LONG and len(name) < LONG:
-        if len(_judged) >= MEMO:
-            _judged.clear()
-        _judged[field] = kind
-    return kind
-
-
-def _padded(value: bytes) -> bool:
-    """Whether there are blanks around it."""
-    if not value:
-        return False
-    first, last = value[0], value[-1]
-    return first in (SPACE, TAB) or last in (SPACE, TAB)
-
-
-def _judge_pseudo(kind: int, field: Any, value: bytes) -> None:
-    if kind == PATH:
-        good = (value[:1] == b"/" and not value.translate(None, _IN_PATHS)) or value == b"*"
-    elif kind == AUTHORITY:
-        _judge_host(field, value)
-        good = True
-    elif kind == STATUS:
-        good = _STATUS.fullmatch(value) is not None and value != b"101"
-    elif kind == SCHEME:
-        good = value.lower() in (b"http", b"https")
-    else:
-        good = TOKEN.fullmatch(value) is not None
-    if not good:
-        raise StreamFault(PROTOCOL_ERROR, PSEUDO, f"malformed {_shown(field)}")
-
-
-def _judge_host(field: Any, value: bytes) -> None:
-    if HOST.fullmatch(value) is None:
-        raise StreamFault(PROTOCOL_ERROR, PSEUDO, f"not a host: {_shown(field)}")
-
-
 def _section(fields: list[Any], head: Head, limit: int) -> int:
     """
     Sort C{fields} into C{head}.
@@ -172,14 +54,14 @@ def _section(fields: list[Any], head: Head, limit: int) -> int:
     crumbs: list[Any] = []
     rest: list[Any] = []
     for field in fields:
-        known = _judged.get(field)
-        kind = _judge(field) if known is None else known
+        known = judged.get(field)
+        kind = judge(field) if known is None else known
         if kind == ORDINARY:
             rest.append(field)
         elif kind >= METHOD:
             bit = 1 << kind - METHOD
             if pseudo & bit or rest or seen:
-                raise StreamFault(PROTOCOL_ERROR, PSEUDO, f"twice, or behind others: {_shown(field)}")
+                raise StreamFault(PROTOCOL_ERROR, PSEUDO, f"twice, or behind others: {shown(field)}")
             pseudo |= bit
             value: bytes = field[1]
             if kind == METHOD:

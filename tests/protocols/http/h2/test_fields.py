@@ -8,7 +8,6 @@ from __future__ import annotations
 from hpack import NeverIndexedHeaderTuple
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.http.h2 import fields as module
 from lproxy.protocols.http.h2.engine import NO_LENGTH, Head
 from lproxy.protocols.http.h2.faults import FIELD, PSEUDO, TOO_LARGE, StreamFault
 from lproxy.protocols.http.h2.fields import lowered, request_head, response_head, trailer_section
@@ -190,15 +189,6 @@ class FieldTests(FieldsTestCase):
         self.assertEqual(5, len(self.head(request(*fields), 5).fields))
         self.assertEqual(TOO_LARGE, self.reason(request(*fields), 4))
         self.assertEqual(PSEUDO, self.reason(request(*fields, without=(b":path",)), 4))
-
-    def test_bounded(self) -> None:
-        """What is remembered is bounded in number, and each of it in size."""
-        judged, names = module._judged, module._names
-        for number in range(2 * MEMO):
-            self.head(request((b"a%d" % number, b"b" * 300), (b"c", b"%d" % number), (b"d" * 300, b"")))
-            self.assertLessEqual(max(len(judged), len(names)), MEMO)
-        self.assertLess(max(len(name) + len(value) for name, value in judged), 2 * module.LONG)
-        self.assertLess(max(map(len, names)), module.LONG)
 
 
 class AnswerTests(SynchronousTestCase):

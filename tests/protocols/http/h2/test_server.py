@@ -155,6 +155,16 @@ class RequestTests(Http2Case):
         client.request(("l5d-client-id", "admin"), ("proxy-authorization", "Basic x"), ("te", "trailers"))
         self.assertEqual(b"GET / HTTP/1.1\r\nhost: web.test\r\nte: trailers\r\n\r\n", self.heard(self.up))
 
+    def test_forwarded(self) -> None:
+        """What is added on the way is spelt as the rest."""
+        self.listen |= {"forwarded": "append"}
+        self.start()
+        client = self.talk()
+        client.request(("x-forwarded-for", "10.9.9.9"))
+        head = self.heard(self.up)
+        self.assertIn(b"\r\nx-forwarded-for: 10.9.9.9, 10.0.0.1\r\nx-forwarded-proto: http\r\n", head)
+        self.assertIn(b"\r\nx-forwarded-host: web.test\r\n\r\n", head)
+
     def test_max_forwards(self) -> None:
         """Max-Forwards is counted down, and answered at the last hop."""
         client = self.talk()
