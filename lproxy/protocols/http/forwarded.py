@@ -50,9 +50,7 @@ def forwarding(listen: Listen) -> Forwarding | None:
     return Forwarding(listen) if listen.forwarded != "pass" or listen.trusted else None
 
 
-def _added(
-    headers: Headers, peer: bytes, authority: bytes, https: bool, names: tuple[bytes, bytes, bytes]
-) -> Headers:
+def _added(headers: Headers, peer: bytes, authority: bytes, https: bool, names: tuple[bytes, bytes, bytes]) -> Headers:
     """With what is known of the client at the end of each list, and in each field that is not there."""
     said = {}
     for at, (name, _) in enumerate(headers):

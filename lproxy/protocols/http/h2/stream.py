@@ -60,7 +60,8 @@ class ServerStream(Client, Sending):
     @ivar exchange: C{None} once it is answered, or where there was no request
     @ivar ended: whether the client's side has ended
     @ivar received: bytes of the body that have come
-    @ivar sender: what there is to send
+    @ivar sender: what there is to send, where that was more than one piece, or had to wait
+    @ivar answered: whether our side has ended without one
     @ivar arrived: whether something has come that is not dealt with yet
     @ivar begun: whether the exchange has begun
     @ivar tunnel_stream: the stream of bytes that it has become
@@ -81,6 +82,7 @@ class ServerStream(Client, Sending):
         "_relay",
         "_since",
         "_trailers",
+        "answered",
         "arrived",
         "begun",
         "conn",
@@ -98,7 +100,8 @@ class ServerStream(Client, Sending):
         self.conn: Conn = home.conn
         self.own: Own | None = home.own
         self.exchange: Exchange | None = None
-        self.sender = Sender(home.link, stream_id, self)
+        self.sender: Sender | None = None
+        self.answered = False
         self.tunnel_stream: TunnelStream | None = None
         self._relay: Relay | None = None
         self.ended = end
@@ -110,7 +113,7 @@ class ServerStream(Client, Sending):
         self._kept = b""
         self._owed = 0
         self._trailers = NO_TRAILERS
-        self._since = home.listener.seconds()
+        self._since = 0.0
         self._moved = 0
 
     def __repr__(self) -> str:
@@ -118,11 +121,12 @@ class ServerStream(Client, Sending):
 
     def describe(self) -> dict[str, Any]:
         """Its part of a row of C{/connections}."""
-        shown: dict[str, Any] = {"id": self.id, "received": self.received, "sent": self.sender.moved}
+        sender = self.sender
+        shown: dict[str, Any] = {"id": self.id, "received": self.received, "sent": sender.moved if sender else 0}
         if self.exchange is not None:
             shown |= self.exchange.describe()
         shown["waits_for_credit"] = self.id in self._home.link.waiting
-        shown["kept"] = len(self._kept) + len(self.sender.kept)
+        shown["kept"] = len(self._kept) + (len(sender.kept) if sender else 0)
         return shown
 
     # what the client says
@@ -185,7 +189,8 @@ class ServerStream(Client, Sending):
 
     def gone(self, flags: str) -> None:
         """The stream, or its connection, is over: so is all that was under way for it."""
-        self.sender.drop()
+        if self.sender is not None:
+            self.sender.drop()
         if self.tunnel_stream is not None:
             # which ends the relay, and that the exchange
             self.tunnel_stream.was_reset()
@@ -216,7 +221,7 @@ class ServerStream(Client, Sending):
         fields = answer_fields(head)
         if end and not body and not trailers:
             link.engine.send_headers(self.id, fields, True)
-            self.sender.ended = True
+            self.answered = True
             link.touch()
             return 0
         link.engine.send_headers(self.id, fields, False)
@@ -227,7 +232,21 @@ class ServerStream(Client, Sending):
 
     def data(self, raw: bytes, end: bool, trailers: Headers) -> int:
         """More of the body."""
-        return self.sender.data(raw, end, trailer_section(trailers) if trailers else NO_TRAILERS)
+        sender = self.sender
+        if sender is None:
+            link = self._home.link
+            sent = 0
+            if end and not trailers and not link.blocked:
+                # the most answers are one piece
+                sent = link.engine.send_data(self.id, raw, True)
+                if sent == len(raw):
+                    self.answered = True
+                    link.made(sent)
+                    return 0
+                raw = raw[sent:]
+            sender = self.sender = Sender(link, self.id, self)
+            sender.moved = sent
+        return sender.data(raw, end, trailer_section(trailers) if trailers else NO_TRAILERS)
 
     def sending(self) -> bool:
         """Whether the rest of its body is about to come."""
@@ -254,7 +273,7 @@ class ServerStream(Client, Sending):
             self._finish()
 
     def _finish(self) -> None:
-        if self.exchange is not None or not self.sender.ended:
+        if self.exchange is not None or not (self.answered or (self.sender is not None and self.sender.ended)):
             return
         if not self.ended:
             # answered before it was asked to the end: the rest is not wanted (RFC 9113, 8.1)
@@ -264,7 +283,8 @@ class ServerStream(Client, Sending):
     def reset(self, error: BaseException) -> None:
         """Never a clean end for half an answer."""
         self.exchange = None
-        self.sender.drop()
+        if self.sender is not None:
+            self.sender.drop()
         self._reset(code_of(error))
         self._home.over(self)
 
@@ -281,7 +301,8 @@ class ServerStream(Client, Sending):
         home = self._home
         home.link.engine.send_headers(self.id, tunnel_fields(head), False)
         home.link.touch()
-        client = self.tunnel_stream = TunnelStream(home.link, self.sender, self._tunnel_closed)
+        sender = self.sender = Sender(home.link, self.id, self)
+        client = self.tunnel_stream = TunnelStream(home.link, sender, self._tunnel_closed)
         kept, self._kept = self._kept, b""
         client.received(kept, self.ended)
         relay = self._relay = Relay(client, self._relay_ended, home.listener.runtime.limits.buffer)
@@ -317,7 +338,9 @@ class ServerStream(Client, Sending):
         exchange, sender, link = self.exchange, self.sender, self._home.link
         if self.tunnel_stream is not None:
             return
-        if self.id in link.waiting:
+        if not self._since:
+            self._since = now
+        if sender is not None and self.id in link.waiting:
             if link.blocked:
                 # all the connection's streams wait, and its own clock runs
                 self._since = now
