@@ -17,7 +17,7 @@ from lproxy.protocols.http.detect import PREFACE, detect
 from lproxy.protocols.http.h1.encode import encode_response
 from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.message import Rejected
-from lproxy.protocols.http.patience import GRACE, Patience
+from lproxy.protocols.http.patience import Patience
 from lproxy.protocols.http.rescue import refusal
 from lproxy.protocols.http.timeouts import TooSlow
 
@@ -45,7 +45,6 @@ class Opening(Reader):
 
     __slots__ = (
         "_accepted",
-        "_draining",
         "_ended",
         "_heard",
         "_http1",
@@ -74,7 +73,6 @@ class Opening(Reader):
         self._heard = b""
         self._since = 0.0
         self._patience = Patience()
-        self._draining = False
         self._ended = False
 
     def __repr__(self) -> str:
@@ -94,7 +92,6 @@ class Opening(Reader):
 
     def drain(self) -> None:
         """Whatever it is about to say is still waited for, a moment."""
-        self._draining = True
         self._patience.since = self._listener.seconds()
 
     def abort(self) -> None:
@@ -171,14 +168,12 @@ class Opening(Reader):
 
     def tick(self, now: float) -> None:
         """Called by the sweep: is the client too slow?"""
-        timeouts = self._listener.runtime.timeouts
+        header_read = self._listener.runtime.timeouts.header_read
         if self._ended:
             if self._patience.lingered(now, self._stream.bytes_in):
                 self._stream.close()
         elif self._heard:
-            if now - self._since >= timeouts.header_read:
-                self._refuse(TooSlow(f"the first line took longer than {timeouts.header_read:g} s"))
-        else:
-            idle = min(GRACE, timeouts.client_idle) if self._draining else timeouts.client_idle
-            if now - self._patience.since >= idle and self._stream.silent():
-                self._stream.close()
+            if now - self._since >= header_read:
+                self._refuse(TooSlow(f"the first line took longer than {header_read:g} s"))
+        elif now - self._patience.since >= self._listener.idle() and self._stream.silent():
+            self._stream.close()
