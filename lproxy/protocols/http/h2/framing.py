@@ -83,6 +83,7 @@ class FrameReader:
 
     def unfinished(self) -> bool:
         """Whether the preface, or a frame that may be HEADERS, has come in part."""
-        unread = self._data[self._at :]
+        data, at = self._data, self._at
+        left = len(data) - at
         # the fourth byte says what it is
-        return bool(self._preface) or (bool(unread) and (len(unread) < 4 or unread[3] == HEADERS))
+        return bool(self._preface) or (left > 0 and (left < 4 or data[at + 3] == HEADERS))

@@ -236,15 +236,17 @@ class Encoder:
     """
     What is sent to a peer.
 
-    Entries are known by how many were added before them: C{_added - number} is how far back one is.
+    @ivar _numbers: entries of the table, by how many were added before: C{_added - number} is how far back one is
+    @ivar _said: what says a field, as long as the table is what it is
+    @ivar _once: fields that were sent once
     """
 
-    __slots__ = ("_added", "_capacity", "_names", "_numbers", "_once", "_pending", "_size", "_smallest", "_table")
+    __slots__ = ("_added", "_capacity", "_numbers", "_once", "_pending", "_said", "_size", "_smallest", "_table")
 
     def __init__(self) -> None:
         self._table: list[Any] = []  # the newest last
         self._numbers: dict[Any, int] = {}
-        self._names: dict[bytes, bytes] = {}
+        self._said: dict[Any, bytes] = {}
         self._once: dict[Any, bool] = {}
         self._added = 0
         self._size = 0
@@ -273,22 +275,29 @@ class Encoder:
                 out.append(integer(self._smallest, 5, 0x20))
             out.append(integer(self._capacity, 5, 0x20))
             self._pending = False
-        numbers = self._numbers
-        newest = self._added + STATIC_SIZE
+        said = self._said
         for field in fields:
             if type(field) is tuple:
-                number = numbers.get(field)
-                if number is not None:
-                    back = newest - number
-                    out.append(_ONE_BYTE[back] if back < 0x7F else integer(back, 7, 0x80))
-                    continue
-                known = _STATIC_FIELDS.get(field)
-                if known is not None:
-                    out.append(known)
-                    continue
-            self._spell(field, out)
-            newest = self._added + STATIC_SIZE
+                piece = said.get(field)
+                if piece is not None:
+                    out.append(piece)
+                elif not self._look_up(field, out):
+                    self._spell(field, out)
+            else:
+                self._spell(field, out)
         return b"".join(out)
+
+    def _look_up(self, field: Any, out: list[bytes]) -> bool:
+        """Whether a table has C{field}."""
+        piece = _STATIC_FIELDS.get(field)
+        if piece is None:
+            number = self._numbers.get(field)
+            if number is None:
+                return False
+            piece = integer(self._added - number + STATIC_SIZE, 7, 0x80)
+        self._said[field] = piece
+        out.append(piece)
+        return True
 
     def _spell(self, field: Any, out: list[bytes]) -> None:
         """A field that no table has."""
@@ -332,6 +341,7 @@ class Encoder:
         self._table.append(field)
         self._added += 1
         self._numbers[field] = self._added - 1
+        self._said.clear()
         self._size += len(field[0]) + len(field[1]) + OVERHEAD
         self._evict()
 
@@ -339,6 +349,7 @@ class Encoder:
         while self._size > self._capacity:
             old = self._table.pop(0)
             self._numbers.pop(old)
+            self._said.clear()
             self._size -= len(old[0]) + len(old[1]) + OVERHEAD
 
 
@@ -359,6 +370,5 @@ class _Unindexed(dict[bytes, bytes]):
 
 _unindexed: Final = _Unindexed()
 
-#: an entry by its index, and a string's length, where one byte says it
-_ONE_BYTE: Final[list[bytes]] = [bytes((0x80 | index,)) for index in range(0x7F)]
+#: a string's length, where one byte says it
 _LENGTHS: Final[list[bytes]] = [bytes((size,)) for size in range(0x7F)]

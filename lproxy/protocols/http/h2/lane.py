@@ -101,6 +101,7 @@ class Lane(Engine):
             return
         self._held = False
         reader, guard = self._reader, self._guard
+        self._outbox.check()
         try:
             reader.feed(data)
             while not self._held and reader.next():
@@ -212,7 +213,6 @@ class Lane(Engine):
         """A request's head has come, on a new stream."""
         sections = self._sections
         self._guard.opened += 1
-        self._outbox.check()
         if stream_id > self._accepted:
             sections.skip()
             return
@@ -238,7 +238,8 @@ class Lane(Engine):
             self._handler.oversized(stream_id, sections.end)
             return
         stream.left = head.length
-        self._check_end(stream)
+        if sections.end or sections.own_parent:
+            self._check_end(stream)
         self._handler.headers(stream_id, head, sections.end)
 
     def _answer(self, stream: StreamState) -> None:
@@ -254,7 +255,8 @@ class Lane(Engine):
                 stream.left = head.length
         elif sections.end:
             raise StreamFault(PROTOCOL_ERROR, FRAME, f"{status} that ends the stream")
-        self._check_end(stream)
+        if sections.end or sections.own_parent:
+            self._check_end(stream)
         if sections.end:
             self._peer_ended(stream)
         self._handler.headers(stream.id, head, sections.end)
@@ -470,7 +472,7 @@ class Lane(Engine):
             self._guard.reset()
 
     def _forget(self, stream: StreamState) -> None:
-        self._table.forget(stream)
+        self._table.open.pop(stream.id)
         self.streams -= 1
 
     def _peer_ended(self, stream: StreamState) -> None:

@@ -91,11 +91,11 @@ class Outbox:
             self._flow.sendable -= size
         elif not end:
             return 0
-        if size <= most:
-            self._piece(stream.id, data, end)
-        else:
-            for start in range(0, size, most):
-                self._piece(stream.id, data[start : start + most], end and start + most >= size)
+        if size > most:
+            for start in range(0, size - most, most):
+                self._piece(stream.id, data[start : start + most], False)
+            data = data[(size - 1) // most * most :]
+        self._piece(stream.id, data, end)
         return size
 
     def _piece(self, stream_id: int, data: bytes, end: bool) -> None:

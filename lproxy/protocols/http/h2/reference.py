@@ -465,7 +465,7 @@ class Reference(Engine):
             self._guard.reset()
 
     def _forget(self, stream: StreamState) -> None:
-        self._table.forget(stream)
+        self._table.open.pop(stream.id)
         self.streams -= 1
 
     def _peer_ended(self, stream: StreamState) -> None:

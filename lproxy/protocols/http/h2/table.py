@@ -36,10 +36,6 @@ class StreamTable:
         self.open[stream.id] = stream
         self.highest = stream.id
 
-    def forget(self, stream: StreamState) -> None:
-        """It is closed."""
-        self.open.pop(stream.id)
-
     def remember(self, stream_id: int) -> None:
         """It was reset: what comes yet is late, and no mistake."""
         if len(self._reset) >= REMEMBERED:

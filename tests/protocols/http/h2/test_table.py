@@ -33,8 +33,8 @@ class TableTests(SynchronousTestCase):
         self.assertTrue(self.idle(1))
         self.table.add(stream)
         self.assertEqual([True, False, True, False, True, True], [self.idle(n) for n in (0, 1, 2, 3, 6, 7)])
-        self.table.forget(stream)
-        self.assertEqual((False, {}), (self.idle(5), self.table.open))
+        self.assertIs(stream, self.table.open.pop(5))
+        self.assertFalse(self.idle(5))
 
     def test_remembered(self) -> None:
         """The latest thousand of those that were reset are known, whoever resets a million."""
