@@ -101,6 +101,7 @@ class MemoryStream:
         self.errno = ""
         self.closed = False
         self.high_water = HIGH_WATER
+        self.read_size = READ_SIZE
         self.on_crash: Callable[[Failure], None] | None = None
         clock.streams.append(self)
 
@@ -118,7 +119,7 @@ class MemoryStream:
             if self._write_due():
                 self._flush()
             elif peer.said and self.reading:
-                data, peer.said = peer.said[:READ_SIZE], peer.said[READ_SIZE:]
+                data, peer.said = peer.said[: self.read_size], peer.said[self.read_size :]
                 self.bytes_in += len(data)
                 self._tell().data_received(data)
             elif peer.broken:

@@ -29,7 +29,7 @@ from lproxy.transport.handover import Taken
 from lproxy.transport.hub import READ, WATCH, WRITE, Descriptor, Events, Hub
 from lproxy.transport.stream import Conn, Raw, Reader, Stream
 
-#: bytes asked of the kernel at once
+#: bytes asked of the kernel at once, where nobody says otherwise
 READ_SIZE: Final = 65536
 #: bytes that may wait to be sent before the reader is told to pause, where nobody says otherwise
 HIGH_WATER: Final = 65536
@@ -113,6 +113,7 @@ class SocketStream(Stream, Raw, Events):
         self.errno: str = ""
         self.closed: bool = False
         self.high_water: int = HIGH_WATER
+        self.read_size: int = READ_SIZE
         self.on_crash: Callable[[Failure], None] | None = None
 
     def __repr__(self) -> str:
@@ -163,7 +164,7 @@ class SocketStream(Stream, Raw, Events):
             self._divert_in()
             return
         try:
-            data: bytes = self._sock.recv(READ_SIZE)
+            data: bytes = self._sock.recv(self.read_size)
         except BlockingIOError:
             return
         except OSError as e:

@@ -99,7 +99,7 @@ class Reader(Protocol):
     __slots__ = ()
 
     def data_received(self, data: bytes) -> None:
-        """C{data} has arrived: at least a byte, at most 64 KiB."""
+        """C{data} has arrived: at least a byte, at most C{stream.read_size} of them."""
 
     def eof_received(self) -> None:
         """The peer has sent all it will (FIN, close_notify). What is written is still sent: end it, or close it."""
@@ -124,10 +124,11 @@ class Stream(Protocol):
     @ivar errno: empty, or the symbol of the error that ended it, C{ECONNRESET}; or the alert, C{alert:unknown_ca}
     @ivar closed: whether it is over, and its reader told
     @ivar high_water: how many bytes may wait to be taken before its reader is told to pause
+    @ivar read_size: how many its reader is given at once, at most; 64 KiB, where nobody says otherwise
     @ivar on_crash: told of the first exception of its readers, which is logged where it is unset
     """
 
-    __slots__ = ("bytes_in", "bytes_out", "closed", "conn", "errno", "high_water", "on_crash")
+    __slots__ = ("bytes_in", "bytes_out", "closed", "conn", "errno", "high_water", "on_crash", "read_size")
 
     conn: Conn
     bytes_in: int
@@ -135,6 +136,7 @@ class Stream(Protocol):
     errno: str
     closed: bool
     high_water: int
+    read_size: int
     on_crash: Callable[[Failure], None] | None
 
     @property

@@ -397,6 +397,7 @@ class Inside:
         self.errno = ""
         self.closed = False
         self.high_water = outer.high_water
+        self.read_size = outer.read_size
         self.on_crash: Callable[[Failure], None] | None = None
         self.reader: Reader | None = None
 

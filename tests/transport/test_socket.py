@@ -5,6 +5,7 @@ Tests for L{lproxy.transport.socket} on pairs of real sockets. Over the network:
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -232,6 +233,20 @@ class PaceTests(StreamCase):
             drain(self.peer)
             self.settle()
         self.assertEqual(["pause", "resume"], self.reader.events)
+
+    def test_read_size(self) -> None:
+        """How much is read at once is 64 KiB, or up to whoever has the stream."""
+        self.peer.setblocking(False)
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while sent < 64 * KIB + 3:
+                sent += self.peer.send(bytes(64 * KIB + 3 - sent))
+        self.assertEqual(64 * KIB, self.stream.read_size)
+        for size in (1, 5):
+            self.stream.read_size = size
+            before = self.stream.bytes_in
+            self.stream.readable()
+            self.assertEqual(size, self.stream.bytes_in - before)
 
     def test_any_high_water(self) -> None:
         """How much may wait is up to whoever has the stream: nothing, say."""

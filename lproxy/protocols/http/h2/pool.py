@@ -34,6 +34,8 @@ from lproxy.protocols.http.streams import HttpLease
 
 #: streams that a connection is taken to have room for, as long as none has said
 USUAL: Final = 100
+#: bytes read at once: of many streams together, whose windows say how far they may be ahead
+SHARED_READ: Final = 256 * 1024
 #: connections among which the one with the fewest streams is looked for
 FEW: Final = 4
 
@@ -232,6 +234,7 @@ class Http2Pool(Owner):
         try:
             runtime.opened(stream, self.endpoint, self._protocol)
             stream.high_water = runtime.limits.buffer
+            stream.read_size = SHARED_READ
             client = Http2Client(stream, self.endpoint, self, self._engine)
             timeout = runtime.timeouts.connect
             self._settling[client] = runtime.clock.callLater(timeout, self._unsettled, client, timeout)

@@ -70,6 +70,7 @@ class TunnelStream(Stream, Sending):
         self.errno = ""
         self.closed = False
         self.high_water = HIGH_WATER
+        self.read_size = HIGH_WATER
         self.on_crash: Callable[[Failure], None] | None = None
 
     def __repr__(self) -> str:

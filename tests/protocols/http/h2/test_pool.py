@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from lproxy.config import Limits, Timeouts
 from lproxy.errors import explain
 from lproxy.protocols.http.h2.faults import CANCEL, ENHANCE_YOUR_CALM, NO_ERROR, REFUSED_STREAM
+from lproxy.protocols.http.h2.pool import SHARED_READ
 from lproxy.protocols.http.streams import HttpLease
 from lproxy.testing import Peer, shown
 from tests.protocols.http.h2.upstream import Http2Peer, Http2UpstreamCase
@@ -54,6 +55,11 @@ class SlotTests(PoolCase):
             self.server.answer(stream)
         self.settle()
         self.assertEqual(2, self.answered(clients))
+
+    def test_read_together(self) -> None:
+        """What is read at once may be of many streams."""
+        self.client(GET)
+        self.assertEqual(SHARED_READ, self.stream(self.up).read_size)
 
     def test_second(self) -> None:
         """Where there is none, there is another connection; the one with fewer streams is taken then."""
