@@ -80,6 +80,8 @@ HINTS: Mapping[str, Mapping[str, str]] = {
         **_each("upstream upstreams backend backends service services endpoints servers routes cluster", TARGET),
         **_each("mode type", 'did you mean "protocol"?'),
         **_each("accesslog", "one access log is for the whole proxy: [access_log]"),
+        **_each("acceptproxy proxy haproxy proxyheader", 'did you mean proxy_protocol = "require"?'),
+        **_each("setrealipfrom realip proxyprotocoltrusted", f"did you mean {show('proxy_protocol_from')}?"),
         **_each("protocols", 'did you mean "detect", for several, or "protocol", for one without detection?'),
     },
     "services": {
@@ -95,6 +97,7 @@ HINTS: Mapping[str, Mapping[str, str]] = {
         ),
         **_each("port", 'the port stands with each endpoint: endpoints = ["127.0.0.1:8081"]'),
         **_each("http2 h2 grpc h2c", 'write protocol = "http2"'),
+        **_each("sendproxy sendproxyv2 proxyheader", 'did you mean proxy_protocol = "v2"?'),
         **_each("ssl https", UPSTREAM_TLS),
         **_each("sni hostname", 'did you mean "server_name"?'),
         **_each("cacert cafile trust", 'did you mean "ca"?'),

@@ -46,6 +46,7 @@ class HintTests(FileTestCase):
             "[admin]\nenabled = false": 'address = "" turns it off',
             f"{LISTEN}[listen.timeouts]": "timeouts are those of a direction: [timeouts], [timeouts.inbound]",
             f"{LISTEN}[listen.limits]": "limits are those of the whole proxy: [limits]",
+            f"{LISTEN}accept_proxy = true": 'did you mean proxy_protocol = "require"?',
             f"{LISTEN}port = 80": 'write IP and port as one: address = "127.0.0.1:4140"',
             '[services."a:80"]\nendpoints = ["127.0.0.1:1"]\naddress = ""': 'did you mean "endpoints"?',
             '[services."a:80"]\nendpoints = ["127.0.0.1:1"]\nweight = 3': "there is nothing to set: of two endpoints",

@@ -6,6 +6,7 @@ The PROXY protocol both ways, with the programs that speak it: HAProxy, nginx an
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import subprocess
@@ -80,43 +81,8 @@ http {{
 """
 
 
-class ProxyProtocolCase(HttpCase):
-    """A proxy whose listener requires headers, and whose services are told of clients."""
-
-    def config(self) -> Config:
-        """C{web} requires a header; C{v1}, C{v2} and C{bytes} lead to services that are told."""
-        address, fixed = "127.0.0.1:0", self.upstream.address
-        networks = ("127.0.0.0/8",)
-        self.back = free_ports()
-        back = f"127.0.0.1:{self.back}"
-        return Config(
-            admin=Admin(address=""),
-            listen=(
-                Listen(
-                    name="web",
-                    address=address,
-                    target=fixed,
-                    proxy_protocol="require",
-                    proxy_protocol_from=networks,
-                    forwarded="append",
-                ),
-                Listen(
-                    name="nobody",
-                    address=address,
-                    target=fixed,
-                    proxy_protocol="require",
-                    proxy_protocol_from=("10.0.0.1",),
-                ),
-                Listen(name="v1", address=address, target="service:v1"),
-                Listen(name="v2", address=address, target="service:v2"),
-                Listen(name="bytes", address=address, target="service:v2", protocol="tcp"),
-                Listen(name="chain", address=address, target="service:v2", proxy_protocol="require"),
-            ),
-            services={
-                "v1": Service("v1", (back,), proxy_protocol="v1"),
-                "v2": Service("v2", (back,), proxy_protocol="v2"),
-            },
-        )
+class Programs(HttpCase):
+    """Tests with other proxies around the proxy."""
 
     def run_program(self, *command: str) -> None:
         """A server, for as long as the test runs."""
@@ -156,6 +122,45 @@ class ProxyProtocolCase(HttpCase):
         wire = Wire(eventually(connected, f"{port} is listened on"))  # type: ignore[arg-type]
         self.wires.append(wire)
         return wire
+
+
+class ProxyProtocolCase(Programs):
+    """A proxy whose listener requires headers, and whose services are told of clients."""
+
+    def config(self) -> Config:
+        """C{web} requires a header; C{v1}, C{v2} and C{bytes} lead to services that are told."""
+        address, fixed = "127.0.0.1:0", self.upstream.address
+        networks = ("127.0.0.0/8",)
+        self.back = free_ports()
+        back = f"127.0.0.1:{self.back}"
+        return Config(
+            admin=Admin(address=""),
+            listen=(
+                Listen(
+                    name="web",
+                    address=address,
+                    target=fixed,
+                    proxy_protocol="require",
+                    proxy_protocol_from=networks,
+                    forwarded="append",
+                ),
+                Listen(
+                    name="nobody",
+                    address=address,
+                    target=fixed,
+                    proxy_protocol="require",
+                    proxy_protocol_from=("10.0.0.1",),
+                ),
+                Listen(name="v1", address=address, target="service:v1"),
+                Listen(name="v2", address=address, target="service:v2"),
+                Listen(name="bytes", address=address, target="service:v2", protocol="tcp"),
+                Listen(name="chain", address=address, target="service:v2", proxy_protocol="require"),
+            ),
+            services={
+                "v1": Service("v1", (back,), proxy_protocol="v1"),
+                "v2": Service("v2", (back,), proxy_protocol="v2"),
+            },
+        )
 
     def headers(self, listener: str = "web") -> dict[str, int]:
         """C{proxy_protocol_total} of a listener, by result."""
@@ -319,7 +324,7 @@ class OutTests(ProxyProtocolCase):
         self.assertEqual("192.0.2.1:56324 to 198.51.100.2:443", self.asked(client))
 
 
-class SecuredTests(TlsCase):
+class SecuredTests(TlsCase, Programs):
     """TLS behind a header, and of TLS what headers tell."""
 
     def proxied(self, *listeners: Listen) -> None:
@@ -361,19 +366,8 @@ class SecuredTests(TlsCase):
             Listen(name="web", address=ANY, target=self.upstream.address, certificates=shown, proxy_protocol="require")
         )
         front = free_ports()
-        path = Path(self.folder, "haproxy.cfg")
-        path.write_text(HAPROXY_FRONT.format(front=front, back=self.ports["web"], options="send-proxy-v2"))
-        process = subprocess.Popen(["haproxy", "-q", "-db", "-f", str(path)])
-        self.addCleanup(process.wait, PATIENCE)
-        self.addCleanup(process.terminate)
-
-        def connected() -> socket.socket | None:
-            try:
-                return socket.create_connection(("127.0.0.1", front), PATIENCE, (ALICE, 0))
-            except ConnectionError:
-                return None
-
-        plain: Any = eventually(connected, "HAProxy listens")
+        self.haproxy(HAPROXY_FRONT, front=front, back=self.ports["web"], options="send-proxy-v2")
+        plain = self.come(front).sock
         client = Wire(self.context().wrap_socket(plain, server_hostname="web.test"))
         self.wires.append(client)
         client.send(GET)
@@ -396,6 +390,26 @@ class SecuredTests(TlsCase):
         self.assertIn(b"l5d-client-id: web.shop.mesh", up.message())
         up.send(OK)
         self.assertEqual(OK, client.message())
+
+    @threaded
+    def test_http2(self) -> None:
+        """Of a client that speaks HTTP/2 each request in flight has a connection, and all of them say who it is."""
+        back = free_ports()
+        self.haproxy(HAPROXY_BACK, back=back)
+        self.come(back)
+        told = Service("told", (f"127.0.0.1:{back}",), proxy_protocol="v2")
+        web = Listen(name="web", address=ANY, target="service:told", certificates=(self.issue("web.test"),))
+        self.run_proxy(web, services={"told": told})
+        port = self.ports["web"]
+        for _ in range(2):
+            urls = [f"https://web.test:{port}/{n}" for n in range(8)]
+            by = " by %{http_version} from %{local_port}\\n"
+            said = self.curl(urls[0], *urls[1:], "--http2", "--parallel", "-w", by)
+            # what they say may come in any order
+            (source,) = set(re.findall(r" by 2 from (\d+)", said))
+            self.assertEqual(8, said.count(f"127.0.0.1:{source} to 127.0.0.1:{port}"), said)
+        eventually(lambda: not self.connections(), "the clients are gone")
+        self.assertEqual([], self.samples("tcp_open_connections", peer="dst"))
 
     @threaded
     def test_passed_on(self) -> None:
