@@ -27,6 +27,9 @@ Tls = Literal["off", "detect", "terminate", "passthrough"]
 #: the protocols that a listener detects by default; one that is not installed is left out
 DETECT = ("http", "kafka")
 
+#: targets that are each connection's or request's own
+KEYWORDS = ("authority", "original-dst", "sni")
+
 #: an empty table
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 

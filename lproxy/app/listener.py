@@ -18,8 +18,9 @@ from lproxy.app.refusing import Refusing
 from lproxy.app.secure import Inside, Securing
 from lproxy.app.sessions import Sessions
 from lproxy.app.straight import Straight
+from lproxy.config import KEYWORDS
 from lproxy.metrics.counters import DetectCounter
-from lproxy.protocols.runtime import KEYWORDS, Runtime, whereabouts
+from lproxy.protocols.runtime import Runtime, whereabouts
 from lproxy.protocols.session import Accepted, Explains, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.target import Target, join_host_port

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from lproxy.config import WAIT, Admin, Listen
+from lproxy.config import KEYWORDS, WAIT, Admin, Listen
 from lproxy.configfile.address import IP, any_socket_of, overlap, reaches, share, socket_of, target_address
 from lproxy.configfile.demands import NONE, ports_beside
 from lproxy.configfile.plugins import Plugins
@@ -33,8 +33,6 @@ OTHER_PROTOCOLS = {
     "auto": "leave protocol out, and it is detected",
     "udp": "only connections are forwarded, no datagrams",
 }
-#: targets that are each connection's or request's own
-KEYWORDS = ("authority", "original-dst", "sni")
 #: protocols that do not say where they want to go
 NAMELESS = frozenset({"tcp", "kafka"})
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from lproxy.config import PLAIN, Limits, Listen, Service, Timeouts, Tls
+from lproxy.config import KEYWORDS, PLAIN, Limits, Listen, Service, Timeouts, Tls
 from lproxy.errors import ProxyError
 from lproxy.identity.policy import ANYBODY, Policy
 from lproxy.metrics.caps import Cap
@@ -32,8 +32,6 @@ R = TypeVar("R")
 
 #: the port of TLS where nobody says another
 HTTPS = 443
-#: targets that are each connection's or request's own
-KEYWORDS = ("authority", "original-dst", "sni")
 
 
 class CannotExpose(Exception):
