@@ -16,6 +16,7 @@ from lproxy.config import Admin, Config, Listen, Service, Timeouts
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from lproxy.testing.certificates import authority
 from lproxy.testing.garbage import only_new, uncounted
+from lproxy.transport.proxy_protocol import v2
 from tests.integration.http_case import CLOSING, GET, OK, HttpCase, Upstream, Wire, eventually, threaded
 from tests.integration.ports import free_ports
 from tests.integration.tls_case import TlsUpstream
@@ -197,6 +198,54 @@ class TlsGarbageTests(GarbageTests):
         self.check(given_up)
         for data in (GET, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(600)):
             self.check(partial(refused, data))
+
+
+class ProxiedGarbageTests(GarbageTests):
+    """The same behind a PROXY protocol header, and without one."""
+
+    def config(self) -> Config:
+        """All listeners require it."""
+        config = super().config()
+        return replace(config, listen=tuple(replace(one, proxy_protocol="require") for one in config.listen))
+
+    def client(self, *data: bytes, port: str = "web", kernel_buffer: int = 0) -> Wire:
+        """A client that says for whom it is, and C{data}."""
+        header = v2.build(("192.0.2.1", 1), ("192.0.2.2", 2))
+        return super().client(header[:20], header[20:], *data, port=port, kernel_buffer=kernel_buffer)
+
+    @threaded
+    def test_no_header(self) -> None:
+        """None, a malformed one, one that breaks off, and a health check."""
+        connect = super().client
+
+        def refused(data: bytes, leave: Callable[[Wire], object]) -> None:
+            wire = connect(data)
+            leave(wire)
+            wire.drained()
+
+        for data in (GET, b"PROXY TCP4 x\r\n"):
+            self.check(partial(refused, data, Wire.drained))
+        for data in (b"PROXY TC", v2.build_local()):
+            self.check(partial(refused, data, Wire.fin))
+
+    @threaded
+    def test_told(self) -> None:
+        """Upstreams that are told of clients: each connection is one client's, and goes with it."""
+        told = Service("told", (self.upstream.address,), proxy_protocol="v1")
+        web = replace(self.config().listen[0], target="service:told")
+        self.again(listen=(web,), services={"told": told})
+
+        def life(request: bytes, answer: bytes) -> None:
+            client = self.client(request)
+            up = self.upstream.accept()
+            self.assertTrue(up.until(b"\r\n").startswith(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2"))
+            self.assertEqual(request, up.exactly(len(request)))
+            up.send(answer)
+            client.until(answer[-4:])
+            client.close()
+
+        for request, answer in ((b"\xffany", b"thing"), (GET, OK), (GET, CLOSING), (UPGRADE, SWITCHING)):
+            self.check(partial(life, request, answer))
 
 
 class TlsUpstreamGarbageTests(GarbageTests):
