@@ -59,10 +59,10 @@ def cell(at: Spread | None, digits: int) -> str:
     return middle if least == greatest else f"{middle} ({least} to {greatest})"
 
 
-#: a table with the comment before it that says which it is
+#: a table with the comment before it that says which it is, or such a comment alone
 PLACE = re.compile(
-    r"^\.\. figures: (?P<name>\S+)\n\n"
-    r"(?P<table>(?P<rule>=+(?: =+)+)\n.*?\n(?P=rule)\n.*?\n(?P=rule)\n)",
+    r"^\.\. figures: (?P<name>\S+)\n"
+    r"(?:\n(?P<table>(?P<rule>=+(?: =+)+)\n.*?\n(?P=rule)\n.*?\n(?P=rule)\n))?",
     re.M | re.S,
 )
 
@@ -72,8 +72,11 @@ def replaced(document: str, found: Mapping[str, str]) -> tuple[str, list[str]]:
     placed: set[str] = set()
 
     def new(place: re.Match[str]) -> str:
-        placed.add(place["name"])
-        return f".. figures: {place['name']}\n\n{found.get(place['name'], place['table'])}"
+        name = place["name"]
+        if name not in found:
+            return place[0]
+        placed.add(name)
+        return f".. figures: {name}\n\n{found[name]}"
 
     text = PLACE.sub(new, document)
     return text, [name for name in found if name not in placed]
@@ -97,5 +100,5 @@ def main(words: Sequence[str]) -> int:
     text, homeless = replaced(options.into.read_text(), found)
     options.into.write_text(text)
     for name in homeless:
-        print(f"{options.into} has no place for {name}: write '.. figures: {name}' before a table")
+        print(f"{options.into} has no place for {name}: write '.. figures: {name}' on a line of its own")
     return 0
