@@ -352,6 +352,8 @@ class Exchange(Responder, Expiring):
     def _came_to(self, fields: Headers) -> None:
         """A call has its status."""
         self.grpc = outcome(self.status, fields)
+        if not self.grpc:
+            return
         judged = http_status(self.grpc)
         if judged >= 500 and self.status < 500 and self._lease is not None:
             self._lease.means(judged)

@@ -51,6 +51,8 @@ UNITS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n
 DIGITS: Final = 8
 
 CONTENT_TYPE: Final = b"application/grpc"
+#: as nearly all say it
+USUAL: Final = (CONTENT_TYPE, b"application/grpc+proto")
 #: what may follow: the message's encoding, or a parameter; grpc-web is another protocol
 SUFFIXES: Final = (b"", b"+", b";", b" ")
 
@@ -73,7 +75,7 @@ def recognise(request: Request) -> None:
     seconds: float | None = None
     for name, value in request.headers:
         if name == b"content-type":
-            request.grpc = is_grpc(value)
+            request.grpc = value in USUAL or is_grpc(value)
         elif name == b"grpc-timeout":
             seconds = timeout(value)
     if request.grpc:
@@ -91,6 +93,10 @@ def status_of(fields: Headers) -> int:
     return UNKNOWN
 
 
+#: of a call that went well
+_WELL: Final = (b"grpc-status", b"0")
+
+
 def outcome(status: int, fields: Headers) -> int:
     """
     What came of a call.
@@ -100,7 +106,7 @@ def outcome(status: int, fields: Headers) -> int:
     """
     if status != 200:
         return OF_HTTP.get(status, UNKNOWN)
-    return status_of(fields)
+    return OK if _WELL in fields else status_of(fields)
 
 
 def http_status(status: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from lproxy.api import Conn, Runtime, Stack, Target
+from lproxy.api import Conn, Runtime, Secured, Stack, Target
 from lproxy.config import Service
 from lproxy.protocols.http.deadlines import Deadlines
 from lproxy.protocols.http.forwarded import forwarding
@@ -74,10 +74,14 @@ class Listener:
     @ivar deadlines: of requests whose callers have one
     @ivar draining: whether answers say that the connection ends
     @ivar clients: the connections, to be swept
+    @ivar _routes: those that are remembered, by all that they depend on; C{_http1} and C{_http2}: of plain connections
+        that were not redirected, by authority alone
     @ivar http2: what is counted of HTTP/2 beneath its requests
     """
 
     __slots__ = (
+        "_http1",
+        "_http2",
         "_metrics",
         "_routes",
         "by_authority",
@@ -112,6 +116,8 @@ class Listener:
         self.deadlines = Deadlines(runtime.clock)
         self.clients: dict[Swept, None] = {}
         self._routes: dict[bytes, Route] = {}
+        self._http1: dict[bytes, Route] = {}
+        self._http2: dict[bytes, Route] = {}
 
     def route(self, request: Request, conn: Conn) -> Route:
         """
@@ -121,6 +127,16 @@ class Listener:
         @raise Rejected: to what cannot be an address, or to the empty one where an address is needed
         """
         tls = conn.tls
+        if tls is None and conn.original_dst is None and not single(request):
+            # by far the most: looked up by what the request says, without a key made of it
+            plain = self._http2 if request.stream_id else self._http1
+            known = plain.get(request.authority)
+            if known is None:
+                known = plain[request.authority] = self._route(request, conn, tls)
+            return known
+        return self._route(request, conn, tls)
+
+    def _route(self, request: Request, conn: Conn, tls: Secured | None) -> Route:
         # a space begins what no authority has
         key = request.authority if not request.stream_id or not native(request, tls) else request.authority + b" 2"
         if single(request):
@@ -157,3 +173,5 @@ class Listener:
         for known in self._routes.values():
             known.counter.release()
         self._routes.clear()
+        self._http1.clear()
+        self._http2.clear()

@@ -283,9 +283,22 @@ def without_proxy(headers: Headers) -> Headers:
     return [field for field in headers if kinds[field[0]] not in (PROXY_AUTHORIZATION, PROXY_CHALLENGE)]
 
 
+class _Trailing(dict[bytes, bool]):
+    """Names of trailers, to whether they may be passed on."""
+
+    def __missing__(self, name: bytes) -> bool:
+        passed = not kinds[name] and name.lower() not in NOT_IN_TRAILERS
+        if len(self) < MEMO:
+            self[name] = passed
+        return passed
+
+
+_trailing = _Trailing()
+
+
 def trailer_fields(headers: Headers) -> Headers:
     """Those of a trailer section that may be passed on."""
-    return [(name, value) for name, value in headers if not kinds[name] and name.lower() not in NOT_IN_TRAILERS]
+    return [field for field in headers if _trailing[field[0]]]
 
 
 def find(headers: Headers, lower: bytes) -> bytes | None:
