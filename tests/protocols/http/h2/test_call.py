@@ -392,3 +392,21 @@ class PrivateTests(Http2UpstreamCase):
         self.assertEqual((True, False), (error.unsent, error.answered))
         lease.close()
         self.assertEqual(0, self.slots.load)
+
+
+class ReferenceResetTests(ResetTests):
+    """The same with the h2 library beneath."""
+
+    listen = {"http2_engine": "reference"}
+
+
+class ReferenceUploadTests(UploadTests):
+    """Likewise."""
+
+    listen = {"http2_engine": "reference"}
+
+
+class ReferenceTunnelTests(TunnelTests):
+    """Likewise."""
+
+    listen = {"http2_engine": "reference"}

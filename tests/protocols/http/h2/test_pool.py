@@ -460,3 +460,15 @@ class GoneTests(PoolCase):
         self.settle()
         (error,) = self.proxy.acquires["http2"].failures
         self.assertEqual("upstream: 10.0.0.9:9000 reset the connection without an answer", explain(error))
+
+
+class ReferenceSlotTests(SlotTests):
+    """The same with the h2 library beneath."""
+
+    listen = {"http2_engine": "reference"}
+
+
+class ReferenceGoneTests(GoneTests):
+    """Likewise."""
+
+    listen = {"http2_engine": "reference"}
