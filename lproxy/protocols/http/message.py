@@ -4,6 +4,8 @@ Requests and responses as HTTP means them, whatever version they travel in, and 
 
 Everything is bytes. Fields keep their order, duplicates and case; what belongs to one connection only is taken out
 when a message is read (RFC 9110, 7.6.1), so that what is left can be sent on as it is.
+
+Over 300 lines: what a message is, and the rules that its fields keep to, are one.
 """
 
 from __future__ import annotations
