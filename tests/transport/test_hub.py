@@ -23,7 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.testing.garbage import only_new, uncounted
 from lproxy.transport import hub as module
 from lproxy.transport.hub import BATCH, BUSY, READ, ROUNDS, SHARE, WATCH, WRITE, Descriptor, EpollHub, ReactorHub, hub
-from lproxy.transport.writes import WRITES, Writer
+from lproxy.transport.writes import WRITES
 from tests.transport.sockets import FakeReactor
 
 #: EPOLLERR and EPOLLHUP, which nobody needs to ask for
@@ -119,7 +119,7 @@ class Told:
         self._call("shut_down")
 
 
-class Waits(Writer):
+class Waits:
     """Has something to write, and notes when it was to."""
 
     def __init__(self, then: Callable[[], None] = lambda: None) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.transport.writes import WRITES, Writer, Writes
+from lproxy.transport.writes import WRITES, Writes
 
 
-class Scripted(Writer):
+class Scripted:
     """Remembers that it was flushed, and does what a test wants in that."""
 
     def __init__(self, flushed: list[str], name: str, then: Callable[[], None] = lambda: None) -> None:

@@ -5,10 +5,16 @@ L{lproxy.protocols.http.h2.stream}: a stream that becomes a tunnel, and whatever
 
 from __future__ import annotations
 
+import contextlib
 import random
 from base64 import b64encode
+from functools import partial
 from hashlib import sha1
 from typing import Literal
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.exceptions import StreamClosedError
 
 from lproxy.config import Timeouts
 from lproxy.protocols.http.h1.handshake import GUID
@@ -287,6 +293,65 @@ class ReferenceFuzzTests(FuzzTests):
     """The same of the other engine."""
 
     engine: Literal["lane", "reference"] = "reference"
+
+
+class MutationTests(Http2Case):
+    """Connections whose bytes are not what somebody meant, in front of upstreams that do what they like."""
+
+    #: what an upstream may say
+    answers = (
+        ok(),
+        ok(b"a", length=9),
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nabc",
+        b"\xff\xfe\r\n\r\n",
+    )
+
+    def conversation(self, rnd: random.Random) -> bytearray:
+        """What a client says, all of it well-formed."""
+        client = H2Connection(H2Configuration(client_side=True, validate_outbound_headers=False))
+        client.initiate_connection()
+        for _ in range(rnd.randrange(1, 6)):
+            one, method = client.get_next_available_stream_id(), rnd.choice(("GET", "POST", "CONNECT"))
+            head = [(":method", method), (":authority", "web.test:80")]
+            if method != "CONNECT" or rnd.random() < 0.5:
+                head += [(":scheme", "http"), (":path", "/")]
+                if method == "CONNECT":
+                    head.append((":protocol", "websocket"))
+            head += [field for field in (("content-length", "3"), ("expect", "100-continue")) if rnd.random() < 0.2]
+            end = rnd.random() < 0.5
+            client.send_headers(one, head, end_stream=end)
+            if not end:
+                client.send_data(one, b"x" * rnd.randrange(4), end_stream=rnd.random() < 0.5)
+            if rnd.random() < 0.3:
+                with contextlib.suppress(StreamClosedError):
+                    client.reset_stream(one, rnd.randrange(14))
+        return bytearray(client.data_to_send())
+
+    def test_nothing_crashes(self) -> None:
+        """Whatever comes is answered, refused or ended; nothing raises, and nothing is left over."""
+        for seed in range(200):
+            rnd = random.Random(seed)
+            said = self.conversation(rnd)
+            for _ in range(rnd.choice((0, 1, 1, 2, 5))):
+                at = rnd.randrange(24, len(said))
+                said[at : at + rnd.randrange(2)] = rnd.randbytes(rnd.randrange(2))
+            peer = self.client()
+            while said and not peer.ended:
+                size = rnd.choice((1, 9, 40, 1000))
+                self.say(peer, bytes(said[:size]))
+                del said[:size]
+                for up in self.open:
+                    rnd.choice((up.reset, up.hang_up, partial(up.say, rnd.choice(self.answers)), str))()
+                self.settle()
+            rnd.choice((peer.hang_up, peer.reset))()
+            self.wait(0.1)
+            peer.reset()
+            for up in self.open:
+                up.reset()
+            self.settle()
+            self.assertEqual(([], [], 0), (self.proxy.crashes, self.proxy.sessions, self.proxy.open), seed)
 
 
 class LateTests(Http2Case):
