@@ -90,7 +90,7 @@ class CompiledTests(SynchronousTestCase):
             raise subprocess.TimeoutExpired(command, rest["timeout"])
 
         self.patch(compiled.subprocess, "run", run)
-        self.assertIn("over 900 s", compiled.missing())
+        self.assertIn("over 1800 s", compiled.missing())
 
     def test_places(self) -> None:
         """Two checkouts do not build over each other."""
