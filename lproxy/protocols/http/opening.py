@@ -26,6 +26,8 @@ ALPN_H2: Final = "h2"
 ALPN_HTTP1: Final = "http/1.1"
 
 
+#: what needs no closer look
+USUAL: Final = (b"GET /", b"POST /", b"HEAD /", b"PUT /", b"DELETE /")
 #: bytes after which nobody waits for what may yet become a request line
 ENOUGH: Final = 2048
 
@@ -114,8 +116,10 @@ class Opening(Reader):
             return
         if not self._heard and not self._accepted.prefix:
             self._since = self._listener.seconds()
-        heard = self._heard = self._heard + data
-        if heard.startswith(PREFACE):
+        heard = self._heard = self._heard + data if self._heard else data
+        if heard.startswith(USUAL) and not self._settled:
+            self._hand_over(self._http1, False)
+        elif heard.startswith(PREFACE):
             self._hand_over(self._http2, False)
         elif not PREFACE.startswith(heard) and (len(heard) > ENOUGH or not isinstance(detect(heard), NeedMore)):
             self._other(False)
