@@ -74,7 +74,7 @@ class ConnectionFault(ProxyError):
     """
 
     layer = "http"
-    reason = "h2_frame"
+    reason = "rejected"
     flag = "IH"
     status = 400
     keep = False
