@@ -4,7 +4,7 @@ Which version of HTTP does a connection speak, where nobody has found that out b
 
 A listener with a configured protocol has no detection. The preface of HTTP/2 (RFC 9113, 3.4) differs from every request
 of HTTP/1 in its first bytes: mostly the first one tells. Under TLS the client has said it by ALPN, and is held to that.
-What is neither, not even badly, is taken for a broken preface, as which it is refused.
+Text that is neither, not even badly, is taken for a broken preface, as which it is refused.
 """
 
 from __future__ import annotations
@@ -33,8 +33,12 @@ ENOUGH: Final = 2048
 
 
 def foreign(heard: bytes) -> bool:
-    """Whether C{heard} is not even a request line gone wrong, which would name a path."""
-    return isinstance(detect(heard), NoMatch) and b"/" not in heard.partition(b"\n")[0]
+    """
+    Whether C{heard} is text, and not even a request line gone wrong, which would name a path. Other bytes, such as a
+    TLS hello, are no preface gone wrong either: what HTTP/1 says to them can be read.
+    """
+    line = heard.partition(b"\n")[0]
+    return line[:1].isalpha() and b"/" not in line and isinstance(detect(heard), NoMatch)
 
 
 class Opening(Reader):

@@ -67,7 +67,8 @@ class OpeningTests(HttpTestCase):
         """What is not even a request line gone wrong."""
         for heard, is_foreign in (
             (b"INVALID CONNECTION PREFACE\r\n\r\n", True),
-            (b"\x16\x03\x01", True),
+            (b"\x16\x03\x01", False),
+            (b"\xff\xfe", False),
             (b"GET /", False),
             (b"GET  /x", False),
             (b"get / HTTP/1.1\r\n", False),
