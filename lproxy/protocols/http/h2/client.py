@@ -218,7 +218,11 @@ class Http2Client(Carrier, Handler, Reader):
 
     def resume_writing(self) -> None:
         """It has."""
-        self.link.unblock()
+        WRITES.begin()
+        try:
+            self.link.unblock()
+        finally:
+            WRITES.end()
 
     # the engine's Handler
 

@@ -36,6 +36,8 @@ from lproxy.protocols.http.streams import HttpLease
 USUAL: Final = 100
 #: bytes read at once: of many streams together, whose windows say how far they may be ahead
 SHARED_READ: Final = 256 * 1024
+#: of the time that callers wait, what a server has to say SETTINGS: less than all, so that they are told what it was
+SETTLING: Final = 0.75
 #: connections among which the one with the fewest streams is looked for
 FEW: Final = 4
 
@@ -236,7 +238,7 @@ class Http2Pool(Owner):
             stream.high_water = runtime.limits.buffer
             stream.read_size = SHARED_READ
             client = Http2Client(stream, self.endpoint, self, self._engine)
-            timeout = runtime.timeouts.connect
+            timeout = runtime.timeouts.acquire * SETTLING
             self._settling[client] = runtime.clock.callLater(timeout, self._unsettled, client, timeout)
             client.start()
         except BaseException:
@@ -266,7 +268,7 @@ class Http2Pool(Owner):
                 waiter.errback(failure)
 
     def _unsettled(self, client: Http2Client, seconds: float) -> None:
-        client.unsettled(f"it sent no SETTINGS within {seconds:g} s (timeouts.connect)")
+        client.unsettled(f"it sent no SETTINGS within {seconds:g} s (timeouts.acquire)")
 
     # Owner: what a connection has to say
 

@@ -277,10 +277,10 @@ class ConnectTests(PoolCase):
         self.assertEqual({"not_http2": 1}, self.errors)
 
     def test_ended_before(self) -> None:
-        """So is one that ends before it has said SETTINGS; or says nothing for timeouts.connect."""
+        """So is one that ends before it has said SETTINGS; or says nothing for most of timeouts.acquire."""
         for what, words in (
             ("hang_up", b"it ended the connection before its SETTINGS"),
-            ("", b"sent no SETTINGS within 1 s"),
+            ("", b"sent no SETTINGS within 2.25 s"),
         ):
             client = self.proxy.client()
             self.clients.append(client)
@@ -289,7 +289,7 @@ class ConnectTests(PoolCase):
             if what:
                 self.up.hang_up()
             self.proxy.settle()
-            self.proxy.settle(1.1)
+            self.proxy.settle(2.3)
             self.assertIn(words, client.heard)
             self.assertNotEqual("", self.up.ended)
             self.h2.append(Http2Peer(Peer(), settle=False))
