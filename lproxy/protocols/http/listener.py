@@ -126,15 +126,14 @@ class Listener:
         @raise NoAuthority: nowhere
         @raise Rejected: to what cannot be an address, or to the empty one where an address is needed
         """
-        tls = conn.tls
-        if tls is None and conn.original_dst is None and not single(request):
+        if conn.tls is None and conn.original_dst is None and not single(request):
             # by far the most: looked up by what the request says, without a key made of it
             plain = self._http2 if request.stream_id else self._http1
             known = plain.get(request.authority)
             if known is None:
-                known = plain[request.authority] = self._route(request, conn, tls)
+                known = plain[request.authority] = self._route(request, conn, None)
             return known
-        return self._route(request, conn, tls)
+        return self._route(request, conn, conn.tls)
 
     def _route(self, request: Request, conn: Conn, tls: Secured | None) -> Route:
         # a space begins what no authority has
