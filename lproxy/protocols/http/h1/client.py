@@ -52,6 +52,7 @@ class Http1Client(Connection, Outgoing, Reader):
     @ivar _used: whether an exchange came to its end here
     @ivar _before: C{bytes_out} of the stream when the request was sent
     @ivar _blocked: whether the stream takes no more for now
+    @ivar _buffer: bytes of a body that may wait for it to take them
     @ivar _held: whether the answer is not read for now, as its client is slow
     @ivar _ended: whether the upstream has ended, or was given up
     """
@@ -60,6 +61,7 @@ class Http1Client(Connection, Outgoing, Reader):
         "_answering",
         "_before",
         "_blocked",
+        "_buffer",
         "_chunked",
         "_ended",
         "_endpoint",
@@ -90,6 +92,7 @@ class Http1Client(Connection, Outgoing, Reader):
         self._used = False
         self._before = 0
         self._blocked = False
+        self._buffer = limits.buffer
         self._held = False
         self._ended = False
         self.address = str(endpoint)
@@ -116,6 +119,8 @@ class Http1Client(Connection, Outgoing, Reader):
         self._whole = end
         self._answering = False
         self._before = stream.bytes_out
+        # the window of an HTTP/2 stream is kept for it already: what does not go at once takes from that
+        stream.high_water = 0 if head.stream_id else self._buffer
         if head.protocol:
             data, self._proof = encode_handshake(head)
         else:
@@ -275,7 +280,7 @@ class Http1Client(Connection, Outgoing, Reader):
         """It has."""
         self._blocked = False
         if self._to is not None:
-            self._to.credit(self._stream.high_water)
+            self._to.credit(self._buffer)
 
     def _answer(self, to: Responder) -> int:
         """
