@@ -46,6 +46,25 @@ class AnswerTests(Http2UpstreamCase):
         self.assertIn(b"more than 100 informational answers", self.heard(client))
         self.assertEqual({3: PROTOCOL_ERROR}, self.server.resets)
 
+    def test_expect(self) -> None:
+        """A client that waits for a 100 is told it by the upstream, and then sends its body."""
+        client = self.client(get("/", "Expect: 100-continue", "Content-Length: 5", method="POST"))
+        self.assertEqual((b"100-continue", []), (self.server.requests[1][b"expect"], self.server.ended))
+        self.server.head(1, ((":status", "100"),))
+        self.assertEqual(b"HTTP/1.1 100 Continue\r\n\r\n", self.heard(client))
+        self.say(client, b"hello")
+        self.assertEqual((b"hello", [1]), (self.server.bodies[1], self.server.ended))
+        self.server.answer(1)
+        self.assertIn(b"HTTP/1.1 200 OK\r\n", self.heard(client))
+
+    def test_http10(self) -> None:
+        """A client of HTTP/1.0 has a body of unknown length until the connection ends."""
+        client = self.client(get("/", version="1.0"))
+        self.server.answer(1, b"hello")
+        self.settle()
+        self.assertTrue(client.heard.endswith(b"\r\n\r\nhello"), client.heard)
+        self.assertEqual("closed", client.ended)
+
     def test_without_body(self) -> None:
         """HEAD, 204 and 304 have a head and no more, with the length that there would be."""
         for method, status, length in (("HEAD", "200", "5"), ("GET", "304", "5"), ("GET", "204", None)):
