@@ -302,7 +302,8 @@ class Call(Outgoing, Sending):
             else:
                 to.informational(answer(head, request.method))
             return
-        if status < 300 and not end and (request.method == b"CONNECT" or request.protocol or websocket(request)):
+        upgraded = request.protocol or (request.upgrade and websocket(request))
+        if status < 300 and not end and (upgraded or request.method == b"CONNECT"):
             self._join(head, request, to)
             return
         self.status = status
