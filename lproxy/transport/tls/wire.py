@@ -29,8 +29,8 @@ _do_handshake: Final[Any] = _lib.SSL_do_handshake
 
 #: bytes that one record holds (RFC 8446, 5.1): what OpenSSL reads or writes in one call
 RECORD: Final = 16384
-#: where everybody reads into, before it becomes an object of the size that it has
-ROOM: Final = 4 * RECORD
+#: where everybody reads into, before it becomes an object of the size that it has: the most that anybody asks for
+ROOM: Final = 16 * RECORD
 _buffer: Final[Any] = _ffi.new("char[]", ROOM)
 #: where its second record and the following ones go
 _rest: Final[Any] = [_buffer + at for at in range(RECORD, ROOM, RECORD)]
@@ -99,9 +99,9 @@ class Wire:
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """
-        Up to C{size} bytes, of which there is room for 64 KiB: those of one record, or of several full ones, so that
-        bulk moves in few pieces. Empty at C{close_notify}.
+        The bytes of one record, or of several full ones, so that bulk moves in few pieces. Empty at C{close_notify}.
 
+        @param size: how many, at most, where that is a record or more: what was left of one would wake nobody
         @param flags: 0 or C{MSG_PEEK}
         @raise BlockingIOError: there is nothing
         @raise OSError: the connection broke, or ended without C{close_notify}
@@ -111,7 +111,7 @@ class Wire:
         if self.held is not None:
             return self._take()
         ssl = self._ssl
-        got: int = _read(ssl, _buffer, size)
+        got: int = _read(ssl, _buffer, RECORD)
         if got < RECORD:
             if got > 0:
                 piece: bytes = _unpack(_buffer, got)
@@ -146,7 +146,7 @@ class Wire:
     def _peek(self) -> bytes:
         """What C{recv} would give, which it then does. Messages that are not for us to read are dealt with."""
         if self.held is None:
-            held = self.recv(ROOM)
+            held = self.recv(RECORD)
             self.held = held
         if isinstance(self.held, OSError):
             return b""  # told where it is read

@@ -16,6 +16,8 @@ from tests.transport.test_socket import reset
 from tests.transport.tls.pairs import Far, TlsCase
 
 PEEK = socket.MSG_PEEK
+#: what is asked for at once, mostly
+SIZE = 4 * RECORD
 
 
 class WireCase(TlsCase):
@@ -49,10 +51,21 @@ class ReadTests(WireCase):
         """Full records come together, as far as there is room, and byte for byte."""
         data = os.urandom(6 * RECORD + 100)
         self.assertEqual(len(data), self.far.say(data))
-        got = [self.wire.recv(ROOM), self.wire.recv(ROOM)]
+        got = [self.wire.recv(SIZE), self.wire.recv(SIZE)]
         self.assertEqual([4 * RECORD, 2 * RECORD + 100], [len(piece) for piece in got])
         self.assertTrue(data == b"".join(got))
         self.nothing()
+
+    def test_size(self) -> None:
+        """As many as are asked for, if that is a record or more, and there is room."""
+        for size, expected in ((1, 1), (RECORD, 1), (2 * RECORD - 1, 1), (3 * RECORD, 3), (ROOM, 16), (2 * ROOM, 16)):
+            data = b"x" * (20 * RECORD)
+            self.assertEqual(len(data), self.far.say(data))
+            self.assertEqual(expected * RECORD, len(self.wire.recv(size)), size)
+            left = len(data) - expected * RECORD
+            while left:
+                left -= len(self.wire.recv(ROOM))
+            self.nothing()
 
     def test_bulk_then_nothing(self) -> None:
         """They are not kept back because another might follow."""
