@@ -5,6 +5,7 @@ L{lproxy.protocols.http.h2.call}: one exchange with an upstream that speaks HTTP
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from h2.settings import SettingCodes
@@ -149,6 +150,62 @@ class AnswerTests(Http2UpstreamCase):
         self.server.body(1, b"", True)
         self.settle()
         self.assertEqual(sent, client.heard.count(b"x"))
+
+
+class CreditTests(Http2UpstreamCase):
+    """What is given back of the connection's window."""
+
+    def send(self, stream: int, size: int) -> None:
+        """So many bytes of an answer, or as many as its stream's window allows."""
+        size = min(size, self.server.connection.local_flow_control_window(stream))
+        for start in range(0, size, 16_384):
+            self.server.body(stream, b"d" * min(16_384, size - start))
+
+    def test_never_leaks(self) -> None:
+        """Whatever is read or not, reset by whom and when: the connection's credit comes back, and a stream's."""
+        rng = random.Random(9113)
+        self.server_knows()
+        connection = self.server.connection
+        clients: dict[int, Peer] = {}
+        for _ in range(600):
+            what = rng.random()
+            stream = rng.choice(list(clients)) if clients else 0
+            if what < 0.25 or not stream:
+                client = self.client()
+                client.room = rng.choice((None, 0, 1000))
+                self.say(client, GET)
+                clients[self.server.last] = client
+                self.server.head(self.server.last)
+            elif what < 0.7:
+                self.send(stream, rng.choice((1, 100, 16_384, 40_000)))
+            elif what < 0.8:
+                clients[stream].room = None
+            elif what < 0.87:
+                clients.pop(stream).reset()
+            elif what < 0.93:
+                self.server.reset(stream, rng.choice((CANCEL, INTERNAL_ERROR, NO_ERROR)))
+                clients.pop(stream).room = None
+            else:
+                self.server.body(stream, b"", True)
+                clients.pop(stream).room = None
+            self.settle()
+            if len(clients) > 50:
+                clients.pop(min(clients)).reset()
+        self.assertEqual(1, len(self.ups))
+        # no more than what is told of at once is ever missing
+        self.assertGreater(connection.outbound_flow_control_window, 512 * 1024)
+        client = self.client(GET)
+        self.server.head(self.server.last, ((":status", "200"), ("content-length", "300000")))
+        for _ in range(15):
+            self.send(self.server.last, 20_000)
+            self.settle()
+        self.assertEqual(300_000, client.heard.count(b"d"))
+
+    def server_knows(self) -> None:
+        """A first exchange, so that there is a connection."""
+        self.client(GET)
+        self.server.answer(1)
+        self.settle()
 
 
 class ResetTests(Http2UpstreamCase):
