@@ -8,6 +8,7 @@ That a compiled wheel is built, says so and passes the tests is for C{.ci/run}, 
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib.util
 import os
 import re
@@ -218,10 +219,20 @@ class HotTests(BackendTestCase):
             ("class A:\n  def f(self): del self.x", "del of an attribute"),
             ("raise A(1) from e", "raise from: see ProxyError.because"),
             ("x in (1, *y)", "a star on the right of in"),
+            (
+                "def f():\n  try: pass\n  except A as e: pass\n  try: pass\n  except B as e: pass",
+                "e, which was A, is B: a name has the type of its first error",
+            ),
             ("log = Logger()", "a Logger that finds its name in its caller's frame: Logger(__name__)"),
         ):
             self.assertEqual([what], [what for _, what in traps(ast.parse(text))], text)
-        for text in ("@dataclass\nclass A(Base): pass", "del y[1]", "raise A from None", "raise A().because(e) from e"):
+        for text in (
+            "@dataclass\nclass A(Base): pass",
+            "del y[1]",
+            "raise A from None",
+            "raise A().because(e) from e",
+            "def f():\n  try: pass\n  except OSError as e: pass\n  except A as e: pass",
+        ):
             self.assertEqual([], list(traps(ast.parse(text))), text)
 
     def test_bases(self) -> None:
@@ -273,6 +284,17 @@ def is_error(name: str) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseException)
 
 
+def renamed(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[int, str]]:
+    """Where a name that was an error of a class of ours is one of another class: it is checked for the first."""
+    first: dict[str, str] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.ExceptHandler) and node.name and node.type is not None:
+            kind = ast.unparse(node.type)
+            before = first.setdefault(node.name, kind)
+            if kind != before and before not in vars(builtins):
+                yield node.lineno, f"{node.name}, which was {before}, is {kind}: a name has the type of its first error"
+
+
 def traps(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Line and name of what a compiled module must not have."""
     for node in ast.walk(tree):
@@ -294,6 +316,8 @@ def traps(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, "a star on the right of in"
         if isinstance(node, ast.Call) and ast.unparse(node) == "Logger()":
             yield node.lineno, "a Logger that finds its name in its caller's frame: Logger(__name__)"
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from renamed(node)
         if not isinstance(node, ast.ClassDef):
             continue
         decorators = [ast.unparse(one) for one in node.decorator_list]

@@ -107,8 +107,8 @@ class Lane(Engine):
             while not self._held and reader.next():
                 try:
                     self._frame(reader.kind, reader.flags, reader.stream_id, reader.payload)
-                except StreamFault as fault:
-                    self._refuse(reader.stream_id, fault)
+                except StreamFault as wrong:
+                    self._refuse(reader.stream_id, wrong)
                 if guard.exceeded:
                     raise flood(guard.exceeded)
         except ConnectionFault as fault:
