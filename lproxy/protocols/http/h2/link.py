@@ -155,7 +155,8 @@ class Sender:
 
     def __init__(self, link: Link, stream_id: int, owner: Sending) -> None:
         self._link = link
-        self._owner = owner
+        #: until it is over, for each knows the other
+        self._owner: Sending | None = owner
         self.id = stream_id
         self.kept = b""
         self._end = False
@@ -208,8 +209,10 @@ class Sender:
 
     def advance(self, most: int) -> None:
         """It has its turn: for at most so many bytes of what is kept."""
-        link, kept = self._link, self.kept
+        link, kept, owner = self._link, self.kept, self._owner
         engine = link.engine
+        if owner is None:
+            return
         if kept:
             piece = kept if len(kept) <= most else kept[:most]
             whole = len(piece) == len(kept)
@@ -224,15 +227,16 @@ class Sender:
                 if self._trailers:
                     engine.send_headers(self.id, self._trailers, True)
                 self.ended = True
-                self._owner.sent()
+                owner.sent()
                 return
         credit = engine.credit(self.id)
         if credit > 0:
-            self._owner.room(credit)
+            owner.room(credit)
         else:
             link.wait(self)
 
     def drop(self) -> None:
-        """The stream is over: nothing waits any more."""
+        """The stream is over: nothing waits any more, and nobody is told."""
         self.kept = b""
+        self._owner = None
         self._link.waiting.pop(self.id, None)

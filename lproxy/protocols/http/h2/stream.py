@@ -236,10 +236,13 @@ class ServerStream(Client, Sending):
         if sender is None:
             link = self._home.link
             sent = 0
-            if end and not trailers and not link.blocked:
-                # the most answers are one piece
-                sent = link.engine.send_data(self.id, raw, True)
+            if end and not link.blocked:
+                # the most answers are one piece, and trailers perhaps
+                if raw or not trailers:
+                    sent = link.engine.send_data(self.id, raw, not trailers)
                 if sent == len(raw):
+                    if trailers:
+                        link.engine.send_headers(self.id, trailer_section(trailers), True)
                     self.answered = True
                     link.made(sent)
                     return 0
@@ -278,6 +281,8 @@ class ServerStream(Client, Sending):
         if not self.ended:
             # answered before it was asked to the end: the rest is not wanted (RFC 9113, 8.1)
             self._reset(NO_ERROR)
+        if self.sender is not None:
+            self.sender.drop()
         self._home.over(self)
 
     def reset(self, error: BaseException) -> None:

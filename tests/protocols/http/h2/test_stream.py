@@ -20,6 +20,7 @@ from lproxy.config import Timeouts
 from lproxy.protocols.http.h1.handshake import GUID
 from lproxy.protocols.http.h2 import faults
 from lproxy.testing import Peer
+from lproxy.testing.garbage import only_new, uncounted
 from tests.protocols.http.h2.case import Client, Http2Case, frame
 from tests.protocols.http.harness import ok
 
@@ -352,6 +353,36 @@ class MutationTests(Http2Case):
                 up.reset()
             self.settle()
             self.assertEqual(([], [], 0), (self.proxy.crashes, self.proxy.sessions, self.proxy.open), seed)
+
+
+class GarbageTests(Http2Case):
+    """What an answered stream leaves behind."""
+
+    CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
+
+    def test_nothing(self) -> None:
+        """However its answer comes, it is freed by counting references: the collector is not needed."""
+        client = self.talk()
+        pieces = (
+            (ok(),),
+            (ok(b"ok", length=4), b"ay"),
+            (self.CHUNKED + b"0\r\nx-t: 1\r\n\r\n",),
+            (self.CHUNKED, b"0\r\nx-t: 1\r\n\r\n"),
+        )
+
+        def answer(said: tuple[bytes, ...]) -> None:
+            one = client.request()
+            for piece in said:
+                self.say(self.up, piece)
+                client.hear()
+            self.assertTrue(client.answers.pop(one).ended)
+
+        with only_new():
+            for said in pieces:
+                answer(said)
+                with uncounted() as left:
+                    answer(said)
+                self.assertEqual([], left, said)
 
 
 class LateTests(Http2Case):
