@@ -17,19 +17,26 @@ HTTPS_PORT: Final = 443
 
 
 class NoAuthority(ProxyError):
-    """A request without a host, on a listener that routes by it."""
+    """
+    A request for which neither itself nor its connection says where to go.
+
+    @ivar by_authority: whether the listener lets requests choose
+    """
 
     layer = "route"
     reason = "no_route"
     flag = "NR"
     status = 404
 
-    def __init__(self) -> None:
+    def __init__(self, by_authority: bool = True) -> None:
         super().__init__("request")
+        self.by_authority = by_authority
 
     def what(self) -> str:
         """What is missing."""
-        return "names no host and the listener has no target of its own"
+        if self.by_authority:
+            return "names no host and the listener has no target of its own"
+        return "goes where its connection does, which was neither redirected nor asks for a name in TLS (SNI)"
 
 
 def route(head: Request, connection: Target | None, by_authority: bool, https: bool = False) -> Target:
@@ -54,7 +61,7 @@ def route(head: Request, connection: Target | None, by_authority: bool, https: b
             return Authority(host.lower().removesuffix("."), port)
         raise rejected
     if connection is None:
-        if find(head.headers, b"host") is not None:
+        if by_authority and find(head.headers, b"host") is not None:
             raise Rejected("", 400, "host", "an empty Host, and the listener has no target of its own")
-        raise NoAuthority
+        raise NoAuthority(by_authority)
     return connection

@@ -48,3 +48,10 @@ class RouteTests(SynchronousTestCase):
         """A request without a host goes where its connection was going, and nowhere if that is unknown."""
         self.assertEqual(OriginalDst("1.2.3.4", 80), route(request(b""), OriginalDst("1.2.3.4", 80), True))
         self.assertIn("names no host", str(self.assertRaises(NoAuthority, route, request(b""), None, True)))
+
+    def test_connection_of_no_destination(self) -> None:
+        """Where requests do not choose, it is the connection that says too little, whatever their host is."""
+        asked = Request(b"GET", b"/", [(b"Host", b"web.local")], 0, b"web.local", False)
+        for one in (asked, request(b"web.local"), request(b"")):
+            said = str(self.assertRaises(NoAuthority, route, one, None, False))
+            self.assertIn("neither redirected nor asks for a name in TLS", said)
