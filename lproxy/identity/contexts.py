@@ -32,10 +32,14 @@ SUITES: Final = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POL
 PRIORITIZE_CHACHA: Final = 1 << 21
 #: SSL_MODE_RELEASE_BUFFERS: an idle connection has no buffers, 34 KB less; pyOpenSSL does not name it
 RELEASE_BUFFERS: Final = 0x10
+#: X509_V_ERR_CERT_REJECTED, which becomes the alert "bad certificate"; pyOpenSSL does not name it
+REJECTED: Final = 28
 #: for how long a ticket is good, in seconds
 TICKET_SECONDS: Final = 2 * 3600
 #: anchors whose names are told to clients; beyond that, the message grows and nobody reads it
 TOLD: Final = 16
+
+_lib: Final[Any] = SSL._lib  # type: ignore[attr-defined]
 
 #: C{keylog(line)} is given the secrets of connections, for whoever decrypts captured traffic
 KeyLog = Callable[[bytes], None]
@@ -194,6 +198,20 @@ def _ask(made: SSL.Context, trust: Trust, judge: Judge, require: bool) -> None:
 
 def _verify(made: SSL.Context, judge: Judge, mode: int) -> None:
     made.set_verify(mode, verification.callback(judge))
+    # what OpenSSL has nothing against, and we do, would be an "internal error" to the other side
+    helper: Any = made._verify_helper
+    ask = helper.callback
+
+    def verify(ok: int, chain: Any) -> int:
+        good: int = ask(ok, chain)
+        if not good and _lib.X509_STORE_CTX_get_error(chain) == _lib.X509_V_OK:
+            _lib.X509_STORE_CTX_set_error(chain, REJECTED)
+        return good
+
+    # of an exception, cffi makes 0; kept for as long as OpenSSL may call it
+    kept = SSL._ffi.callback("int (*)(int, X509_STORE_CTX *)", verify)  # type: ignore[attr-defined]
+    made.set_app_data(kept)
+    _lib.SSL_CTX_set_verify(made._context, mode, kept)
 
 
 def _offer(made: SSL.Context, alpn: Sequence[str]) -> None:

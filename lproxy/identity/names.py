@@ -25,7 +25,8 @@ SPIFFE: Final = "spiffe://"
 
 #: one label of a host name (RFC 1123), and the underscores of some
 LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-DNS_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(?:\.{LABEL})*")
+#: no IPv4 address, which is no name
+DNS_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)(?![0-9]+(?:\.[0-9]+){{3}}\Z){LABEL}(?:\.{LABEL})*")
 #: SPIFFE-ID, 2: trust domain, and a path of segments that are neither empty nor dots alone
 SPIFFE_ID: Final = re.compile(r"spiffe://([a-z0-9._-]{1,255})((?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+)+)")
 #: SPIFFE-ID, 2.3

@@ -80,6 +80,9 @@ class MeshTests(SynchronousTestCase):
             self.assertEqual(reason.strip(), to.reason)
             self.assertEqual("certificate verify failed", to.alert, reason)
             self.assertIn("alert", by.alert, reason)
+            self.assertNotIn("internal error", by.alert, reason)
+            if reason in ("no_identity", "wrong_trust_domain"):
+                self.assertIn("alert bad certificate", by.alert)
             assert to.peer.refusal is not None
             self.assertIn(
                 f"serial {leaf.certificate.serial_number:x}" if reason != "too_long" else "serial", str(to.peer)
@@ -138,6 +141,7 @@ class MeshTests(SynchronousTestCase):
             to, by = shake(server(leaf), client(), CART)
             self.assertEqual(reason, by.reason)
             self.assertIn("alert", to.alert)
+            self.assertNotIn("internal error", to.alert, reason)
 
     def test_no_wildcards(self) -> None:
         """A wildcard is nobody's identity, whatever it would cover."""

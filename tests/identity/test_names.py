@@ -72,7 +72,7 @@ class CanonicalTests(SynchronousTestCase):
                 "spiffe://shop:1/web",
             ),
             *("spiffe://SHOP/web", "SPIFFE://shop/web", "spiffe://shop/w%65b", "spiffe://shop/" + "x" * 2048),
-            *("https://shop/web", "spiffe://shop/web\n"),
+            *("https://shop/web", "spiffe://shop/web\n", "10.0.0.1", "127.0.0.1"),
         ]:
             self.assertRaises(ValueError, canonical, text)
 
