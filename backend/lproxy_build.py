@@ -128,6 +128,7 @@ def compiled(scratch: Path) -> list[Extension]:
         target_dir=str(scratch / "c"),
         opt_level="3",
         debug_level="0",  # perf and py-spy --native need functions' names alone
+        multi_file=True,  # a compiler's time and memory grow faster than a file
     )
     for extension in found:
         # a newer compiler's new warning is no reason not to install
