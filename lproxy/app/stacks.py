@@ -36,6 +36,11 @@ def _nowhere(target: Target) -> None:
     return None
 
 
+def owner(stack: str) -> str:
+    """The protocol whose stack that is: one may have several, C{http} and C{http/2}."""
+    return stack.partition("/")[0]
+
+
 class Stacks:
     """
     One stack per protocol and direction, shared by the listeners.
@@ -74,7 +79,7 @@ class Stacks:
         """The stack of C{protocol} in C{direction}, on top of what C{new_endpoint} of the first who asked makes."""
         stack = self._stacks.get((direction, protocol))
         if stack is None:
-            share = self._shares[direction, protocol] = self.in_flight.share(partial(self._crashed, protocol))
+            share = self._shares[direction, protocol] = self.in_flight.share(partial(self._crashed, owner(protocol)))
             timeouts = self._config.timeouts(direction)
             parts = Parts(
                 self._clock,
@@ -134,14 +139,14 @@ class Stacks:
         """How many leases are out, by protocol."""
         out: Counter[str] = Counter()
         for (_, protocol), share in self._shares.items():
-            out[protocol] += share.count
+            out[owner(protocol)] += share.count
         return out
 
     def waited(self) -> Counter[str]:
         """How many leases were given so far to who had to wait for them, by protocol."""
         given: Counter[str] = Counter()
         for (_, protocol), share in self._shares.items():
-            given[protocol] += share.waited
+            given[owner(protocol)] += share.waited
         return given
 
     def samples(self) -> Iterator[tuple[str, Labels, float]]:
@@ -173,6 +178,6 @@ class Stacks:
             try:
                 stack.report(report)
             except BaseException:
-                self._metrics.failed(protocol, Failure())
+                self._metrics.failed(owner(protocol), Failure())
             else:
                 yield direction, protocol, report

@@ -175,7 +175,10 @@ NewEndpoint = Callable[[Endpoint, Metadata, Health], EndpointService[L]]
 
 
 class NewStack(Protocol):
-    """Makes the stack of a protocol; once, then it is the same for all who ask."""
+    """
+    Makes the stack of a protocol; once, then it is the same for all who ask. A protocol that has several calls the
+    others C{NAME/WHAT}: what they hold is still its own.
+    """
 
     def __call__(self, protocol: str, new_endpoint: NewEndpoint[L], /) -> Stack[L]:
         """On top of its endpoints."""

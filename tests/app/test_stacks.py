@@ -149,6 +149,21 @@ class StacksTests(SynchronousTestCase):
         self.assertEqual("memo", protocol)
         self.assertIn(f"was ended twice, the second time by {__name__}.StacksTests.test_leases, line", text)
 
+    def test_several(self) -> None:
+        """A protocol may have several: what they hold is the protocol's, and so is what they do wrong."""
+        self.discover.set(WEB, [Endpoint("10.0.0.1", 80)])
+        leases = [
+            self.successResultOf(self.stacks.acquire("outbound", name, at_once).acquire(WEB))
+            for name in ("http", "http/2", "http/2")
+        ]
+        self.assertEqual({"http": 3}, self.stacks.leases())
+        self.assertEqual(["http", "http/2"], [row["protocol"] for row in self.stacks.describe()])
+        for lease in leases:
+            lease.close()
+        self.assertEqual({"http": 0}, self.stacks.leases())
+        ended(leases[2])
+        self.assertEqual(["http"], [protocol for protocol, _ in self.crashes])
+
     def test_close(self) -> None:
         """Closing lets go of every service, and leaves no timer."""
         acquire = self.stacks.acquire("outbound", "http", ScriptedService)

@@ -25,7 +25,7 @@ from lproxy.protocols.http.pool import Connection, Dial, Entry, Pool
 from lproxy.protocols.http.streams import HttpLease
 
 #: the stack of HTTP/2; that of HTTP/1 has the protocol's own name
-HTTP2: Final = "http2"
+HTTP2: Final = "http/2"
 
 
 def single(request: Request) -> bool:

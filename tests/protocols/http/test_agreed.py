@@ -28,7 +28,7 @@ class AgreedTests(HttpTestCase):
     @property
     def agreed(self) -> Agreed:
         """The service of the endpoint."""
-        service = self.proxy.acquires["http2"].service
+        service = self.proxy.acquires["http/2"].service
         assert isinstance(service, Agreed)
         return service
 
@@ -71,7 +71,7 @@ class AgreedTests(HttpTestCase):
             for up in self.ups:
                 self.say(up, OK)
             self.assertEqual((OK, 0), (self.heard(other), self.agreed.load))
-            self.assertEqual([], self.proxy.acquires["http2"].failures)
+            self.assertEqual([], self.proxy.acquires["http/2"].failures)
 
     def test_many_wait(self) -> None:
         """All who wait for the first connection are served, whatever it turns out to speak; each once."""

@@ -20,7 +20,7 @@ class StackTests(HttpTestCase):
         """One of connections, and one of streams."""
         acquires = self.proxy.acquires
         self.assertIsInstance(acquires["http"].service, Pool)
-        self.assertIsInstance(acquires["http2"].service, Http2Pool)
+        self.assertIsInstance(acquires["http/2"].service, Http2Pool)
 
     def test_chosen(self) -> None:
         """

@@ -200,6 +200,6 @@ class Http2UpstreamCase(HttpTestCase):
     @property
     def slots(self) -> Http2Pool:
         """Of the upstream."""
-        service = self.proxy.acquires["http2"].service
+        service = self.proxy.acquires["http/2"].service
         assert isinstance(service, Http2Pool)
         return service
