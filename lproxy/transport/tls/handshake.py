@@ -160,13 +160,16 @@ class Handshake(Events):
         connection, taken = self._connection, self._taken
         peer: Peer = connection.get_app_data()
         again = resumed(connection)
-        secured = self._known._replace(
-            alpn=connection.get_alpn_proto_negotiated().decode("ascii", "replace"),
-            version=connection.get_protocol_version_name(),
-            cipher=connection.get_cipher_name() or "",
+        known = self._known
+        secured = Secured(
+            known.sni,
+            connection.get_alpn_proto_negotiated().decode("ascii", "replace"),
+            connection.get_protocol_version_name(),
+            connection.get_cipher_name() or "",
+            known.local_identity,
             # who it was is not asked again of whoever shows a session that we have given, or kept
-            remote_identity=self._known.remote_identity if again else peer.identity,
-            resumed=again,
+            known.remote_identity if again else peer.identity,
+            again,
         )
         result = self._end()
         if taken.descriptor.interest != READ:
