@@ -42,6 +42,16 @@ class CompiledTests(SynchronousTestCase):
                 wheel.writestr("lproxy/hot.so", "compiled")
         return subprocess.CompletedProcess(command, self.status, "", "hot.py:7: error: no such type")
 
+    def test_built_before(self) -> None:
+        """A wheel that is there already is taken, and nothing is built."""
+        elsewhere = Path(self.mktemp())
+        elsewhere.mkdir()
+        compiled.build(self.project, str(elsewhere))
+        (wheel,) = elsewhere.glob("*.whl")
+        compiled.os.environ[compiled.WHEEL] = str(wheel)
+        self.patch(compiled, "build", None)
+        self.assertTrue((compiled.ensure(self.project) / compiled.COMPLETE).exists())
+
     def test_built(self) -> None:
         """It is built from the project as a compiled wheel, and unpacked."""
         path = compiled.ensure(self.project)
