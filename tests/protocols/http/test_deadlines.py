@@ -10,10 +10,10 @@ from collections.abc import Callable
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.http.deadlines import Deadlines, Expiring
+from lproxy.protocols.http.deadlines import Deadlines
 
 
-class Waiting(Expiring):
+class Waiting:
     """Notes that its time has come, and does what a test wants."""
 
     def __init__(self, expired: list[str], name: str, then: Callable[[], None] = lambda: None) -> None:
