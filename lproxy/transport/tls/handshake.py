@@ -24,6 +24,7 @@ from lproxy.transport.socket import SocketStream
 from lproxy.transport.stream import Secured
 from lproxy.transport.tls.failure import LIMIT, SENTENCES, HandshakeFailed, HandshakeTimedOut, explain
 from lproxy.transport.tls.hello import Hello
+from lproxy.transport.tls.linger import close, linger
 from lproxy.transport.tls.stream import TlsStream
 from lproxy.transport.tls.wire import Wire, resumed, shake
 
@@ -69,14 +70,6 @@ class Handshakes:
     def _over(self, result: Any) -> Any:
         self.open -= 1
         return result
-
-
-def close(taken: Taken, hub: Hub) -> None:
-    """Close a socket that no stream has any more."""
-    hub.forget(taken.descriptor)
-    taken.sock.close()
-    if taken.released is not None:
-        taken.released()
 
 
 class Handshake(Events):
@@ -188,7 +181,8 @@ class Handshake(Events):
         if not isinstance(error, SSL.Error):
             # what OpenSSL says has become a sentence
             failed.__cause__ = error
-        self._fail(Failure(failed))
+        gone = isinstance(error, (SSL.SysCallError, SSL.ZeroReturnError))
+        self._fail(Failure(failed), told=not gone)
 
     def _timed_out(self) -> None:
         self._clock = None
@@ -197,11 +191,18 @@ class Handshake(Events):
     def _cancelled(self, result: Shaking) -> None:
         self._fail(Failure(CancelledError()))
 
-    def _fail(self, failure: Failure) -> None:
-        """Close the socket, and tell whoever waits, once."""
+    def _fail(self, failure: Failure, told: bool = False) -> None:
+        """
+        Close the socket, and tell whoever waits, once.
+
+        @param told: whether the peer is sent an alert, which it is to read first
+        """
         result = self._end()
         if result is not None:
-            close(self._taken, self._hub)
+            if told:
+                linger(self._taken, self._hub)
+            else:
+                close(self._taken, self._hub)
             result.errback(failure)
 
     def _end(self) -> Shaking | None:

@@ -18,6 +18,7 @@ from lproxy.identity import contexts
 from lproxy.identity.contexts import Context
 from lproxy.testing.certificates import authority
 from lproxy.transport.socket import SocketStream
+from lproxy.transport.tls import linger
 from lproxy.transport.tls.handshake import Handshakes, Shaking
 from lproxy.transport.tls.hello import Hello
 from lproxy.transport.tls.stream import TlsStream
@@ -103,6 +104,8 @@ class TlsCase(SocketCase):
     def _clean_up(self) -> None:
         for stream in self.secured:
             stream.abort()
+        # those whose peers were to read an alert
+        self.reactor.advance(linger.SECONDS)
         super()._clean_up()
 
     def both(self, *far: Far, until: Callable[[], object] | None = None) -> None:

@@ -292,7 +292,9 @@ class RefusedTests(ClientCase):
         self.both(far)
         self.assertIn("alert", str(far.error))
         self.assertEqual((502, "tls", error.why), (error.status, error.layer, self.counter.told[-1]))
-        self.assertEqual((0, []), (len(self.hub), self.reactor.getDelayedCalls()))
+        far.sock.close()
+        self.until(lambda: not len(self.hub))
+        self.assertEqual([], self.reactor.getDelayedCalls())
         return error  # type: ignore[no-any-return]
 
     def why(self, connecting: Deferred[Any]) -> str:

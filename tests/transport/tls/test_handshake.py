@@ -140,10 +140,13 @@ class RefusedTests(TlsCase):
     """Handshakes that fail say why, in a word, and leave nothing behind."""
 
     def refused(self, shaking: object, far: Far) -> HandshakeFailed:
-        """It fails so, and the socket is closed; our side is counted no more."""
+        """It fails so, is counted no more, and is closed once the other side has read why, and is gone."""
         self.both(far, until=lambda: shaking.called)  # type: ignore[attr-defined]
         error = self.failureResultOf(shaking, HandshakeFailed).value  # type: ignore[arg-type]
-        self.assertEqual((0, 0), (self.handshakes.open, len(self.hub)))
+        self.assertEqual(0, self.handshakes.open)
+        self.both(far)
+        far.sock.close()
+        self.until(lambda: not len(self.hub))
         self.assertEqual([], self.reactor.getDelayedCalls())
         assert isinstance(error, HandshakeFailed)
         return error
