@@ -85,9 +85,11 @@ class Identities:
 
     def _changed(self, changes: list[Change]) -> None:
         for change in changes:
-            if change.error is not None:
-                self._metrics.refuse(change.name, change.error.reason)
-                self._warn(f"certificate-{change.name}", f"{change.error}; what was in use before still is")
+            error = change.error
+            if error is not None:
+                self._metrics.refuse(change.name, error.reason)
+                # of a file in a folder, both may say the same; of another mistake, nothing was said yet
+                self._warn(f"certificate-{error.file}-{error.reason}", f"{error}; what was in use before still is")
         self._show()
         for change in changes:
             if change.error is None:

@@ -31,6 +31,7 @@ class IdentitiesTests(SynchronousTestCase):
         self.metrics = Certificates()
         self.said: list[str] = []
         self.warned: list[str] = []
+        self.kinds: list[str] = []
         self.first = self.issue()
         own = Identity(*(str(self.folder / name) for name in ("trust.pem", "own.pem", "own.key")))
         self.store = Store(own, self.now)
@@ -39,9 +40,14 @@ class IdentitiesTests(SynchronousTestCase):
             self.clock,
             self.metrics,
             self.said.append,
-            lambda kind, text: self.warned.append(text),
+            self.warn,
             self.now,
         )
+
+    def warn(self, kind: str, text: str) -> None:
+        """What the rate-limited log is given."""
+        self.kinds.append(kind)
+        self.warned.append(text)
 
     def now(self) -> datetime:
         """The time of day, as far as the test has moved it on."""
@@ -99,6 +105,17 @@ class IdentitiesTests(SynchronousTestCase):
         self.assertEqual([((("certificate", OWN), ("reason", "expired")), 1)], reasons)
         ((_, one),) = self.store.materials()
         self.assertEqual(self.first, one.serial)
+
+    def test_refused_again(self) -> None:
+        """Each mistake is a kind of its own in the log, or the second would be held back with the first."""
+        self.start()
+        (self.folder / "own.pem").write_bytes(b"")
+        self.identities.reload()
+        self.issue(lasts=timedelta(seconds=-1))
+        self.identities.reload()
+        self.assertIn("is empty", self.warned[0])
+        self.assertIn("has expired", self.warned[1])
+        self.assertEqual(2, len(set(self.kinds)))
 
     def test_reload(self) -> None:
         """Who asks is answered at once."""
