@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from lproxy.api import Endpoint, EndpointService, Health, Metadata, Runtime, Secured, Stack, Stream
-from lproxy.config import Service
+from lproxy.config import Http2Engine, Service
 from lproxy.protocols.http.agreed import ALPN_HTTP1, ALPN_HTTP2, Agreed, Bottom
 from lproxy.protocols.http.announce import announcing
 from lproxy.protocols.http.h1.client import Http1Client
@@ -24,8 +24,9 @@ from lproxy.protocols.http.metrics import HttpMetrics
 from lproxy.protocols.http.pool import Connection, Dial, Entry, Pool
 from lproxy.protocols.http.streams import HttpLease
 
-#: the stack of HTTP/2; that of HTTP/1 has the protocol's own name
-HTTP2: Final = "http/2"
+#: the stacks of HTTP/2, as listeners share one only where they agree on what reads its frames; that of HTTP/1 has the
+#: protocol's own name
+STREAMS: Final[dict[Http2Engine, str]] = {"lane": "http/2", "reference": "http/2/reference"}
 
 
 def single(request: Request) -> bool:
@@ -65,7 +66,7 @@ class Upstreams:
         self._protocol = protocol
         self._metrics = metrics
         self.http1: Stack[HttpLease] = runtime.acquire(protocol, self._http1)
-        self.http2: Stack[HttpLease] = runtime.acquire(HTTP2, self._http2)
+        self.http2: Stack[HttpLease] = runtime.acquire(STREAMS[runtime.listen.http2_engine], self._http2)
 
     def stack(self, service: Service, request: Request, tls: Secured | None = None) -> Stack[HttpLease]:
         """That of C{request}, which goes to C{service}, from a client that came by C{tls}."""

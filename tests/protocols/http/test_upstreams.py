@@ -22,6 +22,13 @@ class StackTests(HttpTestCase):
         self.assertIsInstance(acquires["http"].service, Pool)
         self.assertIsInstance(acquires["http/2"].service, Http2Pool)
 
+    def test_engines(self) -> None:
+        """Listeners share streams only where they agree on what reads them: no setting of one is another's."""
+        lane = {name for name in self.proxy.acquires if name.startswith("http/2")}
+        self.start(listen={"http2_engine": "reference"})
+        reference = {name for name in self.proxy.acquires if name.startswith("http/2")}
+        self.assertEqual((1, 1, 2), (len(lane), len(reference), len(lane | reference)))
+
     def test_chosen(self) -> None:
         """
         The service's version, else what is agreed upon where it has TLS, else the client's; but one that is told of

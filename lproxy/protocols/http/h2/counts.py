@@ -70,7 +70,8 @@ class Http2Counts:
         yield Family(
             "h2_connections",
             "gauge",
-            "HTTP/2 connections that are open: with clients (src) and with upstreams (dst).",
+            "HTTP/2 connections that are open: with clients (src) and with upstreams (dst), which listeners of one "
+            "direction share: they are shown with the first of these.",
             [(labels, counts.open) for labels, counts in shown],
         )
         yield Family(

@@ -219,7 +219,7 @@ class ResetTests(Http2UpstreamCase):
             heard = self.heard(client)
             self.assertIn(b"502 Bad Gateway", heard)
             self.assertIn(b"reset the stream (" + name + b") without an answer", heard)
-        self.assertEqual(3, len(self.proxy.acquires["http/2"].failures))
+        self.assertEqual(3, len(self.acquires().failures))
         self.assertEqual({"upstream_reset": 3}, self.errors)
 
     def test_within(self) -> None:
@@ -296,7 +296,7 @@ class ResetTests(Http2UpstreamCase):
         self.wait(1.2)
         self.assertIn(b"504 Gateway", client.heard)
         self.assertEqual({1: CANCEL}, self.server.resets)
-        self.assertEqual(1, len(self.proxy.acquires["http/2"].failures))
+        self.assertEqual(1, len(self.acquires().failures))
 
     def test_calm(self) -> None:
         """What a server has too much of is said to the client."""
@@ -304,7 +304,7 @@ class ResetTests(Http2UpstreamCase):
         self.server.reset(1, ENHANCE_YOUR_CALM)
         self.settle()
         self.assertIn(b"ENHANCE_YOUR_CALM", client.heard)
-        (told,) = [explain(error) for error in self.proxy.acquires["http/2"].failures]
+        (told,) = [explain(error) for error in self.acquires().failures]
         self.assertIn("ENHANCE_YOUR_CALM", told)
 
 

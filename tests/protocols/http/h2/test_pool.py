@@ -242,7 +242,7 @@ class ConnectTests(PoolCase):
         self.settle()
         for client in clients:
             self.assertIn(b"502 Bad Gateway", client.heard)
-        self.assertEqual({"connect": 1}, self.proxy.acquires["http/2"].counter.not_connected)
+        self.assertEqual({"connect": 1}, self.acquires().counter.not_connected)
 
     def test_another_is_refused(self) -> None:
         """Where there is one that serves, they go on to wait for that."""
@@ -273,7 +273,7 @@ class ConnectTests(PoolCase):
         self.proxy.settle()
         self.assertIn(b"10.0.0.9:9000 does not speak HTTP/2: it answers in HTTP/1", client.heard)
         self.assertNotIn(b"web.test", self.up.heard)
-        self.assertEqual({"not_http2": 1}, self.proxy.acquires["http/2"].counter.not_connected)
+        self.assertEqual({"not_http2": 1}, self.acquires().counter.not_connected)
         self.assertEqual({"not_http2": 1}, self.errors)
 
     def test_ended_before(self) -> None:
@@ -319,7 +319,7 @@ class GoneTests(PoolCase):
             second.answer(stream)
         self.settle()
         self.assertEqual((4, {}), (self.answered(clients), self.errors))
-        self.assertEqual([], self.proxy.acquires["http/2"].failures)
+        self.assertEqual([], self.acquires().failures)
 
     def test_goaway_while_idle(self) -> None:
         """A connection with nothing on it is closed by it, and the next request has another."""
@@ -414,7 +414,7 @@ class GoneTests(PoolCase):
         self.wait(40, 0.5)
         self.assertNotEqual("", self.up.ended)
         self.assertIn(b"does not answer PING (timeouts.h2_ping) without an answer", client.heard)
-        self.assertEqual(1, len(self.proxy.acquires["http/2"].failures))
+        self.assertEqual(1, len(self.acquires().failures))
 
     def test_too_many_pings(self) -> None:
         """A server that complains of them is asked half as often; what it has goes on."""
@@ -458,7 +458,7 @@ class GoneTests(PoolCase):
         self.many(1, post(b"hello"))
         self.up.reset()
         self.settle()
-        (error,) = self.proxy.acquires["http/2"].failures
+        (error,) = self.acquires().failures
         self.assertEqual("upstream: 10.0.0.9:9000 reset the connection without an answer", explain(error))
 
 

@@ -24,7 +24,9 @@ from h2.settings import SettingCodes, Settings
 
 from lproxy.config import Service
 from lproxy.protocols.http.h2.pool import Http2Pool
+from lproxy.protocols.http.upstreams import STREAMS
 from lproxy.testing import Peer
+from lproxy.testing.upstream import OneEndpoint
 from tests.protocols.http.harness import HttpTestCase
 
 Fields = Iterable[tuple[str, str]]
@@ -197,9 +199,13 @@ class Http2UpstreamCase(HttpTestCase):
         """The latest upstream connection."""
         return self.h2[-1]
 
+    def acquires(self) -> OneEndpoint:
+        """The stack of HTTP/2 of the listener's engine."""
+        return self.proxy.acquires[STREAMS[self.factory.runtime.listen.http2_engine]]
+
     @property
     def slots(self) -> Http2Pool:
         """Of the upstream."""
-        service = self.proxy.acquires["http/2"].service
+        service = self.acquires().service
         assert isinstance(service, Http2Pool)
         return service
