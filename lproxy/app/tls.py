@@ -20,6 +20,7 @@ from lproxy.config import Config, Direction, Listen, Service
 from lproxy.discover.about import secured
 from lproxy.errors import one_line
 from lproxy.identity.contexts import Context
+from lproxy.identity.names import trust_domain
 from lproxy.identity.pem import MaterialError
 from lproxy.identity.policy import ANYBODY, Policy
 from lproxy.identity.store import Store
@@ -114,7 +115,11 @@ class Security:
     def load(self) -> list[str]:
         """Read all files, once the listeners are known: what is wrong with those that are not good."""
         wrong = [str(error) for error in self.identities.load()]
+        domain = trust_domain(self.store.identity)
         for name, service in self._config.services.items():
+            if domain and trust_domain(service.identity) not in ("", domain):
+                foreign = f"{service.identity} is of another trust domain than ours, {domain}: it is never believed"
+                wrong.append(f"service {name}: identity {foreign}")
             for address in service.endpoints or ("",):
                 secure = secured(service, split_host_port(address, 0)[0])
                 if secure is None:

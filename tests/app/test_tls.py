@@ -88,6 +88,19 @@ class LoadTests(SecurityCase):
             self.refused(listen, services={"app": service}),
         )
 
+    def test_foreign(self) -> None:
+        """A service of another trust domain than ours could never be connected to; one with a DNS name may be."""
+        listen = Listen("in", "127.0.0.1:1", target="service:app", protocol="note")
+        own = self.identity(SHOP.issue("spiffe://shop/web"))
+        service = Service("app", ("127.0.0.1:2",), identity="spiffe://other/app")
+        self.assertIn(
+            "service app: identity spiffe://other/app is of another trust domain than ours, shop",
+            self.refused(listen, services={"app": service}, identity=own),
+        )
+        for good in ("spiffe://shop/app", "app.mesh"):
+            known = {"app": Service("app", ("127.0.0.1:2",), identity=good)}
+            self.assertEqual([], self.security(listen, services=known, identity=own).load())
+
     def test_all(self) -> None:
         """All that is wrong is said at once, each thing once."""
         services = {
