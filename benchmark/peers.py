@@ -119,6 +119,8 @@ http {{
   access_log off; keepalive_requests 100000000; keepalive_timeout 600s;
   client_body_temp_path "{directory}/tmp"; proxy_temp_path "{directory}/tmp"; fastcgi_temp_path "{directory}/tmp";
   uwsgi_temp_path "{directory}/tmp"; scgi_temp_path "{directory}/tmp";
+  # what a client has not read waits in memory, as with the others, and not in a file (which nobody may not write)
+  proxy_max_temp_file_size 0;
   upstream up {{ server {host}:{upstreams.http}; keepalive 64; keepalive_requests 100000000; }}
   server {{
     listen {host}:{ports.http} backlog=4096;

@@ -95,7 +95,8 @@ class FrontendTests(TlsCase):
         self.assertTrue(answer.startswith(b"HTTP/1.1 400 Bad Request\r\n"), answer)
         self.assertIn(b"tls: listener web speaks TLS alone: come by https", answer)
         self.assertEqual("eof", wire.drained())
-        self.assertIn(self.client(b"\0\1\2\3").drained(), ("eof", "reset"))
+        # of no protocol, at the first byte: nobody waits for more
+        self.assertIn(self.client(b"\xff\xff\xff\xff").drained(), ("eof", "reset"))
         self.assertTrue(self.upstream.nobody())
         denied = [one["reason"] for one in self.samples("policy_denied_total")]
         self.assertEqual(["plain"], denied)

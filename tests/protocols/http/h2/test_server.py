@@ -6,7 +6,7 @@ L{lproxy.protocols.http.h2.server}: one client's connection, and the requests on
 from __future__ import annotations
 
 from typing import Any, Literal
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 from lproxy.config import Limits, Timeouts
 from lproxy.protocols.http.h2 import faults
@@ -421,12 +421,12 @@ class RefusalTests(Http2Case):
         """A mistake of ours in an exchange is its stream's; the client is told no more than that."""
         self.crashed = 1
         client = self.talk()
-        with patch("lproxy.protocols.http.exchange.may_replay", side_effect=ZeroDivisionError("secret")):
+        service = Mock(try_acquire=Mock(side_effect=ZeroDivisionError("secret")))
+        with patch.object(self.proxy.acquires["http"], "service", service):
             one = client.request()
-            self.up.reset()
-            self.settle()
         client.hear()
-        self.assertEqual((faults.INTERNAL_ERROR, ""), (client.answers[one].reset, client.peer.ended))
+        self.assertEqual((500, ""), (client.answers[one].status, client.peer.ended))
+        self.assertNotIn(b"secret", client.answers[one].body)
 
 
 class FlowTests(Http2Case):
