@@ -270,7 +270,8 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
         "not_http2",
         "UP",
         True,
-        "connect: 10.0.0.7:8080 does not speak HTTP/2: it answers in HTTP/1",
+        "connect: 10.0.0.7:8080 does not speak HTTP/2: it answers in HTTP/1 "
+        '(protocol = "http1" for its service: it is spoken to in that)',
     ),
     (
         NoWebSocket(END),

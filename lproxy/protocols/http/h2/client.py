@@ -43,8 +43,8 @@ class NotHttp2(ProxyError):
         self.detail = detail
 
     def what(self) -> str:
-        """What it did instead."""
-        return f"does not speak HTTP/2: {self.detail}"
+        """What it did instead, and what to set where that is as it should be."""
+        return f'does not speak HTTP/2: {self.detail} (protocol = "http1" for its service: it is spoken to in that)'
 
 
 class Owner(Protocol):
@@ -335,7 +335,7 @@ class Http2Client(Carrier, Handler, Reader):
             stream.close()
         # first: who is told may have another sent, and not here
         detail = detail or f"it ended the connection before its SETTINGS {errno}".rstrip()
-        owner.lost(self, NotHttp2(self.endpoint, detail).because(fault))
+        owner.lost(self, NotHttp2(self.endpoint, detail))
         calls, self.calls = self.calls, {}
         for call in calls.values():
             if fault is not None:

@@ -272,6 +272,7 @@ class ConnectTests(PoolCase):
         self.up.say(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
         self.proxy.settle()
         self.assertIn(b"10.0.0.9:9000 does not speak HTTP/2: it answers in HTTP/1", client.heard)
+        self.assertIn(b'(protocol = "http1" for its service: it is spoken to in that) (after ', client.heard)
         self.assertNotIn(b"web.test", self.up.heard)
         self.assertEqual({"not_http2": 1}, self.acquires().counter.not_connected)
         self.assertEqual({"not_http2": 1}, self.errors)
