@@ -73,10 +73,14 @@ class Live:
     Looks at the proxy for whoever watches.
 
     @param families: what metrics say at this moment
+    @param now: seconds of the epoch
     """
 
-    def __init__(self, proxy: Proxy, families: Callable[[], Iterable[Family]], clock: IReactorTime) -> None:
+    def __init__(
+        self, proxy: Proxy, families: Callable[[], Iterable[Family]], clock: IReactorTime, now: Callable[[], float]
+    ) -> None:
         self._proxy = proxy
+        self._now = now
         self._families = families
         self._clock = clock
         self._window = Window(NAMES)
@@ -91,7 +95,7 @@ class Live:
         """The whole page, as of now."""
         if self._timer is None:
             self._look()
-        return page(overview(self._proxy, self._window, wanted), pages, wanted)
+        return page(overview(self._proxy, self._window, wanted), pages, self._now(), wanted)
 
     def watch(self, request: Any, wanted: str) -> bool:
         """Tell C{request} whatever changes until it is gone; C{False} where too many are told already."""
@@ -135,7 +139,7 @@ class Live:
                 viewer.end()
 
     def _event(self, wanted: str) -> bytes:
-        text = main(overview(self._proxy, self._window, wanted), wanted)
+        text = main(overview(self._proxy, self._window, wanted), self._now(), wanted)
         return b"data: " + json.dumps(text).encode() + b"\n\n"
 
 

@@ -50,11 +50,12 @@ GOOD, BAD = 0.999, 0.95
 DAY = 86_400
 
 
-def page(shown: Shown, pages: Mapping[str, str], wanted: str = "") -> bytes:
+def page(shown: Shown, pages: Mapping[str, str], now: float, wanted: str = "") -> bytes:
     """
     The whole page.
 
     @param pages: what each of the others is about, by its name
+    @param now: seconds of the epoch
     @param wanted: what the services and routes that are shown have in their names
     """
     listed = "".join(
@@ -62,17 +63,18 @@ def page(shown: Shown, pages: Mapping[str, str], wanted: str = "") -> bytes:
         for name, title in pages.items()
         if name
     )
-    text = _HTML.format(version=escape(shown.version), wanted=escape(wanted), main=main(shown, wanted), pages=listed)
+    text = _HTML.format(
+        version=escape(shown.version), wanted=escape(wanted), main=main(shown, now, wanted), pages=listed
+    )
     return text.encode("utf-8", "replace")
 
 
-def main(shown: Shown, wanted: str = "", now: float | None = None) -> str:
+def main(shown: Shown, now: float, wanted: str = "") -> str:
     """
     What changes of the page.
 
     @param now: seconds of the epoch
     """
-    now = time.time() if now is None else now
     parts = [_state(shown), _listeners(shown), _services(shown, wanted), _routes(shown)]
     if shown.kafka:
         rows = (_row(f"kafka-{api}", [escape(api), _rate(rate)]) for api, rate in shown.kafka)

@@ -7,6 +7,7 @@ It changes something by POST only, from this machine only, and only where the co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -42,16 +43,23 @@ class Proxy(overview.Proxy, Protocol):
 
 
 def admin_site(
-    proxy: Proxy, metrics: Metrics, config: Admin, host: str, clock: IReactorTime, cooperate: Any = task.cooperate
+    proxy: Proxy,
+    metrics: Metrics,
+    config: Admin,
+    host: str,
+    clock: IReactorTime,
+    now: Callable[[], float],
+    cooperate: Any = task.cooperate,
 ) -> Site:
     """
     The site to listen with.
 
     @param host: the IP address that it listens on
+    @param now: seconds of the epoch
     @param cooperate: as L{task.cooperate}: runs the pieces of a long answer, with other work in between
     """
     root = Root(names(config.hosts, host))
-    live = Live(proxy, metrics.families, clock)
+    live = Live(proxy, metrics.families, clock, now)
     root.add("", "this page", Overview(live, root.pages))
     root.putChild(b"events", Events(live))
     for file, kind, text in ((b"lproxy.css", b"text/css", CSS), (b"lproxy.js", b"text/javascript", JS)):

@@ -136,7 +136,7 @@ class Proxy(service.Service):
         if (host := self._admin.host()) is not None:
             if assembly.security.admin is not None:
                 self._admin.handshakes = Handshakes(assembly.security.admin)
-            self._admin.open(admin_site(self, self.metrics, self._config.admin, host, self._reactor))
+            self._admin.open(admin_site(self, self.metrics, self._config.admin, host, self._reactor, time.time))
         try:
             assembly.start()
         except CannotStart:

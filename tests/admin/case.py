@@ -104,7 +104,7 @@ class AdminCase(SynchronousTestCase):
     def make(self, settings: config.Admin, host: str) -> Any:
         """Another site for the same proxy."""
         turns = Cooperator(lambda: lambda: True, lambda f: self.clock.callLater(0.001, f))
-        site = admin_site(self.proxy, self.metrics, settings, host, self.clock, turns.cooperate)
+        site = admin_site(self.proxy, self.metrics, settings, host, self.clock, self.clock.seconds, turns.cooperate)
         site.reactor = self.clock
         return site
 

@@ -102,7 +102,7 @@ class MainTests(SynchronousTestCase):
     """What changes of it."""
 
     def html(self, **more: Any) -> str:
-        return main(shown(**more), now=100_000.0)
+        return main(shown(**more), 100_000.0)
 
     def test_service(self) -> None:
         """A service with its traffic, who waits, and each endpoint with its own."""
@@ -187,7 +187,7 @@ class PageTests(AdminCase):
 
     def test_well_formed(self) -> None:
         """Elements end, ids are there once, and the one script has a file of its own."""
-        text = page(shown(), {"": "this", "metrics": "numbers"}, '"><b').decode()
+        text = page(shown(), {"": "this", "metrics": "numbers"}, 100_000.0, '"><b').decode()
         seen = Balanced(text)
         self.assertEqual(([], ["/lproxy.js"]), (seen.open, seen.scripts))
         self.assertEqual(len(set(seen.ids)), len(seen.ids), seen.ids)

@@ -3,16 +3,16 @@ L{benchmark.branches}: git revisions as proxies under test.
 """
 
 import builtins
-import shutil
 import subprocess
 from pathlib import Path
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import branches
 from benchmark.branches import NoBranch
 from benchmark.peer import Ports, Setting
 from benchmark.upstreams import Upstreams
+from tests.components import require
 
 SETUP = "[options]\ninstall_requires =\n    twisted\n"
 
@@ -21,8 +21,7 @@ class BranchesTests(SynchronousTestCase):
     """A repository of two commits; environments are folders without anything in them."""
 
     def setUp(self) -> None:
-        if shutil.which("git") is None:
-            raise SkipTest("needs git")
+        require("git")
         self.home = Path(self.mktemp()).resolve()
         self.repository = self.home / "repository"
         self.repository.mkdir(parents=True)

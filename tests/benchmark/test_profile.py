@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import profile
 from benchmark.peers import PEERS
@@ -37,6 +37,7 @@ python3.13 15790\x20
 
 BUSY = """
 import time
+from tests.components import missing
 def lproxy_spins():
     until = time.monotonic() + 60
     while time.monotonic() < until:
@@ -194,7 +195,7 @@ class RealTests(SynchronousTestCase):
         try:
             PROFILERS["cpu"].during(busy.pid, lambda: time.sleep(1.0), core, output)
         except ProcessFailed as error:
-            raise SkipTest(str(error)) from error
+            missing(str(error))
         (line,) = PROFILERS["cpu"].finish(output)
         self.assertIn("busy.svg", line)
         for ending in ("folded", "svg"):

@@ -9,10 +9,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import aims, rst
 from benchmark.summary import COUNTS, LABELS, Row, Spread, read, write
+from tests.components import missing
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 
@@ -92,7 +93,7 @@ class DocumentTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         if not DOCS.exists():
-            raise SkipTest("no docs beside the tests")
+            missing("there are no docs beside the tests")
         self.text = (DOCS / "performance.rst").read_text()
         self.kept = sorted(path.parent for path in (DOCS / "performance").rglob("summary.txt"))
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from benchmark import certificates, peers, ways
 from benchmark.certificates import Files
@@ -16,6 +16,7 @@ from benchmark.session import ALL_PEERS
 from benchmark.upstreams import Upstreams
 from benchmark.ways import WAYS
 from lproxy import tap
+from tests.components import missing
 
 FILES = Files(*(Path(f"/x/{name}.pem") for name in ("authority", "certificate", "key", "both")))
 #: a listener of each group
@@ -99,7 +100,7 @@ class ConfigurationTests(SynchronousTestCase):
         checks = {"nginx": ["nginx", "-t", "-e", "stderr", "-c"], "haproxy": ["haproxy", "-c", "-f"]}
         for name, check in checks.items():
             if shutil.which(name) is None or PEERS[name].missing():
-                raise SkipTest(f"no {name}")
+                missing(f"there is no {name}")
             for group in GROUPS:
                 setting = self.setting(group)
                 self.written(name, setting)
