@@ -45,7 +45,7 @@ FLOORS = {
 }
 
 #: the modules of lproxy that lie on the lowest floor; any other at the top level is on no floor
-VALUES = ("build", "errors", "target", "verdict", "config", "configfile", "profile")
+VALUES = ("build", "edits", "errors", "target", "verdict", "config", "configfile", "profile")
 
 #: sans-I/O files of a protocol's room, beside all that is in its C{codec} folder
 SANS_IO = (
