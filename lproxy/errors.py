@@ -4,7 +4,7 @@ What every failure of the proxy says: which layer, which target, which cause, an
 
 The concrete types stand in the files that raise them. They know their cause, and the whole chain is told to whoever
 asks (the body of an answer, the access log, C{/services}). What they carry is the one table from causes to answers, for
-all protocols; docs/operations.rst shows it.
+all protocols; docs/operations/errors.rst shows it.
 
 This module is not compiled: errors of compiled and of interpreted modules share its base.
 """

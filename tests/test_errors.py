@@ -23,7 +23,7 @@ from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority, Endpoint
 from lproxy.transport.connect import ConnectFailed
 
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "operations.rst"
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "operations" / "errors.rst"
 
 
 class Plain(ProxyError):
@@ -101,7 +101,7 @@ class JudgeTests(SynchronousTestCase):
 
 
 class LegendTests(SynchronousTestCase):
-    """docs/operations.rst says what the classes say."""
+    """docs/operations/errors.rst says what the classes say."""
 
     def setUp(self) -> None:
         for floor in (lproxy.stack, lproxy.identity, lproxy.transport, lproxy.discover, lproxy.protocols):

@@ -1,0 +1,132 @@
+# -*- test-case-name: tests.test_docs -*-
+"""
+How Sphinx makes the book: C{sphinx-build -W --keep-going docs OUT}.
+
+The pages are plain reStructuredText that reads well without Sphinx, too, and docstrings are epytext, as Twisted's are.
+What Sphinx wants instead is made here, of both: links between pages become C{:doc:}, C{C{}}, C{L{}} and fields become
+roles and field lists.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import sys
+from pathlib import Path
+
+from docutils.nodes import Element
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import lproxy  # noqa: E402  (found by the line above)
+
+project = "lproxy"
+author = "lproxy's contributors"
+version = release = lproxy.__version__
+extensions = ["sphinx.ext.autodoc"]
+html_theme = "furo"
+html_title = f"lproxy {release}"
+html_copy_source = False
+exclude_patterns = ["_build"]
+nitpicky = True
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"show-inheritance": True}
+
+#: a link to another page, as those who read the file itself follow it
+LINK = re.compile(r"`([^`<]+?)\s+<([\w./-]+?)\.rst>`_")
+#: C{X}, I{X}, B{X} and L{X}, nested at most as in C{dict[str, {}]}
+MARKUP = re.compile(r"\b([CIBL])\{((?:[^{}]|\{[^{}]*\})*)\}", re.DOTALL)
+FIELD = re.compile(r"^(\s*)@(\w+)((?: [^:]+)?):\s*(.*)$")
+#: where the name of a file in README.rst and CHANGES.rst leads to in the book
+PAGES = {"CHANGES": "changes", "README": "introduction"}
+
+
+def links(text: str, folder: str) -> str:
+    """
+    C{text} with its links to other pages as roles.
+
+    @param folder: where it is, from docs/: C{""}, C{"operations"}, or C{".."} for what is included from the root
+    """
+
+    def role(match: re.Match[str]) -> str:
+        page = posixpath.normpath(posixpath.join("docs", folder, match[2]))
+        name = page.removeprefix("docs/") if page.startswith("docs/") else PAGES[page]
+        return f":doc:`{match[1]} </{name}>`"
+
+    return LINK.sub(role, text)
+
+
+def markup(text: str) -> str:
+    """Epytext's inline markup as reStructuredText's."""
+
+    def role(match: re.Match[str]) -> str:
+        kind, said = match[1], re.sub(r"\s+", " ", match[2]).strip()
+        if kind == "L":
+            return f":py:obj:`{said}`"
+        return f"*{said}*" if kind == "I" else f"**{said}**" if kind == "B" else f"``{said}``"
+
+    return MARKUP.sub(role, text)
+
+
+def fields(lines: list[str]) -> list[str]:
+    """Epytext's fields as reStructuredText's, which wants a blank line before the first and after the last."""
+    out: list[str] = []
+    within: str | None = None
+    for line in lines:
+        match = FIELD.match(line)
+        if match is not None:
+            if within is None and out and out[-1].strip():
+                out.append("")
+            within, name, about, said = match[1], match[2], match[3], match[4]
+            name = {"raise": "raises", "return": "returns", "cvar": "ivar"}.get(name, name)
+            out.append(f"{within}:{name}{about}: {said}")
+            continue
+        if within is not None and line.strip() and not line.startswith(within + " "):
+            within = None
+            if out[-1].strip():
+                out.append("")
+        out.append(line)
+    return out
+
+
+def docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Autodoc has read a docstring; those that Python made for named tuples say nothing."""
+    lines[:] = [] if lines[0].startswith("Alias for field number") else fields(markup("\n".join(lines)).split("\n"))
+
+
+def page(app: Sphinx, name: str, content: list[str]) -> None:
+    """Sphinx has read a page."""
+    content[0] = links(content[0], posixpath.dirname(name))
+
+
+def included(app: Sphinx, path: Path, parent: str, content: list[str]) -> None:
+    """A page includes a file of the root."""
+    content[0] = links(content[0], "..").replace(".. image:: docs/", ".. image:: /")
+
+
+def shown_by_the_door(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: Element) -> Element | None:
+    """
+    Annotations name where a class is at home; it is documented where plugins import it from.
+
+    What is documented nowhere (Twisted's, Python's, our own business) is its name alone, and no mistake.
+    """
+    if node.get("refdomain") != "py":
+        return None
+    domain, name = env.domains.python_domain, node["reftarget"].rpartition(".")[2]
+    for door in ("lproxy.api", "lproxy.testing"):
+        if f"{door}.{name}" in domain.objects:
+            return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", f"{door}.{name}", node, contnode)
+    return contnode
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", page)
+    app.connect("include-read", included)
+    app.connect("autodoc-process-docstring", docstring)
+    app.connect("missing-reference", shown_by_the_door)
