@@ -20,6 +20,7 @@ from lproxy.metrics.caps import Cap
 from lproxy.metrics.counters import TransportCounter
 from lproxy.metrics.family import Family
 from lproxy.metrics.series import Counted, Series
+from lproxy.profile import Profile
 from lproxy.protocols.session import Accepted, Session
 from lproxy.stack.interfaces import NewStack, Stack
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target, join_host_port, split_host_port
@@ -108,6 +109,31 @@ class Counters(Protocol):
         """
 
 
+class Profiles(Protocol):
+    """What is said about how services' requests are treated, as of now."""
+
+    def of(self, target: Target, /) -> Profile | None:
+        """What is said of C{target}; C{None}: nothing, or nothing that could be read so far."""
+
+    def watch(self, changed: Callable[[], None], /) -> Callable[[], None]:
+        """
+        Have C{changed} called whenever L{of} may say something else than before.
+
+        @return: how to stop that
+        """
+
+
+class NoProfiles(Profiles):
+    """Nothing is said of anybody, and never will be."""
+
+    def of(self, target: Target, /) -> None:
+        """Nothing."""
+
+    def watch(self, changed: Callable[[], None], /) -> Callable[[], None]:
+        """There is nothing to be told."""
+        return lambda: None
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """
@@ -131,6 +157,7 @@ class Runtime:
     @ivar tls: what the listener does about TLS
     @ivar policy: C{policy(target)} is whom its service is for; of C{None}, whom the listener is for
     @ivar denied: counts who was refused, by reason
+    @ivar profiles: what is said about how requests to services are treated
     @ivar superseded: whether another configuration goes on in the place of this one: who drains need not hurry clients
         that are idle, as they may when the proxy ends
     @ivar access: writes a line of the access log, or C{None} where it is off
@@ -157,6 +184,7 @@ class Runtime:
     tls: Tls = "off"
     policy: Callable[[Target | None], Policy] = lambda target: ANYBODY
     denied: Callable[[str], None] = lambda reason: None
+    profiles: Profiles = field(default_factory=NoProfiles)
     superseded: Callable[[], bool] = lambda: False
     fixed: Target | None = field(init=False)
 

@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.runtime import Runtime, fixed_target
+from lproxy.protocols.runtime import NoProfiles, Runtime, fixed_target
 from lproxy.protocols.tcp.plugin import TcpPlugin
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName
 from lproxy.testing.proxy import ScriptedProxy
@@ -134,3 +134,14 @@ class Broken:
             d = succeed(20)
             d.addCallback(proxy.runtime.contained(other, "memo", lambda n: n + 1))
             self.assertEqual(21, self.successResultOf(d))
+
+
+class ProfilesTests(SynchronousTestCase):
+    """What is known of how requests are treated."""
+
+    def test_none(self) -> None:
+        """Where nobody says otherwise it is nothing, and stays so."""
+        profiles = ScriptedProxy(TcpPlugin(), target="db.local:5432").runtime.profiles
+        self.assertIsInstance(profiles, NoProfiles)
+        self.assertIsNone(profiles.of(Authority("db.local", 5432)))
+        profiles.watch(self.fail)()

@@ -22,12 +22,11 @@ from lproxy.api import Conn, ConnectionLease, ProxyError, Stream, judge, tried
 from lproxy.protocols.http.client import Client
 from lproxy.protocols.http.deadlines import DeadlineExceeded, Expiring
 from lproxy.protocols.http.grpc import CANCELLED, NO_CALL, http_status, outcome
-from lproxy.protocols.http.guard import vouch
-from lproxy.protocols.http.hops import said_to_proxy
-from lproxy.protocols.http.listener import Listener, Route
+from lproxy.protocols.http.listener import Destination, Listener
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Request, Response
 from lproxy.protocols.http.own import Own
 from lproxy.protocols.http.phase import ACQUIRING, ANSWERING, CALLING, FINISHING, OVER, TUNNEL
+from lproxy.protocols.http.prepare import prepare
 from lproxy.protocols.http.record import text
 from lproxy.protocols.http.rescue import called, rescued
 from lproxy.protocols.http.retry import may_replay
@@ -45,7 +44,7 @@ class Exchange(Responder, Expiring):
 
     @ivar state: what it is doing
     @ivar request: whose head
-    @ivar route: where it goes; C{None} until that is known
+    @ivar destination: where it goes; C{None} until that is known
     @ivar status: of the answer, once that has begun
     @ivar began: seconds, when the request's head was read
     @ivar ended: seconds, when it was answered or given up
@@ -74,11 +73,11 @@ class Exchange(Responder, Expiring):
         "_tries",
         "_tunnel",
         "began",
+        "destination",
         "ended",
         "flags",
         "grpc",
         "request",
-        "route",
         "state",
         "status",
         "upstream",
@@ -100,7 +99,7 @@ class Exchange(Responder, Expiring):
         self._tries = 0
         self._overhead = 0.0
         self.request = request
-        self.route: Route | None = None
+        self.destination: Destination | None = None
         self.state = ACQUIRING
         self.status = 0
         self.began = listener.seconds()
@@ -116,7 +115,7 @@ class Exchange(Responder, Expiring):
     def describe(self) -> dict[str, str | None]:
         """Its part of a row of C{/connections}."""
         return {
-            "target": str(self.route.target) if self.route is not None else None,
+            "target": str(self.destination.target) if self.destination is not None else None,
             "request": f"{text(self.request.method)} {text(self.request.target)}",
             "upstream": self.upstream,
         }
@@ -132,40 +131,30 @@ class Exchange(Responder, Expiring):
             if listener.guard is not None and (ours := listener.guard.answer(request, conn)):
                 self._answer(*ours)
                 return
-            route = listener.route(request, conn)
-            route.counter.began()
-            self.route = route
+            destination = listener.destination(request, conn)
+            destination.counter.began()
+            self.destination = destination
             if request.timeout is not None:
                 listener.deadlines.add(self, self.began + request.timeout)
-            if route.guarded and (refused := listener.runtime.refuse(conn, route.target)) is not None:
+            if destination.guarded and (refused := listener.runtime.refuse(conn, destination.target)) is not None:
                 # not raised: its traceback would have this frame, and that has it
                 self.reset(refused)
                 return
-            if request.special and (ours := said_to_proxy(request, route.proxy, listener.record, conn)):
+            if (ours := prepare(request, destination, listener, conn)) is not None:
                 self._answer(*ours)
                 return
-            request.lenient = route.lenient
-            if route.told:
-                # whatever else is sent on its connection is taken for this client's
-                request.private = self._private = True
-            if listener.forwarding is not None:
-                listener.forwarding.apply(request, conn)
-            if conn.tls is not None:
-                vouch(request, conn.tls)
-            if not request.authority:
-                # HTTP/1.1, which the upstream is spoken to in, cannot do without (RFC 9112, 3.2)
-                request.name_host(str(route.target).encode("ascii", "replace"))
+            self._private = request.private
             if listener.by_authority and request.method == b"CONNECT" and not request.protocol:
-                self._wait(listener.tunnels.acquire(route.target), self._tunnel_acquired)
+                self._wait(listener.tunnels.acquire(destination.target), self._tunnel_acquired)
                 return
             own = self._client.own
-            lease = own.lease(route.target) if own is not None else None
+            lease = own.lease(destination.target) if own is not None else None
             if lease is not None:
                 self._private = True
             else:
-                lease = route.try_acquire(route.target)
+                lease = destination.try_acquire(destination.target)
             if lease is None:
-                self._wait(route.acquire.acquire(route.target), self._acquired)
+                self._wait(destination.acquire.acquire(destination.target), self._acquired)
             elif self.whole:
                 self._lease = lease
                 self._dispatch(lease)
@@ -212,7 +201,9 @@ class Exchange(Responder, Expiring):
         if listener.has_clocks:
             if self._clocks is None:
                 runtime = listener.runtime
-                self._clocks = CallClocks(runtime.timeouts, runtime.clock, self.route and self.route.target, self.reset)
+                self._clocks = CallClocks(
+                    runtime.timeouts, runtime.clock, self.destination and self.destination.target, self.reset
+                )
             self._clocks.dispatched(whole)
         self._overhead = listener.seconds() - self.began
         if not whole:
@@ -228,9 +219,9 @@ class Exchange(Responder, Expiring):
         if lease is not None:
             lease.close()
         self._private = self.request.private
-        route = self.route
-        assert route is not None
-        self._wait(route.acquire.again(route.target, error), self._acquired)
+        destination = self.destination
+        assert destination is not None
+        self._wait(destination.acquire.again(destination.target, error), self._acquired)
 
     def _tunnel_acquired(self, lease: ConnectionLease) -> None:
         """CONNECT is ours to answer: to a connection of its own."""
@@ -293,7 +284,7 @@ class Exchange(Responder, Expiring):
 
     def expired(self) -> None:
         """Its caller waits no longer."""
-        self.reset(DeadlineExceeded(self.route and self.route.target, self.request.timeout or 0.0))
+        self.reset(DeadlineExceeded(self.destination and self.destination.target, self.request.timeout or 0.0))
 
     def tunnelled(self) -> None:
         """What L{tunnel} began is over."""
@@ -379,15 +370,15 @@ class Exchange(Responder, Expiring):
             self._clocks.stop()
         self.status = head.status
         self.ended = self._listener.seconds()
-        route = self.route
-        if route is not None:
-            route.counter.ended(self.status, (self.ended - self.began) * 1000.0, self._overhead)
+        destination = self.destination
+        if destination is not None:
+            destination.counter.ended(self.status, (self.ended - self.began) * 1000.0, self._overhead)
         self.state = TUNNEL
         self._client.tunnel(head, stream, rest)
 
     def _told(self, head: Response) -> None:
         """An answer goes on without what only a proxy may say, unless the service is one."""
-        if head.proxied and self.route is not None and not self.route.proxy:
+        if head.proxied and self.destination is not None and not self.destination.proxy:
             head.not_proxied()
 
     def reset(self, error: BaseException) -> None:
@@ -458,9 +449,9 @@ class Exchange(Responder, Expiring):
         client = self._client
         error: BaseException | None = None
         try:
-            route = self.route
-            if route is not None and self.state != TUNNEL:
-                route.counter.ended(self.status, (self.ended - self.began) * 1000.0, self._overhead, self.grpc)
+            destination = self.destination
+            if destination is not None and self.state != TUNNEL:
+                destination.counter.ended(self.status, (self.ended - self.began) * 1000.0, self._overhead, self.grpc)
             record = self._listener.record
             if record.access is not None:
                 seconds = self.ended - self.began
@@ -493,7 +484,7 @@ class Exchange(Responder, Expiring):
     def _keep(self, lease: HttpLease) -> None:
         """The connection is the client's own from now on."""
         kept, client = lease.keep(), self._client
-        if kept is not None and self.route is not None:
+        if kept is not None and self.destination is not None:
             if client.own is None:
                 client.own = Own()
-            client.own.keep(self.route.target, kept)
+            client.own.keep(self.destination.target, kept)

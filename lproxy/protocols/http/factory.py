@@ -90,7 +90,7 @@ class HttpFactory(Explains):
         listener = self.listener
         now = listener.seconds()
         if now >= self._forget_at:
-            listener.forget_routes()
+            listener.forget()
             self._forget_at = now + FORGET
         for client in list(listener.clients):
             try:

@@ -21,8 +21,8 @@ from lproxy.protocols.http.route import route
 from lproxy.protocols.http.streams import HttpLease
 from lproxy.protocols.http.upstreams import Upstreams, native, single
 
-#: routes remembered, before it begins to remember anew
-ROUTES: Final = 1_000
+#: destinations remembered, before it begins to remember anew
+DESTINATIONS: Final = 1_000
 
 
 class Swept(Protocol):
@@ -35,7 +35,7 @@ class Swept(Protocol):
         """End it now."""
 
 
-class Route:
+class Destination:
     """
     A target, and what is counted for it.
 
@@ -74,16 +74,16 @@ class Listener:
     @ivar deadlines: of requests whose callers have one
     @ivar draining: whether answers say that the connection ends
     @ivar clients: the connections, to be swept
-    @ivar _routes: those that are remembered, by all that they depend on; C{_http1} and C{_http2}: of plain connections
-        that were not redirected, by authority alone
+    @ivar _known: destinations, by all that they depend on; C{_http1} and C{_http2}: of plain connections that were not
+        redirected, by authority alone
     @ivar http2: what is counted of HTTP/2 beneath its requests
     """
 
     __slots__ = (
         "_http1",
         "_http2",
+        "_known",
         "_metrics",
-        "_routes",
         "by_authority",
         "clients",
         "deadlines",
@@ -115,11 +115,11 @@ class Listener:
         self.draining = False
         self.deadlines = Deadlines(runtime.clock)
         self.clients: dict[Swept, None] = {}
-        self._routes: dict[bytes, Route] = {}
-        self._http1: dict[bytes, Route] = {}
-        self._http2: dict[bytes, Route] = {}
+        self._known: dict[bytes, Destination] = {}
+        self._http1: dict[bytes, Destination] = {}
+        self._http2: dict[bytes, Destination] = {}
 
-    def route(self, request: Request, conn: Conn) -> Route:
+    def destination(self, request: Request, conn: Conn) -> Destination:
         """
         Where C{request} goes, and what it is counted under.
 
@@ -131,11 +131,11 @@ class Listener:
             plain = self._http2 if request.stream_id else self._http1
             known = plain.get(request.authority)
             if known is None:
-                known = plain[request.authority] = self._route(request, conn, None)
+                known = plain[request.authority] = self._destination(request, conn, None)
             return known
-        return self._route(request, conn, conn.tls)
+        return self._destination(request, conn, conn.tls)
 
-    def _route(self, request: Request, conn: Conn, tls: Secured | None) -> Route:
+    def _destination(self, request: Request, conn: Conn, tls: Secured | None) -> Destination:
         # a space begins what no authority has
         key = request.authority if not request.stream_id or not native(request, tls) else request.authority + b" 2"
         if single(request):
@@ -147,7 +147,7 @@ class Listener:
             key += b" s" if by_https(tls) else b" m"
             if not self.by_authority:
                 key += tls.sni.encode("ascii")
-        known = self._routes.get(key)
+        known = self._known.get(key)
         if known is None:
             runtime = self.runtime
             target = route(request, runtime.destination(conn), self.by_authority, by_https(tls))
@@ -155,11 +155,11 @@ class Listener:
             counter = self._metrics.route(authority, tls is not None)
             service = runtime.service(target)
             acquire = self.upstreams.stack(service, request, tls)
-            known = Route(target, counter, service, runtime.refuses(target), acquire)
-            if len(self._routes) >= ROUTES:
-                self.forget_routes()
+            known = Destination(target, counter, service, runtime.refuses(target), acquire)
+            if len(self._known) >= DESTINATIONS:
+                self.forget()
             known.counter.hold()
-            self._routes[key] = known
+            self._known[key] = known
         return known
 
     def idle(self) -> float:
@@ -167,10 +167,10 @@ class Listener:
         limit = self.runtime.timeouts.client_idle
         return min(GRACE, limit) if self.draining and not self.runtime.superseded() else limit
 
-    def forget_routes(self) -> None:
+    def forget(self) -> None:
         """Those in use are back with the next request; what nobody uses holds its metrics no longer."""
-        for known in self._routes.values():
+        for known in self._known.values():
             known.counter.release()
-        self._routes.clear()
+        self._known.clear()
         self._http1.clear()
         self._http2.clear()

@@ -5,7 +5,7 @@ L{lproxy.protocols.http.listener}: what a listener's clients share.
 
 from __future__ import annotations
 
-from lproxy.protocols.http.listener import ROUTES, Route
+from lproxy.protocols.http.listener import DESTINATIONS, Destination
 from lproxy.protocols.http.message import Rejected, Request
 from lproxy.protocols.http.route import NoAuthority
 from lproxy.target import Authority, OriginalDst, ServiceName
@@ -16,10 +16,10 @@ from tests.protocols.http.harness import HttpTestCase
 class RouteTests(HttpTestCase):
     """Where requests go is remembered."""
 
-    def route(self, authority: bytes = b"Web.Test:81", original: tuple[str, int] | None = None) -> Route:
+    def route(self, authority: bytes = b"Web.Test:81", original: tuple[str, int] | None = None) -> Destination:
         """Where a request for C{authority} goes, on a connection that was redirected, or was not."""
         conn = Conn(("10.0.0.1", 1), ("10.0.0.2", 2), original)
-        return self.factory.listener.route(Request(b"GET", b"/", [], 0, authority, False), conn)
+        return self.factory.listener.destination(Request(b"GET", b"/", [], 0, authority, False), conn)
 
     def test_by_authority(self) -> None:
         """Where requests choose, they go to their authority, which is remembered and counted by what it says."""
@@ -44,12 +44,12 @@ class RouteTests(HttpTestCase):
         listener = self.factory.listener
         empty = Request(b"GET", b"/", [(b"Host", b"")], 0, b"", False)
         conn = Conn(("10.0.0.1", 1), ("10.0.0.2", 2))
-        self.assertEqual(Authority("upstream.test", 9000), listener.route(empty, conn).target)
+        self.assertEqual(Authority("upstream.test", 9000), listener.destination(empty, conn).target)
         self.start(listen={"target": "authority"})
-        error = self.assertRaises(Rejected, self.factory.listener.route, empty, conn)
+        error = self.assertRaises(Rejected, self.factory.listener.destination, empty, conn)
         self.assertEqual((400, "host"), (error.status, error.reason))
         redirected = conn._replace(original_dst=("10.9.9.9", 99))
-        self.assertEqual(OriginalDst("10.9.9.9", 99), self.factory.listener.route(empty, redirected).target)
+        self.assertEqual(OriginalDst("10.9.9.9", 99), self.factory.listener.destination(empty, redirected).target)
 
     def test_fixed(self) -> None:
         """Where the listener has a target, all go there, counted by what they ask for."""
@@ -74,7 +74,7 @@ class RouteTests(HttpTestCase):
     def test_bounded(self) -> None:
         """Clients cannot make it remember more than so many: then it begins anew."""
         first = self.route(b"web0.test")
-        for n in range(ROUTES + 1):
+        for n in range(DESTINATIONS + 1):
             self.route(b"web%d.test" % n)
         self.assertIsNot(first, self.route(b"web0.test"))
 

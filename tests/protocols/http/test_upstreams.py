@@ -76,20 +76,20 @@ class StackTests(HttpTestCase):
             asked.grpc = True
             self.assertIs(call, upstreams.stack(service, asked, tls))
         listener, conn = self.factory.listener, Conn(("10.0.0.1", 1), ("10.0.0.2", 2), tls=offered)
-        self.assertIs(h2, listener.route(asked, conn).acquire)
+        self.assertIs(h2, listener.destination(asked, conn).acquire)
         asked.grpc = False
-        self.assertIs(h1, listener.route(asked, conn).acquire)
+        self.assertIs(h1, listener.destination(asked, conn).acquire)
 
     def test_routes(self) -> None:
         """Routes to the same are remembered by the version that requests come in."""
         conn = Conn(("10.0.0.1", 1), ("10.0.0.2", 2))
         request = Request(b"GET", b"/", [], 0, b"web.test", False)
-        first = self.factory.listener.route(request, conn)
+        first = self.factory.listener.destination(request, conn)
         request.stream_id = 1
-        second = self.factory.listener.route(request, conn)
+        second = self.factory.listener.destination(request, conn)
         self.assertEqual((first.target, first.counter), (second.target, second.counter))
         upstreams = self.factory.listener.upstreams
         self.assertEqual((upstreams.http1, upstreams.http2), (first.acquire, second.acquire))
-        self.assertIs(second, self.factory.listener.route(request, conn))
+        self.assertIs(second, self.factory.listener.destination(request, conn))
         request.private = True
-        self.assertIsNot(second, self.factory.listener.route(request, conn))
+        self.assertIsNot(second, self.factory.listener.destination(request, conn))

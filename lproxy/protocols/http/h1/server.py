@@ -484,4 +484,4 @@ class Http1Server(Client, Reader):
             if waiting:
                 exchange.reset(TooSlow(f"no byte of the body for {limit:g} s"))
             else:
-                exchange.reset(BodyNotTaken(exchange.route and exchange.route.target, limit))
+                exchange.reset(BodyNotTaken(exchange.destination and exchange.destination.target, limit))

@@ -360,7 +360,7 @@ class ServerStream(Client, Sending):
                 if waiting:
                     exchange.reset(TooSlow(f"no byte of the body for {body:g} s"))
                 else:
-                    exchange.reset(BodyNotTaken(exchange.route and exchange.route.target, body))
+                    exchange.reset(BodyNotTaken(exchange.destination and exchange.destination.target, body))
 
     def _stalled(self, now: float, moved: int, limit: float | None) -> bool:
         if moved != self._moved:
