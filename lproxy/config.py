@@ -2,7 +2,7 @@
 """
 Every setting, its default and what it is for, each exactly once.
 
-Frozen values without imports beyond the standard library. The reference in the docs is generated from here.
+Frozen values without imports beyond other values. The reference in the docs is generated from here.
 
 Over 300 lines: it is the one place where a setting stands.
 """
@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
+
+from lproxy.profile import Rate
 
 Direction = Literal["inbound", "outbound"]
 Forwarded = Literal["pass", "append", "replace", "remove"]
@@ -176,6 +178,13 @@ class Listen:
         "lane",
         "what reads and writes the frames of HTTP/2, of clients and of the upstreams that the listener connects to: "
         "lane, lproxy's own, or reference, the h2 library, which is slower by far",
+    )
+    rates: tuple[Rate, ...] = setting(
+        (),
+        'how many HTTP requests there may be, each such as { requests = 100, per = "1s" }, with burst (at once, after '
+        "a pause; unset: requests) and by: all (of everybody together), client (of each client's address), identity (of "
+        "each that mutual TLS has proved) or header (of each value of the field that header names); those without "
+        "identity or field are counted together. Whatever is more is answered 429",
     )
     #: what plugins made of this listener's own tables, by plugin name
     plugins: Mapping[str, Any] = field(default_factory=lambda: NOTHING, hash=False)

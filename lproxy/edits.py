@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-#: RFC 9110, 5.6.2
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+#: of a field: a token (RFC 9110, 5.6.2)
+NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 #: what RFC 9110, 5.5, has no place for in a value
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 #: what RFC 3986, 3.3, has no place for in a path, and the half of an escape
@@ -32,7 +32,7 @@ REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 def forbidden(name: str) -> str:
     """Why no edit may set, add or remove the field C{name}."""
-    if not _TOKEN.fullmatch(name):
+    if not NAME.fullmatch(name):
         return "is no name of a header field"
     lower = name.lower()
     if lower in _HOP_BY_HOP:

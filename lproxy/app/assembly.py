@@ -290,6 +290,7 @@ class Assembly:
             policy=self.security.policy(listen),
             denied=partial(self._denied, listen),
             superseded=self._is_superseded,
+            rates=around.rates,
         )
         return runtime
 

@@ -6,7 +6,7 @@ What all assemblies of a process have around them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lproxy.app.own import OwnAddresses
@@ -14,6 +14,7 @@ from lproxy.app.plugins import Found
 from lproxy.app.sockets import Sockets
 from lproxy.metrics.registry import Metrics
 from lproxy.protocols.runtime import Crashed
+from lproxy.stack.rates import Rates
 from lproxy.transport.hub import Hub
 
 
@@ -25,6 +26,7 @@ class Surroundings:
     @ivar plugins: the protocols that were found
     @ivar warn: a rate-limited log, by kind
     @ivar crashed: told of what a protocol raised, by its name
+    @ivar rates: how many requests there may be, which a reload leaves as it is
     """
 
     reactor: Any
@@ -35,3 +37,4 @@ class Surroundings:
     own: OwnAddresses
     warn: Callable[[str, str], None]
     crashed: Crashed
+    rates: Rates = field(default_factory=Rates)

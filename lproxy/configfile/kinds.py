@@ -19,7 +19,9 @@ from typing import Any, Literal
 from lproxy.configfile.address import endpoint_address, listen_address, network_address, resolver_address
 from lproxy.configfile.names import identity_name, identity_pattern
 from lproxy.configfile.problem import Wrong, any_of, did_you_mean, show
+from lproxy.configfile.rates import read_rate, write_rate
 from lproxy.configfile.units import read_count, read_duration, read_size, type_name, write_duration, write_size
+from lproxy.profile import Rate
 
 #: what is written for "none" elsewhere
 OFF = frozenset({"off", "never", "no", "disabled", "unlimited", "infinite", "infinity", "0", "0s", "0ms", "-1", ""})
@@ -178,5 +180,6 @@ KINDS: dict[tuple[type, str], Kind] = {
     (int, ""): Kind("count", read_count),
     (int, "size"): Kind("size", read_size, write_size),
     (float, ""): Kind("number", read_number),
+    (Rate, ""): Kind("rate", read_rate, write_rate),
     (float, "duration"): Kind("duration", read_duration, write_duration),
 }

@@ -129,6 +129,9 @@ def warn_unused(listener: Listen, table: Table, path: Path, report: Report, plug
     if listener.protocol in NAMELESS and listener.target == "authority":
         wrong = f"{listener.protocol} names no authority: only connections that iptables redirected go anywhere"
         report.warning((*path, "target"), wrong, 'write "host:port", "service:NAME", or "original-dst" for those alone')
+    if listener.rates and "http" not in spoken(listener):
+        right = 'rates are of HTTP requests: add "http" to its detect'
+        report.warning((*path, "rates"), "is unused: the listener speaks no http", right)
     for name in plugins.names():
         if name in table and name not in spoken(listener):
             report.warning((*path, name), f"is unused: the listener speaks no {name}", f'add "{name}" to its detect')

@@ -78,7 +78,9 @@ def read_setting(setting: Setting, value: Any, path: Path, report: Report, check
             if checked == "":
                 raise Wrong("is empty")
             if checked in elements:
-                raise Wrong(f"{show(checked)} is given twice", f"{spell(elements[checked])} is the same")
+                raise Wrong(
+                    f"{show(setting.kind.write(checked))} is given twice", f"{spell(elements[checked])} is the same"
+                )
             elements[checked] = here
         except Wrong as error:
             report.error(here, error.wrong, error.right)

@@ -23,6 +23,7 @@ from lproxy.metrics.series import Counted, Series
 from lproxy.profile import Profile
 from lproxy.protocols.session import Accepted, Session
 from lproxy.stack.interfaces import NewStack, Stack
+from lproxy.stack.rates import Rates
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target, join_host_port, split_host_port
 from lproxy.transport.connect import Connector
 from lproxy.transport.stream import DISABLED, Address, Conn, Secured, Stream
@@ -160,6 +161,7 @@ class Runtime:
     @ivar profiles: what is said about how requests to services are treated
     @ivar superseded: whether another configuration goes on in the place of this one: who drains need not hurry clients
         that are idle, as they may when the proxy ends
+    @ivar rates: how many requests there may be; shared by all that limit the same
     @ivar access: writes a line of the access log, or C{None} where it is off
     """
 
@@ -186,6 +188,7 @@ class Runtime:
     denied: Callable[[str], None] = lambda reason: None
     profiles: Profiles = field(default_factory=NoProfiles)
     superseded: Callable[[], bool] = lambda: False
+    rates: Rates = field(default_factory=Rates)
     fixed: Target | None = field(init=False)
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from lproxy.protocols.kafka.settings import Quota
 from lproxy.protocols.kafka.talk.counters import ClientCounter
+from lproxy.stack.tokens import Tokens
 
 #: the quota of client ids that have none of their own, each by itself
 ANYBODY = "*"
@@ -16,35 +17,17 @@ ANYBODY = "*"
 CLIENTS = 1_000
 
 
-class Rate:
-    """
-    So much per second, from the first moment on, and a second's worth at once.
-
-    What is over is owed: who asks for much at once waits long after it.
-    """
-
-    __slots__ = ("_level", "_per_second", "_since")
-
-    def __init__(self, per_second: int, now: float) -> None:
-        self._per_second = per_second
-        self._level = float(per_second)
-        self._since = now
-
-    def take(self, amount: int, now: float) -> float:
-        """C{amount} is asked for; returns the seconds after which more may be."""
-        passed, self._since = max(now - self._since, 0.0), now
-        self._level = min(self._level + passed * self._per_second, self._per_second) - amount
-        return max(-self._level / self._per_second, 0.0)
-
-
 class Bucket:
-    """One client id's quota, over all its connections to a listener."""
+    """
+    One client id's quota, over all its connections to a listener: a second's worth at once, and what is over is owed.
+    Who asks for much at once waits long after it.
+    """
 
     __slots__ = ("_bytes", "_requests")
 
     def __init__(self, quota: Quota, now: float) -> None:
-        self._bytes = Rate(quota.bytes, now) if quota.bytes is not None else None
-        self._requests = Rate(quota.requests, now) if quota.requests is not None else None
+        self._bytes = _second(quota.bytes, now)
+        self._requests = _second(quota.requests, now)
 
     def take(self, size: int, now: float) -> float:
         """A request of C{size} bytes; returns the seconds after which the next may be read."""
@@ -54,6 +37,10 @@ class Bucket:
         if self._requests is not None:
             seconds = max(seconds, self._requests.take(1, now))
         return seconds
+
+
+def _second(worth: int | None, now: float) -> Tokens | None:
+    return Tokens(worth, worth, now) if worth is not None else None
 
 
 class Charge:

@@ -5,57 +5,12 @@ Tests for L{lproxy.protocols.kafka.talk.quota}.
 
 from __future__ import annotations
 
-import random
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.protocols.kafka.settings import Quota
 from lproxy.protocols.kafka.talk.counters import ClientCounter
-from lproxy.protocols.kafka.talk.quota import ANYBODY, CLIENTS, Bucket, Charge, Quotas, Rate
+from lproxy.protocols.kafka.talk.quota import ANYBODY, CLIENTS, Bucket, Charge, Quotas
 from tests.protocols.kafka.talk.scripted import Talk, beat, heartbeat, produce
-
-
-class RateTests(SynchronousTestCase):
-    """So much per second."""
-
-    def test_burst(self) -> None:
-        """A second's worth at once, from the first moment on; then what is over waits."""
-        rate = Rate(10, 100.0)
-        self.assertEqual([0.0] * 10, [rate.take(1, 100.0) for _ in range(10)])
-        self.assertAlmostEqual(0.1, rate.take(1, 100.0))
-        self.assertAlmostEqual(0.2, rate.take(1, 100.0))
-
-    def test_steady(self) -> None:
-        """Who asks for just as much never waits, however long it was quiet before: no more than a second's is saved."""
-        rate = Rate(10, 0.0)
-        self.assertEqual([0.0] * 1000, [rate.take(1, 5000 + i / 10) for i in range(1000)])
-        rate = Rate(10, 0.0)
-        self.assertEqual(0.0, rate.take(10, 10_000.0))
-        self.assertAlmostEqual(0.1, rate.take(1, 10_000.0))
-
-    def test_debt(self) -> None:
-        """A large amount is owed whole, and waited for once, after which there is room for nothing more."""
-        rate = Rate(1000, 0.0)
-        self.assertAlmostEqual(99.0, rate.take(100_000, 0.0))
-        self.assertAlmostEqual(49.001, rate.take(1, 50.0))
-        self.assertAlmostEqual(0.001, rate.take(1, 99.001))
-
-    def test_waits(self) -> None:
-        """Who waits as told gets no more than the rate over any time, and no less."""
-        rng = random.Random(1)
-        rate, now, taken = Rate(1000, 0.0), 0.0, 0
-        while now < 1000:
-            amount = rng.choice((1, 10, 999, 5000))
-            taken += amount
-            now += rate.take(amount, now)
-        self.assertLessEqual(abs(taken - 1000 * now), 1000.001)
-
-    def test_clock_set_back(self) -> None:
-        """A clock that goes back gives nothing and takes nothing."""
-        rate = Rate(10, 100.0)
-        rate.take(10, 100.0)
-        self.assertAlmostEqual(0.1, rate.take(1, 50.0))
-        self.assertEqual(0.0, rate.take(1, 50.2))
 
 
 class BucketTests(SynchronousTestCase):
