@@ -5,7 +5,7 @@ For protocols whose request is a whole connection: each lease is a connection to
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -20,7 +20,7 @@ from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Metadata, Target
 from lproxy.transport.detect import Dialled
 from lproxy.transport.proxy_protocol.announce import announcement
-from lproxy.transport.stream import Conn, Stream
+from lproxy.transport.stream import Conn, Secured, Stream
 
 
 class NeverEnded(Exception):
@@ -171,6 +171,7 @@ def let_go(
     stream: Stream,
     flags: str,
     tried: Endpoint | None = None,
+    waited: float | None = None,
 ) -> None:
     """
     The end of C{session}, whose request was the whole connection: close its lease, write its line of the access log,
@@ -180,6 +181,7 @@ def let_go(
     @param stream: the client's connection
     @param flags: the access log's
     @param tried: which endpoint was tried, where nothing came of that
+    @param waited: seconds that a lease was waited for; C{None}: it had all its time to itself, or nobody knows
     """
     try:
         if lease is not None:
@@ -189,13 +191,22 @@ def let_go(
             row.pop("state", None)
             if tried is not None:
                 row["upstream"] = str(tried)
-            tls = stream.conn.tls
-            if tls is not None:
-                row["tls"], row["remote_identity"] = tls.version, tls.remote_identity
+            if waited is not None:
+                row["acquire_seconds"] = round(waited, 6)
+            if stream.conn.tls is not None:
+                add_tls(row, stream.conn.tls)
             runtime.access({"kind": "connection", **row, "errno": stream.errno, "flags": flags})
     finally:
         # last: who waits for sessions may close what was used here
         runtime.sessions.remove(session)
+
+
+def add_tls(row: dict[str, Any], tls: Secured) -> None:
+    """What a line of the access log has of a client that came by TLS."""
+    row["tls"] = tls.version
+    row["server_name"] = tls.sni
+    row["remote_identity"] = tls.remote_identity
+    row["local_identity"] = tls.local_identity
 
 
 def rescue(failure: Failure, runtime: Runtime, protocol: str, target: Target | None, waited: float) -> str:

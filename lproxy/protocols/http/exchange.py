@@ -19,6 +19,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from lproxy.api import Conn, ConnectionLease, ProxyError, Stream, judge, tried
+from lproxy.protocols.http.account import Account
 from lproxy.protocols.http.client import Client
 from lproxy.protocols.http.deadlines import DeadlineExceeded, Expiring
 from lproxy.protocols.http.grpc import CANCELLED, NO_CALL, http_status, outcome
@@ -48,6 +49,7 @@ class Exchange(Responder, Expiring):
     @ivar status: of the answer, once that has begun
     @ivar began: seconds, when the request's head was read
     @ivar ended: seconds, when it was answered or given up
+    @ivar account: how long it took where, and how much was passed on
     @ivar flags: of the access log
     @ivar grpc: what came of it, where it is a call
     @ivar upstream: whom the request was sent to, or should have been, as far as it came
@@ -55,7 +57,6 @@ class Exchange(Responder, Expiring):
     @ivar _first: of the body, what was at hand when the request was dispatched: kept to be sent once more
     @ivar _private: whether the client has authenticated the connection that the request goes on
     @ivar _kept: whether C{_first} is all that was sent of it
-    @ivar _tries: how often the request was sent
     """
 
     __slots__ = (
@@ -66,12 +67,11 @@ class Exchange(Responder, Expiring):
         "_lease",
         "_listener",
         "_outgoing",
-        "_overhead",
         "_pending",
         "_private",
         "_trailers",
-        "_tries",
         "_tunnel",
+        "account",
         "began",
         "destination",
         "ended",
@@ -96,13 +96,12 @@ class Exchange(Responder, Expiring):
         self._kept = True
         self._private = request.private
         self._trailers = NO_TRAILERS
-        self._tries = 0
-        self._overhead = 0.0
         self.request = request
         self.destination: Destination | None = None
         self.state = ACQUIRING
         self.status = 0
         self.began = listener.seconds()
+        self.account = Account(self.began)
         self.ended = 0.0
         self.flags = ""
         self.grpc = NO_CALL
@@ -188,7 +187,6 @@ class Exchange(Responder, Expiring):
 
     def _dispatch(self, lease: HttpLease) -> None:
         self.state = CALLING
-        self._tries += 1
         whole = self.whole
         if self._trailers:
             outgoing = lease.call(self.request, self._first, False, self)
@@ -205,7 +203,7 @@ class Exchange(Responder, Expiring):
                     runtime.timeouts, runtime.clock, self.destination and self.destination.target, self.reset
                 )
             self._clocks.dispatched(whole)
-        self._overhead = listener.seconds() - self.began
+        self.account.dispatch(listener.seconds())
         if not whole:
             credit = outgoing.data(b"", False, NO_TRAILERS)
             if credit > 0:
@@ -214,6 +212,7 @@ class Exchange(Responder, Expiring):
     def _again(self, error: ProxyError) -> None:
         """Another acquisition, and all that was sent goes once more."""
         self.state = ACQUIRING
+        self.account.asked = self._listener.seconds()
         self._outgoing = None
         lease, self._lease = self._lease, None
         if lease is not None:
@@ -243,6 +242,7 @@ class Exchange(Responder, Expiring):
         @return: credit left
         """
         self.whole = end
+        self.account.received += len(raw)
         outgoing = self._outgoing
         if outgoing is None:
             # a lease is at hand, and the request about to be sent
@@ -286,8 +286,9 @@ class Exchange(Responder, Expiring):
         """Its caller waits no longer."""
         self.reset(DeadlineExceeded(self.destination and self.destination.target, self.request.timeout or 0.0))
 
-    def tunnelled(self) -> None:
-        """What L{tunnel} began is over."""
+    def tunnelled(self, received: int, sent: int) -> None:
+        """What L{tunnel} began is over; so many bytes were the client's, and so many for it."""
+        self.account.received, self.account.sent = received, sent
         self.ended = self._listener.seconds()
         self._over(False)
 
@@ -317,7 +318,7 @@ class Exchange(Responder, Expiring):
             self._came_to(trailers or head.headers)
         credit = self._client.respond(head, body, end, trailers)
         self.ended = listener.seconds()
-        self._overhead += self.ended - before
+        self.account.answer(before, self.ended, len(body))
         if end:
             self._answered()
         else:
@@ -332,6 +333,7 @@ class Exchange(Responder, Expiring):
             # more than all: the upstream's end, most likely
             self._over(True)
             return 0
+        self.account.sent += len(raw)
         if end and self.request.grpc:
             self._came_to(trailers)
         credit = self._client.data(raw, end, trailers)
@@ -372,7 +374,7 @@ class Exchange(Responder, Expiring):
         self.ended = self._listener.seconds()
         destination = self.destination
         if destination is not None:
-            destination.counter.ended(self.status, (self.ended - self.began) * 1000.0, self._overhead)
+            destination.counter.ended(self.status, (self.ended - self.began) * 1000.0, self.account.overhead)
         self.state = TUNNEL
         self._client.tunnel(head, stream, rest)
 
@@ -397,7 +399,7 @@ class Exchange(Responder, Expiring):
                 isinstance(error, ProxyError)
                 and self._kept
                 and not self.status
-                and self._tries < TRIES
+                and self.account.tries < TRIES
                 and may_replay(self.request, self.whole, error)
             ):
                 self._again(error)
@@ -435,7 +437,8 @@ class Exchange(Responder, Expiring):
         before = listener.seconds()
         self._client.respond(head, body, True, NO_TRAILERS)
         self.ended = listener.seconds()
-        self._overhead += self.ended - before
+        self.account.overhead += self.ended - before
+        self.account.sent = len(body)
         self._over(True)
 
     # its end
@@ -451,11 +454,10 @@ class Exchange(Responder, Expiring):
         try:
             destination = self.destination
             if destination is not None and self.state != TUNNEL:
-                destination.counter.ended(self.status, (self.ended - self.began) * 1000.0, self._overhead, self.grpc)
-            record = self._listener.record
-            if record.access is not None:
-                seconds = self.ended - self.began
-                record.log(client.conn, self.request, self.status, self.upstream, seconds, self.flags, self.grpc)
+                took = (self.ended - self.began) * 1000.0
+                destination.counter.ended(self.status, took, self.account.overhead, self.grpc)
+            if self._listener.record.access is not None:
+                self._listener.record.log(client.conn, self)
         except BaseException as e:
             error = e
             self._listener.record.crashed(e)

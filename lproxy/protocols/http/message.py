@@ -169,6 +169,7 @@ class Request:
     @ivar absolute: the target in absolute form, where it came in that
     @ivar stream_id: of the HTTP/2 stream that it came on, 0 of HTTP/1. Where it is not 0, C{headers} have neither Host
         nor Transfer-Encoding, and their names are in lower case
+    @ivar old: whether it is HTTP/1.0
     @ivar protocol: what an extended CONNECT (RFC 8441) asks for, such as C{websocket}; its C{target} is a path then.
         Such a request is answered by L{Responder.tunnel<lproxy.protocols.http.streams.Responder.tunnel>} or refused
     @ivar grpc: whether it is a call of gRPC; known of HTTP/2 alone, which that needs
@@ -186,6 +187,7 @@ class Request:
         "hops",
         "lenient",
         "method",
+        "old",
         "original",
         "private",
         "protocol",
@@ -216,6 +218,7 @@ class Request:
         self.stream_id = 0
         self.protocol = b""
         self.grpc = False
+        self.old = False
         self.original = 0
         self.timeout: float | None = None
 

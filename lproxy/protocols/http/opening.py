@@ -167,7 +167,7 @@ class Opening(Reader):
         """In words that whoever it is may understand."""
         conn, record = self._stream.conn, self._listener.record
         record.rejected(rejected, conn)
-        record.log(conn, None, rejected.status, None, 0.0, rejected.flag)
+        record.log_refused(conn, rejected.status, rejected.flag)
         head, body = refusal(rejected)
         self._ended = True
         self._patience.linger(self._listener.seconds(), self._stream.bytes_in, False)

@@ -6,15 +6,50 @@ What is counted, logged and shown of exchanges and of their clients' connections
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, Protocol
 
 from twisted.python.failure import Failure
 
-from lproxy.api import Conn, ProxyError, Runtime, explain, join_host_port
+from lproxy.api import Conn, ProxyError, Runtime, Target, explain, join_host_port
 from lproxy.errors import Bug
+from lproxy.protocols.connection import add_tls
+from lproxy.protocols.http.account import Account
 from lproxy.protocols.http.grpc import NO_CALL
 from lproxy.protocols.http.message import Rejected, Request
 from lproxy.protocols.http.metrics import HttpFaults
+from lproxy.protocols.http.said import FORWARDED_FOR, REFERER, REQUEST_ID, USER_AGENT, said, trace_id
+
+#: what is not known of bytes that were no request
+UNKNOWN: Final = ("method", "authority", "path", "protocol", "upstream", "seconds")
+
+
+class Routed(Protocol):
+    """Where an exchange went."""
+
+    __slots__ = ()
+
+    @property
+    def target(self) -> Target:
+        """That."""
+
+
+class Ended(Protocol):
+    """An L{Exchange<lproxy.protocols.http.exchange.Exchange>} that is over; its attributes are described there."""
+
+    __slots__ = ()
+
+    account: Account
+    began: float
+    ended: float
+    flags: str
+    grpc: int
+    request: Request
+    status: int
+    upstream: str | None
+
+    @property
+    def destination(self) -> Routed | None:
+        """Where it went."""
 
 
 class Recorder:
@@ -80,24 +115,50 @@ class Recorder:
     def _warn(self, kind: str, text: str, conn: Conn) -> None:
         self._runtime.warn(kind, f"listener {self._listener}: client {conn.peer[0]}: {text}")
 
-    def log(
-        self,
-        conn: Conn,
-        request: Request | None,
-        status: int,
-        upstream: str | None,
-        seconds: float,
-        flags: str,
-        grpc: int = NO_CALL,
-    ) -> None:
-        """
-        Write a line of the access log.
+    def log(self, conn: Conn, exchange: Ended) -> None:
+        """Write a line of the access log about C{exchange}, which is over."""
+        if self.access is None:
+            return
+        request, account, ended = exchange.request, exchange.account, exchange.ended
+        destination = exchange.destination
+        found = said(request.headers)
+        row: dict[str, Any] = {
+            "kind": "request",
+            "listener": self._listener,
+            "client": join_host_port(*conn.peer),
+            "method": text(request.method),
+            "authority": text(request.authority),
+            "path": text(request.target),
+            "protocol": "HTTP/2" if request.stream_id else "HTTP/1.0" if request.old else "HTTP/1.1",
+            "status": exchange.status,
+            "grpc_status": exchange.grpc if exchange.grpc != NO_CALL else None,
+            "target": str(destination.target) if destination is not None else None,
+            "upstream": exchange.upstream,
+            "tries": account.tries,
+            "seconds": rounded(ended - exchange.began),
+            "acquire_seconds": rounded(account.acquiring(ended)),
+            "upstream_head_seconds": rounded(account.to_head()),
+            "upstream_seconds": rounded(account.to_end(ended)),
+            "bytes_in": account.received,
+            "bytes_out": account.sent,
+            "user_agent": said_text(found[USER_AGENT]),
+            "referer": said_text(found[REFERER]),
+            "forwarded_for": said_text(found[FORWARDED_FOR]),
+            "request_id": said_text(found[REQUEST_ID]),
+            "trace_id": said_text(trace_id(found)),
+            "flags": exchange.flags,
+        }
+        if conn.tls is not None:
+            add_tls(row, conn.tls)
+        if request.stream_id:
+            row["stream"] = request.stream_id
+        self.access(row)
 
-        @param request: C{None}: none was made out of what was read, and nothing else is known
+    def log_refused(self, conn: Conn, status: int, flags: str) -> None:
+        """
+        The same of what was read and became no request.
+
         @param status: zero where there was no answer
-        @param upstream: whom it was dispatched to, or could not be
-        @param seconds: from the request's head on
-        @param grpc: what came of it, where it was a call
         """
         if self.access is None:
             return
@@ -105,26 +166,12 @@ class Recorder:
             "kind": "request",
             "listener": self._listener,
             "client": join_host_port(*conn.peer),
-            "method": None,
-            "authority": None,
-            "path": None,
-            "protocol": None,
+            **dict.fromkeys(UNKNOWN),
             "status": status,
-            "grpc_status": grpc if grpc != NO_CALL else None,
-            "upstream": upstream,
-            "seconds": None,
             "flags": flags,
         }
         if conn.tls is not None:
-            row["tls"], row["remote_identity"] = conn.tls.version, conn.tls.remote_identity
-        if request is not None:
-            row["method"] = text(request.method)
-            row["authority"] = text(request.authority)
-            row["path"] = text(request.target)
-            row["protocol"] = "HTTP/2" if request.stream_id else "HTTP/1"
-            if request.stream_id:
-                row["stream"] = request.stream_id
-            row["seconds"] = round(seconds, 6)
+            add_tls(row, conn.tls)
         self.access(row)
 
     def row(self, conn: Conn, state: str) -> dict[str, Any]:
@@ -135,6 +182,16 @@ class Recorder:
             "client": join_host_port(*conn.peer),
             "state": state,
         }
+
+
+def rounded(seconds: float | None) -> float | None:
+    """To the microsecond."""
+    return round(seconds, 6) if seconds is not None else None
+
+
+def said_text(raw: bytes | None) -> str | None:
+    """As L{text}, of what may not have been said."""
+    return text(raw) if raw is not None else None
 
 
 def text(raw: bytes) -> str:

@@ -76,6 +76,9 @@ class KafkaSession:
         self._tried: Endpoint | None = None
         #: whether a broker was looked for
         self._asked = False
+        #: since when, and in the end for how long, in seconds
+        self._asked_at = 0.0
+        self._waited: float | None = None
         self._over = False
         self._began = runtime.clock.seconds()
         #: why the client is not read, if it is not, and since when
@@ -163,6 +166,7 @@ class KafkaSession:
         if target is None:
             return  # refused
         self._asked = True
+        self._asked_at = self._runtime.clock.seconds()
         lease = self._acquire.try_acquire(target)
         if lease is not None:
             self._acquired(lease)
@@ -176,6 +180,7 @@ class KafkaSession:
             lease.close()
             return
         self._lease = lease
+        self._waited = self._runtime.clock.seconds() - self._asked_at
         upstream = lease.call(self, self._stream.conn)
         self._upstream = upstream
         self._relay.join(upstream.stream)
@@ -189,6 +194,7 @@ class KafkaSession:
             return
         failed, node = self._rules.metrics.connects_failed, self._rules.node
         failed[node] = failed.get(node, 0) + 1
+        self._waited = self._runtime.clock.seconds() - self._asked_at
         waited = self._runtime.clock.seconds() - self._began
         self._flags = rescue(failure, self._runtime, NAME, self._target, waited)
         self._stream.abort()
@@ -216,7 +222,7 @@ class KafkaSession:
             self._read_again()
             self._talk.ended()
         finally:
-            let_go(self, self._runtime, lease, self._stream, self._flags, self._tried)
+            let_go(self, self._runtime, lease, self._stream, self._flags, self._tried, self._waited)
 
     # the lease's request
 

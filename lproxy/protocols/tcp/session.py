@@ -39,6 +39,7 @@ class TcpSession:
         self._tried: Endpoint | None = None
         self._target: Target | None = None
         self._began = runtime.clock.seconds()
+        self._waited: float | None = None
         self._flags = ""
         self._timer: Any = None
         self._over = False
@@ -126,6 +127,7 @@ class TcpSession:
             lease.close()
             return
         self._lease = lease
+        self._waited = self._runtime.clock.seconds() - self._began
         stream, self._endpoint = lease.call(self._stream.conn)
         self._relay.join(stream)
 
@@ -134,7 +136,7 @@ class TcpSession:
         self._tried = tried(failure.value)
         if failure.check(CancelledError):
             return
-        waited = self._runtime.clock.seconds() - self._began
+        waited = self._waited = self._runtime.clock.seconds() - self._began
         self._flags = rescue(failure, self._runtime, self._name, self._target, waited)
         self._stream.abort()
 
@@ -153,4 +155,4 @@ class TcpSession:
         if self._pending is not None:
             self._pending.cancel()
         lease, self._lease = self._lease, None
-        let_go(self, self._runtime, lease, self._stream, self._flags, self._tried)
+        let_go(self, self._runtime, lease, self._stream, self._flags, self._tried, self._waited)

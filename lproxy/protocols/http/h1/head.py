@@ -138,6 +138,7 @@ def make_request(method: bytes, url: bytes, version: int, headers: Headers) -> t
         request.hops = hops
         request.h2c = upgrade is not None and b"h2c" in upgrade
         request.special = proxied or hops or request.h2c or request.special
+    request.old = version == 10
     return request, not close and (keep or version == 11)
 
 

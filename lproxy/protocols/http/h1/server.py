@@ -59,6 +59,7 @@ class Http1Server(Client, Reader):
     @ivar _reading: whether it is read
     @ivar _eof: whether the client has said all it will
     @ivar _last: whether the connection ends with the answer under way
+    @ivar _tunnel_in: bytes that were read before it became a tunnel, and C{_tunnel_out}: that were written
     """
 
     __slots__ = (
@@ -79,6 +80,8 @@ class Http1Server(Client, Reader):
         "_requests",
         "_state",
         "_stream",
+        "_tunnel_in",
+        "_tunnel_out",
         "_turn",
         "conn",
     )
@@ -97,6 +100,8 @@ class Http1Server(Client, Reader):
         self._turn: IDelayedCall | None = None
         self._state = IDLE
         self._requests = 0
+        self._tunnel_in = 0
+        self._tunnel_out = 0
         self._credit = 0
         self._begun = True
         self._blocked = False
@@ -288,7 +293,7 @@ class Http1Server(Client, Reader):
         record.rejected(rejected, self.conn)
         head, body = refusal(rejected)
         self._stream.write(encode_response(head, 11, True) + body)
-        record.log(self.conn, None, head.status, None, 0.0, rejected.flag)
+        record.log_refused(self.conn, head.status, rejected.flag)
         self._end(True)
 
     # the request's body
@@ -369,7 +374,11 @@ class Http1Server(Client, Reader):
         self._patience.stay()
         self._stream.write(encode_interim(head) + rest)
         relay = self._relay = Relay(self._stream, self._tunnel_ended, self._listener.runtime.limits.buffer)
-        relay.start(self._reader.take_rest(), self._eof)
+        said = self._reader.take_rest()
+        # what was read and written before is none of the tunnel's
+        self._tunnel_in = self._stream.bytes_in - len(said)
+        self._tunnel_out = self._stream.bytes_out + self._stream.buffered - len(rest)
+        relay.start(said, self._eof)
         relay.join(stream)
 
     def reset(self, error: BaseException) -> None:
@@ -405,7 +414,9 @@ class Http1Server(Client, Reader):
         self._relay = None
         try:
             if exchange is not None:
-                exchange.tunnelled()
+                stream = self._stream
+                sent = max(0, stream.bytes_out - self._tunnel_out)
+                exchange.tunnelled(stream.bytes_in - self._tunnel_in, sent)
         finally:
             self.connection_lost()
 

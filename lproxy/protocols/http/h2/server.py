@@ -328,7 +328,7 @@ class Http2Server(Handler, Reader, Home):
             record = self.listener.record
             record.rejected(Rejected("", 400, reason, detail), self.conn)
             if stream is None:
-                record.log(self.conn, None, 0, None, 0.0, "IH")
+                record.log_refused(self.conn, 0, "IH")
         if stream is not None:
             stream.gone("IH")
             self._ended()
@@ -360,7 +360,7 @@ class Http2Server(Handler, Reader, Home):
         """What came on a stream is no request that goes on."""
         record = self.listener.record
         record.rejected(rejected, self.conn)
-        record.log(self.conn, None, rejected.status, None, 0.0, rejected.flag)
+        record.log_refused(self.conn, rejected.status, rejected.flag)
         self._cost()
         stream.refuse(rejected)
 
@@ -399,7 +399,7 @@ class Http2Server(Handler, Reader, Home):
         """The connection cannot go on."""
         record = self.listener.record
         record.rejected(fault, self.conn)
-        record.log(self.conn, None, 0, None, 0.0, fault.flag)
+        record.log_refused(self.conn, 0, fault.flag)
         self.counts.goaway(US, fault.code)
         self._give_up("IH")
         self._part(True)
@@ -473,7 +473,7 @@ class Http2Server(Handler, Reader, Home):
     def _too_slow(self, seconds: float) -> None:
         slow = TooSlow(f"a head, or the preface, took longer than {seconds:g} s")
         self.listener.record.rejected(slow, self.conn)
-        self.listener.record.log(self.conn, None, 0, None, 0.0, slow.flag)
+        self.listener.record.log_refused(self.conn, 0, slow.flag)
         self._give_up(slow.flag)
         self.counts.goaway(US, NO_ERROR)
         self._engine.goaway(NO_ERROR, b"timeouts.header_read")

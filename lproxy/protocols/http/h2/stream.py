@@ -321,7 +321,9 @@ class ServerStream(Client, Sending):
         exchange, self.exchange = self.exchange, None
         self._relay = None
         if exchange is not None:
-            exchange.tunnelled()
+            tunnel = self.tunnel_stream
+            assert tunnel is not None
+            exchange.tunnelled(tunnel.bytes_in, tunnel.bytes_out)
 
     def abort(self, flags: str) -> None:
         """End it now."""

@@ -1,0 +1,40 @@
+# -*- test-case-name: tests.protocols.http.test_said -*-
+"""
+L{lproxy.protocols.http.said}: what the access log has of a request's fields.
+"""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.protocols.http.message import MEMO
+from lproxy.protocols.http.said import FORWARDED_FOR, REFERER, REQUEST_ID, USER_AGENT, _places, said, trace_id
+
+TRACE = b"0af7651916cd43dd8448eb211c80319c"
+
+
+class SaidTests(SynchronousTestCase):
+    """Fields, however they are spelt."""
+
+    def test_found(self) -> None:
+        """The first of each counts; what is not there is not said."""
+        found = said([(b"User-Agent", b"a"), (b"REFERER", b"b"), (b"user-agent", b"c"), (b"X-Request-Id", b"")])
+        self.assertEqual(
+            (b"a", b"b", b"", None), tuple(found[at] for at in (USER_AGENT, REFERER, REQUEST_ID, FORWARDED_FOR))
+        )
+
+    def test_bounded(self) -> None:
+        """Peers choose the names, and cannot fill memory with them."""
+        said([(b"x-%d" % n, b"") for n in range(MEMO + 100)])
+        self.assertLessEqual(len(_places), MEMO)
+
+    def test_trace(self) -> None:
+        """A trace's id stands in one of three places, or nowhere."""
+        for name, value in (
+            (b"traceparent", b"00-%b-b7ad6b7169203331-01" % TRACE),
+            (b"b3", b"%b-b7ad6b7169203331-1" % TRACE),
+            (b"X-B3-TraceId", TRACE),
+        ):
+            self.assertEqual(TRACE, trace_id(said([(name, value)])))
+        for nothing in ([], [(b"b3", b"0")], [(b"traceparent", b"00-abc")]):
+            self.assertIsNone(trace_id(said(nothing)))
