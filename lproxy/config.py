@@ -32,6 +32,9 @@ DETECT = ("http", "kafka")
 #: targets that are each connection's or request's own
 KEYWORDS = ("authority", "original-dst", "sni")
 
+#: as many workers as there are cores
+AUTO = 0
+
 #: an empty table
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -46,7 +49,8 @@ def setting(default: Any, help: str, unit: str = "", required: bool = False) -> 
     @param unit: C{duration}, C{size}, C{address} (host:port to connect to), C{resolver} (that of a DNS server),
         C{listen} (IP:port or endpoint string to listen on), C{network} (IP or IP/bits), C{word} (fit for a metric
         label), C{file} (path of a file with certificates or keys), C{identity} (who somebody is, as a certificate says
-        it), C{pattern} (of identities), C{table} (the table's own name, no key in it), or none
+        it), C{pattern} (of identities), C{workers} (a count, or L{AUTO}), C{table} (the table's own name, no key in
+        it), or none
     @param required: whether a file must give it, and not empty
     """
     return field(default=default, metadata={"help": help, "unit": unit, "required": required})
@@ -306,7 +310,24 @@ class Timeouts:
     keepalive_interval: float = setting(
         10.0, "between two such probes; six unanswered ones end the connection", "duration"
     )
-    drain: float = setting(120.0, "how long a shutdown waits for requests and byte streams in flight", "duration")
+    stop_delay: float | None = setting(
+        None,
+        "how long, before a shutdown closes the listeners, /ready says 503 while everybody is served: for load "
+        "balancers to find out; the longer one of both directions counts; unset: not at all",
+        "duration",
+    )
+    drain: float = setting(
+        25.0,
+        "how long a shutdown waits for requests and byte streams in flight; with stop_delay less than what the "
+        "platform waits until it kills: Kubernetes 30 s, docker stop 10 s, systemd 90 s",
+        "duration",
+    )
+    worker: float = setting(
+        10.0,
+        "how long a worker may show no sign of life until another one takes its place; the longer one of both "
+        "directions counts",
+        "duration",
+    )
 
 
 #: what differs on the inbound side, where the application is on the same machine
@@ -407,7 +428,7 @@ DEFAULT_LISTEN = (
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One whole configuration, checked."""
+    """One whole configuration, checked; and the keys that stand before the first table of a file."""
 
     admin: Admin = Admin()
     identity: Identity = Identity()
@@ -420,6 +441,12 @@ class Config:
     metrics: Metrics = Metrics()
     access_log: AccessLog = AccessLog()
     key_log: KeyLog = KeyLog()
+    workers: int = setting(
+        1,
+        "how many processes serve, each on a core of its own, behind the same addresses; auto: one for each core that "
+        "lproxy may use; 1: there is no other process than the one that was started",
+        "workers",
+    )
 
     def timeouts(self, direction: Direction) -> Timeouts:
         """The timeouts of one direction."""

@@ -11,11 +11,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_args
 
 from twisted.application import service
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.error import ReactorNotRunning
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from lproxy.admin.server import admin_site
@@ -34,7 +35,7 @@ from lproxy.app.surroundings import Surroundings
 from lproxy.app.warn import Warn
 from lproxy.app.watchdog import Watchdog
 from lproxy.build import version
-from lproxy.config import Config
+from lproxy.config import Config, Direction
 from lproxy.configfile import render
 from lproxy.metrics.lag import ReactorLag
 from lproxy.metrics.registry import Metrics
@@ -92,6 +93,7 @@ class Proxy(service.Service):
         self._reload = Reload(source, self.swap, self.metrics.reloads, time.time)
         self._ending = self._hurried = False
         self._not_ready: str | None = "starting"
+        self._delayed: Deferred[Any] | None = None
 
     @property
     def config(self) -> Config:
@@ -225,8 +227,9 @@ class Proxy(service.Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        self._not_ready = "draining"
         self._ending = True
+        await self._delay()
+        self._not_ready = "draining"
         self._sockets.stop_all()
         for retired in self._retiring:
             retired.superseded = False
@@ -239,6 +242,16 @@ class Proxy(service.Service):
         await self._admin.close()
         self._hub.close()
 
+    async def _delay(self) -> None:
+        """Serve on for a while, and say that it is not for long: whoever sends clients here is to stop that."""
+        delays = [self._config.timeouts(direction).stop_delay or 0.0 for direction in get_args(Direction)]
+        if (seconds := max(delays)) and self._not_ready is None:
+            self._not_ready = f"stopping, in {seconds:g} s"
+            log.info("not ready any more; the listeners close in {s:g} s", s=seconds)
+            self._delayed = deferLater(self._reactor, seconds)
+            self._delayed.addErrback(lambda failure: failure.trap(CancelledError))
+            await self._delayed
+
     def end(self) -> None:
         """As SIGTERM or SIGINT: drain and end. Told again, end at once."""
         if not self._ending:
@@ -248,6 +261,8 @@ class Proxy(service.Service):
         else:
             # also those whose turn to retire is still to come
             self._hurried = True
+            if self._delayed is not None:
+                self._delayed.cancel()
             for assembly in list(self._retiring):
                 assembly.hurry()
 

@@ -55,7 +55,7 @@ HINTS: Mapping[str, Mapping[str, str]] = {
         **_each("ratelimit ratelimits ratelimiting", IN_FLIGHT),
         **_each("user group uid gid", "twistd has it: twistd --uid=USER --gid=GROUP lproxy --config FILE"),
         **_each("daemon daemonize pidfile", "twistd has it: twistd --pidfile=FILE lproxy --config FILE"),
-        **_each("workers threads processes", "one process uses one core: run several, each with addresses of its own"),
+        **_each("threads processes", 'workers = N, or "auto", is how many processes serve'),
         **_each("include includes import", "there is one file, and nothing is read besides"),
         **_each(
             "circuitbreaker circuitbreakers breaker",

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+from lproxy.config import AUTO
 from lproxy.configfile.address import endpoint_address, listen_address, network_address, resolver_address
 from lproxy.configfile.names import identity_name, identity_pattern
 from lproxy.configfile.problem import Wrong, any_of, did_you_mean, show
@@ -28,6 +29,9 @@ OFF = frozenset({"off", "never", "no", "disabled", "unlimited", "infinite", "inf
 
 #: what begins each part of such a file
 PEM = "-----BEGIN "
+
+#: descriptors of one message between processes, with room to spare; and more cores than machines have
+MOST_WORKERS = 128
 
 WORD = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -166,6 +170,17 @@ def read_number(value: object) -> float:
     return float(value)
 
 
+def read_workers(value: object) -> int:
+    if value == "auto":
+        return AUTO
+    if value == AUTO and not isinstance(value, bool):
+        raise Wrong("0 workers serve nobody", 'write how many there are to be, or "auto"')
+    count = read_count(value)
+    if count > MOST_WORKERS:
+        raise Wrong(f"{count} workers are more than {MOST_WORKERS}", 'write how many cores it is to use, or "auto"')
+    return count
+
+
 KINDS: dict[tuple[type, str], Kind] = {
     (str, ""): Kind("string", read_text),
     (str, "file"): Kind("path", read_file),
@@ -179,6 +194,7 @@ KINDS: dict[tuple[type, str], Kind] = {
     (bool, ""): Kind("boolean", read_bool),
     (int, ""): Kind("count", read_count),
     (int, "size"): Kind("size", read_size, write_size),
+    (int, "workers"): Kind('count or "auto"', read_workers, lambda workers: workers or "auto"),
     (float, ""): Kind("number", read_number),
     (Rate, ""): Kind("rate", read_rate, write_rate),
     (float, "duration"): Kind("duration", read_duration, write_duration),

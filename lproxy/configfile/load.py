@@ -32,7 +32,10 @@ from lproxy.configfile.relations import check_relations
 from lproxy.configfile.secure import check_secure
 from lproxy.configfile.services import SERVICE_HEADER, read_services
 from lproxy.configfile.syntax import parse
-from lproxy.configfile.table import Table, as_table, is_table, read_table, unknown
+from lproxy.configfile.table import Table, as_table, is_table, read_setting, read_table, unknown
+
+#: what messages call the keys before the first table
+TOP = "the top of the file, before its first table"
 
 #: no configuration is longer; a log or a device given by mistake is
 MAX_FILE = 4 * 1024 * 1024
@@ -107,11 +110,14 @@ def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Con
     sections = plain_sections()
     elsewhere = places()
     known = {*sections, "listen", "services", "timeouts", *plugins.names()}
-    for key, value in top.items():
-        if key not in known:
-            noun = "table" if is_table(value) else "key"
-            unknown(key, (key,), report, known, elsewhere, noun)
+    own = settings(Config)
     values: dict[str, Any] = {}
+    for key, value in top.items():
+        if key in own:
+            values.update(read_setting(own[key], value, (key,), report, None))
+        elif key not in known:
+            noun = "table" if is_table(value) else "key"
+            unknown(key, (key,), report, known if noun == "table" else {*known, *own}, elsewhere, noun)
     for name, kind in sections.items():
         table = as_table(top.get(name, {}), (name,), report, f"[{name}]")
         checks = {"address": refuse_unix} if kind is Admin else None
@@ -169,7 +175,7 @@ def plain_sections() -> dict[str, type]:
 @functools.cache
 def places() -> dict[str, str]:
     """For every key, the tables it may stand in, for whoever has put it elsewhere."""
-    tables: dict[str, type] = {f"[{name}]": kind for name, kind in plain_sections().items()}
+    tables: dict[str, type] = {TOP: Config, **{f"[{name}]": kind for name, kind in plain_sections().items()}}
     tables |= {"[[listen]]": Listen, SERVICE_HEADER: Service, "[timeouts]": Timeouts}
     found: dict[str, list[str]] = {}
     for header, kind in tables.items():

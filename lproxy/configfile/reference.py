@@ -9,9 +9,9 @@ import inspect
 import json
 import re
 
-from lproxy.config import INBOUND, Listen, Service, Timeouts
+from lproxy.config import INBOUND, Config, Listen, Service, Timeouts
 from lproxy.configfile.kinds import Setting, settings
-from lproxy.configfile.load import plain_sections
+from lproxy.configfile.load import TOP, plain_sections
 from lproxy.configfile.services import SERVICE_HEADER
 
 #: in the docs, what stands between these lines is generated
@@ -22,8 +22,8 @@ END = ".. end of the generated reference"
 def reference() -> str:
     """Every table and every setting: its kind, its default and what it is for."""
     plain = plain_sections()
-    # listeners and where they lead first, then the rest as config.py has it
-    tables = {"[[listen]]": Listen, SERVICE_HEADER: Service, "[timeouts]": Timeouts}
+    # the top of the file, listeners and where they lead first, then the rest as config.py has it
+    tables: dict[str, type] = {TOP: Config, "[[listen]]": Listen, SERVICE_HEADER: Service, "[timeouts]": Timeouts}
     tables |= {f"[{name}]": kind for name, kind in plain.items()}
     return "\n".join(section(header, kind) for header, kind in tables.items())
 
@@ -48,7 +48,7 @@ def refresh(page: str, text: str, begin: str = BEGIN) -> str:
 
 
 def section(header: str, kind: type) -> str:
-    title = f"``{header}``"
+    title = f"``{header}``" if header.startswith("[") else capital(header)
     lines = [title, "-" * len(title), ""]
     if summary := sentence(plain_text(inspect.getdoc(kind) or "")):
         lines += [summary, ""]

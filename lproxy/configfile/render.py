@@ -25,6 +25,7 @@ MAX_DEPTH = 8
 def render(config: Config) -> dict[str, Any]:
     """C{config} as JSON-able tables, durations and sizes as text; None where a file would say nothing."""
     return {
+        **render_table(config),
         **{name: render_table(getattr(config, name)) for name in plain_sections()},
         "listen": [
             # a plugin's value never hides a setting of lproxy's own

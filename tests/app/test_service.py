@@ -339,6 +339,29 @@ class StopTests(RunningCase):
 
         return Deferred.fromCoroutine(go())
 
+    def test_delay(self) -> Deferred[None]:
+        """With a stop_delay it is not ready for so long, and serves all the same; told again, it is over at once."""
+
+        async def go() -> None:
+            for seconds, hurried in ((0.05, False), (60.0, True)):
+                timeouts = Timeouts(stop_delay=seconds, drain=1.0)
+                proxy = self.start(self.config(outbound=timeouts))
+                address = proxy.addresses()["a"]
+                stopped = proxy.stopService()
+                self.assertEqual(f"stopping, in {seconds:g} s", proxy.ready())
+                client = await self.connect(address)
+                self.assertEqual(b"hello", await client.ask(b"hello", 5))
+                if hurried:
+                    proxy.end()
+                await client.leave()
+                await stopped
+                await self.turn()
+                self.assertEqual("draining", proxy.ready())
+                self.assertRaises(ConnectionRefusedError, socket.create_connection, address, 5)
+                self.assert_clean()
+
+        return Deferred.fromCoroutine(go())
+
     def test_hurry(self) -> Deferred[None]:
         """Told twice, what is left is cut off at once."""
 

@@ -5,6 +5,7 @@ What each kind of setting takes and refuses.
 
 from __future__ import annotations
 
+from lproxy.config import AUTO
 from lproxy.configfile.kinds import kind_of
 from lproxy.configfile.problem import Wrong
 from tests.configfile.case import LISTEN, FileTestCase
@@ -24,6 +25,19 @@ class KindTests(FileTestCase):
         self.assertEqual((0.5, 2.0), (number.read(0.5), number.read(2)))
         for value in (0, -0.5, float("inf"), float("nan"), True, "1", 16**5000):
             self.assertIn("write a number such as 0.5", self.assertRaises(Wrong, number.read, value).right)
+
+    def test_workers(self) -> None:
+        """A count of processes, or auto; none is nobody, and it stands before the first table."""
+        for text, workers in (("", 1), ("workers = 3", 3), ('workers = "auto"', AUTO)):
+            self.assertEqual(workers, self.good(text).workers)
+        for text, says in (
+            ("workers = 0", "0 workers serve nobody"),
+            ("workers = 1000", "1000 workers are more than 128"),
+            ('workers = "all"', "must be a whole number"),
+            ("workers = true", "must be a whole number"),
+            ("[limits]\nworkers = 2", "it belongs in the top of the file, before its first table"),
+        ):
+            self.says(text, says)
 
     def test_other_types(self) -> None:
         """Booleans, strings, choices and arrays are each refused what they are not."""

@@ -25,7 +25,9 @@ class RenderTests(FileTestCase):
             lines.extend(f"{key} = {json.dumps(value)}" for key, value in values.items() if value is not None)
 
         for name, values in rendered.items():
-            if name == "listen":
+            if not isinstance(values, (dict, list)):
+                lines.append(f"{name} = {json.dumps(values)}")
+            elif name == "listen":
                 for one in values:
                     # both keys are always rendered, and a file should give one of them
                     unused = "detect" if one["protocol"] is not None else "protocol"
