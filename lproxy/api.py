@@ -39,7 +39,7 @@ from lproxy.protocols.runtime import CannotExpose, Counters, Runtime, Sessions, 
 from lproxy.protocols.session import Accepted, Explains, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.protocols.tcp.session import TcpSession
-from lproxy.stack.interfaces import Acquire, EndpointService, Health, Lease, NewEndpoint, Stack
+from lproxy.stack.interfaces import Acquire, EndpointService, Health, Hint, Lease, NewEndpoint, Stack
 from lproxy.stack.lease import FREE, Hold, ended
 from lproxy.stack.report import Report
 from lproxy.stack.tried import tried
@@ -88,6 +88,7 @@ __all__ = [
     "Family",
     "Flow",
     "Health",
+    "Hint",
     "Histogram",
     "Hold",
     "IProtocolPlugin",

@@ -56,6 +56,8 @@ class ProxyError(Exception):
     blames: ClassVar[bool] = True
     #: whether it happened on a connection that stood: to connect once more is no proof that the endpoint is well again
     in_use: ClassVar[bool] = False
+    #: whether nothing of the request was sent: to send it once more burdens nobody; of one error, where it differs
+    unsent: bool = False
     #: whether waiting does not help: of several endpoints' errors, it is the one that is told
     lasting: ClassVar[bool] = False
 

@@ -129,6 +129,32 @@ class Endpoint(_Target):
         return join_host_port(self.host, self.port)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Split(_Target):
+    """
+    A destination whose requests several others share, each a part as large as its weight. Which of them gets one is
+    chosen for each anew.
+
+    @ivar of: the destination, as clients know it
+    @ivar backends: who serves it, none of them itself a split, and their weights; 0: no part
+    """
+
+    of: Concrete
+    backends: tuple[tuple[Concrete, int], ...]
+
+    def __post_init__(self) -> None:
+        """
+        @raise ValueError: a weight is negative, or none is positive
+        """
+        weights = [weight for _, weight in self.backends]
+        if not any(weights) or min(weights) < 0:
+            raise ValueError(f"weights are 0 or more, and one is more, not {weights}")
+        self._seal(self.of, self.backends)
+
+    def __str__(self) -> str:
+        return str(self.of)
+
+
 class Secure(NamedTuple):
     """
     That connections to an endpoint are secured with TLS, and who has to be at its end. Never anything less.
@@ -172,5 +198,7 @@ class Metadata(NamedTuple):
 UNKNOWN: Final = Metadata()
 
 
+#: what one service serves
+Concrete = Authority | ServiceName | Member | OriginalDst | Endpoint
 #: whatever can be acquired
-Target = Authority | ServiceName | Member | OriginalDst | Endpoint
+Target = Concrete | Split

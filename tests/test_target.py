@@ -9,7 +9,7 @@ from dataclasses import FrozenInstanceError
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.target import Authority, Endpoint, Member, OriginalDst, ServiceName, join_host_port, split_host_port
+from lproxy.target import Authority, Endpoint, Member, OriginalDst, ServiceName, Split, join_host_port, split_host_port
 
 
 class KeyTests(SynchronousTestCase):
@@ -25,6 +25,20 @@ class KeyTests(SynchronousTestCase):
         self.assertEqual(4, len({kind("a", 80) for kind in kinds} | {ServiceName("a:80")}))
         self.assertEqual(3, len({Member("s", "a", 80), Member("s", "a", 80), Member("t", "a", 80), Authority("a", 80)}))
         self.assertNotEqual(Authority("a", 80), "a:80")
+
+    def test_split(self) -> None:
+        """A split is one key as long as its backends and their weights are; it reads as what it is of."""
+        web, old, new = (Authority(name, 80) for name in ("web", "old", "new"))
+        split = Split(web, ((old, 9), (new, 1)))
+        self.assertEqual(split, Split(web, ((old, 9), (new, 1))))
+        self.assertEqual(3, len({split, Split(web, ((old, 8), (new, 1))), web}))
+        self.assertEqual("web:80", str(split))
+
+    def test_bad_split(self) -> None:
+        """One in which nobody gets anything, or less than nothing, is none."""
+        web, old = Authority("web", 80), Authority("old", 80)
+        for backends in ((), ((old, 0),), ((old, 1), (web, -1))):
+            self.assertRaises(ValueError, Split, web, backends)
 
     def test_frozen(self) -> None:
         """A key does not change."""

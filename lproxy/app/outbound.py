@@ -10,7 +10,7 @@ forgotten later.
 from __future__ import annotations
 
 from lproxy.app.parts import Parts
-from lproxy.stack import admit, balance, failfast, lock, observe, retry, router, timeout
+from lproxy.stack import admit, balance, failfast, lock, observe, retry, router, split, timeout
 from lproxy.stack.compose import stack
 from lproxy.stack.interfaces import L, NewEndpoint, Stack
 
@@ -23,14 +23,16 @@ def acquire(parts: Parts, new_endpoint: NewEndpoint[L]) -> Stack[L]:
     return stack(
         # every retry, by what came of it
         observe.retries(parts.counter),
-        # a request whose call failed is acquired for once more, like any other
-        retry.layer(),
+        # a request whose call failed is acquired for once more, like any other, within its service's budget
+        retry.layer(parts.budgets),
         # at the edge: one limit for the whole proxy, so that what is refused costs nothing
         admit.layer(parts.in_flight, parts.share),
         # sees every outcome, timeouts included
         observe.layer(parts.counter, clock),
         # one budget for queueing, resolving and connecting
         timeout.layer(timeouts.acquire, clock),
+        # a target whose requests several backends share: which of them
+        split.layer(parts.random),
         # in order of arrival, a queue for each target and never one for all
         lock.layer(clock, limits.acquiring),
         # target -> service: made on a miss, closed when idle

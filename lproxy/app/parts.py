@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -14,6 +15,7 @@ from lproxy.config import Limits, Timeouts
 from lproxy.metrics.counters import AcquireCounter
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
+from lproxy.stack.budget import Budgets
 from lproxy.stack.health import EndpointObserver
 from lproxy.stack.interfaces import Discover
 from lproxy.stack.lease import Hold
@@ -38,3 +40,5 @@ class Parts:
     backoff: Backoff
     max_failures: Callable[[Target], int]
     endpoints: EndpointObserver
+    budgets: Budgets
+    random: Random

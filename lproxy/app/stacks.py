@@ -23,6 +23,7 @@ from lproxy.metrics.registry import Metrics
 from lproxy.protocols.runtime import Crashed
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
+from lproxy.stack.budget import Budgets
 from lproxy.stack.interfaces import Discover, L, NewEndpoint, NewStack, Stack
 from lproxy.stack.lease import Hold
 from lproxy.stack.report import Key, Report
@@ -72,6 +73,7 @@ class Stacks:
         self._stacks: dict[tuple[Direction, str], Stack[Any]] = {}
         self._find = find
         self._endpoints = Endpoints(metrics.endpoints, clock)
+        self._budgets = Budgets(clock, self._served)
         self.in_flight = InFlight(config.limits.in_flight)
         self._unwatch = metrics.watch(self.samples)
 
@@ -92,6 +94,8 @@ class Stacks:
                 Backoff(timeouts.backoff_min, timeouts.backoff_max, self._random),
                 self._max_failures,
                 self._endpoints,
+                self._budgets,
+                self._random,
             )
             stack = self._stacks[direction, protocol] = outbound.acquire(parts, new_endpoint)
         return stack
@@ -134,6 +138,11 @@ class Stacks:
         service = self._find(target)
         own = service.max_failures if service is not None else None
         return self._config.limits.max_failures if own is None else own
+
+    def _served(self, target: Target) -> object:
+        """Who serves C{target}: the service of that name, or that target alone."""
+        service = self._find(target)
+        return target if service is None else service.name
 
     def leases(self) -> Counter[str]:
         """How many leases are out, by protocol."""

@@ -208,7 +208,7 @@ class AcquireCounter:
 
     @ivar ready: those that did not wait at all, and so have no duration
     @ivar retries: those that were made once more for a request that had failed, by outcome: C{acquired}, C{refused}
-        (shed before, and so never tried again), or one of the above
+        (shed before, and so never tried again), C{no_budget} (the service's is used up), or one of the above
     """
 
     __slots__ = ("durations", "ready", "retries")

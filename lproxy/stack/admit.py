@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
-from lproxy.stack.interfaces import Bounded, BoundedLayer, L
+from lproxy.stack.interfaces import Bounded, BoundedLayer, Hint, L
 from lproxy.stack.lease import Hold
 from lproxy.stack.report import Report
 from lproxy.target import Target
@@ -69,12 +69,12 @@ class Admit(Generic[L]):
         self._share = share
         self._try = inner.try_acquire
 
-    def try_acquire(self, target: Target) -> L | None:
+    def try_acquire(self, target: Target, hint: Hint | None = None) -> L | None:
         """As below, if there is room; at the limit L{acquire} says so."""
         in_flight = self._in_flight
         if in_flight.count >= in_flight.limit:
             return None
-        lease = self._try(target)
+        lease = self._try(target, hint)
         if lease is not None:
             share = self._share
             lease.hold = share
@@ -82,14 +82,14 @@ class Admit(Generic[L]):
             in_flight.count += 1
         return lease
 
-    def acquire(self, target: Target) -> Deferred[L]:
+    def acquire(self, target: Target, hint: Hint | None = None) -> Deferred[L]:
         """Fails with L{TooManyInFlight} at the limit."""
         in_flight = self._in_flight
         if in_flight.count >= in_flight.limit:
             in_flight.refused += 1
             return fail(TooManyInFlight(target, in_flight.limit))
         in_flight.count += 1
-        return self.inner.acquire(target).addCallbacks(self._admitted, self._failed)
+        return self.inner.acquire(target, hint).addCallbacks(self._admitted, self._failed)
 
     def report(self, report: Report) -> None:
         """Nothing of its own: the limit is the whole proxy's."""

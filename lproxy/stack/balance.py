@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 from lproxy.errors import ProxyError, explain
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.health import HEALTHY, PROBING, EndpointHealth, EndpointObserver, ServiceHealth
-from lproxy.stack.interfaces import NOTHING, BalanceLayer, Discover, EndpointService, L, NewEndpoint, NewService
+from lproxy.stack.interfaces import NOTHING, BalanceLayer, Discover, EndpointService, Hint, L, NewEndpoint, NewService
 from lproxy.stack.report import Report
 from lproxy.stack.tried import GaveUp
 from lproxy.target import UNKNOWN, Endpoint, Metadata, Target
@@ -160,7 +160,7 @@ class Balance(Generic[L]):
 
     # the service
 
-    def try_acquire(self) -> L | None:
+    def try_acquire(self, hint: Hint | None = None) -> L | None:
         """What the better of two random endpoints has ready, of those that do not fail."""
         if self._only is not None:
             return self._only()
@@ -175,7 +175,7 @@ class Balance(Generic[L]):
             member.health.succeeded()
         return lease
 
-    def acquire(self) -> Deferred[L]:
+    def acquire(self, hint: Hint | None = None) -> Deferred[L]:
         """
         Wait for endpoints, then try each at most once until one is connected.
 
@@ -190,6 +190,15 @@ class Balance(Generic[L]):
         return member.service.acquire().addCallbacks(
             self._connected, self._only_failed, callbackArgs=(member,), errbackArgs=(member, self._clock.seconds())
         )
+
+    def serves(self) -> bool:
+        """Whether an endpoint is healthy, or awaits its probe; or it is not known yet whether there is one."""
+        if not self._list:
+            return self._error is None
+        if self._health.unhealthy < len(self._list):
+            return True
+        now = self._clock.seconds()
+        return any(member.health.due(now) for member in self._list)
 
     def busy(self) -> int:
         """How many leases are out on any endpoint, or waited for."""

@@ -20,6 +20,7 @@ G = TypeVar("G")
 H = TypeVar("H")
 I = TypeVar("I")  # noqa: E741 - the ninth of nine
 J = TypeVar("J")
+K = TypeVar("K")
 
 
 # what a layer takes is what the one below it gives; as many as there are in a stack, and as few as a test wants
@@ -66,6 +67,20 @@ def stack(
     i: Layer[J, I],
     /,
 ) -> Layer[J, A]: ...
+@overload
+def stack(
+    a: Layer[B, A],
+    b: Layer[C, B],
+    c: Layer[D, C],
+    d: Layer[E, D],
+    e: Layer[F, E],
+    f: Layer[G, F],
+    g: Layer[H, G],
+    h: Layer[I, H],
+    i: Layer[J, I],
+    j: Layer[K, J],
+    /,
+) -> Layer[K, A]: ...
 
 
 def stack(*layers: Layer[Any, Any]) -> Layer[Any, Any]:

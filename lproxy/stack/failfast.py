@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError, explain
 from lproxy.stack.backoff import Backoff
-from lproxy.stack.interfaces import L, NewService, Service, ServiceLayer
+from lproxy.stack.interfaces import Hint, L, NewService, Service, ServiceLayer
 from lproxy.stack.report import Report
 from lproxy.target import Target
 
@@ -125,20 +125,20 @@ class FailFast(Generic[L]):
         """Whether it fails everybody at the moment."""
         return self.state is FAILING or self.state is PROBING
 
-    def try_acquire(self) -> L | None:
+    def try_acquire(self, hint: Hint | None = None) -> L | None:
         """Whatever is ready, unless failing."""
         if self.state is not OPEN and self.state is not WAITING:
             return None
-        lease = self._try()
+        lease = self._try(hint)
         if lease is not None and (self._left != self._period or self.state is WAITING):
             self._was_ready()
         return lease
 
-    def acquire(self) -> Deferred[L]:
+    def acquire(self, hint: Hint | None = None) -> Deferred[L]:
         """Fails with L{FailedFast}, from the latest error, where waiting is in vain."""
         if self.failing:
             return fail(self._error())
-        inner = self._inner.acquire()
+        inner = self._inner.acquire(hint)
         if inner.called and not inner.paused:
             # nobody waited, so that there is nothing to time
             return inner.addCallbacks(self._at_once, self._not_at_once)
@@ -150,6 +150,10 @@ class FailFast(Generic[L]):
             self._timer = self._clock.callLater(max(0.0, self._left), self._expired)
         inner.addCallbacks(self._ready, self._unready, callbackArgs=(caller,), errbackArgs=(caller,))
         return caller
+
+    def serves(self) -> bool:
+        """Not while failing; else as what is inside."""
+        return not self.failing and self._inner.serves()
 
     def busy(self) -> int:
         """How many use it or wait. A probe, which may wait for ever, is nobody's."""

@@ -11,6 +11,8 @@ closure: the warm path. C{acquire} may wait.
 
 C{L} is a protocol's own type of lease. It passes through all layers as it is, so that what comes out on top is called
 as its protocol has it: an HTTP lease with a request's head and whom to tell the answer, a TCP lease with a connection.
+
+Over 300 lines: shapes that fit into each other are read beside each other.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from twisted.internet.defer import Deferred
 
 from lproxy.errors import ProxyError
 from lproxy.metrics.counters import EndpointCounter
+from lproxy.profile import RetryBudget
+from lproxy.stack.budget import Budget
 from lproxy.stack.lease import Hold
 from lproxy.stack.report import Report
 from lproxy.target import Endpoint, Metadata, Target
@@ -50,13 +54,36 @@ class Lease(Protocol):
 L = TypeVar("L", bound=Lease)
 
 
+class Hint:
+    """
+    What is known of a request that matters for who is to serve it. Passed down with its acquisition; where the target
+    splits, and where an endpoint is chosen, it is looked at.
+
+    @ivar key: requests of the same key are served by the same endpoint, and backend, as long as that serves; empty: by
+        any
+    @ivar avoid: endpoints that are not to serve it where there are others, such as those that have failed it
+    """
+
+    __slots__ = ("avoid", "key")
+
+    def __init__(self, key: bytes = b"", avoid: tuple[Endpoint, ...] = ()) -> None:
+        self.key: bytes = key
+        self.avoid: tuple[Endpoint, ...] = avoid
+
+    def __repr__(self) -> str:
+        return f"<Hint key={self.key!r} avoid={[str(endpoint) for endpoint in self.avoid]}>"
+
+
 class Acquire(Protocol[L]):
     """Gives leases on services, by target."""
 
-    def try_acquire(self, target: Target, /) -> L | None:
-        """A lease that is to be had this instant, or C{None} where L{acquire} has to be asked."""
+    def try_acquire(self, target: Target, hint: Hint | None = None, /) -> L | None:
+        """
+        A lease that is to be had this instant, or C{None} where L{acquire} has to be asked; which is done at once, with
+        the same target, or not at all.
+        """
 
-    def acquire(self, target: Target, /) -> Deferred[L]:
+    def acquire(self, target: Target, hint: Hint | None = None, /) -> Deferred[L]:
         """A lease, as soon as there is one. Cancelling the Deferred stops the work; nothing leaks."""
 
     def report(self, report: Report, /) -> None:
@@ -64,6 +91,13 @@ class Acquire(Protocol[L]):
 
     def close(self) -> None:
         """Let go of everything that is held: services with their idle connections, watches, timers."""
+
+
+class Judging(Acquire[L], Protocol):
+    """An L{Acquire} that knows how those do whom it gives leases on."""
+
+    def serves(self, target: Target, /) -> bool:
+        """Whether it is worth a try to acquire C{target}: what failed lately is not, until its next try is due."""
 
 
 class Bounded(Acquire[L], Protocol):
@@ -77,10 +111,21 @@ class Bounded(Acquire[L], Protocol):
 class Stack(Acquire[L], Protocol):
     """What a protocol gets: the whole acquisition, from the edge to the wire."""
 
-    def again(self, target: Target, error: ProxyError, /) -> Deferred[L]:
+    def again(self, target: Target, error: ProxyError, hint: Hint | None = None, /) -> Deferred[L]:
         """
         A new lease for a request whose call failed with C{error}, on another endpoint where there is one. Whether the
         request may be sent once more, and how often, is for the protocol to know (see L{lproxy.stack.retry}).
+
+        Fails with C{error} itself where nothing is tried: it was refused to spare somebody, or the target's budget for
+        retries is used up.
+        """
+
+    def budget(self, target: Target, settings: RetryBudget | None = None, /) -> Budget:
+        """
+        What further tries of requests to C{target}'s service draw on, one for all stacks. Whoever sends requests there
+        adds each of them to its C{requests}, once.
+
+        @param settings: what it is like from now on; C{None}: the default
         """
 
 
@@ -94,11 +139,14 @@ class Service(Protocol[L]):
 
     on_ready: Callable[[], None] | None
 
-    def try_acquire(self) -> L | None:
+    def try_acquire(self, hint: Hint | None = None, /) -> L | None:
         """As L{Acquire.try_acquire}, for this service's target."""
 
-    def acquire(self) -> Deferred[L]:
+    def acquire(self, hint: Hint | None = None, /) -> Deferred[L]:
         """As L{Acquire.acquire}, for this service's target."""
+
+    def serves(self) -> bool:
+        """As L{Judging.serves}, for this service's target."""
 
     def busy(self) -> int:
         """How many leases are out or waited for: while there are any, the service is not evicted."""
@@ -219,17 +267,24 @@ class TimeoutLayer(Protocol):
         """Wrap C{inner}."""
 
 
-class AcquireLayer(Protocol):
+class SplitLayer(Protocol):
+    """Chooses between targets: stands where it is known how they do."""
+
+    def __call__(self, inner: Judging[L], /) -> Acquire[L]:
+        """Wrap C{inner}."""
+
+
+class LockLayer(Protocol):
     """Stands below the timeout: it may wait."""
 
-    def __call__(self, inner: Acquire[L], /) -> Acquire[L]:
+    def __call__(self, inner: Judging[L], /) -> Judging[L]:
         """Wrap C{inner}."""
 
 
 class RouterLayer(Protocol):
     """From a target to its service."""
 
-    def __call__(self, new_service: NewService[L], /) -> Acquire[L]:
+    def __call__(self, new_service: NewService[L], /) -> Judging[L]:
         """Take services from C{new_service}."""
 
 

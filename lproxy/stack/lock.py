@@ -2,7 +2,8 @@
 """
 Acquire a target's service in order of arrival, so many callers at once.
 
-Above: the timeout, so that waiting for a permit spends the same budget. Below: the cached router. A caller holds its
+Above: the timeout, so that waiting for a permit spends the same budget; and the split, so that each backend has a queue
+of its own. Below: the cached router. A caller holds its
 permit until it has dispatched its request, which it does as soon as it is handed the lease, and not until the answer
 comes. There are C{concurrency} permits for each target (never one queue for all targets): with one, connections to a
 distant upstream would be opened one round trip after the other. A warm service is not locked at all while nobody waits.
@@ -18,7 +19,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from lproxy.stack.interfaces import Acquire, AcquireLayer, L
+from lproxy.stack.interfaces import Hint, Judging, L, LockLayer
 from lproxy.stack.report import Report
 from lproxy.target import Target
 
@@ -42,19 +43,20 @@ class _Queue(Generic[L]):
     def __init__(self, target: Target) -> None:
         self.target = target
         self.holders: dict[Deferred[L], _Holder[L]] = {}
-        self.waiters: OrderedDict[Deferred[L], None] = OrderedDict()
+        self.waiters: OrderedDict[Deferred[L], Hint | None] = OrderedDict()
         self.advancing = False
 
 
 class Lock(Generic[L]):
     """An L{Acquire} that lets C{concurrency} callers per target through to C{inner}."""
 
-    def __init__(self, inner: Acquire[L], clock: IReactorTime, concurrency: int) -> None:
+    def __init__(self, inner: Judging[L], clock: IReactorTime, concurrency: int) -> None:
         self.inner = inner
         self._clock = clock
         self._concurrency = concurrency
         self._queues: dict[Target, _Queue[L]] = {}
         self._try = inner.try_acquire
+        self.serves = inner.serves
 
     def __repr__(self) -> str:
         return f"<Lock {len(self._queues)} held, {self.waiting} waiting>"
@@ -64,15 +66,15 @@ class Lock(Generic[L]):
         """How many callers wait for a permit, for all targets."""
         return sum([len(queue.waiters) for queue in self._queues.values()])
 
-    def try_acquire(self, target: Target) -> L | None:
+    def try_acquire(self, target: Target, hint: Hint | None = None) -> L | None:
         """Straight through, unless somebody waits for the same."""
         if self._queues:
             queue = self._queues.get(target)
             if queue is not None and queue.waiters:
                 return None
-        return self._try(target)
+        return self._try(target, hint)
 
-    def acquire(self, target: Target) -> Deferred[L]:
+    def acquire(self, target: Target, hint: Hint | None = None) -> Deferred[L]:
         """
         A lease, in order of arrival. A failure to acquire is everybody's who was waiting for the same; a cancellation
         is only the canceller's.
@@ -81,7 +83,7 @@ class Lock(Generic[L]):
         if queue is None:
             queue = self._queues[target] = _Queue(target)
         caller: Deferred[L] = Deferred(partial(self._cancelled, queue))
-        queue.waiters[caller] = None
+        queue.waiters[caller] = hint
         self._advance(queue)
         return caller
 
@@ -127,10 +129,10 @@ class Lock(Generic[L]):
             return
         queue.advancing = True
         while queue.waiters and len(queue.holders) < self._concurrency:
-            caller, _ = queue.waiters.popitem(last=False)
+            caller, hint = queue.waiters.popitem(last=False)
             holder = queue.holders[caller] = _Holder(caller, self._clock.seconds())
             try:
-                inner = holder.inner = self.inner.acquire(queue.target)
+                inner = holder.inner = self.inner.acquire(queue.target, hint)
             except Exception:
                 # a layer below that raises where it should fail: the same to those who wait
                 self._failed(Failure(), queue, holder)
@@ -161,10 +163,10 @@ class Lock(Generic[L]):
         self._advance(queue)
 
 
-def layer(clock: IReactorTime, concurrency: int = 1) -> AcquireLayer:
+def layer(clock: IReactorTime, concurrency: int = 1) -> LockLayer:
     """A queue for each target, and C{concurrency} permits."""
 
-    def wrap(inner: Acquire[L]) -> Acquire[L]:
+    def wrap(inner: Judging[L]) -> Judging[L]:
         return Lock(inner, clock, concurrency)
 
     return wrap

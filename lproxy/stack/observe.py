@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from lproxy.errors import ProxyError
 from lproxy.metrics.counters import AcquireCounter
 from lproxy.stack.failfast import FailedFast
-from lproxy.stack.interfaces import Bounded, BoundedLayer, L, Stack, StackLayer
+from lproxy.stack.interfaces import Bounded, BoundedLayer, Hint, L, Stack, StackLayer
 from lproxy.stack.report import Report
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Target
@@ -46,16 +46,16 @@ class Observe(Generic[L]):
         self._clock = clock
         self._try = inner.try_acquire
 
-    def try_acquire(self, target: Target) -> L | None:
+    def try_acquire(self, target: Target, hint: Hint | None = None) -> L | None:
         """A warm one counts as ready. One that must wait is counted by L{acquire}."""
-        lease = self._try(target)
+        lease = self._try(target, hint)
         if lease is not None:
             self._counter.ready += 1
         return lease
 
-    def acquire(self, target: Target) -> Deferred[L]:
+    def acquire(self, target: Target, hint: Hint | None = None) -> Deferred[L]:
         """Counts once, whatever the outcome, and changes nothing."""
-        return self.inner.acquire(target).addBoth(self._done, self._clock.seconds())
+        return self.inner.acquire(target, hint).addBoth(self._done, self._clock.seconds())
 
     def report(self, report: Report) -> None:
         """Nothing of its own: its counter is read where it was made."""
@@ -79,18 +79,21 @@ class ObserveRetries(Generic[L]):
         # straight through: what is not tried once more costs nothing
         self.try_acquire = inner.try_acquire
         self.acquire = inner.acquire
+        self.budget = inner.budget
         self.report = inner.report
         self.close = inner.close
 
-    def again(self, target: Target, error: ProxyError) -> Deferred[L]:
-        """Counts once: C{acquired}, C{refused} where it was not even tried, or an outcome of L{outcome}."""
-        return self.inner.again(target, error).addBoth(self._done, error)
+    def again(self, target: Target, error: ProxyError, hint: Hint | None = None) -> Deferred[L]:
+        """
+        Counts once: C{acquired}; C{refused} or C{no_budget} where it was not even tried; or an outcome of L{outcome}.
+        """
+        return self.inner.again(target, error, hint).addBoth(self._done, error)
 
     def _done(self, result: L | Failure, error: ProxyError) -> L | Failure:
         if not isinstance(result, Failure):
             word = "acquired"
         elif result.value is error:
-            word = "refused"
+            word = "refused" if error.shed else "no_budget"
         else:
             word = outcome(result)
         self._counter.retried(word)

@@ -13,28 +13,28 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 
 from lproxy.stack.cache import Cache, CacheFull
-from lproxy.stack.interfaces import Acquire, L, NewService, RouterLayer
+from lproxy.stack.interfaces import Hint, Judging, L, NewService, RouterLayer
 from lproxy.stack.report import Report
 from lproxy.target import Target
 
 
 class CachedRouter(Generic[L]):
-    """The L{Acquire} at the bottom of the stack."""
+    """The L{Judging} one at the bottom of the stack."""
 
     def __init__(self, new_service: NewService[L], cache: Cache[L]) -> None:
         self._new_service = new_service
         self._cache = cache
         self._entries = cache.entries
 
-    def try_acquire(self, target: Target) -> L | None:
+    def try_acquire(self, target: Target, hint: Hint | None = None) -> L | None:
         """What a cached service has ready."""
         entry = self._entries.get(target)
         if entry is None:
             return None
         entry.used = True
-        return entry.try_acquire()
+        return entry.try_acquire(hint)
 
-    def acquire(self, target: Target) -> Deferred[L]:
+    def acquire(self, target: Target, hint: Hint | None = None) -> Deferred[L]:
         """
         A lease of the target's service. The service is kept even if this fails, with what it has learnt; the failure
         is not: the next to ask makes it try again.
@@ -46,7 +46,12 @@ class CachedRouter(Generic[L]):
             except CacheFull as error:
                 return fail(error)
         entry.used = True
-        return entry.service.acquire()
+        return entry.service.acquire(hint)
+
+    def serves(self, target: Target) -> bool:
+        """What its service says; of one that there is not, nothing bad is known."""
+        entry = self._entries.get(target)
+        return entry is None or entry.service.serves()
 
     def report(self, report: Report) -> None:
         """The cache's size, and each service."""
@@ -70,7 +75,7 @@ def cached(capacity: int, idle: float, clock: IReactorTime) -> RouterLayer:
     Keep at most C{capacity} services, each for C{idle} seconds after its last use.
     """
 
-    def wrap(new_service: NewService[L]) -> Acquire[L]:
+    def wrap(new_service: NewService[L]) -> Judging[L]:
         return CachedRouter(new_service, Cache(capacity, idle, clock))
 
     return wrap

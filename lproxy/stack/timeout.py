@@ -2,7 +2,8 @@
 """
 Bound how long a caller waits to acquire a service.
 
-Below: the lock, so that queueing, resolving and connecting spend one budget. Above: observe, so that running out of
+Below: the split and the lock, so that queueing, resolving and connecting, whichever backend that is for, spend one
+budget. Above: observe, so that running out of
 it is counted. The call itself is never on this clock.
 """
 
@@ -16,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
-from lproxy.stack.interfaces import Acquire, Bounded, L, TimeoutLayer
+from lproxy.stack.interfaces import Acquire, Bounded, Hint, L, TimeoutLayer
 from lproxy.target import Target
 
 
@@ -50,9 +51,9 @@ class Timeout(Generic[L]):
         self.report = inner.report
         self.close = inner.close
 
-    def acquire(self, target: Target) -> Deferred[L]:
+    def acquire(self, target: Target, hint: Hint | None = None) -> Deferred[L]:
         """Fails with L{AcquireTimedOut}, from what it was waiting for, once the budget is spent."""
-        acquired = self.inner.acquire(target)
+        acquired = self.inner.acquire(target, hint)
         if acquired.called and not acquired.paused:
             return acquired  # no time passed
         return acquired.addTimeout(self.seconds, self._clock, partial(self._expired, target))

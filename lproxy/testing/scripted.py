@@ -12,10 +12,13 @@ from math import inf
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
-from lproxy.stack.interfaces import NOTHING, Health, Watcher
+from lproxy.profile import RetryBudget
+from lproxy.stack.budget import Budget, Budgets
+from lproxy.stack.interfaces import NOTHING, Health, Hint, Watcher
 from lproxy.stack.lease import FREE, Hold, ended
 from lproxy.stack.report import Report
 from lproxy.target import UNKNOWN, Endpoint, Metadata, Target
@@ -147,7 +150,10 @@ class ScriptedAcquire(_Script):
     @ivar tried: targets of C{try_acquire}
     @ivar calls: targets of C{acquire} and C{again}
     @ivar cancelled: targets of those that were cancelled
+    @ivar hints: what came with each of both
     @ivar retried: errors of C{again}
+    @ivar down: targets that do not serve
+    @ivar budgets: what further tries draw on
     @ivar closed: how often it was closed
     """
 
@@ -158,23 +164,36 @@ class ScriptedAcquire(_Script):
         self.tried: list[Target] = []
         self.calls: list[Target] = []
         self.cancelled: list[Target] = []
+        self.hints: list[Hint | None] = []
         self.retried: list[ProxyError] = []
+        self.down: list[Target] = []
+        self.budgets = Budgets(Clock())
         self.closed = 0
 
-    def try_acquire(self, target: Target) -> ScriptedLease | None:
+    def try_acquire(self, target: Target, hint: Hint | None = None) -> ScriptedLease | None:
         """The first of C{warm}."""
         self.tried.append(target)
+        self.hints.append(hint)
         return self._try()
 
-    def acquire(self, target: Target) -> Deferred[ScriptedLease]:
+    def acquire(self, target: Target, hint: Hint | None = None) -> Deferred[ScriptedLease]:
         """Waits for L{answer}, L{fail} or its cancellation, unless C{at_once} has an answer."""
         self.calls.append(target)
+        self.hints.append(hint)
         return self._acquire(target, self.cancelled)
 
-    def again(self, target: Target, error: ProxyError) -> Deferred[ScriptedLease]:
+    def again(self, target: Target, error: ProxyError, hint: Hint | None = None) -> Deferred[ScriptedLease]:
         """As C{acquire}; remembers C{error}."""
         self.retried.append(error)
-        return self.acquire(target)
+        return self.acquire(target, hint)
+
+    def budget(self, target: Target, settings: RetryBudget | None = None) -> Budget:
+        """Of a clock that stands still."""
+        return self.budgets.of(target, settings)
+
+    def serves(self, target: Target) -> bool:
+        """Unless it is among C{down}."""
+        return target not in self.down
 
     def report(self, report: Report) -> None:
         """Nothing."""
@@ -191,6 +210,8 @@ class ScriptedService(_Script):
     @ivar key: whom it serves
     @ivar load: leases that are out or waited for; a test may set it
     @ivar calls: how often C{acquire} was called
+    @ivar hints: what came with each of these, and of C{try_acquire}
+    @ivar down: whether it says that it does not serve
     @ivar cancelled: one C{key} for each that was cancelled
     @ivar closed: how often it was closed
     @ivar on_ready: as of L{Service<lproxy.stack.interfaces.Service>}
@@ -206,21 +227,29 @@ class ScriptedService(_Script):
         self.on_ready: Callable[[], None] | None = None
         self.tried = 0
         self.calls = 0
+        self.hints: list[Hint | None] = []
+        self.down = False
         self.cancelled: list[Target] = []
         self.closed = 0
 
     def __repr__(self) -> str:
         return f"<ScriptedService {self.key} load={self.load} closed={self.closed}>"
 
-    def try_acquire(self) -> ScriptedLease | None:
+    def try_acquire(self, hint: Hint | None = None) -> ScriptedLease | None:
         """The first of C{warm}."""
         self.tried += 1
+        self.hints.append(hint)
         return self._try()
 
-    def acquire(self) -> Deferred[ScriptedLease]:
+    def acquire(self, hint: Hint | None = None) -> Deferred[ScriptedLease]:
         """Waits for L{answer}, L{fail} or its cancellation, unless C{at_once} has an answer."""
         self.calls += 1
+        self.hints.append(hint)
         return self._acquire(self.key, self.cancelled)
+
+    def serves(self) -> bool:
+        """Unless C{down}."""
+        return not self.down
 
     def busy(self) -> int:
         """Its load."""

@@ -8,11 +8,14 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
 from lproxy.metrics.counters import EndpointCounter
-from lproxy.stack.interfaces import EndpointService, NewEndpoint
+from lproxy.profile import RetryBudget
+from lproxy.stack.budget import Budget, Budgets
+from lproxy.stack.interfaces import EndpointService, Hint, NewEndpoint
 from lproxy.stack.lease import ENDED, FREE, Hold
 from lproxy.stack.report import Report
 from lproxy.target import UNKNOWN, Endpoint, Metadata, Secure, Target
@@ -131,6 +134,7 @@ class OneEndpoint:
     @ivar retried: the errors for which another lease was asked
     @ivar failures: what the endpoint has reported to its balancer
     @ivar counter: where the endpoint is counted
+    @ivar budgets: what further tries draw on
     """
 
     def __init__(
@@ -144,11 +148,12 @@ class OneEndpoint:
         self.retried: list[ProxyError] = []
         self.failures: list[ProxyError] = []
         self.counter = EndpointCounter()
+        self.budgets = Budgets(Clock())
         self.service: EndpointService[Any] = new_endpoint(UPSTREAM, metadata, self)
         self._leases = leases
         self._targets = targets
 
-    def try_acquire(self, target: Target) -> CountedLease | None:
+    def try_acquire(self, target: Target, hint: Hint | None = None) -> CountedLease | None:
         """What the endpoint has ready."""
         lease = self.service.try_acquire() if self.error is None else None
         if lease is None:
@@ -156,17 +161,21 @@ class OneEndpoint:
         self._targets.append(target)
         return self._counted(lease)
 
-    def acquire(self, target: Target) -> Deferred[CountedLease]:
+    def acquire(self, target: Target, hint: Hint | None = None) -> Deferred[CountedLease]:
         """As of the endpoint."""
         self._targets.append(target)
         if self.error is not None:
             return fail(self.error)
         return self.service.acquire().addCallback(self._counted)
 
-    def again(self, target: Target, error: ProxyError) -> Deferred[CountedLease]:
+    def again(self, target: Target, error: ProxyError, hint: Hint | None = None) -> Deferred[CountedLease]:
         """Another."""
         self.retried.append(error)
-        return self.acquire(target)
+        return self.acquire(target, hint)
+
+    def budget(self, target: Target, settings: RetryBudget | None = None) -> Budget:
+        """Of a clock that stands still."""
+        return self.budgets.of(target, settings)
 
     def failed(self, error: ProxyError, began: float | None = None) -> bool:
         """As L{Health.failed<lproxy.stack.interfaces.Health.failed>}: there is no other."""

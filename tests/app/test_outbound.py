@@ -22,6 +22,7 @@ from lproxy.metrics.counters import AcquireCounter
 from lproxy.stack.admit import Admit, InFlight, TooManyInFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.balance import Balance
+from lproxy.stack.budget import Budgets
 from lproxy.stack.failfast import FailedFast, FailFast
 from lproxy.stack.health import Unobserved
 from lproxy.stack.interfaces import Health
@@ -29,6 +30,7 @@ from lproxy.stack.lock import Lock
 from lproxy.stack.observe import Observe, ObserveRetries
 from lproxy.stack.retry import Retry
 from lproxy.stack.router import CachedRouter
+from lproxy.stack.split import Splitter
 from lproxy.stack.timeout import AcquireTimedOut, Timeout
 from lproxy.target import Authority, Endpoint, Metadata
 from lproxy.testing import ScriptedDiscover, ScriptedService, reported, shown
@@ -65,6 +67,8 @@ class AcquireTests(SynchronousTestCase):
             Backoff(0.1, 1.0, Random(0)),
             lambda target: 0,
             Unobserved(),
+            Budgets(self.clock),
+            Random(0),
         )
 
     def stack(self, timeouts: Timeouts | None = None, **limits: int) -> Any:
@@ -84,7 +88,7 @@ class AcquireTests(SynchronousTestCase):
         while here is not None:
             layers.append(type(here))
             router, here = here, getattr(here, "inner", None)
-        self.assertEqual([ObserveRetries, Retry, Admit, Observe, Timeout, Lock, CachedRouter], layers)
+        self.assertEqual([ObserveRetries, Retry, Admit, Observe, Timeout, Splitter, Lock, CachedRouter], layers)
         service = router._new_service(TARGET)
         self.addCleanup(service.close)
         self.assertEqual((FailFast, Balance), (type(service), type(service._inner)))

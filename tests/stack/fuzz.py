@@ -77,11 +77,14 @@ class LockFuzz:
 
     # the lock's inner
 
-    def try_acquire(self, target: Target) -> FuzzLease | None:
+    def try_acquire(self, target: Target, hint: object = None) -> FuzzLease | None:
         assert not self.queue[target], "somebody waits"
         return FuzzLease(None) if self.random.random() < 0.5 else None
 
-    def acquire(self, target: Target) -> Deferred[FuzzLease]:
+    def serves(self, target: Target) -> bool:
+        return True
+
+    def acquire(self, target: Target, hint: object = None) -> Deferred[FuzzLease]:
         """Who is next is known by the model."""
         caller = next(iter(self.queue[target]))
         del self.queue[target][caller]

@@ -41,8 +41,9 @@ SNIPPET = """
 from twisted.internet.interfaces import IReactorTime
 
 from lproxy.metrics.counters import AcquireCounter
-from lproxy.stack import admit, balance, failfast, lock, observe, retry, router, timeout
+from lproxy.stack import admit, balance, failfast, lock, observe, retry, router, split, timeout
 from lproxy.stack.backoff import Backoff
+from lproxy.stack.budget import Budgets
 from lproxy.stack.compose import stack
 from lproxy.stack.interfaces import BalanceLayer, Discover, EndpointService, L, NewEndpoint, Stack, TimeoutLayer
 from lproxy.stack.lease import Hold
@@ -61,25 +62,27 @@ class Endless:
 
 
 def layers(clock: IReactorTime, discover: Discover, backoff: Backoff, new_endpoint: NewEndpoint[Lease]) -> None:
-    again, edge, seen = retry.layer(), admit.layer(admit.InFlight(3)), observe.layer(AcquireCounter(), clock)
+    again, part = retry.layer(Budgets(clock)), split.layer(backoff.random)
+    edge, seen = admit.layer(admit.InFlight(3)), observe.layer(AcquireCounter(), clock)
     timed, locked, cached = timeout.layer(3.0, clock), lock.layer(clock), router.cached(10, 5.0, clock)
     fast, spread = failfast.layer(2.0, clock, backoff), balance.layer(discover, clock, backoff)
-    whole = stack(again, edge, seen, timed, locked, cached, fast, spread)(new_endpoint)
+    whole = stack(again, edge, seen, timed, part, locked, cached, fast, spread)(new_endpoint)
     lease = whole.try_acquire(Authority("web", 80))
     assert lease is not None
     answer: int = lease.call(b"request")
     lease.call(1)  # refused: not what this lease is called with
-    stack(again, edge, seen, timed, locked, cached, spread, fast)(new_endpoint)  # refused: failfast below balance
-    stack(again, edge, seen, timed, locked, fast, cached, spread)(new_endpoint)  # refused: failfast above the cache
-    stack(again, edge, seen, timed, locked, cached, fast)(new_endpoint)  # refused: no balance
-    stack(edge, again, seen, timed, locked, cached, fast, spread)(new_endpoint)  # refused: retry below admit
-    stack(again, edge, locked, seen, timed, cached, fast, spread)(new_endpoint)  # refused: lock above observe
+    stack(again, edge, seen, timed, part, locked, cached, spread, fast)(new_endpoint)  # refused: failfast below balance
+    stack(again, edge, seen, timed, part, locked, fast, cached, spread)(new_endpoint)  # refused: failfast above cache
+    stack(again, edge, seen, timed, part, locked, cached, fast)(new_endpoint)  # refused: no balance
+    stack(edge, again, seen, timed, part, locked, cached, fast, spread)(new_endpoint)  # refused: retry below admit
+    stack(again, edge, locked, seen, timed, part, cached, fast, spread)(new_endpoint)  # refused: lock above observe
     stack(again, edge, seen, locked, timed, cached, fast, spread)(new_endpoint)  # refused: lock above timeout
+    stack(again, edge, seen, timed, locked, part, cached, fast, spread)(new_endpoint)  # refused: split below the lock
     stack(again, edge, seen, locked, cached, fast, spread)(new_endpoint)  # refused: no timeout
 
 
 def any_lease(new: NewEndpoint[L], timed: TimeoutLayer, clock: IReactorTime, spread: BalanceLayer) -> Stack[L]:
-    return stack(retry.layer(), timed, router.cached(10, 5.0, clock), spread)(new)
+    return stack(retry.layer(Budgets(clock)), timed, router.cached(10, 5.0, clock), spread)(new)
 
 
 def endless(service: EndpointService[Endless]) -> None: ...  # refused: a lease that cannot be closed

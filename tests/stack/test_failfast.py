@@ -181,7 +181,7 @@ class ReadyTests(FailFastMixin, SynchronousTestCase):
         """A lease that comes after its caller was told of the cancellation is closed."""
         deaf: Deferred[Lease] = Deferred()
         self.patch(deaf, "cancel", lambda: None)
-        self.patch(self.inner, "acquire", lambda: deaf)
+        self.patch(self.inner, "acquire", lambda hint=None: deaf)
         d = self.service.acquire()
         d.cancel()
         self.failureResultOf(d, CancelledError)
@@ -231,7 +231,7 @@ class FailingTests(FailFastMixin, SynchronousTestCase):
     def test_cause_of_waiting(self) -> None:
         """Where nothing failed but waiting, what was waited for is the cause, for those that waited and all after."""
         inner: Deferred[Lease] = Deferred(lambda d: d.errback(CancelledError("while connecting to 10.0.0.1:80")))
-        self.inner.acquire = lambda: inner
+        self.inner.acquire = lambda hint=None: inner
         d = self.service.acquire()
         self.inner.acquire = Deferred
         self.clock.advance(PERIOD)

@@ -155,7 +155,7 @@ class LockTests(SynchronousTestCase):
         """A lease that comes after its caller was told of the cancellation is closed, and the next is let in."""
         deaf: Deferred[Lease] = Deferred()
         self.patch(deaf, "cancel", lambda: None)
-        self.inner.acquire = lambda target: deaf  # type: ignore[method-assign]
+        self.inner.acquire = lambda target, hint: deaf  # type: ignore[method-assign]
         first, second = self.ask(2)
         del self.inner.acquire  # type: ignore[method-assign]
         first.cancel()

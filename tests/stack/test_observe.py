@@ -71,7 +71,7 @@ class ObserveTests(SynchronousTestCase):
         lease = self.inner.answer()
         self.assertIs(lease, self.successResultOf(d))
         for error, word in (
-            (lost, "refused"),
+            (lost, "no_budget"),
             (AcquireTimedOut(TARGET, 3.0), "timed_out"),
             (FailedFast(TARGET, 2.0), "failfast"),
             (ValueError("other"), "failed"),
@@ -80,7 +80,11 @@ class ObserveTests(SynchronousTestCase):
             self.inner.fail(error)
             self.assertIs(error, self.failureResultOf(d).value)
             self.assertEqual(1, self.counter.retries[word])
-        self.assertEqual((1, [lost] * 5), (self.counter.retries["acquired"], self.inner.retried))
+        d = stack.again(TARGET, shed := FailedFast(TARGET, 2.0))
+        self.inner.fail(shed)
+        self.failureResultOf(d, FailedFast)
+        self.assertEqual(1, self.counter.retries["refused"])
+        self.assertEqual((1, [*[lost] * 5, shed]), (self.counter.retries["acquired"], self.inner.retried))
         self.assertEqual({"ready": 0}, self.counts())
 
     def test_cancelled(self) -> None:

@@ -6,13 +6,17 @@ Tests for L{lproxy.stack.retry}.
 from __future__ import annotations
 
 from twisted.internet.defer import CancelledError
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.errors import ProxyError
+from lproxy.profile import RetryBudget
 from lproxy.stack import retry
 from lproxy.stack.admit import TooManyInFlight
+from lproxy.stack.budget import Budgets
 from lproxy.stack.cache import CacheFull
 from lproxy.stack.failfast import FailedFast
+from lproxy.stack.interfaces import Hint
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority, Endpoint
 from lproxy.testing import ScriptedAcquire
@@ -27,7 +31,8 @@ class RetryTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.inner = ScriptedAcquire()
-        self.stack = retry.layer()(self.inner)
+        self.clock = Clock()
+        self.stack = retry.layer(Budgets(self.clock))(self.inner)
 
     def test_first(self) -> None:
         """The first time costs nothing: it is the inner's own doors."""
@@ -50,6 +55,32 @@ class RetryTests(SynchronousTestCase):
         d = self.stack.again(TARGET, LOST)
         self.inner.fail(error := ValueError("no"))
         self.assertIs(error, self.failureResultOf(d, ValueError).value)
+
+    def test_hint(self) -> None:
+        """What is known of the request goes along."""
+        self.stack.again(TARGET, LOST, hint := Hint(b"key"))
+        self.assertEqual([hint], self.inner.hints)
+
+    def test_budget(self) -> None:
+        """Once the budget is used up, the error that the request failed with goes on, until there is more."""
+        budget = self.stack.budget(TARGET, RetryBudget(0.5, 0.0))
+        budget.requests += 4
+        for _ in range(2):
+            self.assertNoResult(self.stack.again(TARGET, LOST))
+        self.assertIs(LOST, self.failureResultOf(self.stack.again(TARGET, LOST)).value)
+        self.assertEqual(2, self.inner.waiting)
+        budget.requests += 2
+        self.assertNoResult(self.stack.again(TARGET, LOST))
+
+    def test_unsent(self) -> None:
+        """A request of which nothing was sent is tried again whatever the budget says, and draws nothing."""
+        self.stack.budget(TARGET, RetryBudget(0.0, 1.0))
+        unsent = ConnectFailed(Endpoint("10.0.0.1", 80), "ECONNRESET")
+        unsent.unsent = True
+        for _ in range(5):
+            self.assertNoResult(self.stack.again(TARGET, unsent))
+        self.assertNoResult(self.stack.again(TARGET, LOST))
+        self.failureResultOf(self.stack.again(TARGET, LOST))
 
     def test_shed(self) -> None:
         """What was refused to spare somebody is not tried again, whoever refused it; nobody below hears of it."""

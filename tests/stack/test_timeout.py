@@ -77,7 +77,7 @@ class TimeoutTests(SynchronousTestCase):
         outer: Deferred[Lease] = Deferred()
         outer.addCallback(lambda _: inner)
         outer.callback(self.inner.lease())
-        self.patch(self.inner, "acquire", lambda target: outer)
+        self.patch(self.inner, "acquire", lambda target, hint: outer)
         d = self.acquire(TARGET)
         self.clock.advance(2.0)
         self.failureResultOf(d, timeout.AcquireTimedOut)
@@ -106,7 +106,7 @@ class TimeoutTests(SynchronousTestCase):
     def test_late_failure(self) -> None:
         """A failure that arrives then explains more than a timeout would."""
         d: Deferred[Lease] = Deferred(lambda d: d.errback(ValueError("refused")))
-        self.patch(self.inner, "acquire", lambda target: d)
+        self.patch(self.inner, "acquire", lambda target, hint: d)
         self.acquire(TARGET)
         self.clock.advance(2.0)
         self.failureResultOf(d, ValueError)
@@ -118,7 +118,7 @@ class TimeoutTests(SynchronousTestCase):
             pass
 
         d: Deferred[Lease] = Deferred(lambda d: d.errback(Waiting("waiting for endpoints")))
-        self.patch(self.inner, "acquire", lambda target: d)
+        self.patch(self.inner, "acquire", lambda target, hint: d)
         self.acquire(TARGET)
         self.clock.advance(2.0)
         error = self.failureResultOf(d, timeout.AcquireTimedOut).value

@@ -20,6 +20,7 @@ from lproxy.errors import ProxyError, explain
 from lproxy.metrics.counters import AcquireCounter
 from lproxy.stack.admit import InFlight, TooManyInFlight
 from lproxy.stack.backoff import Backoff
+from lproxy.stack.budget import Budgets
 from lproxy.stack.failfast import FailedFast
 from lproxy.stack.health import Unobserved
 from lproxy.stack.interfaces import Health, Lease
@@ -64,6 +65,8 @@ class WholeMixin:
                 Backoff(0.1, 1.0, Random(1)),
                 lambda target: 0,
                 Unobserved(),
+                Budgets(self.clock),
+                Random(2),
             ),
             self.new_endpoint,
         )

@@ -472,7 +472,7 @@ class ScriptedAcquire(lproxy.testing.ScriptedAcquire):
         """What they fail with."""
         self._again.append(error)
 
-    def again(self, target: Any, error: Any) -> Deferred[Any]:
+    def again(self, target: Any, error: Any, hint: Any = None) -> Deferred[Any]:
         """As of a stack."""
         self.errors.append(error)
         result = self._again.pop(0)
