@@ -186,8 +186,8 @@ class Listen:
     rates: tuple[Rate, ...] = setting(
         (),
         'how many HTTP requests there may be, each such as { requests = 100, per = "1s" }, with burst (at once, after '
-        "a pause; unset: requests) and by: all (of everybody together), client (of each client's address), identity (of "
-        "each that mutual TLS has proved) or header (of each value of the field that header names); those without "
+        "a pause; unset: requests) and by: all (of everybody together), client (of each client's address), identity "
+        "(of each that mutual TLS has proved) or header (of each value of the field that header names); those without "
         "identity or field are counted together. Whatever is more is answered 429",
     )
     #: what plugins made of this listener's own tables, by plugin name
