@@ -20,7 +20,9 @@ GRPC: Final = {
     403: 7,  # PERMISSION_DENIED
     404: 5,  # NOT_FOUND
     408: 4,  # DEADLINE_EXCEEDED
-    414: 8,  # RESOURCE_EXHAUSTED
+    413: 8,  # RESOURCE_EXHAUSTED
+    414: 8,
+    429: 8,
     431: 8,
     500: 13,  # INTERNAL
     501: 12,  # UNIMPLEMENTED
@@ -58,6 +60,8 @@ class ProxyError(Exception):
     in_use: ClassVar[bool] = False
     #: whether nothing of the request was sent: to send it once more burdens nobody; of one error, where it differs
     unsent: bool = False
+    #: seconds after which the same may be asked once more; 0: nobody can tell
+    retry_after: ClassVar[int] = 0
     #: whether waiting does not help: of several endpoints' errors, it is the one that is told
     lasting: ClassVar[bool] = False
 

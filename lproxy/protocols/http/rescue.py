@@ -37,6 +37,8 @@ def answer(
     """
     text = str(judged) if isinstance(judged, Bug) else f"{explain(error)} (after {waited:.3f} s)"
     told: Headers = [(b"l5d-proxy-error", _field(text))] if tell else []
+    if judged.retry_after:
+        told.append((b"retry-after", b"%d" % judged.retry_after))
     last = not judged.keep
     asked = find(request.headers, b"content-type") or b""
     if asked[:16].lower() == CONTENT_TYPE:

@@ -15,6 +15,7 @@ from lproxy.discover.literal import NoRoute
 from lproxy.errors import Bug, ProxyError, judge, known
 from lproxy.identity.policy import IdentityDenied, IdentityRefused, IdentityRequired
 from lproxy.identity.refusal import Refusal
+from lproxy.profile import Rate
 from lproxy.protocols.http import rescue
 from lproxy.protocols.http.deadlines import DeadlineExceeded
 from lproxy.protocols.http.h2.call import NoWebSocket
@@ -22,6 +23,7 @@ from lproxy.protocols.http.h2.client import NotHttp2
 from lproxy.protocols.http.h2.codes import StreamReset
 from lproxy.protocols.http.h2.faults import ENHANCE_YOUR_CALM, ConnectionFault
 from lproxy.protocols.http.message import Rejected, Request, Response
+from lproxy.protocols.http.profile.limits import BodyTooLarge, RateLimited
 from lproxy.protocols.http.route import NoAuthority
 from lproxy.protocols.http.standing import ServerErrors
 from lproxy.protocols.http.streams import BadResponse, UpstreamLost
@@ -281,6 +283,24 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
         "UP",
         True,
         "upstream: 10.0.0.7:8080 takes no WebSockets over HTTP/2",
+    ),
+    (
+        RateLimited(WEB, Rate(10, by="client"), 0.5),
+        429,
+        8,
+        "rate_limited",
+        "RL",
+        True,
+        "rate: web.local:80 takes 10 requests of each client in 1 s, and is asked for more",
+    ),
+    (
+        BodyTooLarge(WEB, 1024),
+        413,
+        8,
+        "body_too_large",
+        "BL",
+        True,
+        "http: web.local:80 takes bodies of 1024 bytes at most",
     ),
     (ZeroDivisionError("secret"), 500, 13, "bug", "BUG", False, "internal error"),
 )

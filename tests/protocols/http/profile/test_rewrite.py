@@ -1,0 +1,144 @@
+# -*- test-case-name: tests.protocols.http.profile.test_rewrite -*-
+"""
+Tests for L{lproxy.protocols.http.profile.rewrite}.
+"""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.profile import ALWAYS, All, AnyOf, Condition, Method, Not, Path, Rewrite
+from lproxy.protocols.http.message import Request
+from lproxy.protocols.http.profile.rewrite import NewPath, Rewriter, prefixes
+
+
+def under(prefix: str) -> Condition:
+    return Path(prefix, "prefix")
+
+
+class PrefixTests(SynchronousTestCase):
+    """By which prefix a route was chosen."""
+
+    def test_found(self) -> None:
+        """All that a condition asks for, but not what it excludes, and no whole paths."""
+        condition = All((Method("GET"), AnyOf((under("/a"), under("/b"), Path("/c"))), Not(under("/d"))))
+        self.assertEqual(["/a", "/b"], prefixes(condition))
+
+    def test_none(self) -> None:
+        """A route that asks for something else was chosen by what all paths begin with."""
+        for condition in (ALWAYS, Method("GET"), Path("/a"), Path("/.*", "regex")):
+            self.assertEqual([""], prefixes(condition))
+
+
+class NewPathTests(SynchronousTestCase):
+    """Another path."""
+
+    def test_prefix(self) -> None:
+        """Whole segments are replaced, however many slashes are written (Gateway API, HTTPPathModifier)."""
+        for path, prefix, new, expected in (
+            (b"/foo/bar", "/foo", "/xyz", b"/xyz/bar"),
+            (b"/foo/bar", "/foo", "/xyz/", b"/xyz/bar"),
+            (b"/foo/bar", "/foo/", "/xyz", b"/xyz/bar"),
+            (b"/foo/bar", "/foo/", "/xyz/", b"/xyz/bar"),
+            (b"/foo", "/foo", "/xyz", b"/xyz"),
+            (b"/foo/", "/foo", "/xyz", b"/xyz/"),
+            (b"/foo/bar", "/foo", "", b"/bar"),
+            (b"/foo/", "/foo", "", b"/"),
+            (b"/foo", "/foo", "", b"/"),
+            (b"/foo/", "/foo", "/", b"/"),
+            (b"/foo", "/foo", "/", b"/"),
+            (b"/bar", "/", "/v1", b"/v1/bar"),
+            (b"/", "/", "/v1", b"/v1/"),
+            (b"/foobar", "/foo", "/xyz", b"/foobar"),
+            (b"/other", "/foo", "/xyz", b"/other"),
+        ):
+            self.assertEqual(expected, NewPath(None, new, under(prefix)).of(path), (path, prefix, new))
+
+    def test_longest(self) -> None:
+        """Of several prefixes the longest is the one."""
+        path = NewPath(None, "/x", AnyOf((under("/a"), under("/a/b"))))
+        self.assertEqual([b"/x/c", b"/x/c", b"/x"], [path.of(p) for p in (b"/a/c", b"/a/b/c", b"/a/b")])
+
+    def test_no_prefix(self) -> None:
+        """A route for all requests puts it before all paths."""
+        self.assertEqual(b"/v1/a", NewPath(None, "/v1", ALWAYS).of(b"/a"))
+
+    def test_query(self) -> None:
+        """The query is nobody's to change, whatever is in it."""
+        for query in (b"", b"?", b"?a=b", b"?a?b=/foo/x", b"?%zz", b"?//"):
+            self.assertEqual(b"/x/y" + query, NewPath(None, "/x", under("/foo")).of(b"/foo/y" + query))
+            self.assertEqual(b"/z" + query, NewPath("/z", None, ALWAYS).of(b"/foo/y" + query))
+
+    def test_escapes(self) -> None:
+        """What is not replaced stays byte by byte: escapes, dots and double slashes mean something to somebody."""
+        path = NewPath(None, "/x", under("/foo"))
+        for rest in (b"/%2F%2e%2E/", b"//a", b"/../b", b"/a;b=c", b"/%C3%A9", b"/" + b"a" * 8_000):
+            self.assertEqual(b"/x" + rest, path.of(b"/foo" + rest))
+        self.assertEqual(b"/%66oo/a", path.of(b"/%66oo/a"))
+
+    def test_no_path(self) -> None:
+        """What is no path stays."""
+        for target in (b"*", b"a:80", b"", b"?a"):
+            for path in (NewPath("/x", None, ALWAYS), NewPath(None, "/x", ALWAYS), NewPath(None, None, ALWAYS)):
+                self.assertEqual(target, path.of(target))
+
+    def test_stays(self) -> None:
+        """Who says nothing changes nothing."""
+        self.assertEqual(b"/a?b", NewPath(None, None, under("/a")).of(b"/a?b"))
+
+
+class RewriterTests(SynchronousTestCase):
+    """Requests."""
+
+    def rewritten(self, rewrite: Rewrite, request: Request, condition: Condition = ALWAYS) -> Request:
+        """C{request}, after it."""
+        Rewriter(rewrite, condition).apply(request)
+        return request
+
+    def test_http1(self) -> None:
+        """The target, and the one Host that there is."""
+        request = Request(b"GET", b"/a/b?c", [(b"A", b"1"), (b"HOST", b"web"), (b"B", b"2")], 0, b"web", False)
+        self.rewritten(Rewrite(prefix="/x", host="api.local:81"), request, under("/a"))
+        self.assertEqual(b"/x/b?c", request.target)
+        self.assertEqual([(b"Host", b"api.local:81"), (b"A", b"1"), (b"B", b"2")], request.headers)
+
+    def test_http2(self) -> None:
+        """The path, and the authority; there is no Host."""
+        request = Request(b"GET", b"/a", [(b"a", b"1")], 0, b"web", False)
+        request.stream_id = 1
+        self.rewritten(Rewrite(path="/x", host="api"), request)
+        self.assertEqual((b"/x", b"api", [(b"a", b"1")]), (request.target, request.authority, request.headers))
+
+    def test_host_alone(self) -> None:
+        """The path stays, also of what has none."""
+        request = self.rewritten(Rewrite(host="api"), Request(b"OPTIONS", b"*", [(b"Host", b"a")], 0, b"a", False))
+        self.assertEqual((b"*", [(b"Host", b"api")]), (request.target, request.headers))
+
+    def test_absolute(self) -> None:
+        """A proxy is asked in absolute form for the same."""
+        for absolute, target, expected in (
+            (b"http://web:80/a/b?c", b"/a/b?c", b"http://api/x/b?c"),
+            (b"https://web/a", b"/a", b"https://api/x"),
+            (b"http://web", b"/", b"http://api/"),
+            (b"http://web?q", b"/?q", b"http://api/?q"),
+        ):
+            request = Request(b"GET", target, [(b"Host", b"web")], 0, b"web:80", False)
+            request.absolute = absolute
+            self.rewritten(Rewrite(prefix="/x", host="api"), request, under("/a"))
+            self.assertEqual(expected, request.absolute)
+        request = Request(b"GET", b"/a/b", [(b"Host", b"web")], 0, b"web:80", False)
+        request.absolute = b"http://web:8080/a/b"
+        self.assertEqual(b"http://web:8080/z", self.rewritten(Rewrite(path="/z"), request).absolute)
+        request = Request(b"OPTIONS", b"*", [(b"Host", b"web")], 0, b"web:80", False)
+        request.absolute = b"http://web"
+        self.assertEqual(b"http://api", self.rewritten(Rewrite(path="/z", host="api"), request).absolute)
+
+    def test_connect(self) -> None:
+        """Who asks for a connection gets it to where it is asked for; a WebSocket of HTTP/2 has a path like others."""
+        request = Request(b"CONNECT", b"db:5432", [(b"Host", b"db:5432")], 0, b"db:5432", False)
+        self.rewritten(Rewrite(path="/x", host="api"), request)
+        self.assertEqual((b"db:5432", [(b"Host", b"db:5432")]), (request.target, request.headers))
+        request = Request(b"CONNECT", b"/chat", [], 0, b"web", False)
+        request.stream_id, request.protocol = 1, b"websocket"
+        self.rewritten(Rewrite(path="/x", host="api"), request)
+        self.assertEqual((b"/x", b"api"), (request.target, request.authority))
