@@ -392,6 +392,14 @@ class AnswerTests(SynchronousTestCase):
         self.assertNotIn(b"l5d-proxy-error", self.answer(REFUSED, self.request())[1])
         self.assertIn(b"refused", self.answer(REFUSED, self.request(), True)[1][b"l5d-proxy-error"])
 
+    def test_retry_after(self) -> None:
+        """Where it is known when to come back, everybody is told, in whole seconds, rounded up."""
+        error = RateLimited(WEB, Rate(1), 2.1)
+        grpc = self.request(b"POST", (b"content-type", b"application/grpc"))
+        for request in (self.request(), grpc):
+            self.assertEqual(b"3", self.answer(error, request)[1][b"retry-after"])
+        self.assertNotIn(b"retry-after", self.answer(REFUSED, self.request())[1])
+
     def test_one_line(self) -> None:
         """Whatever an error says, it is one line of ASCII in the head."""
         error = UpstreamLost(END, "x\r\nSet-Cookie: a\x1b[2J\u2603", "")
