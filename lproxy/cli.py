@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_cli -*-
 """
-The C{lproxy} command: C{run}, C{check}, C{demo}, C{plugins}, C{identity}. C{lproxy run} is short for
+The C{lproxy} command: C{run}, C{check}, C{demo}, C{plugins}, C{identity}, C{iptables}. C{lproxy run} is short for
 C{twistd -n lproxy}.
 """
 
@@ -16,6 +16,7 @@ import lproxy
 from lproxy.app.signals import calm, undo
 from lproxy.build import version
 from lproxy.config import Admin, Config
+from lproxy.sidecar import commands as sidecar
 
 #: seconds for the admin server's answer
 ANSWER = 10.0
@@ -243,6 +244,7 @@ def main(argv: list[str] | None = None) -> int:
     command = commands.add_parser("plugins", help="list the protocols that were found")
     command.set_defaults(run=plugins)
     _identity(commands)
+    sidecar.add(commands)
     arguments = parser.parse_args(argv)
     calm()
     status: int = arguments.run(arguments)

@@ -40,6 +40,8 @@ FLOORS = {
     "lproxy.testing": (7, "testing"),
     "lproxy.admin": (8, "admin"),
     "lproxy.app": (9, "app"),
+    # commands for those who run lproxy beside an application; no part of it
+    "lproxy.sidecar": (9, "sidecar"),
     "lproxy.tap": (10, "tap"),
     "lproxy.cli": (10, "cli"),
 }

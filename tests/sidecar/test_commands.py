@@ -1,0 +1,100 @@
+# -*- test-case-name: tests.sidecar.test_commands -*-
+"""
+Tests for L{lproxy.sidecar.commands}: what is typed and what is printed.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy import cli
+from lproxy.sidecar import commands
+from lproxy.sidecar.iptables import CannotRedirect
+from lproxy.sidecar.redirect import FAMILIES
+
+
+class IptablesTests(SynchronousTestCase):
+    """C{lproxy iptables}."""
+
+    def setUp(self) -> None:
+        self.out, self.err = io.StringIO(), io.StringIO()
+        self.patch(sys, "stdout", self.out)
+        self.patch(sys, "stderr", self.err)
+        self.patch(cli, "calm", lambda: None)
+
+    def lines(self, *arguments: str) -> list[str]:
+        """What C{print} says of IPv4."""
+        self.assertEqual(0, cli.main(["iptables", "print", "--ipv4", *arguments]))
+        return self.out.getvalue().splitlines()
+
+    def test_print(self) -> None:
+        """C{print} needs no rights and no programs, and says all of it for both families."""
+        self.assertEqual(0, cli.main(["iptables", "print"]))
+        said = self.out.getvalue()
+        for line in (
+            "# IPv4",
+            "# IPv6",
+            "-A LPROXY_OUTBOUND -m owner --uid-owner 4140 -j RETURN",
+            "-A LPROXY_OUTBOUND -p tcp -j REDIRECT --to-ports 4140",
+            "-A LPROXY_INBOUND -p tcp -j REDIRECT --to-ports 4143",
+            "-A OUTPUT -p tcp -j LPROXY_OUTBOUND",
+        ):
+            self.assertIn(f"{line}\n", said)
+        self.assertEqual("", self.err.getvalue())
+
+    def test_arguments(self) -> None:
+        """Each argument is a rule."""
+        arguments = "--uid 9 --outbound-port 1 --inbound-port 2 --inbound-ports 80,90-91 --skip-inbound-ports 22"
+        said = self.lines(*arguments.split(), "--skip-outbound-ports", "25", "--skip-subnets", "10.0.0.0/8,fd00::/8")
+        for rule in (
+            "-A LPROXY_OUTBOUND -m owner --uid-owner 9 -j RETURN",
+            "-A LPROXY_OUTBOUND -d 10.0.0.0/8 -j RETURN",
+            "-A LPROXY_OUTBOUND -p tcp -m multiport --dports 25 -j RETURN",
+            "-A LPROXY_OUTBOUND -p tcp -j REDIRECT --to-ports 1",
+            "-A LPROXY_INBOUND -p tcp -m multiport --dports 22,4191 -j RETURN",
+            "-A LPROXY_INBOUND -p tcp -m multiport --dports 80,90:91 -j REDIRECT --to-ports 2",
+        ):
+            self.assertIn(rule, said)
+        self.assertNotIn("fd00", "".join(said))
+
+    def test_one_side(self) -> None:
+        """A side without a listener is left alone."""
+        self.assertNotIn("INBOUND", "".join(self.lines("--inbound-port", "none")))
+
+    def test_mistyped(self) -> None:
+        """What is mistyped is told with its argument and what would be right; nothing is done."""
+        for argument, value, said in (
+            ("--skip-outbound-ports", "25,smtp", "'smtp' is no port, as 80, and no range of ports, as 8000-8010"),
+            ("--uid", "root", "'root' is no user's number other than root's"),
+            ("--inbound-port", "1-2", "'1-2' is no port, as 4140, and not none"),
+            ("--skip-subnets", "10.0.0.1/8", "10.0.0.1/8 has host bits set"),
+        ):
+            self.assertEqual(2, self.assertRaises(SystemExit, cli.main, ["iptables", "apply", argument, value]).code)
+            self.assertIn(f"argument {argument}: {said}", self.err.getvalue())
+
+    def test_cannot(self) -> None:
+        """What the kernel refuses is one line and status 1."""
+
+        def refused(*args: object) -> None:
+            raise CannotRedirect("iptables-save -t nat: no")
+
+        self.patch(commands, "needed", refused)
+        self.assertEqual(1, cli.main(["iptables", "apply"]))
+        self.assertEqual("lproxy: iptables-save -t nat: no\n", self.err.getvalue())
+
+    def test_dry_run(self) -> None:
+        """What would be changed is said, and not done; families that need nothing are said beside."""
+        made: list[object] = []
+        self.patch(commands, "needed", lambda *args: {"IPv4": ["*nat", "COMMIT"], "IPv6": []})
+        self.patch(commands, "spoken", lambda: FAMILIES)
+        self.patch(commands, "apply", lambda changes, variant: made.append(changes))
+        self.assertEqual(0, cli.main(["iptables", "undo", "--dry-run"]))
+        self.assertEqual(
+            ("# IPv4\n*nat\nCOMMIT\n", "IPv6: nothing to change\n"), (self.out.getvalue(), self.err.getvalue())
+        )
+        self.assertEqual([], made)
+        self.assertEqual(0, cli.main(["iptables", "undo"]))
+        self.assertEqual(1, len(made))
