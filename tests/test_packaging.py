@@ -201,6 +201,7 @@ class DeclaredTests(SynchronousTestCase):
             "zope": "twisted",
             "kafka": "kafka-python",
             "OpenSSL": "pyopenssl",
+            "re2": "google-re2",
             "service_identity": "service-identity",
         }
         known = {"lproxy", *sys.stdlib_module_names}

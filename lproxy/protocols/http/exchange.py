@@ -28,6 +28,7 @@ from lproxy.protocols.http.message import NO_TRAILERS, Headers, Request, Respons
 from lproxy.protocols.http.own import Own
 from lproxy.protocols.http.phase import ACQUIRING, ANSWERING, CALLING, FINISHING, OVER, TUNNEL
 from lproxy.protocols.http.prepare import prepare
+from lproxy.protocols.http.profile.plan import Plan
 from lproxy.protocols.http.record import text
 from lproxy.protocols.http.rescue import called, rescued
 from lproxy.protocols.http.retry import may_replay
@@ -46,6 +47,7 @@ class Exchange(Responder, Expiring):
     @ivar state: what it is doing
     @ivar request: whose head
     @ivar destination: where it goes; C{None} until that is known
+    @ivar plan: its route's, where its destination has a profile
     @ivar status: of the answer, once that has begun
     @ivar began: seconds, when the request's head was read
     @ivar ended: seconds, when it was answered or given up
@@ -77,6 +79,7 @@ class Exchange(Responder, Expiring):
         "ended",
         "flags",
         "grpc",
+        "plan",
         "request",
         "state",
         "status",
@@ -98,6 +101,7 @@ class Exchange(Responder, Expiring):
         self._trailers = NO_TRAILERS
         self.request = request
         self.destination: Destination | None = None
+        self.plan: Plan | None = None
         self.state = ACQUIRING
         self.status = 0
         self.began = listener.seconds()
@@ -116,6 +120,7 @@ class Exchange(Responder, Expiring):
         return {
             "target": str(self.destination.target) if self.destination is not None else None,
             "request": f"{text(self.request.method)} {text(self.request.target)}",
+            "route": self.plan.name if self.plan is not None else None,
             "upstream": self.upstream,
         }
 
@@ -139,6 +144,8 @@ class Exchange(Responder, Expiring):
                 # not raised: its traceback would have this frame, and that has it
                 self.reset(refused)
                 return
+            if destination.router is not None:
+                self.plan = destination.router.plan(request)
             if (ours := prepare(request, destination, listener, conn)) is not None:
                 self._answer(*ours)
                 return

@@ -66,6 +66,7 @@ class HttpFactory(Explains):
     def start(self) -> None:
         """The listener opens."""
         self._stopped = False
+        self.listener.start()
         if self._sweeper is None:
             self._sweep()
 
@@ -79,7 +80,7 @@ class HttpFactory(Explains):
     def stop(self) -> None:
         """The last connection is gone."""
         self._stopped = True
-        self.listener.deadlines.stop()
+        self.listener.stop()
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None

@@ -16,6 +16,7 @@ from lproxy.protocols.http.guard import by_https, guard
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.metrics import HttpCounter, HttpMetrics
 from lproxy.protocols.http.patience import GRACE
+from lproxy.protocols.http.profile.router import ProfileRouter
 from lproxy.protocols.http.record import Recorder
 from lproxy.protocols.http.route import route
 from lproxy.protocols.http.streams import HttpLease
@@ -45,12 +46,19 @@ class Destination:
     @ivar told: whether it is told of clients, by the PROXY protocol
     @ivar acquire: the stack that leases are had from: that of the version in which it is spoken to
     @ivar try_acquire: its C{try_acquire}, for the warm path: one look-up fewer
+    @ivar router: tells its requests apart, where there is a profile
     """
 
-    __slots__ = ("acquire", "counter", "guarded", "lenient", "proxy", "target", "told", "try_acquire")
+    __slots__ = ("acquire", "counter", "guarded", "lenient", "proxy", "router", "target", "told", "try_acquire")
 
     def __init__(
-        self, target: Target, counter: HttpCounter, service: Service, guarded: bool, acquire: Stack[HttpLease]
+        self,
+        target: Target,
+        counter: HttpCounter,
+        service: Service,
+        guarded: bool,
+        acquire: Stack[HttpLease],
+        router: ProfileRouter | None,
     ) -> None:
         self.target = target
         self.acquire = acquire
@@ -60,6 +68,7 @@ class Destination:
         self.lenient = service.lenient
         self.guarded = guarded
         self.told = service.proxy_protocol is not None
+        self.router = router
 
 
 class Listener:
@@ -76,6 +85,8 @@ class Listener:
     @ivar clients: the connections, to be swept
     @ivar _known: destinations, by all that they depend on; C{_http1} and C{_http2}: of plain connections that were not
         redirected, by authority alone
+    @ivar _routers: of targets whose profiles are known
+    @ivar _watch: ends what tells of their changes
     @ivar http2: what is counted of HTTP/2 beneath its requests
     """
 
@@ -84,6 +95,8 @@ class Listener:
         "_http2",
         "_known",
         "_metrics",
+        "_routers",
+        "_watch",
         "by_authority",
         "clients",
         "deadlines",
@@ -118,6 +131,21 @@ class Listener:
         self._known: dict[bytes, Destination] = {}
         self._http1: dict[bytes, Destination] = {}
         self._http2: dict[bytes, Destination] = {}
+        self._routers: dict[Target, ProfileRouter] = {}
+        self._watch: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """It opens. From now on it hears of profiles that change."""
+        if self._watch is None:
+            self.forget()
+            self._watch = self.runtime.profiles.watch(self.forget)
+
+    def stop(self) -> None:
+        """Its last connection is gone."""
+        self.deadlines.stop()
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch()
 
     def destination(self, request: Request, conn: Conn) -> Destination:
         """
@@ -155,12 +183,31 @@ class Listener:
             counter = self._metrics.route(authority, tls is not None)
             service = runtime.service(target)
             acquire = self.upstreams.stack(service, request, tls)
-            known = Destination(target, counter, service, runtime.refuses(target), acquire)
+            known = Destination(target, counter, service, runtime.refuses(target), acquire, self._router(target))
             if len(self._known) >= DESTINATIONS:
                 self.forget()
             known.counter.hold()
             self._known[key] = known
         return known
+
+    def _router(self, target: Target) -> ProfileRouter | None:
+        """That of C{target}'s profile, if it has one; of a profile that is as it was, the same."""
+        try:
+            profile = self.runtime.profiles.of(target)
+            if profile is None:
+                self._routers.pop(target, None)
+                return None
+            router = self._routers.get(target)
+            if router is None or router.profile != profile:
+                router = ProfileRouter(profile, router)
+        except Exception as e:
+            # whoever knows profiles has failed: requests go the plain way
+            self.record.crashed(e)
+            return None
+        if len(self._routers) >= DESTINATIONS:
+            self._routers.clear()
+        self._routers[target] = router
+        return router
 
     def idle(self) -> float:
         """Seconds for which a client may be idle: not many where the proxy is about to end."""

@@ -17,6 +17,7 @@ from lproxy.protocols.http.account import Account
 from lproxy.protocols.http.grpc import NO_CALL
 from lproxy.protocols.http.message import Rejected, Request
 from lproxy.protocols.http.metrics import HttpFaults
+from lproxy.protocols.http.profile.plan import Plan
 from lproxy.protocols.http.said import FORWARDED_FOR, REFERER, REQUEST_ID, USER_AGENT, said, trace_id
 
 #: what is not known of bytes that were no request
@@ -50,6 +51,10 @@ class Ended(Protocol):
     @property
     def destination(self) -> Routed | None:
         """Where it went."""
+
+    @property
+    def plan(self) -> Plan | None:
+        """Its route's."""
 
 
 class Recorder:
@@ -133,6 +138,7 @@ class Recorder:
             "status": exchange.status,
             "grpc_status": exchange.grpc if exchange.grpc != NO_CALL else None,
             "target": str(destination.target) if destination is not None else None,
+            "route": (exchange.plan.name or None) if exchange.plan is not None else None,
             "upstream": exchange.upstream,
             "tries": account.tries,
             "seconds": rounded(ended - exchange.began),

@@ -56,6 +56,7 @@ class AccountTests(HttpTestCase):
                     "status": 200,
                     "grpc_status": None,
                     "target": "upstream.test:9000",
+                    "route": None,
                     "upstream": "10.0.0.9:9000",
                     "tries": 1,
                     "seconds": 0.25,

@@ -1,0 +1,103 @@
+# -*- test-case-name: tests.protocols.http.profile.test_expressions -*-
+"""
+Regular expressions that matching takes no longer for than what is matched is long, and many of them at once (RE2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import re2
+
+#: whether all of some bytes are as a pattern says: true or false, whatever the value's type
+Matches = Callable[[bytes], object]
+
+#: so few expressions are tried one by one
+FEW: Final = 3
+#: bytes that a set may need, for its program and for what matching remembers; RE2 takes them as it needs them
+LEAST_MEMORY: Final = 8 << 20
+EACH_MEMORY: Final = 64 << 10
+MOST_MEMORY: Final = 1 << 30
+#: the last of each set, which matches everything: where it does not, the set has run out of memory
+EVERYTHING: Final = b"(?s).*"
+
+
+class BadPattern(ValueError):
+    """What is wrong with a pattern."""
+
+
+def matches(pattern: str) -> Matches:
+    """
+    Whether all of some bytes are as C{pattern} says.
+
+    @raise BadPattern: nothing is
+    """
+    try:
+        found: Matches = re2.compile(pattern.encode("utf-8"), _options(LEAST_MEMORY)).fullmatch
+    except re2.error as e:
+        bad = BadPattern(f"{pattern} is none of RE2's: {e}")
+        bad.__cause__ = e
+    else:
+        return found
+    raise bad
+
+
+def _options(memory: int) -> re2.Options:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = memory
+    # a byte is a character: what clients send need not be UTF-8
+    options.encoding = re2.Options.Encoding.LATIN1
+    return options
+
+
+class Expressions:
+    """
+    Regular expressions, held against one text at once.
+
+    @ivar _few: tries one
+    @ivar _set: tries all: the numbers of those that match, and of L{EVERYTHING}; C{None}: there are few
+    """
+
+    __slots__ = ("_few", "_patterns", "_set")
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        """
+        @raise BadPattern: one of them is none
+        """
+        self._patterns = tuple(patterns)
+        self._few: list[Matches] = []
+        self._set: Callable[[bytes], list[int] | None] | None = None
+        if len(self._patterns) > FEW:
+            self._set = _compiled(self._patterns)
+        if self._set is None:
+            self._few = [matches(pattern) for pattern in self._patterns]
+
+    def all_that_match(self, text: bytes) -> list[int]:
+        """Their numbers."""
+        if self._set is not None:
+            found = self._set(text)
+            if found is not None and len(self._patterns) in found:
+                return found
+            # each by itself gets by on little
+            self._few = self._few or [matches(pattern) for pattern in self._patterns]
+        return [number for number, one in enumerate(self._few) if one(text)]
+
+
+def _compiled(patterns: tuple[str, ...]) -> Callable[[bytes], list[int] | None] | None:
+    """One machine for all of C{patterns}; C{None}: they are too much for one."""
+    memory = max(LEAST_MEMORY, len(patterns) * EACH_MEMORY)
+    while memory <= MOST_MEMORY:
+        machine = re2.Set.FullMatchSet(_options(memory))
+        try:
+            for pattern in patterns:
+                machine.Add(pattern.encode("utf-8"))
+            machine.Add(EVERYTHING)
+            machine.Compile()
+        except re2.error:
+            memory *= 4
+        else:
+            found: Callable[[bytes], list[int] | None] = machine.Match
+            return found
+    return None

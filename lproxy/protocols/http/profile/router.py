@@ -1,0 +1,44 @@
+# -*- test-case-name: tests.protocols.http.profile.test_router -*-
+"""
+The profile router: of the requests to one target, who gets which treatment.
+
+It keeps nothing of requests. A new profile has a new router; what it says like the one before goes on as it was, its
+measurements included.
+"""
+
+from __future__ import annotations
+
+from lproxy.profile import Profile, Route
+from lproxy.protocols.http.message import Request
+from lproxy.protocols.http.profile.match import Matcher
+from lproxy.protocols.http.profile.plan import Plan
+
+
+class ProfileRouter:
+    """
+    Of one profile.
+
+    @ivar profile: it
+    @ivar plans: its routes', in their order, and last that of what no route has
+    """
+
+    __slots__ = ("_matcher", "plans", "profile")
+
+    def __init__(self, profile: Profile, before: ProfileRouter | None = None) -> None:
+        """
+        @param before: that of the profile which this one follows
+        @raise BadPattern: a regular expression is none
+        """
+        known = {plan.route: plan for plan in before.plans} if before is not None else {}
+        routes = (*profile.routes, Route("", backends=profile.backends))
+        self.profile = profile
+        self.plans: list[Plan] = [known.get(route) or Plan(route) for route in routes]
+        self._matcher = Matcher([route.condition for route in profile.routes])
+
+    def __repr__(self) -> str:
+        return f"<ProfileRouter {len(self.plans) - 1} routes>"
+
+    def plan(self, request: Request) -> Plan:
+        """That of the first route that fits C{request}."""
+        # of none it is the last: -1
+        return self.plans[self._matcher.first(request)]

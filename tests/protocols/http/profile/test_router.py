@@ -1,0 +1,131 @@
+# -*- test-case-name: tests.protocols.http.profile.test_router -*-
+"""
+L{lproxy.protocols.http.profile.router}: which requests get which treatment, and how that changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.profile import Backend, Path, Profile, Route
+from lproxy.protocols.http.profile.router import ProfileRouter
+from lproxy.target import Target
+from tests.protocols.http.harness import HttpTestCase, get, ok
+from tests.protocols.http.profile.test_match import asked
+
+BOOKS = Route("books", Path("/books", "prefix"))
+AUTHORS = Route("authors", Path("/authors", "prefix"))
+
+
+class RouterTests(SynchronousTestCase):
+    """One profile's."""
+
+    def test_each(self) -> None:
+        """Each request has its route's; what no route has has one of its own."""
+        router = ProfileRouter(Profile((BOOKS, AUTHORS), backends=(Backend("a"),)))
+        self.assertEqual(["books", "authors", ""], [router.plan(asked(p)).name for p in ("/books/1", "/authors", "/")])
+        self.assertEqual((Backend("a"),), router.plan(asked("/")).route.backends)
+
+    def test_what_stays(self) -> None:
+        """What a new profile says like the one before is the same; what it says otherwise, or first, is new."""
+        before = ProfileRouter(Profile((BOOKS, AUTHORS)))
+        changed = Route("books", Path("/books"))
+        after = ProfileRouter(Profile((changed, AUTHORS)), before)
+        same = [one is other for one, other in zip(before.plans, after.plans, strict=True)]
+        self.assertEqual([False, True, True], same)
+
+
+class ScriptedProfiles:
+    """What is said of targets, as a test has it: the same of all."""
+
+    def __init__(self, profile: Profile | None = None) -> None:
+        self.profile = profile
+        self.error: Exception | None = None
+        self.watchers: list[Callable[[], None]] = []
+
+    def of(self, target: Target) -> Profile | None:
+        """What it is now."""
+        if self.error is not None:
+            raise self.error
+        return self.profile
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Remember whom to tell."""
+        self.watchers.append(changed)
+        return lambda: self.watchers.remove(changed)
+
+    def change(self, profile: Profile | None) -> None:
+        """Say something else."""
+        self.profile = profile
+        for changed in list(self.watchers):
+            changed()
+
+
+class ProfiledTestCase(HttpTestCase):
+    """Tests of a listener whose requests' destinations have a profile."""
+
+    def begin(self, *routes: Route, **settings: object) -> None:
+        """Start anew, with a profile of C{routes}."""
+        profile = Profile(routes, **settings)  # type: ignore[arg-type]
+        self.profiles = ScriptedProfiles(profile)
+        self.start(profiles=self.profiles)
+
+    def routes(self) -> list[str | None]:
+        """Those of the access log."""
+        return [row["route"] for row in self.proxy.records]
+
+
+class LiveTests(ProfiledTestCase):
+    """A listener, whose profiles change."""
+
+    def test_told_apart(self) -> None:
+        """Requests are told apart by their routes; one that is under way shows it."""
+        self.begin(BOOKS, AUTHORS)
+        client = self.client()
+        for path in ("/books/1", "/authors?x", "/"):
+            self.say(client, get(path))
+            self.assertEqual(get(path), self.heard(self.up))
+            self.say(self.up, ok())
+        self.assertEqual(["books", "authors", None], self.routes())
+        self.say(client, get("/books"))
+        self.assertEqual("books", self.session().describe()["route"])
+
+    def test_no_profile(self) -> None:
+        """Where there is no profile there is no route."""
+        client = self.client(get("/books"))
+        self.say(self.up, ok())
+        self.assertEqual(([None], ok()), (self.routes(), self.heard(client)))
+
+    def test_changed(self) -> None:
+        """A new profile holds for the next request; one that is under way, and connections, go on."""
+        self.begin(BOOKS)
+        client, other = self.client(get("/books")), self.client()
+        self.profiles.change(Profile((AUTHORS,)))
+        self.say(other, get("/authors"))
+        self.say(self.ups[0], ok(b"old"))
+        self.say(self.ups[1], ok(b"new"))
+        self.assertEqual((ok(b"old"), ok(b"new")), (self.heard(client), self.heard(other)))
+        self.assertEqual(["books", "authors"], self.routes())
+        self.profiles.change(None)
+        self.say(client, get("/books"))
+        self.say(self.up, ok())
+        self.assertEqual((None, 2), (self.routes()[-1], len(self.ups)))
+
+    def test_no_source(self) -> None:
+        """Where it is not to be had what is said of a target its requests go the plain way, and somebody is told."""
+        self.begin(BOOKS)
+        self.profiles.error = ZeroDivisionError()
+        client = self.client(get("/books"))
+        self.say(self.up, ok())
+        self.assertEqual((ok(), [None]), (self.heard(client), self.routes()))
+        self.crashed = 1
+
+    def test_stopped(self) -> None:
+        """A listener that is stopped is told no more."""
+        self.begin(BOOKS)
+        self.assertEqual(1, len(self.profiles.watchers))
+        self.factory.stop()
+        self.assertEqual([], self.profiles.watchers)
+        self.factory.start()
