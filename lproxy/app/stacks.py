@@ -176,6 +176,11 @@ class Stacks:
                 failing[label] = max(failing[label], min(n, 1))
             elif name == "failfast_total":
                 trips[cap(str(of))] += n
+        left: Counter[str] = Counter()
+        for served, budget in self._budgets.items():
+            left[cap(str(served))] += budget.left
+        for label, n in left.items():
+            yield "retry_budget_left", (("target", label),), n
         for label, n in trips.items():
             yield "failfast_state", (("target", label),), failing[label]
             yield "failfast_total", (("target", label),), n

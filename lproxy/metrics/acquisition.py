@@ -19,6 +19,7 @@ STATE: dict[str, tuple[Kind, str]] = {
     "service_cache_evictions_total": ("counter", "Services removed from the cache because they were idle."),
     "failfast_state": ("gauge", "1 while a target is in failfast: it was not ready for too long, and requests fail."),
     "failfast_total": ("counter", "How many times a target entered failfast."),
+    "retry_budget_left": ("gauge", "How many further tries of failed requests a service may be burdened with now."),
     "in_flight": ("gauge", "Requests and byte streams in flight, those still waiting for a service included."),
     "in_flight_refused_total": ("counter", "Requests and byte streams refused because limits.in_flight was reached."),
 }

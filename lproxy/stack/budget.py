@@ -133,6 +133,10 @@ class Budgets:
         budget.change(settings or DEFAULT)
         return budget
 
+    def items(self) -> list[tuple[object, Budget]]:
+        """All there are, by what targets share them by."""
+        return list(self._budgets.items())
+
     def known(self, target: Target) -> Budget:
         """The one of C{target}'s service, as it is."""
         key = self._served(target.of if isinstance(target, Split) else target)

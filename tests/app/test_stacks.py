@@ -14,6 +14,7 @@ from lproxy.config import Config, Limits, Service
 from lproxy.discover.memory import Memory
 from lproxy.discover.static import Static
 from lproxy.metrics.registry import Metrics
+from lproxy.profile import RetryBudget
 from lproxy.stack.interfaces import Health
 from lproxy.stack.lease import ended
 from lproxy.stack.report import Report
@@ -110,6 +111,19 @@ class StacksTests(SynchronousTestCase):
         self.clock.advance(Config().outbound.failfast)
         self.failureResultOf(other)
         self.assertEqual([{target: 1}, {target: 2}], [self.samples("failfast_state"), self.samples("failfast_total")])
+
+    def test_budgets(self) -> None:
+        """How many further tries each service may have is shown by whom they are shared by."""
+        service = Service("web.local:80", ("10.0.0.1:80",))
+        static = Static({service.name: service}, self.discover)
+        self.stacks = Stacks(Config(), self.clock, static, self.metrics, self.crashed, static.find)
+        self.addCleanup(self.stacks.close)
+        for direction in ("outbound", "inbound"):
+            stack = self.stacks.acquire(direction, "http", ScriptedService)
+            self.assertTrue(stack.budget(WEB, RetryBudget(minimum=5.0)).withdraw())
+        stack.budget(Authority("other.local", 80))
+        expected = {(("target", "web.local:80"),): 3, (("target", "other.local:80"),): 10}
+        self.assertEqual(expected, self.samples("retry_budget_left"))
 
     def test_broken(self) -> None:
         """An endpoint that cannot report costs the rows of its protocol, which is named and counted."""

@@ -13,6 +13,7 @@ from lproxy.metrics.counters import MILLISECONDS, Bounds, Histogram
 from lproxy.metrics.family import Family, Labels
 from lproxy.protocols.http.grpc import NO_CALL, http_status
 from lproxy.protocols.http.h2.counts import Http2Counts
+from lproxy.protocols.http.profile.metrics import RouteMetrics
 
 #: seconds; what one request may cost the proxy itself
 OVERHEAD_SECONDS: Bounds = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1)
@@ -110,6 +111,7 @@ class HttpMetrics:
 
     @ivar faults: what it answered itself, and refused
     @ivar http2: what is counted of HTTP/2 beneath its requests
+    @ivar profiled: what is counted of the routes of profiles
     """
 
     def __init__(self, counters: Counters, direction: str, listener: str) -> None:
@@ -120,6 +122,7 @@ class HttpMetrics:
         self._prune_at = 16
         self.faults = HttpFaults()
         self.http2 = Http2Counts()
+        self.profiled = RouteMetrics(counters, self._labels)
         counters.families(self.families)
 
     def route(self, authority: str, tls: bool = False) -> HttpCounter:
@@ -182,6 +185,7 @@ class HttpMetrics:
             (((*own, ("reason", reason)), n) for reason, n in list(faults.rejected.items())),
         )
         yield from self.http2.families(own)
+        yield from self.profiled.families()
         self._prune()
         found = [pool.connections() for pool in self._pools]
         active, idle = sum([active for active, _ in found]), sum([idle for _, idle in found])

@@ -1,0 +1,211 @@
+# -*- test-case-name: tests.protocols.http.profile.test_metrics -*-
+"""
+What is counted of routes, and the metric families that this becomes.
+
+Their names, and of their labels C{dst} and C{rt_route}, are those of Linkerd's proxy, so that its dashboards show them.
+Counters belong to a name: a route that a new profile has under the same one counts on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lproxy.api import Counters
+from lproxy.metrics.counters import MILLISECONDS, Histogram
+from lproxy.metrics.family import Family, Labels
+from lproxy.protocols.http.grpc import NO_CALL
+
+#: by status, grpc-status (or NO_CALL), and whether that is a failure
+Answers = dict[tuple[int, int, bool], int]
+
+# what came of requests for which a further try was wanted
+#: it was made, and the last one went well
+SUCCESS = "success"
+#: it was made, and so were all that there may be, and none went well
+LIMIT = "limit"
+#: there was none, or not as many, since the service's budget was used up
+BUDGET = "budget"
+#: there was none, since more of the body was sent than was kept
+BODY = "body"
+
+# what came of second tries beside first ones
+#: the second one answered
+WON = "won"
+#: the first one did
+LOST = "lost"
+
+
+class RouteCounter:
+    """
+    Requests of one route to one service.
+
+    @ivar requests: as they came from clients
+    @ivar answers: to those, answers of lproxy's own included
+    @ivar latency: milliseconds from a request's head to the end of its answer
+    @ivar tries: how often they were sent
+    @ivar tried: answers to those
+    @ivar retries: requests for which a further try was wanted, by what came of that
+    @ivar hedges: second tries beside first ones, by what came of them
+    @ivar limited: requests that were more than there may be
+    """
+
+    __slots__ = (
+        "_holders",
+        "answers",
+        "hedges",
+        "latency",
+        "limited",
+        "requests",
+        "retries",
+        "tried",
+        "tries",
+    )
+
+    def __init__(self) -> None:
+        self._holders: int = 0
+        self.requests: int = 0
+        self.answers: Answers = {}
+        self.latency = Histogram(MILLISECONDS)
+        self.tries: int = 0
+        self.tried: Answers = {}
+        self.retries: dict[str, int] = {}
+        self.hedges: dict[str, int] = {}
+        self.limited: int = 0
+
+    def began(self) -> None:
+        """Count a request; it L{ended} once, whatever became of it."""
+        self.requests += 1
+        self._holders += 1
+
+    def ended(self, status: int, milliseconds: float, failure: bool, grpc: int = NO_CALL) -> None:
+        """
+        Count its answer.
+
+        @param status: zero where there was none
+        @param failure: whether the route's classes call it one
+        @param grpc: what came of it, where it was a call
+        """
+        self._holders -= 1
+        if status:
+            key = (status, grpc, failure)
+            self.answers[key] = self.answers.get(key, 0) + 1
+            self.latency.observe(milliseconds)
+
+    def try_ended(self, status: int, failure: bool, grpc: int = NO_CALL) -> None:
+        """Count the answer to one try, which may not be the client's."""
+        key = (status, grpc, failure)
+        self.tried[key] = self.tried.get(key, 0) + 1
+
+    def retried(self, outcome: str) -> None:
+        """Count a request for which a further try was wanted."""
+        self.retries[outcome] = self.retries.get(outcome, 0) + 1
+
+    def hedged(self, outcome: str) -> None:
+        """Count a second try beside a first one."""
+        self.hedges[outcome] = self.hedges.get(outcome, 0) + 1
+
+    def hold(self) -> None:
+        """Somebody keeps this, to count requests later; until they C{release} it the series stays."""
+        self._holders += 1
+
+    def release(self) -> None:
+        """They have forgotten it."""
+        self._holders -= 1
+
+    def mark(self) -> int:
+        """Requests, answers and tries."""
+        return self.requests + self.tries + self.limited + sum(self.answers.values()) + sum(self.tried.values())
+
+    def held(self) -> bool:
+        """Whether a request is under way, or this is kept for the next."""
+        return self._holders > 0
+
+
+class RouteMetrics:
+    """One listener's."""
+
+    def __init__(self, counters: Counters, labels: Labels) -> None:
+        """@param labels: the listener's"""
+        self._labels = labels
+        self._routes = counters.series(RouteCounter, "dst", "rt_route")
+
+    def route(self, target: str, name: str) -> RouteCounter:
+        """
+        Where requests of a route are counted. L{RouteCounter.hold} it before it is kept.
+
+        @param target: whom they are for
+        @param name: the route's; empty: they have none
+        """
+        named = (("rt_route", name),) if name else ()
+        return self._routes.get((*self._labels, ("dst", target), *named))
+
+    def families(self) -> Iterator[Family]:
+        """As of now."""
+        routes = self._routes.items()
+        yield Family(
+            "route_request_total",
+            "counter",
+            "HTTP requests of a route (rt_route) to a service with a profile (dst), as they came from clients; those "
+            "that no route fits have no rt_route.",
+            ((labels, c.requests) for labels, c in routes),
+        )
+        yield Family(
+            "route_response_total",
+            "counter",
+            "HTTP responses to requests of a route, including those that lproxy made itself. What is a failure is for "
+            "the route to say, or as for response_total.",
+            _answers((labels, c.answers) for labels, c in routes),
+        )
+        yield Family(
+            "route_response_latency_ms",
+            "histogram",
+            "Milliseconds from the head of a request of a route to the end of its response, all tries included.",
+            ((labels, c.latency) for labels, c in routes),
+        )
+        yield Family(
+            "route_actual_request_total",
+            "counter",
+            "HTTP requests of a route as they were sent to endpoints: each try counts.",
+            ((labels, c.tries) for labels, c in routes),
+        )
+        yield Family(
+            "route_actual_response_total",
+            "counter",
+            "HTTP responses that endpoints gave to requests of a route, those included that clients never saw as "
+            "another try was made. A status_code of 0 is none: the connection was lost, or it took too long.",
+            _answers((labels, c.tried) for labels, c in routes),
+        )
+        yield Family(
+            "route_retry_total",
+            "counter",
+            "HTTP requests of a route for which a further try was wanted, by outcome: a further one went well "
+            "(success), as many as there may be did not (limit), the budget of the service was used up (budget), or "
+            "too much of the body was sent to send it again (body).",
+            (((*labels, ("outcome", outcome)), n) for labels, c in routes for outcome, n in list(c.retries.items())),
+        )
+        yield Family(
+            "route_hedge_total",
+            "counter",
+            "Second tries of a route beside first ones that took long, by outcome: the second answered (won), the "
+            "first did (lost), or there was none as the budget of the service was used up (budget).",
+            (((*labels, ("outcome", outcome)), n) for labels, c in routes for outcome, n in list(c.hedges.items())),
+        )
+        yield Family(
+            "route_rate_limited_total",
+            "counter",
+            "HTTP requests of a route that were answered 429, as there were more than its rates, or its service's, let "
+            "pass.",
+            ((labels, c.limited) for labels, c in routes if c.limited),
+        )
+
+
+def _answers(routes: Iterator[tuple[Labels, Answers]]) -> Iterator[tuple[Labels, int]]:
+    for labels, answers in routes:
+        for (status, grpc, failure), n in list(answers.items()):
+            own: Labels = (
+                ("classification", "failure" if failure else "success"),
+                ("status_code", str(status)),
+            )
+            if grpc != NO_CALL:
+                own += (("grpc_status", str(grpc)),)
+            yield (*labels, *own), n
