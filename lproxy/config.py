@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from lproxy.profile import Rate
+from lproxy.profile import Profile, Rate
 
 Direction = Literal["inbound", "outbound"]
 Forwarded = Literal["pass", "append", "replace", "remove"]
@@ -242,6 +242,8 @@ class Service:
     require_identity: bool = setting(False, "whether clients must show an identity to have it")
     allow: tuple[str, ...] = setting((), "the identities that may have it; see [[listen]]", "pattern")
     deny: tuple[str, ...] = setting((), "those of them that may not, nevertheless", "pattern")
+    #: how its requests are treated, where the file says that; see L{lproxy.configfile.profile}
+    profile: Profile | None = None
 
 
 #: of a service that the configuration says nothing about

@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 #: module prefix -> (floor, the floor's name); the longest prefix that fits counts
 FLOORS = {
     "lproxy": (0, "values"),
+    # beside the values that it reads: with a library for YAML, and one for patterns
+    "lproxy.profiles": (0, "profiles"),
     "lproxy.stack": (1, "stack"),
     # beside transport: what connections are told of certificates, without one of them
     "lproxy.identity": (2, "identity"),

@@ -21,8 +21,10 @@ TLS = "TLS with clients is a listener's: certificates = [...] in [[listen]]; to 
 CERTIFICATES = 'write certificates = ["FILE.pem"], with certificate and key in it, or the key beside it in FILE.key'
 UPSTREAM_TLS = "write tls = true; whom to trust is ca, whose name is expected server_name"
 RETRIES = (
-    "there is nothing to set: where it does no harm, a request is repeated on another endpoint, within timeouts.acquire"
+    "where it does no harm, a request is repeated on another endpoint anyway; more is a route's: "
+    '[services."NAME".routes.ROUTE] retries = { statuses = "5xx" }'
 )
+ROUTES = '[services."NAME".routes.ROUTE], each with match = { path_prefix = "/..." }'
 HEALTH = (
     "an endpoint that fails is passed over and tried again after timeouts.backoff_min; limits.max_failures is how many "
     "bad answers in a row it takes"
@@ -44,7 +46,7 @@ HINTS: Mapping[str, Mapping[str, str]] = {
         **_each("retry retries retrypolicy", RETRIES),
         **_each(
             "route routes router routers routing rules",
-            f"HTTP is routed by its Host to [services] or DNS; else {TARGET}",
+            f"HTTP is routed by its Host to [services] or DNS, then by a service's routes: {ROUTES}; else {TARGET}",
         ),
         **_each("healthcheck healthchecks health probe probes outlier outlierdetection ejection", HEALTH),
         **_each("upstream upstreams backend backends cluster clusters server servers endpoints service pool", SERVICES),
@@ -86,14 +88,21 @@ HINTS: Mapping[str, Mapping[str, str]] = {
     },
     "services": {
         **_each(
-            "address addresses host hosts server servers backend backends target upstream url",
+            "address addresses host hosts server servers target upstream url",
             f"did you mean {show('endpoints')}?",
         ),
         **_each("balance balancer lb loadbalancer policy weight weights", BALANCE),
         **_each("healthcheck health check", HEALTH),
-        **_each("retry retries", RETRIES),
+        **_each("retry retries retryable isretryable", RETRIES),
+        **_each("retrybudgets", 'did you mean "retry_budget"?'),
+        **_each("route router rules match", f"did you mean {ROUTES}?"),
+        **_each("split trafficsplit canary weightedclusters dstoverrides weighted", 'did you mean "backends"?'),
+        **_each("ratelimit ratelimits rate limit", 'did you mean "rates"?'),
+        **_each("stickiness affinity sessionaffinity hash hashpolicy", 'did you mean "sticky"?'),
         **_each(
-            "timeout timeouts", "timeouts are those of a direction: [timeouts], [timeouts.inbound], [timeouts.outbound]"
+            "timeout timeouts",
+            "timeouts are those of a direction: [timeouts], [timeouts.inbound], [timeouts.outbound]; or of a route: "
+            '[services."NAME".routes.ROUTE] timeouts = { stream = "2s" }',
         ),
         **_each("port", 'the port stands with each endpoint: endpoints = ["127.0.0.1:8081"]'),
         **_each("http2 h2 grpc h2c", 'write protocol = "http2"'),
@@ -106,6 +115,23 @@ HINTS: Mapping[str, Mapping[str, str]] = {
             "insecure skipverify tlsinsecure insecureskipverify verify",
             "a certificate is always verified: write whom to trust as ca = FILE, and its name as server_name",
         ),
+    },
+    "routes": {
+        **_each("retry isretryable retryable retryon retrypolicy numretries attempts", 'did you mean "retries"?'),
+        **_each("timeout requesttimeout request total", 'write timeouts = { stream = "2s" }'),
+        **_each("pertrytimeout backendrequest", 'write timeouts = { per_try = "500ms" }'),
+        **_each(
+            "path prefix pathprefix pathregex method methods headers header query condition when", "it belongs in match"
+        ),
+        **_each("ratelimit ratelimits rate limit", 'did you mean "rates"?'),
+        **_each("classes failures isfailure", 'did you mean "response_classes"?'),
+        **_each("weightedclusters clusters split backendrefs service cluster dstoverrides", 'did you mean "backends"?'),
+        **_each("prefixrewrite regexrewrite urlrewrite stripprefix rewriteprefix", 'write rewrite = { prefix = "/" }'),
+        **_each("directresponse response static fixedresponse", 'did you mean "answer"?'),
+        **_each("requestheadersadd requestheadersset requestheadermodifier", 'did you mean "request_headers"?'),
+        **_each("responseheadersadd responseheadersset responseheadermodifier", 'did you mean "response_headers"?'),
+        **_each("mirror shadow requestmirror requestmirrorpolicies", "lproxy mirrors no requests"),
+        **_each("maxbodysize bodylimit bodysize clientmaxbodysize", 'did you mean "max_body"?'),
     },
     "identity": {
         **_each("ca anchors trustanchors bundle", 'did you mean "trust"?'),
@@ -164,6 +190,9 @@ def hint(path: Path) -> str:
     """What is probably meant by the unknown key or table at C{path} of a file; empty where there is no telling."""
     names = [part for part in path if isinstance(part, str)]
     table = names[0] if len(names) > 1 else ""
+    if names[2:3] == ["routes"]:
+        # what stands in a route's tables is none of a service's
+        table = "routes" if len(names) == 5 else "further in"
     name = names[-1][:100].lower().replace("_", "").replace("-", "")
     if table != "timeouts":
         return HINTS.get(table, {}).get(name, "")

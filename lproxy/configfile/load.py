@@ -27,6 +27,8 @@ from lproxy.configfile.listeners import (
 )
 from lproxy.configfile.plugins import Configure, Plugins
 from lproxy.configfile.problem import Problem, Report
+from lproxy.configfile.profile.keys import ROUTE, SERVICE
+from lproxy.configfile.profile.read import ROUTE_HEADER, ROUTES
 from lproxy.configfile.proxied import check_proxied
 from lproxy.configfile.relations import check_relations
 from lproxy.configfile.secure import check_secure
@@ -178,7 +180,10 @@ def places() -> dict[str, str]:
     tables: dict[str, type] = {TOP: Config, **{f"[{name}]": kind for name, kind in plain_sections().items()}}
     tables |= {"[[listen]]": Listen, SERVICE_HEADER: Service, "[timeouts]": Timeouts}
     found: dict[str, list[str]] = {}
-    for header, kind in tables.items():
-        for key in settings(kind):
+    keys = {header: tuple(settings(kind)) for header, kind in tables.items()}
+    keys[SERVICE_HEADER] += (*(key.key for key in SERVICE.keys), ROUTES)
+    keys[ROUTE_HEADER] = tuple(key.key for key in ROUTE.keys)
+    for header, names in keys.items():
+        for key in names:
             found.setdefault(key, []).append(header)
     return {key: " or ".join(headers) for key, headers in found.items()}

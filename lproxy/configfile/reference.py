@@ -12,6 +12,7 @@ import re
 from lproxy.config import INBOUND, Config, Listen, Service, Timeouts
 from lproxy.configfile.kinds import Setting, settings
 from lproxy.configfile.load import TOP, plain_sections
+from lproxy.configfile.profile.reference import sections, service_keys
 from lproxy.configfile.services import SERVICE_HEADER
 
 #: in the docs, what stands between these lines is generated
@@ -25,7 +26,12 @@ def reference() -> str:
     # the top of the file, listeners and where they lead first, then the rest as config.py has it
     tables: dict[str, type] = {TOP: Config, "[[listen]]": Listen, SERVICE_HEADER: Service, "[timeouts]": Timeouts}
     tables |= {f"[{name}]": kind for name, kind in plain.items()}
-    return "\n".join(section(header, kind) for header, kind in tables.items())
+    parts = []
+    for header, kind in tables.items():
+        parts.append(section(header, kind))
+        if kind is Service:
+            parts += ["\n".join(service_keys()), sections()]
+    return "\n".join(parts)
 
 
 def own_reference(kind: type) -> str:

@@ -16,6 +16,7 @@ from lproxy.config import Config, Direction
 from lproxy.configfile.kinds import settings
 from lproxy.configfile.load import plain_sections
 from lproxy.configfile.problem import show
+from lproxy.configfile.profile.read import write_profile
 from lproxy.errors import one_line
 
 #: plugins' values are anything; nobody reads deeper
@@ -32,7 +33,10 @@ def render(config: Config) -> dict[str, Any]:
             {**{name: render_value(value) for name, value in listen.plugins.items()}, **render_table(listen)}
             for listen in config.listen
         ],
-        "services": {name: render_table(service) for name, service in config.services.items()},
+        "services": {
+            name: {**render_table(service), **write_profile(service.profile)}
+            for name, service in config.services.items()
+        },
         "timeouts": {direction: render_table(config.timeouts(direction)) for direction in typing.get_args(Direction)},
     }
 

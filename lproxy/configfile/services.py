@@ -16,6 +16,8 @@ from lproxy.configfile.kinds import settings
 from lproxy.configfile.listeners import ListensAt, refuse_loop, spoken, targeted
 from lproxy.configfile.names import server_name
 from lproxy.configfile.problem import Path, Report, show, spell
+from lproxy.configfile.profile.read import KEYS, read_profile
+from lproxy.configfile.profile.splits import check_splits
 from lproxy.configfile.table import Check, Table, as_table, read_table
 from lproxy.target import join_host_port, split_host_port
 
@@ -44,12 +46,14 @@ def read_services(
             report.error(dotted, "is a table within a table", right)
             continue
         values = read_table(
-            Service, as_table(entry, path, report, f"[{spell(path)}]"), path, report, checks=checks, elsewhere=elsewhere
+            Service, own := as_table(entry, path, report, f"[{spell(path)}]"), path, report, KEYS, checks, elsewhere
         )
-        services[name] = Service(name=name, **values)
-        if isinstance(entry, dict) and entry.get("endpoints", []) == []:
+        profile = read_profile(own, path, report)
+        services[name] = Service(name=name, **values, profile=profile)
+        if isinstance(entry, dict) and entry.get("endpoints", []) == [] and not (profile and profile.backends):
             report.warning(path, "has no endpoints: every request to it fails", 'write endpoints = ["127.0.0.1:8081"]')
     check_names(list(services), listeners, report)
+    check_splits(services, report)
     return MappingProxyType(services)
 
 
@@ -58,7 +62,7 @@ def unquoted(entry: object, path: tuple[str, ...]) -> tuple[str, ...]:
     inner = path
     while isinstance(entry, dict) and len(entry) == 1 and len(inner) < 20:
         ((key, entry),) = entry.items()
-        if not isinstance(entry, dict) or key in settings(Service):
+        if not isinstance(entry, dict) or key in settings(Service) or key in KEYS:
             break
         inner = (*inner, key)
     return inner if len(inner) > len(path) else ()

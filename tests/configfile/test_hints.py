@@ -11,6 +11,8 @@ from lproxy.configfile.hints import HINTS, hint
 from lproxy.configfile.kinds import settings
 from lproxy.configfile.load import plain_sections
 from lproxy.configfile.own import Refused
+from lproxy.configfile.profile.keys import ROUTE
+from lproxy.configfile.profile.read import KEYS
 from tests.configfile.case import LISTEN, FileTestCase
 
 
@@ -18,7 +20,7 @@ class HintTests(FileTestCase):
     def test_tables(self) -> None:
         """Tables that other proxies have are answered with what does their work here."""
         for name, says in {
-            "retries": "there is nothing to set: where it does no harm, a request is repeated",
+            "retries": "where it does no harm, a request is repeated on another endpoint anyway; more is a route's",
             "routes": "HTTP is routed by its Host to [services] or DNS",
             "health_check": "limits.max_failures is how many bad answers in a row it takes",
             "healthCheck": "an endpoint that fails is passed over and tried again",
@@ -76,7 +78,12 @@ class HintTests(FileTestCase):
         """No hint stands in the way of a setting that there is."""
         tables = {"listen": Listen, "services": Service, "timeouts": Timeouts, **plain_sections()}
         for table, hints in HINTS.items():
-            known = {*tables, "listen", "services", "timeouts"} if not table else set(settings(tables[table]))
+            if table == "routes":
+                known = {key.key for key in ROUTE.keys}
+            else:
+                known = {*tables, "listen", "services", "timeouts"} if not table else set(settings(tables[table]))
+            if table == "services":
+                known |= KEYS
             self.assertEqual(set(), {key.replace("_", "") for key in known} & set(hints), table)
 
     def test_plugins(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from lproxy.profile import All, AnyOf, Condition, Header, Kind, Method, Not, Path, Query, Statuses
-from lproxy.protocols.http.profile.expressions import Matches, matches
+from lproxy.profiles.patterns import Matches, matches
 from lproxy.protocols.http.profile.seen import Seen, normal
 
 

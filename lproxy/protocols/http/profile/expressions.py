@@ -8,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import re2
-
-#: whether all of some bytes are as a pattern says: true or false, whatever the value's type
-Matches = Callable[[bytes], object]
+from lproxy.profiles.patterns import Matches, matches, options
 
 #: so few expressions are tried one by one
 FEW: Final = 3
@@ -21,35 +18,6 @@ EACH_MEMORY: Final = 64 << 10
 MOST_MEMORY: Final = 1 << 30
 #: the last of each set, which matches everything: where it does not, the set has run out of memory
 EVERYTHING: Final = b"(?s).*"
-
-
-class BadPattern(ValueError):
-    """What is wrong with a pattern."""
-
-
-def matches(pattern: str) -> Matches:
-    """
-    Whether all of some bytes are as C{pattern} says.
-
-    @raise BadPattern: nothing is
-    """
-    try:
-        found: Matches = re2.compile(pattern.encode("utf-8"), _options(LEAST_MEMORY)).fullmatch
-    except re2.error as e:
-        bad = BadPattern(f"{pattern} is none of RE2's: {e}")
-        bad.__cause__ = e
-    else:
-        return found
-    raise bad
-
-
-def _options(memory: int) -> re2.Options:
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = memory
-    # a byte is a character: what clients send need not be UTF-8
-    options.encoding = re2.Options.Encoding.LATIN1
-    return options
 
 
 class Expressions:
@@ -64,7 +32,7 @@ class Expressions:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         """
-        @raise BadPattern: one of them is none
+        @raise lproxy.profiles.patterns.BadPattern: one of them is none
         """
         self._patterns = tuple(patterns)
         self._few: list[Matches] = []
@@ -87,9 +55,12 @@ class Expressions:
 
 def _compiled(patterns: tuple[str, ...]) -> Callable[[bytes], list[int] | None] | None:
     """One machine for all of C{patterns}; C{None}: they are too much for one."""
+    # not for whoever has none: see L{matches}
+    import re2
+
     memory = max(LEAST_MEMORY, len(patterns) * EACH_MEMORY)
     while memory <= MOST_MEMORY:
-        machine = re2.Set.FullMatchSet(_options(memory))
+        machine = re2.Set.FullMatchSet(options(memory))
         try:
             for pattern in patterns:
                 machine.Add(pattern.encode("utf-8"))

@@ -10,8 +10,8 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.profile import ALWAYS, All, AnyOf, Condition, Header, Method, Not, Path, Query, Statuses
+from lproxy.profiles.patterns import BadPattern, matches
 from lproxy.protocols.http.message import Headers, Request
-from lproxy.protocols.http.profile.expressions import BadPattern, matches
 from lproxy.protocols.http.profile.match import NONE, Matcher
 
 

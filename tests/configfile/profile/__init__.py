@@ -1,0 +1,3 @@
+"""
+Profiles of services in TOML.
+"""

@@ -1,0 +1,3 @@
+"""
+Profiles of services from files.
+"""

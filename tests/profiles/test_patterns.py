@@ -1,0 +1,108 @@
+# -*- test-case-name: tests.profiles.test_patterns -*-
+"""
+Regular expressions that take linear time, whatever they are.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+import re2
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.profiles.patterns import MAX_LENGTH, BadPattern, deterministic, matches, refuse
+
+
+class PatternTests(SynchronousTestCase):
+    def refused(self, pattern: str, words: str) -> None:
+        error = self.assertRaises(BadPattern, refuse, pattern)
+        self.assertIn(words, str(error))
+
+    def test_whole(self) -> None:
+        """A pattern has to match all of the text, whichever engine does it; line feeds are no end of it."""
+        for pattern, good, bad in (
+            ("/books", b"/books", b"/books/1"),
+            ("/books/[^/]*", b"/books/1", b"/books/1/2"),
+            ("/a|/b", b"/b", b"/bc"),
+            (r"/v\d+/.*\.json", b"/v12/x.json.json", b"/v/x.json"),
+            ("/x$", b"/x", b"/x\n"),
+            ("/[a-c-]+", b"/a-c", b"/d"),
+            ("/(?i)books", b"/BOOKS", b"/book"),
+        ):
+            self.assertTrue(matches(pattern)(good), pattern)
+            self.assertFalse(matches(pattern)(bad), pattern)
+
+    def test_bytes(self) -> None:
+        """What clients send need not be UTF-8; what a pattern has beyond ASCII is compared as UTF-8."""
+        self.assertTrue(matches("/.*x")(b"/\xff\xfex"))
+        self.assertTrue(matches("/caf\u00e9|/tea")("/caf\u00e9".encode()))
+
+    def test_why_not(self) -> None:
+        """What cannot be is refused, in the words of whoever wrote it."""
+        self.refused("a(?=b)", "look-around")
+        self.refused("a(?!b)", "look-around")
+        self.refused("(?<=a)b", "look-around")
+        self.refused("(?<!a)b", "look-around")
+        self.refused(r"(a)\1", "back-references")
+        self.refused("(?P<x>a)(?P=x)", "back-references")
+        self.refused("(", "missing )")
+        self.refused("[z-a]", "z-a")
+        self.refused("a{2000}", "more than 1000")
+        self.refused(r"\pL{900}", "too large")
+        self.refused("[a-z]{900}" * 6, "too large: a program of")
+        self.refused("a" * (MAX_LENGTH + 1), f"longer than {MAX_LENGTH}")
+        self.refused("", "is empty")
+
+    def test_linear(self) -> None:
+        """Those on which engines that backtrack take years take no time."""
+        began = time.monotonic()
+        for pattern in ("(a+)+b", "(a|a)*b", "((a*)*)*b", ".*.*.*.*.*.*=", "a*a*a*a*a*a*a*b", "(x+x+)+y"):
+            self.assertFalse(matches(pattern)(b"a" * 20_000), pattern)
+        self.assertLess(time.monotonic() - began, 2.0)
+
+    def test_deterministic(self) -> None:
+        """Python's engine gets what it can only do in one pass, and nothing else."""
+        for pattern in (b"/", b"/books/.*", b"/books/[^/]*/pages", rb"/v\d+/x", rb"/a\.b", b"/a+b*/c", b"[a-z-]+/x"):
+            self.assertTrue(deterministic(pattern), pattern)
+        for pattern in (
+            *(b".*/edit", b"a*a", b"a*b*a", b"(a)", b"a|b", b"a?b", b"a{2}", b"^a", b"a$", b"a**", b"a*?b", b"[z-a]"),
+            *(b"[[:alpha:]]", rb"[\d]", rb"\s", rb"\d*\w", b"[^/]*[a-z]", b"[a", b"\\", b"", b"\xc3\xa9*"),
+        ):
+            self.assertFalse(pattern and deterministic(pattern), pattern)
+
+    def test_same(self) -> None:
+        """Both engines agree about what Python's gets."""
+        options = re2.Options()
+        options.encoding = re2.Options.Encoding.LATIN1
+        texts = [
+            b"",
+            b"/",
+            b"/a",
+            b"/ab",
+            b"/a/b",
+            b"/a.b",
+            b"/\n",
+            b"/a\n",
+            b"/0",
+            b"/a-",
+            b"/\xff",
+            b"//",
+            b"a+",
+            b"a",
+        ]
+        for pattern in (
+            b"/.*",
+            b"/[^/]*",
+            b"/[a-c]*",
+            rb"/\w+",
+            rb"/\d*",
+            rb"/a\.b",
+            b"/[a-]*",
+            b"a[+]",
+            rb"a\+",
+            b"/[.]*",
+        ):
+            for text in texts:
+                mine, other = re.compile(pattern).fullmatch(text), re2.compile(pattern, options).fullmatch(text)
+                self.assertEqual(mine is None, other is None, (pattern, text))
