@@ -23,6 +23,7 @@ from lproxy.app.access import AccessLog
 from lproxy.app.listener import ListenerEdge
 from lproxy.app.log import log
 from lproxy.app.openings import Openings
+from lproxy.app.profiles import LiveProfiles
 from lproxy.app.readiness import Readiness
 from lproxy.app.sessions import Sessions
 from lproxy.app.sockets import Accepting, CannotListen
@@ -93,6 +94,7 @@ class Assembly:
         self.sessions, self.readiness = Sessions(around.crashed), Readiness(around.crashed)
         reactor = around.reactor
         self._static = discover = Static(config.services, Literal(Dns(config.dns, reactor)))
+        self._profiles = LiveProfiles(discover.find)
         self.security = Security(config, around, discover.find)
         self.stacks = Stacks(config, reactor, discover, around.metrics, around.crashed, discover.find)
         self._upkeep = Upkeep(self.sessions, self.stacks, reactor, around.crashed)
@@ -286,6 +288,7 @@ class Assembly:
             not_ready=partial(self.readiness.add, "tcp"),
             access=self._log_access if config.access_log.path or log.debugging() else None,
             service=self._static.service,
+            profiles=self._profiles,
             tls=config.tls(listen),
             policy=self.security.policy(listen),
             denied=partial(self._denied, listen),
