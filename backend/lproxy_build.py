@@ -41,11 +41,13 @@ VARIABLE = "LPROXY_COMPILE"
 #: a piece of a stream passes through belongs here, and what each new connection does; what
 #: runs once for a listener gains nothing
 HOT = (
+    "lproxy/app/access.py",
     "lproxy/app/listener.py",
     "lproxy/app/proxied.py",
     "lproxy/app/secure.py",
     "lproxy/app/sessions.py",
     "lproxy/app/straight.py",
+    "lproxy/logformat.py",
     "lproxy/target.py",
     "lproxy/verdict.py",
     "lproxy/metrics/counters.py",

@@ -401,9 +401,18 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class AccessLog:
-    """C{[access_log]}: one JSON line per request or connection."""
+    """C{[access_log]}: one line per request or connection."""
 
     path: str = setting("", "a file to append to; - is standard output; empty turns it off")
+    format: str = setting(
+        "json",
+        "json, combined (as Apache's and nginx's), envoy (as Envoy's default), or a text with fields in braces: "
+        "'{client_ip} \"{method} {path}\" {status} {seconds:ms}'; docs/operations/logs.rst has the fields",
+    )
+    connections: str = setting(
+        "",
+        "the same for byte streams and other connections that are no HTTP requests; unset: what goes with format",
+    )
 
 
 @dataclass(frozen=True, slots=True)

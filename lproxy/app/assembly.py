@@ -37,6 +37,7 @@ from lproxy.discover.dns import Dns
 from lproxy.discover.literal import Literal
 from lproxy.discover.static import Static
 from lproxy.errors import one_line
+from lproxy.logformat import lines
 from lproxy.metrics.plugin import PluginCounters
 from lproxy.protocols.connection import ConnectionClient
 from lproxy.protocols.runtime import CannotExpose, Runtime
@@ -138,7 +139,8 @@ class Assembly:
         """
         if path := self.config.access_log.path:
             try:
-                self._access = AccessLog(path, self._around.reactor)
+                line = lines(self.config.access_log.format, self.config.access_log.connections)
+                self._access = AccessLog(path, line, self._around.metrics.access_lines, self._around.reactor)
             except OSError as e:
                 raise CannotStart(f"access_log.path: cannot write to {path}: {e.strerror}") from e
         try:

@@ -172,7 +172,7 @@ HINTS: Mapping[str, Mapping[str, str]] = {
     "access_log": {
         **_each("file", f"did you mean {show('path')}?"),
         **_each("enabled enable", 'path = "-" turns it on, path = "" off'),
-        **_each("format", "there is one format: a line of JSON for each request or connection"),
+        **_each("logformat template pattern", f"did you mean {show('format')}?"),
     },
 }
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from lproxy.config import DEFAULT_LISTEN, INBOUND, Admin, Config, Direction, Listen, Service, Timeouts
+from lproxy.configfile.access import check_access_log
 from lproxy.configfile.address import refuse_unix
 from lproxy.configfile.admin import check_admin, check_key_log
 from lproxy.configfile.kinds import settings
@@ -147,6 +148,7 @@ def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Con
     check_proxied(config, report)
     check_admin(config.admin, report)
     check_key_log(config.key_log, report)
+    check_access_log(config.access_log, report)
     return config
 
 

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from lproxy.config import Metrics as Config
 from lproxy.metrics import exposition
+from lproxy.metrics.accesslog import AccessLines
 from lproxy.metrics.acquisition import STATE, Acquisitions, StateSource, state_families
 from lproxy.metrics.caps import Cap
 from lproxy.metrics.certificates import Certificates
@@ -42,6 +43,7 @@ class Metrics:
         upstreams (C{dst})
     @ivar endpoints: of services
     @ivar reloads: of the configuration
+    @ivar access_lines: of the access log
     @ivar certificates: of ours, that are shown to others
     @ivar plugin_error: C{plugin_error(name)} counts an exception in a plugin's code
     """
@@ -57,6 +59,7 @@ class Metrics:
         self._told = failed
         self._process = Process()
         self.reloads = Reloads()
+        self.access_lines = AccessLines()
         self.certificates = Certificates()
         self._transport = TransportSeries(config, clock.seconds)
         self._detections = Detections()
@@ -135,6 +138,7 @@ class Metrics:
             self.endpoints,
             self.reloads,
             self.certificates,
+            self.access_lines,
         ):
             yield from part.families()
 

@@ -19,7 +19,7 @@ class TableTests(FileTestCase):
             "in_flight = 3": "f:1: in_flight: unknown key; it belongs in [limits]",
             'ttl-min = "3s"': 'f:1: ttl-min: unknown key; did you mean "ttl_min" in [dns]?',
             '[timeout]\nacquire = "3s"': 'f:1: timeout: unknown table; did you mean "timeouts"?',
-            '[access_log]\n"a b" = 1': 'f:2: access_log."a b": unknown key; keys here are path',
+            '[access_log]\n"a b" = 1': 'f:2: access_log."a b": unknown key; keys here are connections, format, path',
             f'{LISTEN}adress = ""': 'f:4: listen[0].adress: unknown key; did you mean "address"?',
             '[services."a:80"]\nendpoints = ["10.0.0.1:80"]\nname = "b"': 'f:3: services."a:80".name: unknown key; it '
             "belongs in [[listen]]",

@@ -20,6 +20,8 @@ ACQUIRED = {"direction", "outcome"}
 ENDPOINT = {"service", "endpoint"}
 #: each of lproxy's own families, its type and labels, without le
 FAMILIES: dict[str, tuple[str, set[str]]] = {
+    "access_log_lines_total": ("counter", set()),
+    "access_log_lost_lines_total": ("counter", set()),
     "config_reload_total": ("counter", {"outcome"}),
     "config_last_reload_success": ("gauge", set()),
     "config_live_since_timestamp_seconds": ("gauge", set()),
