@@ -25,7 +25,7 @@ from lproxy.protocols.http.deadlines import DeadlineExceeded, Expiring
 from lproxy.protocols.http.grpc import CANCELLED, NO_CALL, http_status, outcome
 from lproxy.protocols.http.listener import Destination, Listener
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Request, Response
-from lproxy.protocols.http.own import Own
+from lproxy.protocols.http.own import kept
 from lproxy.protocols.http.phase import ACQUIRING, ANSWERING, CALLING, FINISHING, OVER, TUNNEL
 from lproxy.protocols.http.prepare import prepare
 from lproxy.protocols.http.profile.plan import Plan
@@ -146,7 +146,10 @@ class Exchange(Responder, Expiring):
                 return
             if destination.router is not None:
                 self.plan = destination.router.plan(request)
-            if (ours := prepare(request, destination, listener, conn)) is not None:
+                if (refused := self.plan.begin(request, conn, self.began)) is not None:
+                    self.reset(refused)
+                    return
+            if (ours := prepare(request, destination, self.plan, listener, conn)) is not None:
                 self._answer(*ours)
                 return
             self._private = request.private
@@ -195,22 +198,21 @@ class Exchange(Responder, Expiring):
     def _dispatch(self, lease: HttpLease) -> None:
         self.state = CALLING
         whole = self.whole
+        outgoing = lease.call(self.request, self._first, whole and not self._trailers, self)
         if self._trailers:
-            outgoing = lease.call(self.request, self._first, False, self)
             outgoing.data(b"", True, self._trailers)
-        else:
-            outgoing = lease.call(self.request, self._first, whole, self)
         self._outgoing = outgoing
         self.upstream = outgoing.address
         listener = self._listener
         if listener.has_clocks:
             if self._clocks is None:
-                runtime = listener.runtime
-                self._clocks = CallClocks(
-                    runtime.timeouts, runtime.clock, self.destination and self.destination.target, self.reset
-                )
+                runtime, destination = listener.runtime, self.destination
+                target = destination and destination.target
+                self._clocks = CallClocks(runtime.timeouts, runtime.clock, target, self.reset)
             self._clocks.dispatched(whole)
         self.account.dispatch(listener.seconds())
+        if self.plan is not None:
+            self.plan.counter.tries += 1
         if not whole:
             credit = outgoing.data(b"", False, NO_TRAILERS)
             if credit > 0:
@@ -250,6 +252,9 @@ class Exchange(Responder, Expiring):
         """
         self.whole = end
         self.account.received += len(raw)
+        if self.plan is not None and (refused := self.plan.too_large(self.account.received)) is not None:
+            self.reset(refused)
+            return 0
         outgoing = self._outgoing
         if outgoing is None:
             # a lease is at hand, and the request about to be sent
@@ -321,6 +326,8 @@ class Exchange(Responder, Expiring):
             self._private = True
         if head.proxied:
             self._told(head)
+        if self.plan is not None and self.plan.response is not None:
+            head.headers = self.plan.response.apply(head.headers, head.http2)
         if end and self.request.grpc:
             self._came_to(trailers or head.headers)
         credit = self._client.respond(head, body, end, trailers)
@@ -352,8 +359,6 @@ class Exchange(Responder, Expiring):
     def _came_to(self, fields: Headers) -> None:
         """A call has its status."""
         self.grpc = outcome(self.status, fields)
-        if not self.grpc:
-            return
         judged = http_status(self.grpc)
         if judged >= 500 and self.status < 500 and self._lease is not None:
             self._lease.means(judged)
@@ -379,9 +384,7 @@ class Exchange(Responder, Expiring):
             self._clocks.stop()
         self.status = head.status
         self.ended = self._listener.seconds()
-        destination = self.destination
-        if destination is not None:
-            destination.counter.ended(self.status, (self.ended - self.began) * 1000.0, self.account.overhead)
+        self._count()
         self.state = TUNNEL
         self._client.tunnel(head, stream, rest)
 
@@ -450,6 +453,13 @@ class Exchange(Responder, Expiring):
 
     # its end
 
+    def _count(self) -> None:
+        if self.destination is not None:
+            took = (self.ended - self.began) * 1000.0
+            self.destination.counter.ended(self.status, took, self.account.overhead, self.grpc)
+            if self.plan is not None:
+                self.plan.ended(self.status, took, self.grpc)
+
     def _over(self, complete: bool) -> None:
         """
         Count it and log it, as C{ended} now, and give back everything that it held.
@@ -459,10 +469,8 @@ class Exchange(Responder, Expiring):
         client = self._client
         error: BaseException | None = None
         try:
-            destination = self.destination
-            if destination is not None and self.state != TUNNEL:
-                took = (self.ended - self.began) * 1000.0
-                destination.counter.ended(self.status, took, self.account.overhead, self.grpc)
+            if self.state != TUNNEL:
+                self._count()
             if self._listener.record.access is not None:
                 self._listener.record.log(client.conn, self)
         except BaseException as e:
@@ -478,8 +486,8 @@ class Exchange(Responder, Expiring):
         self._outgoing = None
         lease, self._lease = self._lease, None
         if lease is not None:
-            if self._private:
-                self._keep(lease)
+            if self._private and self.destination is not None:
+                client.own = kept(client.own, self.destination.target, lease)
             else:
                 lease.close()
         tunnel, self._tunnel = self._tunnel, None
@@ -489,11 +497,3 @@ class Exchange(Responder, Expiring):
             client.reset(error)
         elif complete:
             client.complete()
-
-    def _keep(self, lease: HttpLease) -> None:
-        """The connection is the client's own from now on."""
-        kept, client = lease.keep(), self._client
-        if kept is not None and self.destination is not None:
-            if client.own is None:
-                client.own = Own()
-            client.own.keep(self.destination.target, kept)

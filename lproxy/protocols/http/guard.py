@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.protocols.http.test_guard -*-
 """
-What HTTP makes of who a client is, and of how it came: whom a listener refuses, whom it sends to https, and what the
-upstream is told.
+What HTTP makes of who a client is, and of how it came: whom a listener refuses, whom it has come back later or by
+https, and what the upstream is told.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final
 
 from lproxy.api import Conn, Runtime, Secured
 from lproxy.protocols.http.message import Headers, Rejected, Request, Response
+from lproxy.protocols.http.profile.limits import Gate, gate
 
 #: who the client is, as its certificate says; what clients say themselves never gets here
 CLIENT_ID: Final = b"l5d-client-id"
@@ -24,12 +25,13 @@ class Guard:
     Of one listener: asked before anything else is done about a request.
     """
 
-    __slots__ = ("_asks", "_keeps_port", "_redirects", "_runtime")
+    __slots__ = ("_asks", "_gate", "_keeps_port", "_redirects", "_runtime")
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         # whether who came by TLS may be refused, too
         self._asks = runtime.policy(None).active
+        self._gate = rates(runtime)
         self._redirects = runtime.listen.redirect_https
         # the port that was asked for speaks TLS as well
         self._keeps_port = runtime.tls == "detect"
@@ -40,14 +42,15 @@ class Guard:
 
         @raise ProxyError: it is refused
         """
-        if conn.tls is None or self._asks:
-            refused = self._runtime.refuse(conn)
-            if refused is not None:
-                try:
-                    raise refused
-                finally:
-                    # its traceback has this frame: no cycle for the collector
-                    del refused
+        refused = self._runtime.refuse(conn) if conn.tls is None or self._asks else None
+        if refused is None and self._gate is not None:
+            refused = self._gate.refuse(request, conn, self._runtime.clock.seconds())
+        if refused is not None:
+            try:
+                raise refused
+            finally:
+                # its traceback has this frame: no cycle for the collector
+                del refused
         # what was TLS to somebody before us says so itself
         if not self._redirects or conn.tls is not None or request.absolute[:6].lower() == b"https:":
             return None
@@ -56,7 +59,14 @@ class Guard:
 
 def guard(runtime: Runtime) -> Guard | None:
     """What a listener needs; C{None} where everybody may."""
-    return Guard(runtime) if runtime.listen.redirect_https or runtime.refuses() else None
+    listen = runtime.listen
+    return Guard(runtime) if listen.redirect_https or listen.rates or runtime.refuses() else None
+
+
+def rates(runtime: Runtime) -> Gate | None:
+    """What lets requests pass of all that a listener is asked; C{None}: all may."""
+    whom = f"listener {runtime.listen.name}"
+    return gate(whom, runtime.rates.of(whom, runtime.listen.rates))
 
 
 def redirected(request: Request, keeps_port: bool) -> tuple[Response, bytes]:

@@ -16,6 +16,7 @@ from lproxy.protocols.http.guard import by_https, guard
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.metrics import HttpCounter, HttpMetrics
 from lproxy.protocols.http.patience import GRACE
+from lproxy.protocols.http.profile.plan import Place
 from lproxy.protocols.http.profile.router import ProfileRouter
 from lproxy.protocols.http.record import Recorder
 from lproxy.protocols.http.route import route
@@ -143,6 +144,8 @@ class Listener:
     def stop(self) -> None:
         """Its last connection is gone."""
         self.deadlines.stop()
+        self.forget()
+        self._forget_routers()
         watch, self._watch = self._watch, None
         if watch is not None:
             watch()
@@ -194,20 +197,29 @@ class Listener:
         """That of C{target}'s profile, if it has one; of a profile that is as it was, the same."""
         try:
             profile = self.runtime.profiles.of(target)
-            if profile is None:
-                self._routers.pop(target, None)
-                return None
             router = self._routers.get(target)
+            if profile is None:
+                if router is not None:
+                    del self._routers[target]
+                    router.close()
+                return None
             if router is None or router.profile != profile:
-                router = ProfileRouter(profile, router)
+                place = Place(target, self._metrics.profiled, self.runtime.rates)
+                router = ProfileRouter(profile, place, router)
         except Exception as e:
             # whoever knows profiles has failed: requests go the plain way
             self.record.crashed(e)
             return None
-        if len(self._routers) >= DESTINATIONS:
-            self._routers.clear()
+        if len(self._routers) >= DESTINATIONS and target not in self._routers:
+            self.forget()
+            self._forget_routers()
         self._routers[target] = router
         return router
+
+    def _forget_routers(self) -> None:
+        for router in self._routers.values():
+            router.close()
+        self._routers.clear()
 
     def idle(self) -> float:
         """Seconds for which a client may be idle: not many where the proxy is about to end."""

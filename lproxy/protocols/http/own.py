@@ -47,3 +47,14 @@ class Own:
         """The client is gone."""
         while self._kept:
             self._kept.popitem()[1].close()
+
+
+def kept(own: Own | None, target: Target, lease: HttpLease) -> Own | None:
+    """What a client has of its own once the connection of C{lease}, to C{target}, is kept for it alone."""
+    connection = lease.keep()
+    if connection is None:
+        return own
+    if own is None:
+        own = Own()
+    own.keep(target, connection)
+    return own

@@ -7,20 +7,27 @@ that has to be said there.
 from __future__ import annotations
 
 from lproxy.api import Conn
-from lproxy.protocols.http.guard import vouch
+from lproxy.protocols.http.guard import by_https, vouch
 from lproxy.protocols.http.hops import said_to_proxy
 from lproxy.protocols.http.listener import Destination, Listener
 from lproxy.protocols.http.message import Request, Response
+from lproxy.protocols.http.profile.plan import Plan
 
 
 def prepare(
-    request: Request, destination: Destination, listener: Listener, conn: Conn
+    request: Request, destination: Destination, plan: Plan | None, listener: Listener, conn: Conn
 ) -> tuple[Response, bytes] | None:
     """
     Have C{request}, which came on C{conn}, ready to be sent to C{destination}.
 
+    @param plan: its route's, where it has one
     @return: our answer, and its body, where it goes no further
     """
+    if plan is not None:
+        if plan.ours is not None:
+            return plan.ours.to(request, by_https(conn.tls) or request.absolute[:6].lower() == b"https:")
+        if plan.rewriter is not None:
+            plan.rewriter.apply(request)
     if request.special and (ours := said_to_proxy(request, destination.proxy, listener.record, conn)):
         return ours
     request.lenient = destination.lenient
@@ -34,4 +41,7 @@ def prepare(
     if not request.authority:
         # HTTP/1.1, which the upstream is spoken to in, cannot do without (RFC 9112, 3.2)
         request.name_host(str(destination.target).encode("ascii", "replace"))
+    if plan is not None and plan.request is not None:
+        # last, so that it may say something else of all that was said before
+        request.headers = plan.request.apply(request.headers, request.stream_id != 0)
     return None

@@ -20,7 +20,7 @@ class PrepareTests(HttpTestCase):
     def prepare(self, request: Request) -> tuple[Response, bytes] | None:
         """Have C{request} ready for where it goes."""
         listener = self.factory.listener
-        return prepare(request, listener.destination(request, CONN), listener, CONN)
+        return prepare(request, listener.destination(request, CONN), None, listener, CONN)
 
     def test_plain(self) -> None:
         """The most are as they were."""

@@ -5,7 +5,38 @@ What becomes of the requests of one route: all that a profile says of it, ready 
 
 from __future__ import annotations
 
+from lproxy.api import Conn
+from lproxy.errors import ProxyError
 from lproxy.profile import Route
+from lproxy.protocols.http.message import Request
+from lproxy.protocols.http.profile.answer import Elsewhere, Static
+from lproxy.protocols.http.profile.classes import Classes
+from lproxy.protocols.http.profile.edit import edit
+from lproxy.protocols.http.profile.limits import BodyTooLarge, Gate, gate
+from lproxy.protocols.http.profile.metrics import RouteCounter, RouteMetrics
+from lproxy.protocols.http.profile.rewrite import Rewriter
+from lproxy.stack.rates import Limiter, Rates
+from lproxy.target import Target
+
+#: a body may have any length
+ANY_LENGTH = -1
+
+
+class Place:
+    """
+    Where a profile holds.
+
+    @ivar target: whom its requests are for
+    @ivar counters: where they are counted
+    @ivar rates: how many there may be
+    """
+
+    __slots__ = ("counters", "rates", "target")
+
+    def __init__(self, target: Target, counters: RouteMetrics, rates: Rates) -> None:
+        self.target: Target = target
+        self.counters: RouteMetrics = counters
+        self.rates: Rates = rates
 
 
 class Plan:
@@ -14,13 +45,80 @@ class Plan:
 
     @ivar route: what the profile says
     @ivar name: the route's; empty: it is none
+    @ivar counter: where its requests are counted
+    @ivar gate: what lets them pass; C{None}: all may
+    @ivar max_body: bytes of a request's body, or L{ANY_LENGTH}
+    @ivar ours: the answer that they get without asking anybody
+    @ivar rewriter: what the upstream is asked for instead
+    @ivar request: what becomes of a request's fields
+    @ivar response: what becomes of an answer's
+    @ivar classes: what answers are failures
     """
 
-    __slots__ = ("name", "route")
+    __slots__ = (
+        "classes",
+        "counter",
+        "gate",
+        "max_body",
+        "name",
+        "ours",
+        "place",
+        "request",
+        "response",
+        "rewriter",
+        "route",
+    )
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Route, place: Place) -> None:
         self.route = route
         self.name = route.name
+        self.place: Place = place
+        self.counter: RouteCounter = place.counters.route(str(place.target), route.name)
+        self.counter.hold()
+        self.gate: Gate | None = None
+        self.max_body: int = ANY_LENGTH if route.max_body is None else route.max_body
+        self.request = edit(route.request)
+        self.response = edit(route.response)
+        self.rewriter = Rewriter(route.rewrite, route.condition) if route.rewrite is not None else None
+        self.classes = Classes(route.classes)
+        self.ours: Elsewhere | Static | None = None
+        if route.redirect is not None:
+            self.ours = Elsewhere(route.redirect, route.condition, self.response)
+        elif route.answer is not None:
+            self.ours = Static(route.answer, self.response)
 
     def __repr__(self) -> str:
         return f"<Plan {self.name!r}>"
+
+    def limit(self, service: tuple[Limiter, ...]) -> None:
+        """
+        Let as many requests pass as the route does.
+
+        @param service: the limits of all of the service's routes together
+        """
+        place = self.place
+        own = place.rates.of(f"service {place.target} route {self.name}", self.route.rates)
+        self.gate = gate(place.target, service + own)
+
+    def close(self) -> None:
+        """No more requests are begun."""
+        self.counter.release()
+
+    def begin(self, request: Request, conn: Conn, now: float) -> ProxyError | None:
+        """Count C{request}, which came on C{conn}; why it may go no further, if it may not."""
+        counter = self.counter
+        counter.began()
+        if self.gate is not None:
+            limited = self.gate.refuse(request, conn, now)
+            if limited is not None:
+                counter.limited += 1
+                return limited
+        return self.too_large(request.framing)
+
+    def too_large(self, size: int) -> BodyTooLarge | None:
+        """What is wrong with a body of so many bytes, or of what framing it has, if anything."""
+        return BodyTooLarge(self.place.target, self.max_body) if size > self.max_body >= 0 else None
+
+    def ended(self, status: int, milliseconds: float, grpc: int) -> None:
+        """A request that was begun has got its answer, or none: its status is zero."""
+        self.counter.ended(status, milliseconds, self.classes.failure(status, grpc), grpc)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from lproxy.profile import Profile, Route
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.profile.match import Matcher
-from lproxy.protocols.http.profile.plan import Plan
+from lproxy.protocols.http.profile.plan import Place, Plan
 
 
 class ProfileRouter:
@@ -24,19 +24,30 @@ class ProfileRouter:
 
     __slots__ = ("_matcher", "plans", "profile")
 
-    def __init__(self, profile: Profile, before: ProfileRouter | None = None) -> None:
+    def __init__(self, profile: Profile, place: Place, before: ProfileRouter | None = None) -> None:
         """
-        @param before: that of the profile which this one follows
+        @param place: where it holds
+        @param before: that of the profile which this one follows, and which is over with it
         @raise BadPattern: a regular expression is none
         """
+        self._matcher = Matcher([route.condition for route in profile.routes])
         known = {plan.route: plan for plan in before.plans} if before is not None else {}
         routes = (*profile.routes, Route("", backends=profile.backends))
         self.profile = profile
-        self.plans: list[Plan] = [known.get(route) or Plan(route) for route in routes]
-        self._matcher = Matcher([route.condition for route in profile.routes])
+        self.plans: list[Plan] = [known.pop(route) if route in known else Plan(route, place) for route in routes]
+        for gone in known.values():
+            gone.close()
+        service = place.rates.of(f"service {place.target}", profile.rates)
+        for plan in self.plans:
+            plan.limit(service)
 
     def __repr__(self) -> str:
         return f"<ProfileRouter {len(self.plans) - 1} routes>"
+
+    def close(self) -> None:
+        """There is no such profile any more."""
+        for plan in self.plans:
+            plan.close()
 
     def plan(self, request: Request) -> Plan:
         """That of the first route that fits C{request}."""

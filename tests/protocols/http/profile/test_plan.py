@@ -5,10 +5,33 @@ L{lproxy.protocols.http.profile.plan}: what becomes of a route's requests.
 
 from __future__ import annotations
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.profile import Route
-from lproxy.protocols.http.profile.plan import Plan
+from lproxy.config import Metrics as MetricsConfig
+from lproxy.metrics.registry import Metrics
+from lproxy.profile import Answer, Fields, Rate, Redirect, ResponseClass, Route, Statuses
+from lproxy.protocols.http.message import CHUNKED, Request
+from lproxy.protocols.http.metrics import HttpMetrics
+from lproxy.protocols.http.profile.answer import Elsewhere, Static
+from lproxy.protocols.http.profile.plan import Place, Plan
+from lproxy.stack.rates import Rates
+from lproxy.target import Authority
+from lproxy.transport.stream import Conn
+
+CONN = Conn(("10.0.0.9", 4711), ("10.0.0.2", 4140))
+
+
+def place(host: str = "web.local", rates: Rates | None = None) -> Place:
+    """One whose routes nobody else counts."""
+    metrics = Metrics(MetricsConfig(), Clock(), lambda name, failure: None)
+    counters = HttpMetrics(metrics.plugin("http"), "outbound", "out").profiled
+    return Place(Authority(host, 80), counters, rates if rates is not None else Rates())
+
+
+def request(framing: int = 0) -> Request:
+    """One whose body is that long."""
+    return Request(b"POST", b"/", [], framing, b"web.local", False)
 
 
 class PlanTests(SynchronousTestCase):
@@ -16,5 +39,66 @@ class PlanTests(SynchronousTestCase):
 
     def test_name(self) -> None:
         """It is known by its route's name."""
-        plan = Plan(Route("GET /books"))
+        plan = Plan(Route("GET /books"), place())
         self.assertEqual(("GET /books", "<Plan 'GET /books'>"), (plan.name, repr(plan)))
+
+    def test_nothing(self) -> None:
+        """A route that says nothing costs nothing: there is nothing to be done."""
+        plan = Plan(Route("a"), place())
+        plan.limit(())
+        self.assertEqual([None] * 5, [plan.gate, plan.ours, plan.rewriter, plan.request, plan.response])
+        self.assertIsNone(plan.begin(request(10**12), CONN, 0.0))
+
+    def test_ours(self) -> None:
+        """A redirect goes before an answer, and both have what the route says of answers' fields."""
+        fields = Fields(add=(("X-A", "1"),))
+        plan = Plan(Route("a", redirect=Redirect(), answer=Answer(200), response=fields), place())
+        self.assertIsInstance(plan.ours, Elsewhere)
+        plan = Plan(Route("a", answer=Answer(200), response=fields), place())
+        assert isinstance(plan.ours, Static)
+        self.assertIn((b"x-a", b"1"), plan.ours.to(request(), False)[0].headers)
+
+    def test_counted(self) -> None:
+        """Its requests are counted, and their answers by the route's own classes; it holds its series until closed."""
+        plan = Plan(Route("a", classes=(ResponseClass(Statuses(404, 404)),)), place())
+        plan.begin(request(), CONN, 0.0)
+        plan.ended(404, 1.0, -1)
+        self.assertEqual((1, {(404, -1, True): 1}), (plan.counter.requests, plan.counter.answers))
+        self.assertTrue(plan.counter.held())
+        plan.close()
+        self.assertFalse(plan.counter.held())
+
+    def test_body(self) -> None:
+        """A body that says to be too long is refused at once; one that does not say, when it is."""
+        plan = Plan(Route("a", max_body=10), place())
+        self.assertIsNone(plan.begin(request(10), CONN, 0.0))
+        self.assertIsNone(plan.begin(request(CHUNKED), CONN, 0.0))
+        refused = plan.begin(request(11), CONN, 0.0)
+        self.assertEqual((413, "web.local:80"), refused and (refused.status, str(refused.target)))
+        self.assertIsNone(plan.too_large(10))
+        self.assertIsNotNone(plan.too_large(11))
+        nothing = Plan(Route("a", max_body=0), place())
+        self.assertEqual([False, True], [nothing.too_large(size) is not None for size in (0, 1)])
+
+    def test_rates(self) -> None:
+        """A request has to pass the route's rates and the service's; one that does not is counted as such."""
+        here = place()
+        service = here.rates.of("service", (Rate(3, 60.0),))
+        plan, other = [Plan(Route(name, rates=(Rate(2, 60.0),)), here) for name in ("a", "b")]
+        plan.limit(service)
+        other.limit(service)
+        passed = [one.begin(request(), CONN, 0.0) is None for one in (plan, plan, plan, other, other)]
+        self.assertEqual([True, True, False, True, False], passed)
+        self.assertEqual((1, 3), (plan.counter.limited, plan.counter.requests))
+
+    def test_rates_last(self) -> None:
+        """What was used up is so for whoever follows: another listener's plan, or a profile that was read anew."""
+        rates = Rates()
+        route = Route("a", rates=(Rate(1, 60.0),))
+        for expected in (True, False):
+            plan = Plan(route, place(rates=rates))
+            plan.limit(())
+            self.assertEqual(expected, plan.begin(request(), CONN, 0.0) is None)
+        elsewhere = Plan(route, place("api.local", rates))
+        elsewhere.limit(())
+        self.assertIsNone(elsewhere.begin(request(), CONN, 0.0))

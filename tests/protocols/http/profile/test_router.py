@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.profile import Backend, Path, Profile, Route
+from lproxy.profile import Backend, Path, Profile, Rate, Route
 from lproxy.protocols.http.profile.router import ProfileRouter
 from lproxy.target import Target
 from tests.protocols.http.harness import HttpTestCase, get, ok
 from tests.protocols.http.profile.test_match import asked
+from tests.protocols.http.profile.test_plan import CONN, place
 
 BOOKS = Route("books", Path("/books", "prefix"))
 AUTHORS = Route("authors", Path("/authors", "prefix"))
@@ -24,17 +25,41 @@ class RouterTests(SynchronousTestCase):
 
     def test_each(self) -> None:
         """Each request has its route's; what no route has has one of its own."""
-        router = ProfileRouter(Profile((BOOKS, AUTHORS), backends=(Backend("a"),)))
+        router = ProfileRouter(Profile((BOOKS, AUTHORS), backends=(Backend("a"),)), place())
         self.assertEqual(["books", "authors", ""], [router.plan(asked(p)).name for p in ("/books/1", "/authors", "/")])
         self.assertEqual((Backend("a"),), router.plan(asked("/")).route.backends)
 
     def test_what_stays(self) -> None:
         """What a new profile says like the one before is the same; what it says otherwise, or first, is new."""
-        before = ProfileRouter(Profile((BOOKS, AUTHORS)))
+        here = place()
+        before = ProfileRouter(Profile((BOOKS, AUTHORS)), here)
         changed = Route("books", Path("/books"))
-        after = ProfileRouter(Profile((changed, AUTHORS)), before)
+        after = ProfileRouter(Profile((changed, AUTHORS)), here, before)
         same = [one is other for one, other in zip(before.plans, after.plans, strict=True)]
         self.assertEqual([False, True, True], same)
+        self.assertIs(before.plans[0].counter, after.plans[0].counter)
+
+    def test_held(self) -> None:
+        """Its routes' counters are held as long as there is a profile with them."""
+        here = place()
+        before = ProfileRouter(Profile((BOOKS, AUTHORS)), here)
+        after = ProfileRouter(Profile((AUTHORS,)), here, before)
+        self.assertEqual([False, True, True], [plan.counter.held() for plan in before.plans])
+        after.close()
+        self.assertEqual([False, False], [plan.counter.held() for plan in after.plans])
+
+    def test_service_rates(self) -> None:
+        """What a service takes is taken of all of its routes together, and what a new profile says holds for all."""
+        here = place()
+        router = ProfileRouter(Profile((BOOKS, AUTHORS), rates=(Rate(1, 60.0),)), here)
+        paths = ("/books", "/authors", "/")
+
+        def passed() -> list[bool]:
+            return [router.plan(asked(path)).begin(asked(path), CONN, 0.0) is None for path in paths]
+
+        self.assertEqual([True, False, False], passed())
+        router = ProfileRouter(Profile((BOOKS, AUTHORS)), here, router)
+        self.assertEqual([True, True, True], passed())
 
 
 class ScriptedProfiles:
