@@ -173,12 +173,14 @@ class Request:
     @ivar protocol: what an extended CONNECT (RFC 8441) asks for, such as C{websocket}; its C{target} is a path then.
         Such a request is answered by L{Responder.tunnel<lproxy.protocols.http.streams.Responder.tunnel>} or refused
     @ivar grpc: whether it is a call of gRPC; known of HTTP/2 alone, which that needs
+    @ivar asked: authority and target as they came, where the upstream is told others
     @ivar original: the version, 1 or 2, in which it came to a proxy of ours that has sent it on; 0: nobody says
     @ivar timeout: seconds that its caller waits for it, where it is a call and says so
     """
 
     __slots__ = (
         "absolute",
+        "asked",
         "authority",
         "framing",
         "grpc",
@@ -215,6 +217,7 @@ class Request:
         self.lenient = False
         self.special = False
         self.absolute = b""
+        self.asked: tuple[bytes, bytes] | None = None
         self.stream_id = 0
         self.protocol = b""
         self.grpc = False

@@ -23,11 +23,8 @@ def prepare(
     @param plan: its route's, where it has one
     @return: our answer, and its body, where it goes no further
     """
-    if plan is not None:
-        if plan.ours is not None:
-            return plan.ours.to(request, by_https(conn.tls) or request.absolute[:6].lower() == b"https:")
-        if plan.rewriter is not None:
-            plan.rewriter.apply(request)
+    if plan is not None and plan.ours is not None:
+        return plan.ours.to(request, by_https(conn.tls) or request.absolute[:6].lower() == b"https:")
     if request.special and (ours := said_to_proxy(request, destination.proxy, listener.record, conn)):
         return ours
     request.lenient = destination.lenient
@@ -41,7 +38,10 @@ def prepare(
     if not request.authority:
         # HTTP/1.1, which the upstream is spoken to in, cannot do without (RFC 9112, 3.2)
         request.name_host(str(destination.target).encode("ascii", "replace"))
-    if plan is not None and plan.request is not None:
-        # last, so that it may say something else of all that was said before
-        request.headers = plan.request.apply(request.headers, request.stream_id != 0)
+    if plan is not None:
+        # last, so that they may say something else of all that was said before
+        if plan.rewriter is not None:
+            plan.rewriter.apply(request)
+        if plan.request is not None:
+            request.headers = plan.request.apply(request.headers, request.stream_id != 0)
     return None

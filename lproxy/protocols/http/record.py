@@ -126,14 +126,15 @@ class Recorder:
             return
         request, account, ended = exchange.request, exchange.account, exchange.ended
         destination = exchange.destination
+        authority, target = request.asked or (request.authority, request.target)
         found = said(request.headers)
         row: dict[str, Any] = {
             "kind": "request",
             "listener": self._listener,
             "client": join_host_port(*conn.peer),
             "method": text(request.method),
-            "authority": text(request.authority),
-            "path": text(request.target),
+            "authority": text(authority),
+            "path": text(target),
             "protocol": "HTTP/2" if request.stream_id else "HTTP/1.0" if request.old else "HTTP/1.1",
             "status": exchange.status,
             "grpc_status": exchange.grpc if exchange.grpc != NO_CALL else None,

@@ -3,13 +3,16 @@
 What the upstream is asked for in the place of what the client has asked for.
 
 Bytes of a path that are not replaced stay as they came, escapes included, and so does the query: what the upstream sees
-of them is what it would see without a proxy.
+of them is what it would see without a proxy. Only where a prefix is spelt in another way, or a path has C{..} in it by
+which it might leave what stands in the prefix's place, it is the normal form that goes on.
 """
 
 from __future__ import annotations
 
 from lproxy.profile import All, AnyOf, Condition, Path, Rewrite
 from lproxy.protocols.http.message import Request
+from lproxy.protocols.http.profile.conditions import below
+from lproxy.protocols.http.profile.seen import path_of
 
 
 class NewPath:
@@ -28,7 +31,7 @@ class NewPath:
         self._prefix: bytes | None = prefix.encode("ascii").rstrip(b"/") if prefix is not None else None
         # one that stood for others, of which it is the beginning, would take their place
         found = sorted(prefixes(condition), key=len, reverse=True)
-        self._prefixes: tuple[bytes, ...] = tuple([prefix.rstrip("/").encode("utf-8") for prefix in found])
+        self._prefixes: tuple[bytes, ...] = tuple([below(prefix) for prefix in found])
 
     def of(self, target: bytes) -> bytes:
         """What C{target} becomes, a path and perhaps a query; anything else stays."""
@@ -43,11 +46,16 @@ class NewPath:
         return target
 
     def _replaced(self, new: bytes, path: bytes) -> bytes:
+        normal = path_of(path)
         for prefix in self._prefixes:
-            rest = path[len(prefix) :]
-            if path.startswith(prefix) and rest[:1] in (b"", b"/"):
-                return new + rest or b"/"
+            if _begins(normal, prefix):
+                as_it_is = _begins(path, prefix) and normal.count(b"/") == path.count(b"/")
+                return new + (path if as_it_is else normal)[len(prefix) :] or b"/"
         return path
+
+
+def _begins(path: bytes, prefix: bytes) -> bool:
+    return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in (b"", b"/")
 
 
 def prefixes(condition: Condition) -> list[str]:
@@ -74,17 +82,28 @@ class Rewriter:
         self._path: NewPath = NewPath(rewrite.path, rewrite.prefix, condition)
 
     def apply(self, request: Request) -> None:
-        """Have C{request} ask for something else. What asks for a connection to somewhere (CONNECT) goes there."""
+        """
+        Have C{request}, which is ready to be sent, ask for something else. What asks for a connection to somewhere
+        (CONNECT) goes there.
+        """
         if request.method == b"CONNECT" and not request.protocol:
             return
-        request.target = self._path.of(request.target)
+        request.asked = (request.authority, request.target)
+        if request.target[:1] in (b"/", b"*"):
+            request.target = self._path.of(request.target)
+        else:
+            request.target = self._absolute(request)
         if self._host:
             request.name_host(self._host)
-        if request.absolute:
-            # an upstream that is a proxy is asked so
-            scheme, slashes, rest = request.absolute.partition(b"://")
-            authority = self._host or rest[: _end(rest)]
-            request.absolute = scheme + slashes + authority + (request.target if request.target != b"*" else b"")
+
+    def _absolute(self, request: Request) -> bytes:
+        """Of an upstream that is a proxy everything is asked in absolute form."""
+        scheme, slashes, rest = request.target.partition(b"://")
+        end = _end(rest)
+        authority, path = self._host or rest[:end], rest[end:]
+        if path[:1] != b"/" and request.method != b"OPTIONS":
+            path = b"/" + path
+        return scheme + slashes + authority + self._path.of(path)
 
 
 def _end(rest: bytes) -> int:
