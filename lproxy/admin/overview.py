@@ -20,6 +20,8 @@ ROWS = 100
 
 REQUESTS, LATENCY = "endpoint_request_total", "endpoint_latency_ms"
 ROUTE_REQUESTS, ROUTE_RESPONSES, ROUTE_LATENCY = "request_total", "response_total", "response_latency_ms"
+PROFILE_REQUESTS, PROFILE_RESPONSES = "route_request_total", "route_response_total"
+PROFILE_LATENCY, PROFILE_TRIES = "route_response_latency_ms", "route_actual_request_total"
 KAFKA_REQUESTS = "kafka_requests_total"
 CERTIFICATES = "identity_cert_expiration_timestamp_seconds"
 LAG = "reactor_lag_seconds"
@@ -32,6 +34,10 @@ NAMES = frozenset(
         ROUTE_REQUESTS,
         ROUTE_RESPONSES,
         ROUTE_LATENCY,
+        PROFILE_REQUESTS,
+        PROFILE_RESPONSES,
+        PROFILE_LATENCY,
+        PROFILE_TRIES,
         KAFKA_REQUESTS,
         CERTIFICATES,
         LAG,
@@ -39,6 +45,9 @@ NAMES = frozenset(
         LOCK_WAITERS,
     )
 )
+#: requests, responses and latency, of what is shown as routes
+ROUTES = (ROUTE_REQUESTS, ROUTE_RESPONSES, ROUTE_LATENCY)
+PROFILED = (PROFILE_REQUESTS, PROFILE_RESPONSES, PROFILE_LATENCY)
 #: states of services, those first that somebody should look at
 WORST_FIRST = ("down", "failing", "failfast", "probing", "degraded", "waiting", "connecting")
 
@@ -90,6 +99,8 @@ class Shown(NamedTuple):
     @ivar figures: of the whole process, by their names
     @ivar services: rows of C{/services}, with their L{Traffic} and that of each endpoint
     @ivar more: how many services there are besides
+    @ivar routes: by authority
+    @ivar profiled: routes of services with a profile, and how often their requests were sent
     """
 
     version: str
@@ -101,6 +112,7 @@ class Shown(NamedTuple):
     services: list[tuple[dict[str, Any], Traffic, dict[str, Traffic]]]
     more: int
     routes: list[tuple[dict[str, str], Traffic]]
+    profiled: list[tuple[dict[str, str], Traffic, float]]
     kafka: list[tuple[str, float]]
     certificates: list[tuple[dict[str, str], float]]
     failures: list[dict[str, Any]]
@@ -124,7 +136,11 @@ def overview(proxy: Proxy, window: Window, wanted: str = "") -> Shown:
         _listeners(config, proxy.addresses(), connections),
         services,
         more,
-        _routes(window, wanted),
+        [(dict(labels), traffic) for labels, traffic in _routes(window, wanted, "authority", ROUTES)],
+        [
+            (dict(labels), traffic, _rate(window, window.grown(PROFILE_TRIES, labels)))
+            for labels, traffic in _routes(window, wanted, "dst", PROFILED)
+        ],
         _kafka(window),
         sorted(
             ((dict(labels), window.value(CERTIFICATES, labels)) for labels in window.series(CERTIFICATES)),
@@ -198,25 +214,35 @@ def _traffic(window: Window, series: Iterable[Labels]) -> Traffic:
 def _of(window: Window, good: float, bad: float, counts: Any) -> Traffic:
     total = good + bad
     return Traffic(
-        total / window.seconds if window.seconds else total,
+        _rate(window, total),
         good / total if total else None,
         (quantile(counts, 0.5), quantile(counts, 0.95), quantile(counts, 0.99)),
     )
 
 
-def _routes(window: Window, wanted: str) -> list[tuple[dict[str, str], Traffic]]:
+def _rate(window: Window, n: float) -> float:
+    return n / window.seconds if window.seconds else n
+
+
+def _routes(window: Window, wanted: str, name: str, families: tuple[str, str, str]) -> list[tuple[Labels, Traffic]]:
+    """
+    Those with the most traffic.
+
+    @param name: the label with what they are filtered by
+    @param families: requests, responses and latency
+    """
+    requests, responses, latency = families
     outcomes: dict[Labels, Counter[str]] = {}
-    for labels in window.series(ROUTE_RESPONSES):
+    for labels in window.series(responses):
         route = tuple(pair for pair in labels if pair[0] not in ("classification", "status_code", "grpc_status"))
         word = dict(labels).get("classification", "")
-        outcomes.setdefault(route, Counter())[word] += int(window.grown(ROUTE_RESPONSES, labels))
+        outcomes.setdefault(route, Counter())[word] += int(window.grown(responses, labels))
     rows = []
-    for labels in window.series(ROUTE_REQUESTS):
-        if wanted in dict(labels).get("authority", ""):
+    for labels in window.series(requests):
+        if wanted in dict(labels).get(name, ""):
             seen = outcomes.get(labels, Counter())
-            traffic = _of(window, seen["success"], seen["failure"], window.counts(ROUTE_LATENCY, labels))
-            rows.append((dict(labels), traffic))
-    rows.sort(key=lambda row: (-row[1].rate, row[0].get("authority", "")))
+            rows.append((labels, _of(window, seen["success"], seen["failure"], window.counts(latency, labels))))
+    rows.sort(key=lambda row: (-row[1].rate, dict(row[0]).get(name, "")))
     return rows[:ROWS]
 
 
@@ -224,4 +250,4 @@ def _kafka(window: Window) -> list[tuple[str, float]]:
     apis: Counter[str] = Counter()
     for labels in window.series(KAFKA_REQUESTS):
         apis[dict(labels).get("api", "?")] += int(window.grown(KAFKA_REQUESTS, labels))
-    return [(api, n / window.seconds if window.seconds else n) for api, n in apis.most_common(ROWS)]
+    return [(api, _rate(window, n)) for api, n in apis.most_common(ROWS)]

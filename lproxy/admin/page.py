@@ -76,6 +76,8 @@ def main(shown: Shown, now: float, wanted: str = "") -> str:
     @param now: seconds of the epoch
     """
     parts = [_state(shown), _listeners(shown), _services(shown, wanted), _routes(shown)]
+    if shown.profiled:
+        parts.append(_profiled(shown))
     if shown.kafka:
         rows = (_row(f"kafka-{api}", [escape(api), _rate(rate)]) for api, rate in shown.kafka)
         parts.append(_table("kafka", "Kafka", ["API", "requests/s" if shown.seconds else "requests"], rows))
@@ -173,6 +175,25 @@ def _routes(shown: Shown) -> str:
     )
     rate = "requests/s" if shown.seconds else "requests"
     return _table("routes", "Routes (HTTP)", ["authority", "listener", rate, "success", "p50", "p95", "p99"], rows)
+
+
+def _profiled(shown: Shown) -> str:
+    rows = (
+        _row(
+            "profiled-" + "-".join(labels.values()),
+            [
+                escape(labels.get("dst", "")),
+                escape(labels.get("rt_route", "(none)")),
+                escape(labels.get("listener", "")),
+                *_cells(traffic),
+                _rate(tries),
+            ],
+        )
+        for labels, traffic, tries in shown.profiled
+    )
+    requests, tries = ("requests/s", "tries/s") if shown.seconds else ("requests", "tries")
+    head = ["service", "route", "listener", requests, "success", "p50", "p95", "p99", tries]
+    return _table("profiled", "Routes of services with a profile", head, rows)
 
 
 def _certificates(shown: Shown, now: float) -> str:

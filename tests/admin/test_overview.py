@@ -145,6 +145,20 @@ class OverviewTests(SynchronousTestCase):
         self.assertEqual(("web.local", 10.0, 0.9), (route["authority"], traffic.rate, traffic.success))
         self.assertEqual([], overview(self.proxy, self.window, "other").routes)
 
+    def test_profiled(self) -> None:
+        """Routes of services with a profile, and how often their requests were sent."""
+        route: Labels = (("listener", "web"), ("dst", "web.local:80"), ("rt_route", "GET /books"))
+        answers = [((*route, ("classification", "success"), ("status_code", "200")), 10.0)]
+        self.look(
+            Family("route_request_total", "counter", "Help.", [(route, 10.0)]),
+            Family("route_actual_request_total", "counter", "Help.", [(route, 12.0)]),
+            Family("route_response_total", "counter", "Help.", answers),
+        )
+        shown = overview(self.proxy, self.window)
+        ((labels, traffic, tries),) = shown.profiled
+        self.assertEqual(("GET /books", 10.0, 1.0, 12.0), (labels["rt_route"], traffic.rate, traffic.success, tries))
+        self.assertEqual(([], []), (shown.routes, overview(self.proxy, self.window, "other").profiled))
+
     def test_kafka(self) -> None:
         """Requests by API, the most frequent first."""
         samples = [((("api", api), ("version", v)), n) for api, v, n in (("Fetch", "1", 2.0), ("Produce", "1", 3.0))]

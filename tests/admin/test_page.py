@@ -84,6 +84,7 @@ def shown(**more: Any) -> Shown:
         services=services,
         more=0,
         routes=[({"authority": "web.local", "listener": "web"}, QUIET)],
+        profiled=[({"listener": "web", "dst": "web.local:80", "rt_route": "GET /books"}, QUIET, 12.0)],
         kafka=[("Fetch", 0.5)],
         certificates=[({"name": "web.mesh"}, 100_000.0 + 90_000)],
         failures=[{"at": 99_990.0, "kind": "http", "text": "it broke", "times": 7}],
@@ -123,16 +124,20 @@ class MainTests(SynchronousTestCase):
         html = self.html()
         self.assertEqual(["web", "", "127.0.0.1:80", "authority", "http", "off", "5 "], row(html, "listener-web"))
         self.assertEqual(["web.local", "web", "0", "-", "-", "-", "-"], row(html, "route-web.local-web"))
+        profiled = ["web.local:80", "GET /books", "web", "0", "-", "-", "-", "-", "12"]
+        self.assertEqual(profiled, row(html, "profiled-web-web.local:80-GET /books"))
         self.assertEqual(["Fetch", "0.5"], row(html, "kafka-Fetch"))
         self.assertEqual(["web.mesh", "1970-01-03 04:46:40Z", "1 d 1 h"], row(html, "certificate-web.mesh"))
         self.assertEqual(["10 s ago", "7", "it broke"], row(html, "failure-0"))
 
     def test_nothing(self) -> None:
         """Where there is nothing, that is said; what does not concern this proxy is left out."""
-        empty: dict[str, Any] = {name: [] for name in ("services", "routes", "kafka", "certificates", "failures")}
+        left_out = ("profiled", "kafka", "certificates")
+        empty: dict[str, Any] = {name: [] for name in ("services", "routes", "failures", *left_out)}
         html = self.html(**empty, listeners=[])
         self.assertEqual(4, html.count("<p>None.</p>"))
         self.assertNotIn("Kafka", html)
+        self.assertNotIn("profile", html)
         self.assertNotIn("Certificates", html)
 
     def test_all_time(self) -> None:
@@ -164,6 +169,7 @@ class MainTests(SynchronousTestCase):
             services=[(hostile[0], QUIET, {})],
             failures=[{"at": 0.0, "kind": "x", "text": HOSTILE, "times": 1}],
             routes=[({"authority": HOSTILE, "listener": HOSTILE}, QUIET)],
+            profiled=[({"dst": HOSTILE, "rt_route": HOSTILE, "listener": HOSTILE}, QUIET, 0.0)],
             not_ready=HOSTILE,
         )
         self.assertEqual([], Balanced(html).open)
