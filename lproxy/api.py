@@ -34,8 +34,9 @@ from lproxy.metrics.counters import SECONDS, Histogram
 from lproxy.metrics.family import Family, Labels
 from lproxy.metrics.series import Counted, Series
 from lproxy.protocols.connection import ConnectionClient, ConnectionLease, Upstream, let_go, rescue
+from lproxy.protocols.outward import Counters, Outward
 from lproxy.protocols.plugin import IProtocolPlugin
-from lproxy.protocols.runtime import CannotExpose, Counters, Runtime, Sessions, fixed_target, whereabouts
+from lproxy.protocols.runtime import CannotExpose, Runtime, Sessions, fixed_target, whereabouts
 from lproxy.protocols.session import Accepted, Explains, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.protocols.tcp.session import TcpSession
@@ -101,6 +102,7 @@ __all__ = [
     "NewEndpoint",
     "NoMatch",
     "OriginalDst",
+    "Outward",
     "ProxyError",
     "Reader",
     "Refused",

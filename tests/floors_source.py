@@ -23,6 +23,7 @@ FLOORS = {
     "lproxy.identity": (2, "identity"),
     "lproxy.transport": (2, "transport"),
     "lproxy.discover": (2, "discover"),
+    "lproxy.protocols.outward": (3, "common"),
     "lproxy.protocols.runtime": (3, "common"),
     "lproxy.protocols.connection": (3, "common"),
     "lproxy.protocols.session": (3, "common"),

@@ -325,7 +325,9 @@ class GuaranteeTests(SynchronousTestCase):
     def test7_lease(self) -> None:
         """7: closing the lease of a connection closes the connection; an acquisition may be cancelled at any time."""
         proxy = ScriptedProxy(self.plugin)
-        acquire = proxy.runtime.acquire("note", lambda at, about, _: ConnectionClient(proxy.runtime, at, about, "note"))
+        acquire = proxy.runtime.acquire(
+            "note", lambda at, about, _: ConnectionClient(proxy.runtime.outward, at, about, "note")
+        )
         target = proxy.runtime.fixed
         assert target is not None
         lease = self.successResultOf(acquire.acquire(target))

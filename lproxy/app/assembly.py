@@ -27,15 +27,10 @@ from lproxy.app.profiles import LiveProfiles
 from lproxy.app.readiness import Readiness
 from lproxy.app.sessions import Sessions
 from lproxy.app.sockets import Accepting, CannotListen
-from lproxy.app.stacks import Stacks
 from lproxy.app.surroundings import Surroundings
 from lproxy.app.tls import Security
-from lproxy.app.upkeep import Upkeep
 from lproxy.config import DETECT, Config, Direction, Listen
 from lproxy.configfile import insist
-from lproxy.discover.dns import Dns
-from lproxy.discover.literal import Literal
-from lproxy.discover.static import Static
 from lproxy.errors import one_line
 from lproxy.logformat import lines
 from lproxy.metrics.plugin import PluginCounters
@@ -45,7 +40,7 @@ from lproxy.protocols.session import Accepted, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.stack.interfaces import Health
 from lproxy.target import Endpoint, Metadata
-from lproxy.transport.connect import Connector, SocketConnector
+from lproxy.transport.connect import SocketConnector
 from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.stream import Address, Stream
 from lproxy.verdict import Detector
@@ -86,19 +81,16 @@ class Assembly:
         self.config = config
         self._around = around
         self._plugins = {found.name: found.plugin for found in around.plugins if found.plugin is not None}
-        self._connectors: dict[Direction, Connector] = {}
         self._access: AccessLog | None = None
         self._started: list[tuple[str, SessionFactory]] = []
         self._counted: list[PluginCounters] = []
         self._closed = self.superseded = False
         self._grace: Deferred[None] | None = None
         self.sessions, self.readiness = Sessions(around.crashed), Readiness(around.crashed)
-        reactor = around.reactor
-        self._static = discover = Static(config.services, Literal(Dns(config.dns, reactor)))
-        self._profiles = LiveProfiles(discover.find)
-        self.security = Security(config, around, discover.find)
-        self.stacks = Stacks(config, reactor, discover, around.metrics, around.crashed, discover.find)
-        self._upkeep = Upkeep(self.sessions, self.stacks, reactor, around.crashed)
+        self.share = around.stacks.share(config)
+        self._static = self.share.static
+        self.security = Security(config, around, self._static.find)
+        self._profiles = LiveProfiles(self._static.find)
         self.openings = Openings(around.sockets)
         self.edges: dict[Listen, ListenerEdge] = {}
         try:
@@ -147,6 +139,9 @@ class Assembly:
             self.security.start()
         except OSError as e:
             raise CannotStart(f"key_log.path: cannot write to {self.config.key_log.path}: {e.strerror}") from e
+        # before anybody is asked for: factories may begin with that
+        for _ in self.share.take():
+            pass
         for listen, edge in self.edges.items():
             for name, factory in edge.factories.items():
                 try:
@@ -157,7 +152,11 @@ class Assembly:
         for listen, edge in self.edges.items():
             edge.count_into(self._around.metrics.detect(listen.name))
         self.openings.open()
-        self._upkeep.start()
+
+    def resume(self) -> None:
+        """It is to serve, as before: another that was to take its place cannot start."""
+        for _ in self.share.take():
+            pass
 
     def retire(self, seconds: float) -> Deferred[None]:
         """
@@ -202,13 +201,12 @@ class Assembly:
         if self._closed:
             return
         self._closed = True
-        self._upkeep.stop()
         self.security.stop()
         started, self._started = self._started, []
         for name, factory in started:
             self._guard(name, factory.stop)
-        self.stacks.close()
-        for connector in self._connectors.values():
+        self.share.close()
+        for connector in self.share.connectors.values():
             connector.close()
         counted, self._counted = self._counted, []
         for counters in counted:
@@ -247,7 +245,12 @@ class Assembly:
                 # a listener that no file made has no values yet
                 value = listen.plugins[name] if name in listen.plugins else plugin.configure({})
                 insist(value, listen)
-                own = replace(runtime, counters=self._counters(name), not_ready=partial(self.readiness.add, name))
+                own = replace(
+                    runtime,
+                    outward=self.share.outward(listen.direction, name),
+                    counters=self._counters(name),
+                    not_ready=partial(self.readiness.add, name),
+                )
                 factory = factories[name] = plugin.factory(own, value)
                 if factory is None:
                     raise TypeError("its plugin's factory() returns nothing")
@@ -266,17 +269,18 @@ class Assembly:
 
     def _runtime(self, listen: Listen) -> Runtime:
         direction, config, around = listen.direction, self.config, self._around
-        acquire = self.stacks.of(direction)
+        self._connect(direction)
+        outward, acquire = self.share.outward(direction, "tcp"), self.share.of(listen)
 
         def client(endpoint: Endpoint, metadata: Metadata, health: Health) -> ConnectionClient:
-            return ConnectionClient(runtime, endpoint, metadata, "tcp", health)
+            return ConnectionClient(outward, endpoint, metadata, "tcp", health)
 
-        runtime = Runtime(
+        return Runtime(
             listen=listen,
             timeouts=config.timeouts(direction),
             limits=config.limits,
             clock=around.reactor,
-            connector=self._connector(direction),
+            outward=outward,
             acquire=acquire,
             counters=self._counters("tcp"),
             sessions=self.sessions,
@@ -297,7 +301,6 @@ class Assembly:
             superseded=self._is_superseded,
             rates=around.rates,
         )
-        return runtime
 
     def _counters(self, plugin: str) -> PluginCounters:
         """What a plugin counts into as long as this assembly lives."""
@@ -325,20 +328,17 @@ class Assembly:
             raise CannotStart(f"{listen.name}: there is no protocol {name}{broken and '; broken plugins: '}{broken}")
         return self._plugins[name]
 
-    def _connector(self, direction: Direction) -> Connector:
-        connector = self._connectors.get(direction)
-        if connector is None:
-            connect = self.config.timeouts(direction).connect
-            connector = SocketConnector(
+    def _connect(self, direction: Direction) -> None:
+        """See to it that there is what opens connections in C{direction}."""
+        if direction not in self.share.connectors:
+            self.share.connectors[direction] = SocketConnector(
                 self._around.hub,
-                connect,
+                self.config.timeouts(direction).connect,
                 self._around.own.contains,
                 self._keepalive(direction),
                 self.security.opened(),
                 self.security.upstreams(direction),
             )
-            self._connectors[direction] = connector
-        return connector
 
     def _keepalive(self, direction: Direction) -> Keepalive | None:
         timeouts = self.config.timeouts(direction)

@@ -5,21 +5,31 @@ The way of a request to whoever serves it: the whole acquisition, from the edge 
 Inbound requests, to the application next door, pass the same layers, on their own shorter clocks
 (L{lproxy.config.INBOUND}): it is one hop away and does not move, so it is given less time to be reached and is
 forgotten later.
+
+The upper half is each configuration's own. The lower one, queues and services with all that they know of their
+endpoints, goes on from one configuration to the next.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Generic
+
 from lproxy.app.parts import Parts
-from lproxy.stack import admit, balance, failfast, lock, observe, retry, router, split, timeout
+from lproxy.stack import admit, balance, failfast, observe, retry, split, timeout
+from lproxy.stack.cache import Cache
 from lproxy.stack.compose import stack
-from lproxy.stack.interfaces import L, NewEndpoint, Stack
+from lproxy.stack.interfaces import L, NewEndpoint, NewService, Stack
+from lproxy.stack.lock import Lock
+from lproxy.stack.router import CachedRouter
+from lproxy.stack.shared import Shared
+from lproxy.target import Target
 
 
-def acquire(parts: Parts, new_endpoint: NewEndpoint[L]) -> Stack[L]:
+def acquire(parts: Parts, lower: Lower[L]) -> Stack[L]:
     """
-    The stack of one protocol in one direction, on top of its endpoints. Read downward; the order is the design.
+    The stack of one protocol in one direction, on top of C{lower}. Read downward; the order is the design.
     """
-    timeouts, limits, clock = parts.timeouts, parts.limits, parts.clock
     return stack(
         # every retry, by what came of it
         observe.retries(parts.counter),
@@ -28,17 +38,46 @@ def acquire(parts: Parts, new_endpoint: NewEndpoint[L]) -> Stack[L]:
         # at the edge: one limit for the whole proxy, so that what is refused costs nothing
         admit.layer(parts.in_flight, parts.share),
         # sees every outcome, timeouts included
-        observe.layer(parts.counter, clock),
+        observe.layer(parts.counter, parts.clock),
         # one budget for queueing, resolving and connecting
-        timeout.layer(timeouts.acquire, clock),
+        timeout.layer(parts.timeouts.acquire, parts.clock),
         # a target whose requests several backends share: which of them
         split.layer(parts.random),
-        # in order of arrival, a queue for each target and never one for all
-        lock.layer(clock, limits.acquiring),
-        # target -> service: made on a miss, closed when idle
-        router.cached(limits.services, timeouts.service_idle, clock),
+    )(Shared(lower.lock))
+
+
+def new_service(parts: Parts, new_endpoint: NewEndpoint[L]) -> NewService[L]:
+    """
+    The services of targets, on top of their endpoints.
+    """
+    return stack(
         # inside a service: what waits in vain fails at once, and a probe finds the way back
-        failfast.layer(timeouts.failfast, clock, parts.backoff),
+        failfast.layer(parts.timeouts.failfast, parts.clock, parts.backoff),
         # the endpoints that discovery knows, by the power of two choices, those that fail left aside
-        balance.layer(parts.discover, clock, parts.backoff, parts.max_failures, parts.endpoints),
+        balance.layer(parts.discover, parts.clock, parts.backoff, parts.max_failures, parts.endpoints),
     )(new_endpoint)
+
+
+class Lower(Generic[L]):
+    """
+    What all configurations share of it.
+
+    @ivar lock: in order of arrival, a queue for each target and never one for all; below, the router from target to
+        service: made on a miss, closed when idle
+    """
+
+    def __init__(self, parts: Parts, new_endpoint: NewEndpoint[L]) -> None:
+        limits, timeouts = parts.limits, parts.timeouts
+        cache: Cache[L] = Cache(limits.services, timeouts.service_idle, parts.clock)
+        self._router = CachedRouter(new_service(parts, new_endpoint), cache)
+        self.lock = Lock(self._router, parts.clock, limits.acquiring)
+
+    def renew(self, parts: Parts, new_endpoint: NewEndpoint[L], changed: Callable[[Target], bool]) -> None:
+        """
+        Go on by C{parts}. What waits goes on as it began, and so does what is used.
+
+        @param changed: whether a target's service is to be made anew for the next who asks
+        """
+        limits, idle = parts.limits, parts.timeouts.service_idle
+        self.lock.concurrency = limits.acquiring
+        self._router.renew(new_service(parts, new_endpoint), limits.services, idle, changed)

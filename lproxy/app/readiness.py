@@ -10,7 +10,7 @@ from collections.abc import Callable
 from twisted.python.failure import Failure
 
 from lproxy.errors import one_line
-from lproxy.protocols.runtime import Crashed
+from lproxy.protocols.outward import Crashed
 
 
 class Readiness:

@@ -30,8 +30,11 @@ from lproxy.app.own import OwnAddresses
 from lproxy.app.plugins import Found, packages
 from lproxy.app.recent import Recent
 from lproxy.app.reload import Reload, Source
+from lproxy.app.sessions import Sessions
 from lproxy.app.sockets import CannotListen, Sockets, place_of
+from lproxy.app.stacks import Stacks
 from lproxy.app.surroundings import Surroundings
+from lproxy.app.upkeep import Upkeep
 from lproxy.app.warn import Warn
 from lproxy.app.watchdog import Watchdog
 from lproxy.build import version
@@ -75,12 +78,14 @@ class Proxy(service.Service):
         self._own = OwnAddresses()
         self._hub = hub(reactor)
         self._sockets = Sockets(reactor, self._hub, ConnectionLimit(config.limits.connections), self._own)
+        self._stacks = Stacks(reactor, self.metrics, self._crashes.crashed)
         self._around = Surroundings(
             reactor,
             self._hub,
             plugins,
             self.metrics,
             self._sockets,
+            self._stacks,
             self._own,
             self._recent.warn,
             self._crashes.crashed,
@@ -88,6 +93,7 @@ class Proxy(service.Service):
         self._assembly: Assembly | None = None
         self._retiring: dict[Assembly, Deferred[None]] = {}
         self._admin = AdminPort(self._own, reactor)
+        self._upkeep = Upkeep(self._sessions, self._stacks, reactor, self._crashes.crashed)
         self._lag = ReactorLag(reactor, self.metrics.lag)
         self._watchdog = Watchdog(packages(plugins), self._around.warn, reactor)
         self._reload = Reload(source, self.swap, self.metrics.reloads, time.time)
@@ -153,6 +159,7 @@ class Proxy(service.Service):
         self._tell(assembly)
         self._reload.live()
         self._lag.start()
+        self._upkeep.start()
         self._watchdog.start()
         self._not_ready = None
 
@@ -194,6 +201,7 @@ class Proxy(service.Service):
             assembly.bind()
             assembly.start()
         except CannotStart:
+            before.resume()
             assembly.close()
             self._stop_accepting(assembly, before)
             raise
@@ -238,6 +246,7 @@ class Proxy(service.Service):
             self._retire(assembly)
         await DeferredList(list(self._retiring.values()))
         self._lag.stop()
+        self._upkeep.stop()
         self._watchdog.stop()
         await self._admin.close()
         self._hub.close()
@@ -303,8 +312,10 @@ class Proxy(service.Service):
 
     def services(self) -> list[dict[str, Any]]:
         """Every service that is used or configured: state, endpoints, who waits."""
-        assemblies = self._assemblies()
-        return [row for a in assemblies for row in a.stacks.describe(unused=a is self._assembly)]
+        return self._stacks.describe()
+
+    def _sessions(self) -> list[Sessions]:
+        return [assembly.sessions for assembly in self._assemblies()]
 
     def connections(self) -> list[dict[str, Any]]:
         """Every accepted connection."""
@@ -317,10 +328,9 @@ class Proxy(service.Service):
     def plugins(self) -> list[dict[str, Any]]:
         """Every protocol found, what it has at this moment, what is broken, and what went wrong lately."""
         sessions: Counter[str] = Counter()
-        leases: Counter[str] = Counter()
-        for assembly in self._assemblies():
-            sessions += assembly.sessions.count()
-            leases += assembly.stacks.leases()
+        leases = self._stacks.leases()
+        for some in self._sessions():
+            sessions += some.count()
         return [
             {
                 **found.describe(),

@@ -14,7 +14,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from lproxy.app import trace
-from lproxy.protocols.runtime import Crashed, whereabouts
+from lproxy.protocols.outward import Crashed
+from lproxy.protocols.runtime import whereabouts
 from lproxy.protocols.session import Session
 from lproxy.transport.stream import Secured, Stream
 

@@ -1,12 +1,16 @@
 # -*- test-case-name: tests.app.test_stacks -*-
 """
 The acquisition stacks of all protocols in both directions: made for the first who asks, shown to whoever looks.
+
+They go on from one configuration to the next, with what they know: each L{Share} has its own upper halves, and uses the
+lower ones with all others. Whoever has L{take}n them last says by what they go.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any
@@ -14,32 +18,33 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from lproxy.app import outbound
+from lproxy.app import outbound, settled
 from lproxy.app.endpoints import Endpoints
 from lproxy.app.parts import Parts
+from lproxy.app.share import Share, StackKey, Use, owner
 from lproxy.config import Config, Direction, Service
+from lproxy.config import Dns as DnsConfig
+from lproxy.discover.current import Current
+from lproxy.discover.dns import Dns
+from lproxy.discover.literal import Literal
+from lproxy.discover.static import Static
+from lproxy.metrics.caps import Cap
 from lproxy.metrics.family import Labels
+from lproxy.metrics.plugin import PluginCounters
 from lproxy.metrics.registry import Metrics
-from lproxy.protocols.runtime import Crashed
+from lproxy.protocols.outward import Crashed, Outward
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.budget import Budgets
-from lproxy.stack.interfaces import Discover, L, NewEndpoint, NewStack, Stack
+from lproxy.stack.interfaces import Discover, L, NewEndpoint
 from lproxy.stack.lease import Hold
 from lproxy.stack.report import Key, Report
 from lproxy.target import Target
+from lproxy.transport.connect import Connector
+from lproxy.transport.current import CurrentConnector
 
 #: families that are sums over all stacks
 TOTALS = ("lock_waiters", "service_cache_size", "service_cache_evictions_total")
-
-
-def _nowhere(target: Target) -> None:
-    return None
-
-
-def owner(stack: str) -> str:
-    """The protocol whose stack that is: one may have several, C{http} and C{http/2}."""
-    return stack.partition("/")[0]
 
 
 class Stacks:
@@ -49,81 +54,164 @@ class Stacks:
     @ivar in_flight: the limit that all of them share
     """
 
-    def __init__(
-        self,
-        config: Config,
-        clock: IReactorTime,
-        discover: Discover,
-        metrics: Metrics,
-        crashed: Crashed,
-        find: Callable[[Target], Service | None] = _nowhere,
-    ) -> None:
+    def __init__(self, clock: IReactorTime, metrics: Metrics, crashed: Crashed) -> None:
         """
         @param crashed: told of what a protocol does wrong with its leases, by its name
-        @param find: which service of the configuration's a target is
         """
-        self._config = config
         self._clock = clock
-        self._discover = discover
         self._metrics = metrics
         self._random = Random()
         self._crashed = crashed
-        self._shares: dict[tuple[Direction, str], Hold] = {}
+        self._holds: dict[StackKey, Hold] = {}
         # each has leases of its own protocol's type
-        self._stacks: dict[tuple[Direction, str], Stack[Any]] = {}
-        self._find = find
+        self._lower: dict[StackKey, outbound.Lower[Any]] = {}
+        self._shares: dict[Share, None] = {}
+        self._now: Share | None = None
+        self._connectors: dict[Direction, CurrentConnector] = {}
+        self._outward: dict[tuple[Direction, str], Outward] = {}
+        self._counters: dict[str, PluginCounters] = {}
         self._endpoints = Endpoints(metrics.endpoints, clock)
         self._budgets = Budgets(clock, self._served)
-        self.in_flight = InFlight(config.limits.in_flight)
-        self._unwatch = metrics.watch(self.samples)
+        self._dns: tuple[DnsConfig, Discover] | None = None
+        self._discover = Current(Static({}, Literal(Dns(DnsConfig(), clock))))
+        self.in_flight = InFlight(0)
+        metrics.watch(self.samples)
 
-    def acquire(self, direction: Direction, protocol: str, new_endpoint: NewEndpoint[L]) -> Stack[L]:
-        """The stack of C{protocol} in C{direction}, on top of what C{new_endpoint} of the first who asked makes."""
-        stack = self._stacks.get((direction, protocol))
-        if stack is None:
-            share = self._shares[direction, protocol] = self.in_flight.share(partial(self._crashed, owner(protocol)))
-            timeouts = self._config.timeouts(direction)
-            parts = Parts(
-                self._clock,
-                timeouts,
-                self._config.limits,
-                self.in_flight,
-                share,
-                self._metrics.acquire(direction),
-                self._discover,
-                Backoff(timeouts.backoff_min, timeouts.backoff_max, self._random),
-                self._max_failures,
-                self._endpoints,
-                self._budgets,
-                self._random,
-            )
-            stack = self._stacks[direction, protocol] = outbound.acquire(parts, new_endpoint)
-        return stack
+    # of a configuration
 
-    def of(self, direction: Direction) -> NewStack:
-        """Those of one direction, as protocols get at them."""
-
-        def acquire(protocol: str, new_endpoint: NewEndpoint[L]) -> Stack[L]:
-            return self.acquire(direction, protocol, new_endpoint)
-
-        return acquire
-
-    def close(self) -> None:
-        """Let go of every service; once."""
-        # first: what they have counted goes with them
-        self._unwatch()
-        for stack in self._stacks.values():
-            stack.close()
-
-    def describe(self, unused: bool = True) -> list[dict[str, Any]]:
+    def share(self, config: Config, otherwise: Discover | None = None) -> Share:
         """
-        Rows of C{/services}: state, endpoints, who waits.
+        What C{config} has of them; nothing is changed by that for anybody.
 
-        @param unused: whether those of the configuration are among them that nobody uses, last
+        @param otherwise: finds what is no service of the configuration's, instead of DNS
+        """
+        share = Share(self, config, Static(config.services, otherwise or self._otherwise(config.dns)))
+        self._shares[share] = None
+        return share
+
+    def _otherwise(self, dns: DnsConfig) -> Discover:
+        """Who finds what is no service of the configuration: the same for as long as it is configured the same."""
+        if self._dns is None or self._dns[0] != dns:
+            self._dns = dns, Literal(Dns(dns, self._clock))
+        return self._dns[1]
+
+    def use(self, share: Share, key: StackKey, plugin: Any, new_endpoint: NewEndpoint[L]) -> Use[L]:
+        """
+        A stack of C{share}'s own, on what all of that key have together.
+
+        @param plugin: what its protocol's own table says
+        """
+        direction, protocol = key
+        config = share.config
+        timeouts = config.timeouts(direction)
+        hold = self._holds.get(key)
+        if hold is None:
+            hold = self._holds[key] = self.in_flight.share(partial(self._crashed, owner(protocol)))
+        parts = Parts(
+            self._clock,
+            timeouts,
+            config.limits,
+            self.in_flight,
+            hold,
+            self._metrics.acquire(direction),
+            self._discover,
+            Backoff(timeouts.backoff_min, timeouts.backoff_max, self._random),
+            self._max_failures,
+            self._endpoints,
+            self._budgets,
+            self._random,
+        )
+        lower = self._lower.get(key)
+        if lower is None:
+            lower = self._lower[key] = outbound.Lower(parts, new_endpoint)
+        keeps = settled.Settled(settled.timeouts(timeouts), settled.limits(config.limits), config.identity, plugin)
+        return Use(keeps, parts, new_endpoint, outbound.acquire(parts, lower))
+
+    def outward(self, config: Config, direction: Direction, plugin: str, connector: Connector) -> Outward:
+        """
+        The way out for C{plugin}'s endpoint services: the same from one configuration to the next, as far as they are.
+
+        @param connector: opens connections where nobody did before
+        """
+        timeouts, limits = config.timeouts(direction), config.limits
+        before = self._outward.get((direction, plugin))
+        if before is not None:
+            if (before.timeouts, before.limits) == (timeouts, limits):
+                return before
+            outward = replace(before, timeouts=timeouts, limits=limits)
+        else:
+            current = self._connectors.get(direction)
+            if current is None:
+                current = self._connectors[direction] = CurrentConnector(connector)
+            counters = self._counters.get(plugin)
+            if counters is None:
+                counters = self._counters[plugin] = self._metrics.plugin(plugin)
+            outward = Outward(direction, timeouts, limits, self._clock, current, counters, self._crashed)
+        self._outward[direction, plugin] = outward
+        return outward
+
+    def take(self, share: Share) -> Iterator[None]:
+        """As L{Share.take}."""
+        before, self._now = self._now, share
+        self.in_flight.limit = share.config.limits.in_flight
+        for direction, connector in share.connectors.items():
+            if (current := self._connectors.get(direction)) is not None:
+                current.inner = connector
+        was, now = before.static if before is not None else None, share.static
+        for key, use in share.uses.items():
+            used = before.uses.get(key) if before is not None else None
+            everything = used is None or used.settled != use.settled
+            self._lower[key].renew(use.parts, use.new_endpoint, partial(self._is_another, everything, was, now))
+            yield
+        same = partial(_finds_the_same, was, now)
+        yield from self._discover.exchange(now, same)
+
+    def _is_another(self, everything: bool, was: Static | None, now: Static, target: Target) -> bool:
+        """Whether the service of C{target} keeps to something else than before."""
+        if everything or was is None:
+            return True
+        before, after = was.find(target), now.find(target)
+        # one that is not configured any more is another, and by nobody's answer that of the one before
+        return (before is None) != (after is None) or settled.service(before) != settled.service(after)
+
+    def leave(self, share: Share) -> None:
+        """As L{Share.close}."""
+        if self._shares.pop(share, self) is self:
+            return
+        for use in share.uses.values():
+            use.stack.close()
+        for key in share.uses:
+            if not any(key in other.uses for other in self._shares):
+                lower = self._lower.pop(key)
+                # what it has counted stays
+                self._metrics.watch(partial(self._samples, {key: lower}, self._metrics.cap_target()))()
+                lower.lock.close()
+        if self._now is share:
+            self._now = None
+
+    def _find(self, target: Target) -> Service | None:
+        return self._now.static.find(target) if self._now is not None else None
+
+    def _max_failures(self, target: Target) -> int:
+        """Of C{target}'s service, or of all."""
+        if self._now is None:
+            return 0
+        service = self._find(target)
+        own = service.max_failures if service is not None else None
+        return self._now.config.limits.max_failures if own is None else own
+
+    def _served(self, target: Target) -> object:
+        """Who serves C{target}: the service of that name, or that target alone."""
+        service = self._find(target)
+        return target if service is None else service.name
+
+    def describe(self) -> list[dict[str, Any]]:
+        """
+        Rows of C{/services}: state, endpoints, who waits. Last, those of the configuration that nobody uses.
         """
         rows: list[dict[str, Any]] = []
-        rest = dict(self._config.services) if unused else {}
-        for direction, protocol, report in self._reports(rows=True):
+        rest = dict(self._now.config.services) if self._now is not None else {}
+        for direction, protocol, report in self._reports(self._lower, rows=True):
             for part in report.parts("services"):
                 rows.append({"direction": direction, "protocol": protocol, **part.row()})
                 if isinstance(part.about, Target) and (found := self._find(part.about)) is not None:
@@ -133,41 +221,40 @@ class Stacks:
             rows.append({"target": name, "state": "unused", "in_flight": 0, "waiters": 0, "endpoints": endpoints})
         return rows
 
-    def _max_failures(self, target: Target) -> int:
-        """Of C{target}'s service, or of all."""
-        service = self._find(target)
-        own = service.max_failures if service is not None else None
-        return self._config.limits.max_failures if own is None else own
-
-    def _served(self, target: Target) -> object:
-        """Who serves C{target}: the service of that name, or that target alone."""
-        service = self._find(target)
-        return target if service is None else service.name
-
     def leases(self) -> Counter[str]:
         """How many leases are out, by protocol."""
         out: Counter[str] = Counter()
-        for (_, protocol), share in self._shares.items():
+        for (_, protocol), share in self._holds.items():
             out[owner(protocol)] += share.count
         return out
 
     def waited(self) -> Counter[str]:
         """How many leases were given so far to who had to wait for them, by protocol."""
         given: Counter[str] = Counter()
-        for (_, protocol), share in self._shares.items():
+        for (_, protocol), share in self._holds.items():
             given[owner(protocol)] += share.waited
         return given
 
     def samples(self) -> Iterator[tuple[str, Labels, float]]:
         """Of the families in L{lproxy.metrics.acquisition.STATE}."""
-        counts: Counter[Key] = Counter()
-        for _, _, report in self._reports():
-            counts.update(report.counts)
         yield "in_flight", (), self.in_flight.count
         yield "in_flight_refused_total", (), self.in_flight.refused
+        cap = self._metrics.cap_target()
+        left: Counter[str] = Counter()
+        for served, budget in self._budgets.items():
+            left[cap(str(served))] += budget.left
+        for label, n in left.items():
+            yield "retry_budget_left", (("target", label),), n
+        yield from self._samples(self._lower, cap)
+
+    def _samples(
+        self, lower: Mapping[StackKey, outbound.Lower[Any]], cap: Cap
+    ) -> Iterator[tuple[str, Labels, float]]:
+        counts: Counter[Key] = Counter()
+        for _, _, report in self._reports(lower):
+            counts.update(report.counts)
         for name in TOTALS:
             yield name, (), counts[name, None]
-        cap = self._metrics.cap_target()
         failing: Counter[str] = Counter()
         trips: Counter[str] = Counter()
         for (name, of), n in counts.items():
@@ -176,22 +263,23 @@ class Stacks:
                 failing[label] = max(failing[label], min(n, 1))
             elif name == "failfast_total":
                 trips[cap(str(of))] += n
-        left: Counter[str] = Counter()
-        for served, budget in self._budgets.items():
-            left[cap(str(served))] += budget.left
-        for label, n in left.items():
-            yield "retry_budget_left", (("target", label),), n
         for label, n in trips.items():
             yield "failfast_state", (("target", label),), failing[label]
             yield "failfast_total", (("target", label),), n
 
-    def _reports(self, rows: bool = False) -> Iterator[tuple[Direction, str, Report]]:
-        """Of each stack by itself: endpoints are a protocol's, and what they raise costs that protocol's rows."""
-        for (direction, protocol), stack in self._stacks.items():
+    def _reports(
+        self, lower: Mapping[StackKey, outbound.Lower[Any]], rows: bool = False
+    ) -> Iterator[tuple[Direction, str, Report]]:
+        """Of each by itself: endpoints are a protocol's, and what they raise costs that protocol's rows."""
+        for (direction, protocol), one in lower.items():
             report = Report(rows)
             try:
-                stack.report(report)
+                one.lock.report(report)
             except BaseException:
                 self._metrics.failed(owner(protocol), Failure())
             else:
                 yield direction, protocol, report
+
+
+def _finds_the_same(was: Static | None, now: Static, target: Target) -> bool:
+    return was is not None and was.means(target) == now.means(target)

@@ -12,8 +12,9 @@ from typing import Any
 from lproxy.app.own import OwnAddresses
 from lproxy.app.plugins import Found
 from lproxy.app.sockets import Sockets
+from lproxy.app.stacks import Stacks
 from lproxy.metrics.registry import Metrics
-from lproxy.protocols.runtime import Crashed
+from lproxy.protocols.outward import Crashed
 from lproxy.stack.rates import Rates
 from lproxy.transport.hub import Hub
 
@@ -24,6 +25,7 @@ class Surroundings:
     What assemblies share, as it is the process's and not a configuration's.
 
     @ivar plugins: the protocols that were found
+    @ivar stacks: the ways to services, which go on from one to the next
     @ivar warn: a rate-limited log, by kind
     @ivar crashed: told of what a protocol raised, by its name
     @ivar rates: how many requests there may be, which a reload leaves as it is
@@ -34,6 +36,7 @@ class Surroundings:
     plugins: list[Found]
     metrics: Metrics
     sockets: Sockets
+    stacks: Stacks
     own: OwnAddresses
     warn: Callable[[str, str], None]
     crashed: Crashed

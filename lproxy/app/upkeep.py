@@ -6,13 +6,14 @@ What protocols forget is looked for now and then: sessions that are never over, 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from lproxy.app.sessions import Sessions
 from lproxy.app.stacks import Stacks
-from lproxy.protocols.runtime import Crashed
+from lproxy.protocols.outward import Crashed
 from lproxy.transport.detect import TCP
 
 #: seconds between two looks
@@ -25,14 +26,19 @@ class NeverClosed(Exception):
 
 class Upkeep:
     """
-    Looks after an assembly.
+    Looks after all assemblies that there are.
 
     @ivar _idle: by protocol, the leases that were out at the latest look although it had no session
     @ivar _told: and how many of them were told of
     @ivar _waited: by protocol, how many leases had been waited for by then: with more, others may be out
     """
 
-    def __init__(self, sessions: Sessions, stacks: Stacks, clock: IReactorTime, crashed: Crashed) -> None:
+    def __init__(
+        self, sessions: Callable[[], list[Sessions]], stacks: Stacks, clock: IReactorTime, crashed: Crashed
+    ) -> None:
+        """
+        @param sessions: those of each assembly
+        """
         self._sessions = sessions
         self._stacks = stacks
         self._clock = clock
@@ -54,10 +60,11 @@ class Upkeep:
 
     def _look(self) -> None:
         self.start()
-        self._sessions.look(self._clock.seconds())
-        sessions = self._sessions.count()
-        # other protocols' sessions turn into bytes, and hold leases of TCP's then
-        sessions[TCP] = len(self._sessions)
+        sessions: Counter[str] = Counter()
+        for some in self._sessions():
+            some.look(self._clock.seconds())
+            # other protocols' sessions turn into bytes, and hold leases of TCP's then
+            sessions += some.count() + Counter({TCP: len(some)})
         before, self._idle = self._idle, {}
         earlier, self._waited = self._waited, self._stacks.waited()
         for protocol, leases in self._stacks.leases().items():

@@ -77,6 +77,11 @@ class Static:
             return self.find(Authority(target.host, target.port)) or self._by_name.get(target.service)
         return self._by_name.get(target.name) if isinstance(target, ServiceName) else None
 
+    def means(self, target: Target) -> tuple[object, ...]:
+        """By what C{target} is found: where two of these agree, so do their answers."""
+        of = self._by_name.get(target.service) if isinstance(target, Member) else None
+        return self.find(target), of, self._otherwise
+
     def service(self, target: Target) -> Service:
         """What the configuration says about who serves C{target}; the defaults where that is nothing."""
         return self.find(target) or PLAIN

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from lproxy.errors import Bug, ProxyError, explain, judge
 from lproxy.metrics.counters import EndpointCounter
+from lproxy.protocols.outward import Outward
 from lproxy.protocols.runtime import Runtime
 from lproxy.protocols.session import Session
 from lproxy.stack.interfaces import Health, Lease
@@ -44,14 +45,14 @@ class ConnectionClient:
     """
 
     def __init__(
-        self, runtime: Runtime, endpoint: Endpoint, metadata: Metadata, protocol: str, health: Health | None = None
+        self, outward: Outward, endpoint: Endpoint, metadata: Metadata, protocol: str, health: Health | None = None
     ) -> None:
         """
         @param metadata: what its connections keep to, such as how they are secured
         @param protocol: the name that connections are counted under
         @param health: the endpoint's; without it they are not counted as the endpoint's
         """
-        self._runtime = runtime
+        self._outward = outward
         self._metadata = metadata
         self._protocol = protocol
         self._counter = health.counter if health is not None else EndpointCounter()
@@ -66,7 +67,7 @@ class ConnectionClient:
             self._pick_up()
         if not self._instant:
             return None
-        stream = self._runtime.connector.try_connect(self.endpoint, self._metadata)
+        stream = self._outward.connector.try_connect(self.endpoint, self._metadata)
         if stream is None:
             self._instant = False
             return None
@@ -78,7 +79,7 @@ class ConnectionClient:
         if self.dropped:
             self._pick_up()
         self.load += 1
-        connecting = self._runtime.connector.connect(self.endpoint, self._metadata)
+        connecting = self._outward.connector.connect(self.endpoint, self._metadata)
         self._instant = connecting.called
         return connecting.addCallbacks(self._connected, self._failed)
 
@@ -114,12 +115,12 @@ class ConnectionClient:
             try:
                 raise NeverEnded(f"a lease on {self.endpoint} was dropped, but not closed")
             except NeverEnded:
-                self._runtime.crashed(self._protocol, Failure())
+                self._outward.crashed(self._protocol, Failure())
 
     def _connected(self, stream: Stream) -> ConnectionLease:
         self._counter.connected += 1
         try:
-            self._runtime.opened(stream, self.endpoint, self._protocol)
+            self._outward.opened(stream, self.endpoint, self._protocol)
             return ConnectionLease(self, stream)
         except BaseException:
             self.released(stream)

@@ -5,7 +5,7 @@ What a listener gives to the factories of its protocols: who they are for, clock
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -16,19 +16,15 @@ from twisted.python.failure import Failure
 from lproxy.config import KEYWORDS, PLAIN, Limits, Listen, Service, Timeouts, Tls
 from lproxy.errors import ProxyError
 from lproxy.identity.policy import ANYBODY, Policy
-from lproxy.metrics.caps import Cap
-from lproxy.metrics.counters import TransportCounter
-from lproxy.metrics.family import Family
-from lproxy.metrics.series import Counted, Series
 from lproxy.profile import Profile
+from lproxy.protocols.outward import Counters, Crashed, Outward
 from lproxy.protocols.session import Accepted, Session
 from lproxy.stack.interfaces import NewStack, Stack
 from lproxy.stack.rates import Rates
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target, join_host_port, split_host_port
 from lproxy.transport.connect import Connector
-from lproxy.transport.stream import DISABLED, Address, Conn, Secured, Stream
+from lproxy.transport.stream import Address, Conn, Stream
 
-C = TypeVar("C", bound=Counted)
 R = TypeVar("R")
 
 
@@ -65,51 +61,6 @@ class Sessions(Protocol):
         """
 
 
-class Crashed(Protocol):
-    """Is told of exceptions of protocols' code."""
-
-    def __call__(self, protocol: str, failure: Failure, where: str = "", /) -> None:
-        """
-        C{protocol} has raised.
-
-        @param where: the listener and the client that it cost, where that is known
-        """
-
-
-class Counters(Protocol):
-    """Where a plugin gets what it counts into; see L{lproxy.metrics.plugin}."""
-
-    def transport(
-        self,
-        direction: str,
-        peer: str,
-        src_addr: str,
-        dst_addr: str,
-        protocol: str,
-        tls: Secured | None = None,
-        no_tls_reason: str = DISABLED,
-        /,
-    ) -> TransportCounter:
-        """Connections with these labels."""
-
-    def cap(self) -> Cap:
-        """A new bound for the values of a label of one's own, as wide as C{metrics.target_cap} says."""
-
-    def series(self, make: Callable[[], C], *capped: str) -> Series[C]:
-        """
-        Counters of one's own by label set: each label in C{capped} is capped, and a series goes that is idle for long.
-
-        @param make: a new counter
-        """
-
-    def families(self, source: Callable[[], Iterable[Family]]) -> None:
-        """
-        Have C{source} asked, at each scrape, for families of one's own. Listeners may show samples of the same ones.
-
-        What it raises, or gets wrong, costs its rows of that scrape and is logged with the plugin's name.
-        """
-
-
 class Profiles(Protocol):
     """What is said about how services' requests are treated, as of now."""
 
@@ -141,7 +92,7 @@ class Runtime:
     A listener, as its protocols see it.
 
     @ivar clock: the time, and timers
-    @ivar connector: opens upstream connections; never to ourselves
+    @ivar outward: the way out, for endpoint services, which outlive this
     @ivar acquire: C{acquire(protocol, new_endpoint)} is the acquisition stack of a protocol in this direction, on top
         of its endpoints; made once and shared by all listeners of the direction
     @ivar warn: C{warn(kind, text)} writes a log line, so many of a kind per minute and no more
@@ -169,7 +120,7 @@ class Runtime:
     timeouts: Timeouts
     limits: Limits
     clock: IReactorTime
-    connector: Connector
+    outward: Outward
     acquire: NewStack
     counters: Counters
     sessions: Sessions
@@ -198,6 +149,11 @@ class Runtime:
     def direction(self) -> str:
         """inbound or outbound."""
         return self.listen.direction
+
+    @property
+    def connector(self) -> Connector:
+        """Opens upstream connections; never to ourselves."""
+        return self.outward.connector
 
     def destination(self, conn: Conn) -> Target | None:
         """Where a connection goes that says nothing about it itself; C{None} where nobody knows."""
@@ -271,13 +227,7 @@ class Runtime:
 
     def opened(self, stream: Stream, endpoint: Endpoint, protocol: str) -> None:
         """Count a connection that was opened to C{endpoint}, and what its protocol breaks."""
-        conn = stream.conn
-        stream.counted(
-            self.counters.transport(
-                self.direction, "dst", conn.local[0], str(endpoint), protocol, conn.tls, conn.no_tls_reason
-            )
-        )
-        stream.on_crash = partial(self.crashed, protocol)
+        self.outward.opened(stream, endpoint, protocol)
 
 
 def whereabouts(listener: str, stream: Stream) -> str:

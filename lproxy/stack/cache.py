@@ -9,6 +9,7 @@ only one that was idle for the whole period is evicted, so whoever asks in the t
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -52,6 +53,7 @@ class Cache(Generic[L]):
 
     @param capacity: how many at most
     @param idle: seconds that a service is kept without being used
+    @ivar _leaving: services that others have taken the place of, as long as somebody uses them
     """
 
     def __init__(self, capacity: int, idle: float, clock: IReactorTime) -> None:
@@ -59,6 +61,7 @@ class Cache(Generic[L]):
         self._idle = idle
         self._clock = clock
         self._sweeper: IDelayedCall | None = None
+        self._leaving: list[Service[L]] = []
         self.entries: OrderedDict[Target, Entry[L]] = OrderedDict()
         self.evictions = 0
 
@@ -78,11 +81,31 @@ class Cache(Generic[L]):
             self._schedule()
         return entry
 
+    def bound(self, capacity: int, idle: float) -> None:
+        """Keep other bounds from now on; those that there are too many of go when they are idle."""
+        self._capacity = capacity
+        self._idle = idle
+
+    def renew(self, changed: Callable[[Target], bool]) -> None:
+        """
+        Whoever asks next for a target that has C{changed} gets another service. One that is used, or waited for, goes
+        when it is not any more.
+        """
+        for target in [target for target in self.entries if changed(target)]:
+            service = self.entries.pop(target).service
+            if service.busy():
+                self._leaving.append(service)
+            else:
+                service.close()
+
     def close(self) -> None:
         """Let go of everything."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        leaving, self._leaving = self._leaving, []
+        for service in leaving:
+            service.close()
         while self.entries:
             _, entry = self.entries.popitem()
             entry.service.close()
@@ -113,5 +136,11 @@ class Cache(Generic[L]):
                 self.entries.move_to_end(target)
             elif now - entry.idle_since >= self._idle:
                 self._evict(target)
-        if self.entries:
+        leaving, self._leaving = self._leaving, []
+        for service in leaving:
+            if service.busy():
+                self._leaving.append(service)
+            else:
+                service.close()
+        if self.entries or self._leaving:
             self._schedule()

@@ -48,12 +48,16 @@ class _Queue(Generic[L]):
 
 
 class Lock(Generic[L]):
-    """An L{Acquire} that lets C{concurrency} callers per target through to C{inner}."""
+    """
+    An L{Acquire} that lets C{concurrency} callers per target through to C{inner}.
+
+    @ivar concurrency: how many; another number holds for those who come next
+    """
 
     def __init__(self, inner: Judging[L], clock: IReactorTime, concurrency: int) -> None:
         self.inner = inner
         self._clock = clock
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._queues: dict[Target, _Queue[L]] = {}
         self._try = inner.try_acquire
         self.serves = inner.serves
@@ -128,7 +132,7 @@ class Lock(Generic[L]):
         if queue.advancing:
             return
         queue.advancing = True
-        while queue.waiters and len(queue.holders) < self._concurrency:
+        while queue.waiters and len(queue.holders) < self.concurrency:
             caller, hint = queue.waiters.popitem(last=False)
             holder = queue.holders[caller] = _Holder(caller, self._clock.seconds())
             try:

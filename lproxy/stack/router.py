@@ -7,6 +7,7 @@ Above: the lock, so that a target's service is made once. Below: new_service, wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic
 
 from twisted.internet.defer import Deferred, fail
@@ -64,6 +65,16 @@ class CachedRouter(Generic[L]):
             # there may be ten thousand, and a scrape holds up everybody else
             for entry in self._entries.values():
                 entry.service.report(report)
+
+    def renew(self, new_service: NewService[L], capacity: int, idle: float, changed: Callable[[Target], bool]) -> None:
+        """
+        Make services by C{new_service} from now on, and bound them otherwise.
+
+        @param changed: whether a target's present service is to be used no more
+        """
+        self._new_service = new_service
+        self._cache.bound(capacity, idle)
+        self._cache.renew(changed)
 
     def close(self) -> None:
         """Let go of every service."""

@@ -17,6 +17,7 @@ from lproxy.metrics.counters import TransportCounter
 from lproxy.metrics.family import Family
 from lproxy.metrics.series import Counted, Series
 from lproxy.protocols.connection import ConnectionClient
+from lproxy.protocols.outward import Outward
 from lproxy.protocols.runtime import CannotExpose, Runtime
 from lproxy.protocols.session import Accepted, Session
 from lproxy.stack.interfaces import NewEndpoint
@@ -85,16 +86,16 @@ class ScriptedProxy:
             timeouts=Timeouts(),
             limits=Limits(),
             clock=self.reactor,
-            connector=connector,
+            outward=Outward("outbound", Timeouts(), Limits(), self.reactor, connector, self, self._crashed),
             acquire=self._acquire,
             counters=self,
             sessions=_Sessions(self.sessions),
             warn=lambda kind, text: self.warnings.append(text),
             say=self.said.append,
-            crashed=lambda protocol, failure, where="": self.crashes.append(failure),
+            crashed=self._crashed,
             tunnels=lambda: self._acquire(
                 "tcp",
-                lambda endpoint, about, health: ConnectionClient(self.runtime, endpoint, about, "tcp", health),
+                lambda endpoint, about, health: ConnectionClient(self.runtime.outward, endpoint, about, "tcp", health),
             ),
             detect=lambda stream, session: self.redetected.append((stream, session)),
             expose=self._expose,
@@ -142,6 +143,9 @@ class ScriptedProxy:
             self._broken(session, Failure())
             stream.abort()
         return peer
+
+    def _crashed(self, protocol: str, failure: Failure, where: str = "") -> None:
+        self.crashes.append(failure)
 
     def _broken(self, session: Session, failure: Failure) -> None:
         """It raised, and is over by that."""

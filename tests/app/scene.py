@@ -16,6 +16,7 @@ from lproxy.app.openings import wanted
 from lproxy.app.own import OwnAddresses
 from lproxy.app.plugins import Found
 from lproxy.app.sockets import Accepting, CannotListen, Place, Wanted, place_of
+from lproxy.app.stacks import Stacks
 from lproxy.app.surroundings import Surroundings
 from lproxy.config import Config, Listen
 from lproxy.config import Metrics as MetricsConfig
@@ -86,6 +87,7 @@ class Scene:
             [*plugins, *more],
             self.metrics,
             sockets,
+            Stacks(self.reactor, self.metrics, self.crashed),
             OwnAddresses(),
             lambda kind, text: self.warnings.append(text),
             self.crashed,

@@ -30,6 +30,7 @@ from lproxy.stack.lock import Lock
 from lproxy.stack.observe import Observe, ObserveRetries
 from lproxy.stack.retry import Retry
 from lproxy.stack.router import CachedRouter
+from lproxy.stack.shared import Shared
 from lproxy.stack.split import Splitter
 from lproxy.stack.timeout import AcquireTimedOut, Timeout
 from lproxy.target import Authority, Endpoint, Metadata
@@ -73,7 +74,8 @@ class AcquireTests(SynchronousTestCase):
 
     def stack(self, timeouts: Timeouts | None = None, **limits: int) -> Any:
         """On scripted endpoints."""
-        return outbound.acquire(self.parts(timeouts, **limits), self.new_endpoint)
+        parts = self.parts(timeouts, **limits)
+        return outbound.acquire(parts, outbound.Lower(parts, self.new_endpoint))
 
     def new_endpoint(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> Any:
         service = ScriptedService(endpoint, metadata, health)
@@ -88,7 +90,7 @@ class AcquireTests(SynchronousTestCase):
         while here is not None:
             layers.append(type(here))
             router, here = here, getattr(here, "inner", None)
-        self.assertEqual([ObserveRetries, Retry, Admit, Observe, Timeout, Splitter, Lock, CachedRouter], layers)
+        self.assertEqual([ObserveRetries, Retry, Admit, Observe, Timeout, Splitter, Shared, Lock, CachedRouter], layers)
         service = router._new_service(TARGET)
         self.addCleanup(service.close)
         self.assertEqual((FailFast, Balance), (type(service), type(service._inner)))
@@ -102,7 +104,7 @@ class AcquireTests(SynchronousTestCase):
     def test_in_flight(self) -> None:
         """limits.in_flight is one for all stacks that share the parts, and over it nobody is kept waiting."""
         parts = self.parts(in_flight=1)
-        first, second = (outbound.acquire(parts, self.new_endpoint) for _ in range(2))
+        first, second = (outbound.acquire(parts, outbound.Lower(parts, self.new_endpoint)) for _ in range(2))
         first.acquire(TARGET).addErrback(lambda _: None)
         self.failureResultOf(second.acquire(TARGET), TooManyInFlight)
 

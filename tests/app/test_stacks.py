@@ -5,14 +5,15 @@ Tests for L{lproxy.app.stacks}.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.app.stacks import Stacks
-from lproxy.config import Config, Limits, Service
+from lproxy.app.stacks import Share, Stacks
+from lproxy.config import Config, Direction, Limits, Listen, Service
 from lproxy.discover.memory import Memory
-from lproxy.discover.static import Static
 from lproxy.metrics.registry import Metrics
 from lproxy.profile import RetryBudget
 from lproxy.stack.interfaces import Health
@@ -38,11 +39,23 @@ class StacksTests(SynchronousTestCase):
         self.clock, self.discover = Clock(), Memory()
         self.metrics = Metrics(Config().metrics, self.clock)
         self.crashes: list[tuple[str, str]] = []
-        self.stacks = self.make()
-        self.addCleanup(self.stacks.close)
+        self.stacks = Stacks(self.clock, self.metrics, self.crashed)
+        self.share = self.make()
 
-    def make(self) -> Stacks:
-        return Stacks(Config(), self.clock, self.discover, self.metrics, self.crashed)
+    def make(self, **config: Any) -> Share:
+        """A configuration's part, by which all goes."""
+        share = self.stacks.share(Config(**config), self.discover)
+        self.addCleanup(share.close)
+        self.take(share)
+        return share
+
+    def take(self, share: Share) -> None:
+        for _ in share.take():
+            pass
+
+    def acquire(self, direction: Direction, protocol: str, kind: Any, share: Share | None = None) -> Any:
+        """A stack of C{share}'s."""
+        return (share or self.share).of(Listen(direction=direction))(protocol, kind)
 
     def crashed(self, protocol: str, failure: Failure, where: str = "") -> None:
         self.crashes.append((protocol, str(failure.value)))
@@ -53,15 +66,15 @@ class StacksTests(SynchronousTestCase):
 
     def test_shared(self) -> None:
         """Whoever asks for a protocol in a direction gets the same stack, and another for anything else."""
-        http = self.stacks.acquire("outbound", "http", ScriptedService)
-        self.assertIs(http, self.stacks.acquire("outbound", "http", ScriptedService))
-        self.assertIsNot(http, self.stacks.acquire("inbound", "http", ScriptedService))
-        self.assertIsNot(http, self.stacks.acquire("outbound", "tcp", ScriptedService))
+        http = self.acquire("outbound", "http", ScriptedService)
+        self.assertIs(http, self.acquire("outbound", "http", ScriptedService))
+        self.assertIsNot(http, self.acquire("inbound", "http", ScriptedService))
+        self.assertIsNot(http, self.acquire("outbound", "tcp", ScriptedService))
 
     def test_state(self) -> None:
         """Services are counted for all stacks together."""
         for direction in ("outbound", "inbound"):
-            acquire = self.stacks.acquire(direction, "http", ScriptedService)
+            acquire = self.acquire(direction, "http", ScriptedService)
             waiting = acquire.acquire(WEB)
             self.addCleanup(lambda d: (d.addErrback(lambda _: None), d.cancel()), waiting)
         self.discover.set(WEB, [Endpoint("10.0.0.1", 80), Endpoint("10.0.0.2", 80)])
@@ -73,41 +86,34 @@ class StacksTests(SynchronousTestCase):
         """Services of the configuration that nobody uses are shown as well, last; used by whatever name, once."""
         names = ("web.local:80", "App.local:80", "queue")
         services = {name: Service(name, ("10.0.0.1:80", "10.0.0.2:80")) for name in names}
-        static = Static(services, self.discover)
-        stacks = Stacks(Config(services=services), self.clock, static, self.metrics, self.crashed, static.find)
-        self.addCleanup(stacks.close)
+        share, stacks = self.make(services=services), self.stacks
         rows = [(row["target"], row["state"], row["in_flight"]) for row in stacks.describe()]
         self.assertEqual([(name, "unused", 0) for name in names], rows)
         self.assertEqual([{"address": "10.0.0.1:80"}, {"address": "10.0.0.2:80"}], stacks.describe()[0]["endpoints"])
         for target in (ServiceName("web.local:80"), Authority("app.LOCAL", 80), Authority("other.local", 80)):
-            waiting = stacks.acquire("outbound", "http", ScriptedService).acquire(target)
+            waiting = self.acquire("outbound", "http", ScriptedService, share).acquire(target)
             self.addCleanup(lambda d: (d.addErrback(lambda _: None), d.cancel()), waiting)
         states = [(row["target"], row["state"]) for row in stacks.describe()]
         used = [(name, "waiting") for name in ("web.local:80", "app.LOCAL:80", "other.local:80")]
         self.assertEqual([*used, ("queue", "unused")], states)
-        states = [(row["target"], row["state"]) for row in stacks.describe(unused=False)]
-        self.assertEqual(used, states, "as of a configuration that is being replaced")
 
     def test_max_failures(self) -> None:
         """A service's own limit goes before that of all."""
         web, app = Service("web.local:80", ("10.0.0.1:80",), max_failures=0), Service("app.local:80", ("10.0.0.1:80",))
         services = {service.name: service for service in (web, app)}
-        static = Static(services, self.discover)
-        config = Config(services=services, limits=Limits(max_failures=7))
-        stacks = Stacks(config, self.clock, static, self.metrics, self.crashed, static.find)
-        self.addCleanup(stacks.close)
+        self.make(services=services, limits=Limits(max_failures=7))
         targets = (WEB, ServiceName("app.local:80"), Authority("other.local", 80))
-        self.assertEqual([0, 7, 7], [stacks._max_failures(target) for target in targets])
+        self.assertEqual([0, 7, 7], [self.stacks._max_failures(target) for target in targets])
 
     def test_failfast(self) -> None:
         """A service that fails at once is shown as such, by its target."""
-        acquire = self.stacks.acquire("outbound", "http", ScriptedService)
+        acquire = self.acquire("outbound", "http", ScriptedService)
         waiting = acquire.acquire(WEB)
         self.clock.advance(Config().outbound.failfast)
         self.failureResultOf(waiting)
         target = (("target", "web.local:80"),)
         self.assertEqual([{target: 1}, {target: 1}], [self.samples("failfast_state"), self.samples("failfast_total")])
-        other = self.stacks.acquire("outbound", "tcp", ScriptedService).acquire(WEB)
+        other = self.acquire("outbound", "tcp", ScriptedService).acquire(WEB)
         self.clock.advance(Config().outbound.failfast)
         self.failureResultOf(other)
         self.assertEqual([{target: 1}, {target: 2}], [self.samples("failfast_state"), self.samples("failfast_total")])
@@ -115,11 +121,10 @@ class StacksTests(SynchronousTestCase):
     def test_budgets(self) -> None:
         """How many further tries each service may have is shown by whom they are shared by."""
         service = Service("web.local:80", ("10.0.0.1:80",))
-        static = Static({service.name: service}, self.discover)
-        self.stacks = Stacks(Config(), self.clock, static, self.metrics, self.crashed, static.find)
-        self.addCleanup(self.stacks.close)
-        for direction in ("outbound", "inbound"):
-            stack = self.stacks.acquire(direction, "http", ScriptedService)
+        share = self.make(services={service.name: service})
+        directions: tuple[Direction, ...] = ("outbound", "inbound")
+        for direction in directions:
+            stack = self.acquire(direction, "http", ScriptedService, share)
             self.assertTrue(stack.budget(WEB, RetryBudget(minimum=5.0)).withdraw())
         stack.budget(Authority("other.local", 80))
         expected = {(("target", "web.local:80"),): 3, (("target", "other.local:80"),): 10}
@@ -133,25 +138,17 @@ class StacksTests(SynchronousTestCase):
                 raise SystemExit
 
         for protocol, kind in (("http", ScriptedService), ("memo", Broken)):
-            waiting = self.stacks.acquire("outbound", protocol, kind).acquire(WEB)
+            waiting = self.acquire("outbound", protocol, kind).acquire(WEB)
             self.addCleanup(lambda d: (d.addErrback(lambda _: None), d.cancel()), waiting)
         self.discover.set(WEB, [Endpoint("10.0.0.1", 80)])
         self.assertEqual(["http"], [row["protocol"] for row in self.stacks.describe()])
         self.assertEqual({(): 1}, self.samples("service_cache_size"))
         self.assertIn('plugin_errors_total{plugin="memo"} ', b"".join(self.metrics.text()).decode())
 
-    def test_unwatched(self) -> None:
-        """Once closed, they are not shown any more."""
-        self.assertIn("\nin_flight 0\n", b"".join(self.metrics.text()).decode())
-        self.make().close()
-        self.assertIn("\nin_flight 0\n", b"".join(self.metrics.text()).decode())
-        self.stacks.close()
-        self.assertNotIn("\nin_flight 0\n", b"".join(self.metrics.text()).decode())
-
     def test_leases(self) -> None:
         """Leases that are out are known by protocol, and one that is ended twice is told with whose it is."""
         self.discover.set(WEB, [Endpoint("10.0.0.1", 80)])
-        stacks = [self.stacks.acquire("outbound", name, at_once) for name in ("http", "memo")]
+        stacks = [self.acquire("outbound", name, at_once) for name in ("http", "memo")]
         leases = [self.successResultOf(stack.acquire(WEB)) for stack in (stacks[0], *stacks)]
         self.assertEqual({"http": 2, "memo": 1}, self.stacks.leases())
         self.assertEqual({(): 3}, self.samples("in_flight"))
@@ -167,7 +164,7 @@ class StacksTests(SynchronousTestCase):
         """A protocol may have several: what they hold is the protocol's, and so is what they do wrong."""
         self.discover.set(WEB, [Endpoint("10.0.0.1", 80)])
         leases = [
-            self.successResultOf(self.stacks.acquire("outbound", name, at_once).acquire(WEB))
+            self.successResultOf(self.acquire("outbound", name, at_once).acquire(WEB))
             for name in ("http", "http/2", "http/2")
         ]
         self.assertEqual({"http": 3}, self.stacks.leases())
@@ -180,10 +177,11 @@ class StacksTests(SynchronousTestCase):
 
     def test_close(self) -> None:
         """Closing lets go of every service, and leaves no timer."""
-        acquire = self.stacks.acquire("outbound", "http", ScriptedService)
+        acquire = self.acquire("outbound", "http", ScriptedService)
         waiting = acquire.acquire(WEB)
         waiting.addErrback(lambda _: None)
-        self.stacks.close()
+        self.share.close()
+        self.share.close()
         self.assertEqual({(): 0}, self.samples("service_cache_size"))
         waiting.cancel()
         self.assertEqual([], self.clock.getDelayedCalls())

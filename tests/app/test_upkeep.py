@@ -10,7 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.sessions import OVERDUE, NeverOver
-from lproxy.app.upkeep import INTERVAL, NeverClosed
+from lproxy.app.upkeep import INTERVAL, NeverClosed, Upkeep
 from lproxy.config import Listen
 from lproxy.protocols.connection import ConnectionClient
 from lproxy.target import Authority
@@ -21,13 +21,17 @@ WEB = Authority("127.0.0.1", 80)
 
 
 class UpkeepTests(SynchronousTestCase):
-    """An assembly that is looked after."""
+    """Assemblies that are looked after."""
 
     def setUp(self) -> None:
         self.scene = Scene(self)
         self.listen = Listen(name="a", address="127.0.0.1:0", protocol="note", target="127.0.0.1:80")
         self.assembly = self.scene.assembly(self.listen)
         self.addCleanup(self.assembly.close)
+        around, reactor = self.scene.around, self.scene.reactor
+        self.upkeep = Upkeep(lambda: [self.assembly.sessions], around.stacks, reactor, around.crashed)
+        self.upkeep.start()
+        self.addCleanup(self.upkeep.stop)
 
     def pass_by(self, looks: int = 2) -> None:
         for _ in range(looks):
@@ -36,7 +40,8 @@ class UpkeepTests(SynchronousTestCase):
     def leases(self, protocol: str, count: int) -> list[Any]:
         """So many, of nobody's session."""
         runtime = self.scene.note.factories[0].runtime
-        stack = runtime.acquire(protocol, lambda place, about, _: ConnectionClient(runtime, place, about, protocol))
+        outward = runtime.outward
+        stack = runtime.acquire(protocol, lambda place, about, _: ConnectionClient(outward, place, about, protocol))
         return [self.successResultOf(stack.acquire(WEB)) for _ in range(count)]
 
     def test_leases(self) -> None:
@@ -81,7 +86,8 @@ class UpkeepTests(SynchronousTestCase):
         self.assertEqual(([("note", NeverOver)], 0), (self.scene.crashes, len(self.assembly.sessions)))
 
     def test_ends(self) -> None:
-        """It ends with its assembly, however often that is closed."""
-        self.assembly.close()
+        """It leaves no timer, however often it is stopped."""
+        self.upkeep.stop()
+        self.upkeep.stop()
         self.assembly.close()
         self.assertEqual([], self.scene.reactor.getDelayedCalls())

@@ -42,7 +42,7 @@ class ClientTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.proxy = ScriptedProxy(TcpPlugin())
         self.kept: list[Any] = []
-        self.client = ConnectionClient(self.proxy.runtime, UPSTREAM, UNKNOWN, "redis")
+        self.client = ConnectionClient(self.proxy.runtime.outward, UPSTREAM, UNKNOWN, "redis")
 
     def lease(self) -> Any:
         return self.successResultOf(self.client.acquire())
@@ -126,7 +126,7 @@ class ClientTests(SynchronousTestCase):
         """An endpoint that is told of clients hears for whom it is before all else, or that it is for nobody."""
         for version, told in (("v1", v1.build(CLIENT, OURS)), ("v2", v2.build(CLIENT, OURS))):
             about = Metadata(proxy_protocol=version)
-            client = ConnectionClient(self.proxy.runtime, UPSTREAM, about, "redis")
+            client = ConnectionClient(self.proxy.runtime.outward, UPSTREAM, about, "redis")
             for conn, header in ((Conn(CLIENT, OURS), told), (None, announcement(version, None))):
                 lease = self.successResultOf(client.acquire())
                 upstream = self.proxy.connector.upstreams[-1]
@@ -194,7 +194,8 @@ class ClientTests(SynchronousTestCase):
         by its protocol's name; what was held for it is given back.
         """
         told: list[Any] = []
-        object.__setattr__(self.proxy.runtime, "crashed", lambda name, failure: told.append((name, str(failure.value))))
+        outward = self.proxy.runtime.outward
+        object.__setattr__(outward, "crashed", lambda name, failure: told.append((name, str(failure.value))))
         for use in (self.client.try_acquire, self.client.acquire, lambda: self.client.report(Report(True))):
             hold = Hold()
             lease = self.lease()
@@ -224,7 +225,7 @@ class ClientTests(SynchronousTestCase):
         """An exception of whoever reads the upstream's connection is told as this protocol's."""
         told: list[Any] = []
         object.__setattr__(
-            self.proxy.runtime, "crashed", lambda name, failure, where="": told.append((name, failure.type))
+            self.proxy.runtime.outward, "crashed", lambda name, failure, where="": told.append((name, failure.type))
         )
         lease = self.lease()
         reader: Any = Peer()  # which has none of a reader's methods

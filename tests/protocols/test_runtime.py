@@ -79,7 +79,8 @@ class RuntimeTests(SynchronousTestCase):
     def crash(self, proxy: ScriptedProxy, tell: Any) -> list[Any]:
         """What is told of an exception of a stream's reader, for which C{tell} has been called."""
         told: list[Any] = []
-        object.__setattr__(proxy.runtime, "crashed", lambda name, failure, where="": told.append((name, failure.type)))
+        for one in (proxy.runtime, proxy.runtime.outward):
+            object.__setattr__(one, "crashed", lambda name, failure, where="": told.append((name, failure.type)))
         stream = self.stream(proxy)
         tell(stream)
         stream.attach(Broken(), b"x")

@@ -53,23 +53,22 @@ class WholeMixin:
         self.endpoints: list[ScriptedService] = []
         self.timeouts = Timeouts(acquire=3.0, failfast=self.failfast, service_idle=5.0)
         self.in_flight = InFlight(5)
-        self.stack = outbound.acquire(
-            Parts(
-                self.clock,
-                self.timeouts,
-                Limits(acquiring=self.acquiring, services=3),
-                self.in_flight,
-                Hold(self.in_flight),
-                self.counter,
-                self.discover,
-                Backoff(0.1, 1.0, Random(1)),
-                lambda target: 0,
-                Unobserved(),
-                Budgets(self.clock),
-                Random(2),
-            ),
-            self.new_endpoint,
+        parts = Parts(
+            self.clock,
+            self.timeouts,
+            Limits(acquiring=self.acquiring, services=3),
+            self.in_flight,
+            Hold(self.in_flight),
+            self.counter,
+            self.discover,
+            Backoff(0.1, 1.0, Random(1)),
+            lambda target: 0,
+            Unobserved(),
+            Budgets(self.clock),
+            Random(2),
         )
+        self.lower = outbound.Lower(parts, self.new_endpoint)
+        self.stack = outbound.acquire(parts, self.lower)
 
     def new_endpoint(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> ScriptedService:
         service = ScriptedService(endpoint, metadata, health)

@@ -61,7 +61,7 @@ class OneEndpointTests(SynchronousTestCase):
         self.proxy = ScriptedProxy(TcpPlugin())
         self.leases: list[CountedLease] = []
         self.stack = OneEndpoint(
-            lambda at, about, _: ConnectionClient(self.proxy.runtime, at, about, "tcp"),
+            lambda at, about, _: ConnectionClient(self.proxy.runtime.outward, at, about, "tcp"),
             self.leases,
             [],
         )

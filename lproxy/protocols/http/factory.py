@@ -37,7 +37,7 @@ class HttpFactory(Explains):
         self.runtime = runtime
         self.detector: Detector | None = detect
         self.metrics = HttpMetrics(runtime.counters, runtime.direction, runtime.listen.name)
-        upstreams = Upstreams(runtime, self.name, self.metrics)
+        upstreams = Upstreams(runtime, self.name)
         record = Recorder(runtime, self.name, self.metrics.faults)
         self.listener = Listener(runtime, upstreams, self.metrics, record)
         self._limits = configured(runtime.limits)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from lproxy.api import Counters
+from lproxy.api import Counters, Outward
 from lproxy.metrics.counters import MILLISECONDS, Bounds, Histogram
 from lproxy.metrics.family import Family, Labels
 from lproxy.protocols.http.grpc import NO_CALL, http_status
-from lproxy.protocols.http.h2.counts import Http2Counts
+from lproxy.protocols.http.h2 import counts as h2
 from lproxy.protocols.http.profile.metrics import RouteMetrics
 
 #: seconds; what one request may cost the proxy itself
@@ -110,18 +110,15 @@ class HttpMetrics:
     One listener's.
 
     @ivar faults: what it answered itself, and refused
-    @ivar http2: what is counted of HTTP/2 beneath its requests
+    @ivar http2: what is counted of its clients' HTTP/2 connections beneath their requests
     @ivar profiled: what is counted of the routes of profiles
     """
 
     def __init__(self, counters: Counters, direction: str, listener: str) -> None:
         self._labels: Labels = (("direction", direction), ("listener", listener))
         self._routes = counters.series(HttpCounter, "authority")
-        self._pools: list[Pool] = []
-        self._has_pools = False
-        self._prune_at = 16
         self.faults = HttpFaults()
-        self.http2 = Http2Counts()
+        self.http2 = h2.PeerCounts()
         self.profiled = RouteMetrics(counters, self._labels)
         counters.families(self.families)
 
@@ -132,17 +129,6 @@ class HttpMetrics:
         @param tls: whether they came by TLS that ended here
         """
         return self._routes.get((*self._labels, ("authority", authority), ("tls", "true" if tls else "false")))
-
-    def opened(self, pool: Pool) -> None:
-        """Show C{pool} until it is closed and its last connection gone."""
-        if len(self._pools) >= self._prune_at:
-            self._prune()
-            self._prune_at = max(16, 2 * len(self._pools))
-        self._pools.append(pool)
-        self._has_pools = True
-
-    def _prune(self) -> None:
-        self._pools = [pool for pool in self._pools if not pool.closed or any(pool.connections())]
 
     def families(self) -> Iterator[Family]:
         """As of now."""
@@ -184,16 +170,48 @@ class HttpMetrics:
             "HTTP requests refused because they were malformed, too large or too slow, by reason.",
             (((*own, ("reason", reason)), n) for reason, n in list(faults.rejected.items())),
         )
-        yield from self.http2.families(own)
+        yield from h2.families((*own, ("peer", "src")), self.http2)
         yield from self.profiled.families()
+
+
+class UpstreamMetrics:
+    """
+    Of all connections to upstreams in one direction: those that were opened for one listener are used by others, and
+    last longer.
+
+    @ivar http2: what is counted of those of HTTP/2 beneath their requests
+    """
+
+    def __init__(self, outward: Outward) -> None:
+        self._labels: Labels = (("direction", outward.direction),)
+        self._pools: list[Pool] = []
+        self._has_pools = False
+        self._prune_at = 16
+        self.http2 = h2.PeerCounts()
+        outward.counters.families(self.families)
+
+    def opened(self, pool: Pool) -> None:
+        """Show C{pool} until it is closed and its last connection gone."""
+        if len(self._pools) >= self._prune_at:
+            self._prune()
+            self._prune_at = max(16, 2 * len(self._pools))
+        self._pools.append(pool)
+        self._has_pools = True
+
+    def _prune(self) -> None:
+        self._pools = [pool for pool in self._pools if not pool.closed or any(pool.connections())]
+
+    def families(self) -> Iterator[Family]:
+        """As of now."""
+        own = self._labels
+        yield from h2.families((*own, ("peer", "dst")), self.http2)
         self._prune()
         found = [pool.connections() for pool in self._pools]
         active, idle = sum([active for active, _ in found]), sum([idle for _, idle in found])
         yield Family(
             "http_upstream_connections",
             "gauge",
-            "Connections to HTTP upstreams, in use (active) or not (idle). Listeners of one direction share them; "
-            "they are shown with the first of these.",
+            "Connections to HTTP upstreams, in use (active) or not (idle). Listeners of one direction share them.",
             [((*own, ("state", "active")), active), ((*own, ("state", "idle")), idle)] if self._has_pools else (),
         )
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from lproxy.api import FREE, Health, Hold, ProxyError, Report, Runtime, Stream, ended
+from lproxy.api import FREE, Health, Hold, Outward, ProxyError, Report, Stream, ended
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.standing import Standing
 from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder, UpstreamLost
@@ -210,8 +210,8 @@ class Pool:
         "_dial",
         "_doubtful",
         "_limit",
+        "_outward",
         "_protocol",
-        "_runtime",
         "_sweeper",
         "closed",
         "endpoint",
@@ -223,7 +223,7 @@ class Pool:
 
     def __init__(
         self,
-        runtime: Runtime,
+        outward: Outward,
         endpoint: Endpoint,
         dial: Dial,
         health: Health,
@@ -235,9 +235,9 @@ class Pool:
         @param protocol: the name that connections are counted under
         @param connect: speaks HTTP on a connected stream
         """
-        self._runtime = runtime
-        self.seconds: Callable[[], float] = runtime.clock.seconds
-        self._limit = runtime.limits.pool
+        self._outward = outward
+        self.seconds: Callable[[], float] = outward.clock.seconds
+        self._limit = outward.limits.pool
         self._dial = dial
         self._protocol = protocol
         self._connect = connect
@@ -301,11 +301,11 @@ class Pool:
         return self.load, len(self.idle)
 
     def _connected(self, stream: Stream) -> HttpLease:
-        runtime = self._runtime
+        outward = self._outward
         try:
-            runtime.opened(stream, self.endpoint, self._protocol)
+            outward.opened(stream, self.endpoint, self._protocol)
             self.standing.counter.connected += 1
-            stream.high_water = runtime.limits.buffer
+            stream.high_water = outward.limits.buffer
             entry = Entry(self)
             entry.since = self.seconds()
             entry.connection = self._connect(stream, entry)
@@ -352,7 +352,7 @@ class Pool:
 
     def _schedule(self) -> None:
         # one timer for all, none while there is nothing idle: connections go between one and two periods of it
-        self._sweeper = self._runtime.clock.callLater(self._runtime.timeouts.upstream_idle, self._sweep)
+        self._sweeper = self._outward.clock.callLater(self._outward.timeouts.upstream_idle, self._sweep)
 
     def _sweep(self) -> None:
         self._sweeper = None

@@ -10,18 +10,13 @@ which the request came, where that says anything about the upstream (L{native}).
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
-from lproxy.api import Endpoint, EndpointService, Health, Metadata, Runtime, Secured, Stack, Stream
+from lproxy.api import Runtime, Secured, Stack
 from lproxy.config import Http2Engine, Service
-from lproxy.protocols.http.agreed import ALPN_HTTP1, ALPN_HTTP2, Agreed, Bottom
-from lproxy.protocols.http.announce import announcing
-from lproxy.protocols.http.h1.client import Http1Client
-from lproxy.protocols.http.h2.pool import Http2Pool
+from lproxy.protocols.http.agreed import ALPN_HTTP2
+from lproxy.protocols.http.bottoms import Bottoms
 from lproxy.protocols.http.message import Request
-from lproxy.protocols.http.metrics import HttpMetrics
-from lproxy.protocols.http.pool import Connection, Dial, Entry, Pool
 from lproxy.protocols.http.streams import HttpLease
 
 #: the stacks of HTTP/2, as listeners share one only where they agree on what reads its frames; that of HTTP/1 has the
@@ -58,15 +53,14 @@ class Upstreams:
     @ivar http2: whose leases are streams, or what was agreed upon instead
     """
 
-    def __init__(self, runtime: Runtime, protocol: str, metrics: HttpMetrics) -> None:
+    def __init__(self, runtime: Runtime, protocol: str) -> None:
         """
         @param protocol: the name that connections of either version are counted under
         """
-        self._runtime = runtime
-        self._protocol = protocol
-        self._metrics = metrics
-        self.http1: Stack[HttpLease] = runtime.acquire(protocol, self._http1)
-        self.http2: Stack[HttpLease] = runtime.acquire(STREAMS[runtime.listen.http2_engine], self._http2)
+        engine = runtime.listen.http2_engine
+        bottoms = Bottoms(runtime.outward, protocol, engine)
+        self.http1: Stack[HttpLease] = runtime.acquire(protocol, bottoms.http1)
+        self.http2: Stack[HttpLease] = runtime.acquire(STREAMS[engine], bottoms.http2)
 
     def stack(self, service: Service, request: Request, tls: Secured | None = None) -> Stack[HttpLease]:
         """That of C{request}, which goes to C{service}, from a client that came by C{tls}."""
@@ -80,38 +74,3 @@ class Upstreams:
         else:
             http2 = native(request, tls)
         return self.http2 if http2 else self.http1
-
-    def _http1(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> EndpointService[HttpLease]:
-        return self._pool(endpoint, metadata, health, self._dial(endpoint, metadata, ALPN_HTTP1))
-
-    def _http2(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> EndpointService[HttpLease]:
-        if metadata.secure is None or metadata.protocol:
-            return self._streams(endpoint, metadata, health, self._dial(endpoint, metadata, ALPN_HTTP2))
-        dial = self._dial(endpoint, metadata, ALPN_HTTP2, ALPN_HTTP1)
-        return Agreed(dial, partial(self._either, endpoint, metadata, health))
-
-    def _dial(self, endpoint: Endpoint, metadata: Metadata, *alpn: str) -> Dial:
-        return partial(self._runtime.connector.connect, endpoint, metadata.offering(*alpn))
-
-    def _either(self, endpoint: Endpoint, metadata: Metadata, health: Health, http2: bool, dial: Dial) -> Bottom:
-        make = self._streams if http2 else self._pool
-        return make(endpoint, metadata, health, dial)
-
-    def _pool(self, endpoint: Endpoint, metadata: Metadata, health: Health, dial: Dial) -> Pool:
-        version = metadata.proxy_protocol
-        connect = announcing(version, self._connect) if version else self._connect
-        pool = Pool(self._runtime, endpoint, dial, health, self._protocol, connect)
-        self._metrics.opened(pool)
-        return pool
-
-    def _streams(self, endpoint: Endpoint, metadata: Metadata, health: Health, dial: Dial) -> Http2Pool:
-        counts = self._metrics.http2.upstreams
-        meshed = metadata.secure is not None and metadata.secure.identity
-        pool = Http2Pool(self._runtime, endpoint, dial, health, self._protocol, counts, meshed)
-        self._metrics.opened(pool)
-        return pool
-
-    def _connect(self, stream: Stream, entry: Entry) -> Connection:
-        connection = Http1Client(stream, entry, entry.pool.endpoint, self._runtime.limits)
-        connection.start()
-        return connection

@@ -20,8 +20,8 @@ from lproxy.api import (
     Health,
     Hold,
     Metadata,
+    Outward,
     Report,
-    Runtime,
     Upstream,
     ended,
 )
@@ -45,9 +45,9 @@ class KafkaClient:
     """The service of one broker: connections, of which it knows whose they are."""
 
     def __init__(
-        self, runtime: Runtime, endpoint: Endpoint, metadata: Metadata, name: str, health: Health | None = None
+        self, outward: Outward, endpoint: Endpoint, metadata: Metadata, name: str, health: Health | None = None
     ) -> None:
-        self._connections = ConnectionClient(runtime, endpoint, metadata, name, health)
+        self._connections = ConnectionClient(outward, endpoint, metadata, name, health)
         self.talks: dict[Conversing, None] = {}
 
     @property

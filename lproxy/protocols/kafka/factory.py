@@ -28,8 +28,9 @@ class KafkaFactory:
         self.runtime = runtime
         self.config = config
         self.detector: Detector | None = detector(config.extra_api_keys)
+        outward = runtime.outward
         self.acquire = runtime.acquire(
-            NAME, lambda endpoint, metadata, health: KafkaClient(runtime, endpoint, metadata, NAME, health)
+            NAME, lambda endpoint, metadata, health: KafkaClient(outward, endpoint, metadata, NAME, health)
         )
         self.connections = Connections(config, runtime.clock)
         self.metrics = KafkaMetrics(

@@ -29,8 +29,9 @@ class TcpFactory:
         self.name = name
         self.detector = detector
         self.runtime = runtime
+        outward = runtime.outward
         self.acquire = runtime.acquire(
-            name, lambda endpoint, metadata, health: ConnectionClient(runtime, endpoint, metadata, name, health)
+            name, lambda endpoint, metadata, health: ConnectionClient(outward, endpoint, metadata, name, health)
         )
 
     def session(self, accepted: Accepted) -> TcpSession:

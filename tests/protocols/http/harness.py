@@ -50,7 +50,9 @@ class Tuned(HttpPlugin):
     def factory(self, runtime: Any, config: None) -> Any:
         """As the plugin's."""
         listen = replace(runtime.listen, **self.changes.pop("listen", {}))
-        self.runtime = replace(runtime, listen=listen, **self.changes)
+        kept = {name: value for name, value in self.changes.items() if name in ("limits", "timeouts")}
+        outward = replace(runtime.outward, **kept)
+        self.runtime = replace(runtime, listen=listen, outward=outward, **self.changes)
         return HttpFactory(self.runtime)
 
 

@@ -5,12 +5,13 @@ L{lproxy.protocols.http.metrics}: HTTP's families, as a scrape has them.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.metrics.counters import MILLISECONDS
-from lproxy.protocols.http.metrics import OVERHEAD_SECONDS, HttpCounter, HttpFaults, HttpMetrics
+from lproxy.protocols.http.metrics import OVERHEAD_SECONDS, HttpCounter, HttpFaults, HttpMetrics, UpstreamMetrics
 from tests.metrics.case import HOSTILE, MetricsCase
 
 OWN = {"direction", "listener"}
@@ -22,13 +23,17 @@ FAMILIES: dict[str, tuple[str, set[str]]] = {
     "proxy_overhead_seconds": ("histogram", ROUTE),
     "http_errors_total": ("counter", OWN | {"reason"}),
     "http_rejected_total": ("counter", OWN | {"reason"}),
-    "http_upstream_connections": ("gauge", OWN | {"state"}),
     "h2_connections": ("gauge", OWN | {"peer"}),
     "h2_connections_total": ("counter", OWN | {"peer"}),
     "h2_streams_total": ("counter", OWN | {"peer"}),
     "h2_flow_control_waits_total": ("counter", OWN | {"peer"}),
     "h2_resets_total": ("counter", OWN | {"peer", "by", "code"}),
     "h2_goaways_total": ("counter", OWN | {"peer", "by", "code"}),
+}
+#: those of connections that no listener has for itself
+UPSTREAM = {
+    **{name: (kind, labels - {"listener"}) for name, (kind, labels) in FAMILIES.items() if name.startswith("h2_")},
+    "http_upstream_connections": ("gauge", {"direction", "state"}),
 }
 
 
@@ -107,6 +112,8 @@ class FamilyTests(MetricsCase):
     def setUp(self) -> None:
         super().setUp()
         self.http = self.listener("in")
+        outward: Any = SimpleNamespace(direction="inbound", counters=self.metrics.plugin("http"))
+        self.out = UpstreamMetrics(outward)
 
     def listener(self, name: str) -> HttpMetrics:
         """Another listener's."""
@@ -124,18 +131,19 @@ class FamilyTests(MetricsCase):
         self.http.faults.error("timeout")
         self.http.faults.reject("slow")
         pool: Any = Pool(1, 1)
-        self.http.opened(pool)
-        upstreams = self.http.http2.upstreams
-        upstreams.connections += 1
-        upstreams.reset("us", 8)
-        upstreams.goaway("peer", 0)
-        seen = {}
-        for name, kind, help, samples in self.http.families():
-            if name.startswith("route_"):
-                continue  # theirs are tested with them
-            self.assertTrue(help.endswith(".") and len(help.split()) > 2, name)
-            seen[name] = (kind, {key for labels, _ in samples for key, _ in labels})
-        self.assertEqual(FAMILIES, seen)
+        self.out.opened(pool)
+        for http2 in (self.http.http2, self.out.http2):
+            http2.connections += 1
+            http2.reset("us", 8)
+            http2.goaway("peer", 0)
+        for metrics, families in ((self.http, FAMILIES), (self.out, UPSTREAM)):
+            seen = {}
+            for name, kind, help, samples in metrics.families():
+                if name.startswith("route_"):
+                    continue  # theirs are tested with them
+                self.assertTrue(help.endswith(".") and len(help.split()) > 2, name)
+                seen[name] = (kind, {key for labels, _ in samples for key, _ in labels})
+            self.assertEqual(families, seen)
 
     def test_values(self) -> None:
         """What was counted is what is shown."""
@@ -169,7 +177,7 @@ class FamilyTests(MetricsCase):
         self.assertEqual([], self.values("http_upstream_connections"))
         pools: list[Any] = [Pool(1, 2), Pool(3, 4)]
         for pool in pools:
-            self.http.opened(pool)
+            self.out.opened(pool)
         self.assertEqual([4], self.values("http_upstream_connections", state="active"))
         self.assertEqual([6], self.values("http_upstream_connections", state="idle"))
         pools[1].closed, pools[1].idle = True, []
@@ -184,10 +192,10 @@ class FamilyTests(MetricsCase):
         lasting: list[Any] = [Pool(0, 0) for _ in range(100)]
         for n in range(10_000):
             pool: Any = Pool(0, 0) if n >= len(lasting) else lasting[n]
-            self.http.opened(pool)
+            self.out.opened(pool)
             pool.closed = n >= len(lasting)
-        self.assertLess(len(self.http._pools), 250)
-        self.assertEqual(lasting, self.http._pools[:100])
+        self.assertLess(len(self.out._pools), 250)
+        self.assertEqual(lasting, self.out._pools[:100])
 
     def test_capped(self) -> None:
         """10,000 hosts leave bounded series, and no count is lost; new ones after that make no new series."""

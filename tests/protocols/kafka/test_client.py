@@ -38,7 +38,7 @@ class ClientTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.proxy = ScriptedProxy(KafkaPlugin())
-        self.client = KafkaClient(self.proxy.runtime, UPSTREAM, UNKNOWN, "kafka")
+        self.client = KafkaClient(self.proxy.runtime.outward, UPSTREAM, UNKNOWN, "kafka")
 
     def described(self) -> dict[str, Any]:
         """What it shows of itself."""

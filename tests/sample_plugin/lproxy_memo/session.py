@@ -57,7 +57,7 @@ class MemoFactory:
         """The last session is over: nothing to let go of."""
 
     def _endpoint(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> ConnectionClient:
-        return ConnectionClient(self.runtime, endpoint, metadata, "memo", health)
+        return ConnectionClient(self.runtime.outward, endpoint, metadata, "memo", health)
 
 
 class MemoSession:

@@ -49,66 +49,47 @@ class PeerCounts:
         self.goaways[key] = self.goaways.get(key, 0) + 1
 
 
-class Http2Counts:
+def families(own: Labels, counts: PeerCounts) -> Iterator[Family]:
     """
-    Both sides.
+    Of one side, as of now; where nobody has spoken HTTP/2, they are empty.
 
-    @ivar clients: connections that were accepted
-    @ivar upstreams: connections that were opened
+    @param own: whose they are, and which side (C{peer}): with clients (C{src}), or with upstreams (C{dst})
     """
-
-    __slots__ = ("clients", "upstreams")
-
-    def __init__(self) -> None:
-        self.clients = PeerCounts()
-        self.upstreams = PeerCounts()
-
-    def families(self, own: Labels) -> Iterator[Family]:
-        """As of now; C{own} are a listener's labels."""
-        sides = [((*own, ("peer", "src")), self.clients), ((*own, ("peer", "dst")), self.upstreams)]
-        shown = [(labels, counts) for labels, counts in sides if counts.connections]
-        yield Family(
-            "h2_connections",
-            "gauge",
-            "HTTP/2 connections that are open: with clients (src) and with upstreams (dst), which listeners of one "
-            "direction share: they are shown with the first of these.",
-            [(labels, counts.open) for labels, counts in shown],
-        )
-        yield Family(
-            "h2_connections_total",
-            "counter",
-            "HTTP/2 connections that were opened.",
-            [(labels, counts.connections) for labels, counts in shown],
-        )
-        yield Family(
-            "h2_streams_total",
-            "counter",
-            "HTTP/2 streams: requests, and tunnels.",
-            [(labels, counts.streams) for labels, counts in shown],
-        )
-        yield Family(
-            "h2_flow_control_waits_total",
-            "counter",
-            "How often an HTTP/2 stream had to wait for its receiver's credit.",
-            [(labels, counts.waits) for labels, counts in shown],
-        )
-        yield Family(
-            "h2_resets_total",
-            "counter",
-            "HTTP/2 streams reset, by error code and by who did it: the peer, or us.",
-            [
-                ((*labels, ("by", by), ("code", code)), n)
-                for labels, counts in shown
-                for (by, code), n in list(counts.resets.items())
-            ],
-        )
-        yield Family(
-            "h2_goaways_total",
-            "counter",
-            "HTTP/2 connections ended by GOAWAY, by error code and by who said it: the peer, or us.",
-            [
-                ((*labels, ("by", by), ("code", code)), n)
-                for labels, counts in shown
-                for (by, code), n in list(counts.goaways.items())
-            ],
-        )
+    shown = (counts,) if counts.connections else ()
+    yield Family(
+        "h2_connections",
+        "gauge",
+        "HTTP/2 connections that are open: with clients (src) and with upstreams (dst), which listeners of one "
+        "direction share.",
+        [(own, counts.open) for counts in shown],
+    )
+    yield Family(
+        "h2_connections_total",
+        "counter",
+        "HTTP/2 connections that were opened.",
+        [(own, counts.connections) for counts in shown],
+    )
+    yield Family(
+        "h2_streams_total",
+        "counter",
+        "HTTP/2 streams: requests, and tunnels.",
+        [(own, counts.streams) for counts in shown],
+    )
+    yield Family(
+        "h2_flow_control_waits_total",
+        "counter",
+        "How often an HTTP/2 stream had to wait for its receiver's credit.",
+        [(own, counts.waits) for counts in shown],
+    )
+    yield Family(
+        "h2_resets_total",
+        "counter",
+        "HTTP/2 streams reset, by error code and by who did it: the peer, or us.",
+        [((*own, ("by", by), ("code", code)), n) for (by, code), n in list(counts.resets.items())],
+    )
+    yield Family(
+        "h2_goaways_total",
+        "counter",
+        "HTTP/2 connections ended by GOAWAY, by error code and by who said it: the peer, or us.",
+        [((*own, ("by", by), ("code", code)), n) for (by, code), n in list(counts.goaways.items())],
+    )

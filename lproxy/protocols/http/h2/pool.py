@@ -21,7 +21,8 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from lproxy.api import Endpoint, Health, ProxyError, Report, Runtime, Stream
+from lproxy.api import Endpoint, Health, Outward, ProxyError, Report, Stream
+from lproxy.config import Http2Engine
 from lproxy.protocols.http.h2.call import Call
 from lproxy.protocols.http.h2.client import Http2Client, NotHttp2, Owner
 from lproxy.protocols.http.h2.counts import PeerCounts
@@ -59,14 +60,15 @@ class Http2Pool(Owner):
         "_clients",
         "_connecting",
         "_dial",
+        "_frames",
         "_granting",
         "_next",
+        "_outward",
         "_ping",
         "_ping_at",
         "_protocol",
         "_retired",
         "_room",
-        "_runtime",
         "_settling",
         "_sweeper",
         "_waiters",
@@ -77,25 +79,28 @@ class Http2Pool(Owner):
 
     def __init__(
         self,
-        runtime: Runtime,
+        outward: Outward,
         endpoint: Endpoint,
         dial: Dial,
         health: Health,
         protocol: str,
         counts: PeerCounts,
+        engine: Http2Engine,
         meshed: bool = False,
     ) -> None:
         """
         @param dial: connects to it
         @param protocol: the name that connections are counted under
+        @param engine: what reads its frames
         @param meshed: whether another proxy is there, with an identity that is verified
         """
-        self._runtime = runtime
+        self._outward = outward
         self._dial = dial
         self._protocol = protocol
         self.counts = counts
+        self._frames: Http2Engine = engine
         self.meshed = meshed
-        self.seconds: Callable[[], float] = runtime.clock.seconds
+        self.seconds: Callable[[], float] = outward.clock.seconds
         self.standing = Standing(endpoint, health)
         self.endpoint = endpoint
         self.load = 0
@@ -109,7 +114,7 @@ class Http2Pool(Owner):
         self._next = 0
         self._room = USUAL
         self._sweeper: IDelayedCall | None = None
-        self._ping: float | None = runtime.timeouts.h2_ping
+        self._ping: float | None = outward.timeouts.h2_ping
         self._ping_at = 0.0
 
     def __repr__(self) -> str:
@@ -219,7 +224,7 @@ class Http2Pool(Owner):
         while True:
             opening = len(self._connecting) + len(self._settling)
             there = opening + len(self._clients)
-            if len(self._waiters) <= opening * self._room or there >= self._runtime.limits.h2_connections:
+            if len(self._waiters) <= opening * self._room or there >= self._outward.limits.h2_connections:
                 return
             connecting = self._dial()
             self._connecting[connecting] = None
@@ -232,22 +237,22 @@ class Http2Pool(Owner):
     def _connected(self, stream: Stream, connecting: Deferred[Any] | None) -> None:
         if connecting is not None:
             self._connecting.pop(connecting, None)
-        runtime = self._runtime
+        outward = self._outward
         try:
-            runtime.opened(stream, self.endpoint, self._protocol)
-            stream.high_water = runtime.limits.buffer
+            outward.opened(stream, self.endpoint, self._protocol)
+            stream.high_water = outward.limits.buffer
             stream.read_size = SHARED_READ
             client = Http2Client(stream, self.endpoint, self, self._engine)
-            timeout = runtime.timeouts.acquire * SETTLING
-            self._settling[client] = runtime.clock.callLater(timeout, self._unsettled, client, timeout)
+            timeout = outward.timeouts.acquire * SETTLING
+            self._settling[client] = outward.clock.callLater(timeout, self._unsettled, client, timeout)
             client.start()
         except BaseException:
             stream.abort()
             self._fail(Failure())
 
     def _engine(self, handler: Handler) -> Engine:
-        runtime = self._runtime
-        return make_engine(runtime.listen.http2_engine, True, handler, configured(runtime.limits), self.seconds)
+        outward = self._outward
+        return make_engine(self._frames, True, handler, configured(outward.limits), self.seconds)
 
     def _not_connected(self, failure: Failure, connecting: Deferred[Any]) -> None:
         self._connecting.pop(connecting, None)
@@ -328,15 +333,15 @@ class Http2Pool(Owner):
 
     def _schedule(self) -> None:
         if self._sweeper is None:
-            period = self._runtime.timeouts.upstream_idle
+            period = self._outward.timeouts.upstream_idle
             if self._ping is not None:
                 period = min(period, self._ping)
-            self._sweeper = self._runtime.clock.callLater(period, self._sweep)
+            self._sweeper = self._outward.clock.callLater(period, self._sweep)
 
     def _sweep(self) -> None:
         self._sweeper = None
         now = self.seconds()
-        idle = self._runtime.timeouts.upstream_idle
+        idle = self._outward.timeouts.upstream_idle
         for client in list(self._clients):
             if not client.taken and now - client.since >= idle:
                 client.close()

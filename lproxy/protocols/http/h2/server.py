@@ -89,7 +89,7 @@ class Http2Server(Handler, Reader, Home):
         self.listener = listener
         self.conn = stream.conn
         self.own = Own()
-        self.counts = listener.http2.clients
+        self.counts = listener.http2
         self._accepted: Accepted | None = accepted
         self._stream = stream
         self._engine = make_engine(kind, False, self, limits, listener.seconds)

@@ -9,45 +9,41 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.http.h2.counts import PEER, US, Http2Counts
+from lproxy.protocols.http.h2.counts import PEER, US, PeerCounts, families
 
 
 class FamilyTests(SynchronousTestCase):
     """As they are scraped."""
 
-    def shown(self, counts: Http2Counts) -> dict[str, list[Any]]:
+    def shown(self, counts: PeerCounts) -> dict[str, list[Any]]:
         """Samples by family, without the listener's label."""
         return {
             family.name: [(dict(labels[1:]), value) for labels, value in family.samples]
-            for family in counts.families((("listener", "web"),))
+            for family in families((("listener", "web"), ("peer", "src")), counts)
         }
 
     def test_nothing(self) -> None:
         """A listener that has seen no HTTP/2 shows none."""
-        self.assertEqual(set(), {len(samples) for samples in self.shown(Http2Counts()).values()} - {0})
+        self.assertEqual({0}, {len(samples) for samples in self.shown(PeerCounts()).values()})
 
     def test_all(self) -> None:
-        """Each side has its own; resets and GOAWAY say who, and a code that has a name."""
-        counts = Http2Counts()
-        counts.clients.connections = 3
-        counts.clients.open = 1
-        counts.clients.streams = 9
-        counts.upstreams.connections = 1
-        counts.upstreams.waits = 2
-        counts.clients.reset(PEER, 8)
-        counts.clients.reset(PEER, 8)
-        counts.clients.reset(US, 0xBEEF)
-        counts.upstreams.goaway(PEER, 0)
-        shown = self.shown(counts)
-        self.assertEqual([({"peer": "src"}, 1), ({"peer": "dst"}, 0)], shown["h2_connections"])
-        self.assertEqual([({"peer": "src"}, 3), ({"peer": "dst"}, 1)], shown["h2_connections_total"])
-        self.assertEqual([({"peer": "src"}, 9), ({"peer": "dst"}, 0)], shown["h2_streams_total"])
-        self.assertEqual([({"peer": "src"}, 0), ({"peer": "dst"}, 2)], shown["h2_flow_control_waits_total"])
+        """Resets and GOAWAY say who, and a code that has a name."""
+        counts = PeerCounts()
+        counts.connections = 3
+        counts.open = 1
+        counts.streams = 9
+        counts.waits = 2
+        counts.reset(PEER, 8)
+        counts.reset(PEER, 8)
+        counts.reset(US, 0xBEEF)
+        counts.goaway(PEER, 0)
+        shown, side = self.shown(counts), {"peer": "src"}
+        self.assertEqual([(side, 1)], shown["h2_connections"])
+        self.assertEqual([(side, 3)], shown["h2_connections_total"])
+        self.assertEqual([(side, 9)], shown["h2_streams_total"])
+        self.assertEqual([(side, 2)], shown["h2_flow_control_waits_total"])
         self.assertEqual(
-            [
-                ({"peer": "src", "by": "peer", "code": "CANCEL"}, 2),
-                ({"peer": "src", "by": "us", "code": "other"}, 1),
-            ],
+            [({**side, "by": "peer", "code": "CANCEL"}, 2), ({**side, "by": "us", "code": "other"}, 1)],
             shown["h2_resets_total"],
         )
-        self.assertEqual([({"peer": "dst", "by": "peer", "code": "NO_ERROR"}, 1)], shown["h2_goaways_total"])
+        self.assertEqual([({**side, "by": "peer", "code": "NO_ERROR"}, 1)], shown["h2_goaways_total"])

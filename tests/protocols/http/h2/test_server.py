@@ -235,7 +235,7 @@ class RequestTests(Http2Case):
             client.reset(one)
             self.assertEqual(("reset", 0, ""), (self.up.ended, self.proxy.open, client.peer.ended))
             self.assertEqual("DC", self.rows[-1][1])
-        self.assertEqual({("peer", "CANCEL"): 3}, self.factory.metrics.http2.clients.resets)
+        self.assertEqual({("peer", "CANCEL"): 3}, self.factory.metrics.http2.resets)
 
     def test_reset_while_acquiring(self) -> None:
         """Also where it is still on its way to one."""
@@ -551,7 +551,7 @@ class FlowTests(Http2Case):
         client.h2.increment_flow_control_window(10, one)
         client.send()
         self.assertEqual((b"abc", True), (client.answers[one].body, client.answers[one].ended))
-        self.assertEqual(1, self.factory.metrics.http2.clients.waits)
+        self.assertEqual(1, self.factory.metrics.http2.waits)
 
 
 class TurnTests(Http2Case):
@@ -656,7 +656,7 @@ class DrainTests(Http2Case):
         self.say(self.up, OK)
         client.hear()
         self.assertEqual((200, "eof"), (client.answers[one].status, client.peer.ended))
-        self.assertEqual(1, self.factory.metrics.http2.clients.goaways[("peer", "NO_ERROR")])
+        self.assertEqual(1, self.factory.metrics.http2.goaways[("peer", "NO_ERROR")])
 
     def test_fin(self) -> None:
         """A client that has closed its side has its answers, if they come soon."""
@@ -951,7 +951,7 @@ class ShownTests(Http2Case):
 
     def test_counted(self) -> None:
         """Connections that are open, and streams."""
-        counts = self.factory.metrics.http2.clients
+        counts = self.factory.metrics.http2
         client = self.talk()
         client.request()
         self.talk()

@@ -1,0 +1,100 @@
+# -*- test-case-name: tests.discover.test_current -*-
+"""
+Discovery that goes on while what it goes by is exchanged: whoever watches is told what has changed, and no more.
+
+A watch of what is found as before stays as it is. Where a target is found otherwise, its watcher is told the new answer
+when there is one, and keeps what it knows until then: where the answer is that there is none, it keeps nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from lproxy.stack.interfaces import NOTHING, Discover, Watch, Watcher
+from lproxy.target import Endpoint, Metadata, Target
+
+
+class Current:
+    """A L{Discover} by another one, which may be exchanged."""
+
+    def __init__(self, inner: Discover) -> None:
+        self._inner = inner
+        self._watches: dict[CurrentWatch, None] = {}
+
+    def __repr__(self) -> str:
+        return f"<Current {self._inner!r}, {len(self._watches)} watches>"
+
+    def watch(self, target: Target, watcher: Watcher) -> Watch:
+        """Tell C{watcher}, by whatever there is."""
+        watch = CurrentWatch(self, target, watcher)
+        self._watches[watch] = None
+        watch.follow(self._inner)
+        return watch
+
+    def exchange(self, inner: Discover, same: Callable[[Target], bool]) -> Iterator[None]:
+        """
+        Find by C{inner} from now on: new watches at once, those that there are as this is gone through.
+
+        @param same: whether a target is found as it was
+        """
+        self._inner = inner
+        for watch in list(self._watches):
+            if watch in self._watches and not same(watch.target):
+                watch.follow(inner)
+                yield
+
+    def ended(self, watch: CurrentWatch) -> None:
+        """It is closed."""
+        self._watches.pop(watch, None)
+
+
+class CurrentWatch:
+    """
+    A L{Watch}, and the L{Watcher} of whatever finds C{target} at the moment.
+
+    @ivar target: of what
+    @ivar _stale: whether its watcher knows what somebody else has found
+    """
+
+    def __init__(self, owner: Current, target: Target, watcher: Watcher) -> None:
+        self._owner = owner
+        self._watcher = watcher
+        self._watch: Watch | None = None
+        self._closed = self._stale = False
+        self.target = target
+
+    def follow(self, discover: Discover) -> None:
+        """Go by C{discover} from now on."""
+        before = self._watch
+        self._stale = before is not None
+        self._watch = discover.watch(self.target, self)
+        # not sooner: what both know, such as a name's addresses, is known all the time
+        if before is not None:
+            before.close()
+        if self._closed:
+            self._watch.close()  # within that call
+
+    def endpoints(self, endpoints: Iterable[Endpoint], about: Mapping[Endpoint, Metadata] = NOTHING) -> None:
+        """These serve it now."""
+        self._stale = False
+        if not self._closed:
+            self._watcher.endpoints(endpoints, about)
+
+    def unresolved(self, error: Exception) -> None:
+        """Nobody does, as far as is known."""
+        if self._stale:
+            self.endpoints(())
+        if not self._closed:
+            self._watcher.unresolved(error)
+
+    def close(self) -> None:
+        """Its watcher is told nothing more."""
+        self._closed = True
+        self._owner.ended(self)
+        if self._watch is not None:
+            self._watch.close()
+
+    def refresh(self) -> None:
+        """Somebody waits."""
+        if self._watch is not None:
+            self._watch.refresh()
