@@ -247,9 +247,7 @@ class Stacks:
             yield "retry_budget_left", (("target", label),), n
         yield from self._samples(self._lower, cap)
 
-    def _samples(
-        self, lower: Mapping[StackKey, outbound.Lower[Any]], cap: Cap
-    ) -> Iterator[tuple[str, Labels, float]]:
+    def _samples(self, lower: Mapping[StackKey, outbound.Lower[Any]], cap: Cap) -> Iterator[tuple[str, Labels, float]]:
         counts: Counter[Key] = Counter()
         for _, _, report in self._reports(lower):
             counts.update(report.counts)
