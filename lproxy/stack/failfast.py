@@ -213,7 +213,7 @@ class FailFast(Generic[L]):
         if caller not in self._waiters:
             # cancelled by the trip, which tells the caller: what was waited for is the best that is known of the cause
             if str(failure.value):
-                self._last_error = failure.value
+                self._remember(failure)
             return
         if not failure.check(CancelledError):
             self._remember(failure)

@@ -456,6 +456,13 @@ class EmptyPoolTests(SynchronousTestCase):
             error = self.failureResultOf(d, failfast.FailedFast).value
             self.assertIn("failing at once until it is: waiting for endpoints", explain(error))
 
+    def test_cause_has_a_time(self) -> None:
+        """What was waited for in vain is shown with how long ago that was found, however late the clock is."""
+        self.clock.advance(86400.0)
+        self.trip()
+        self.clock.advance(1.5)
+        self.assertEqual(1.5, shown(self.service)["last_error_seconds"])
+
     def test_recovers(self) -> None:
         """A pool is empty past its period; then an endpoint is added, without any request: the next is served."""
         self.trip()
