@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_cli -*-
 """
-The C{lproxy} command: C{run}, C{check}, C{demo}, C{plugins}, C{identity}, C{iptables}. C{lproxy run} is short for
-C{twistd -n lproxy}.
+The C{lproxy} command: C{run}, C{check}, C{demo}, C{plugins}, C{identity}, C{iptables}, C{inject}.
+C{lproxy run} is short for C{twistd -n lproxy}.
 """
 
 from __future__ import annotations

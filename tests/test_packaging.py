@@ -42,7 +42,7 @@ SAMPLE = ROOT / "tests" / "sample_plugin"
 
 #: what is copied and built, as a clone would have it
 TREE = (
-    *("lproxy", "twisted", "tests", "docs", "backend", "benchmark", ".ci"),
+    *("lproxy", "twisted", "tests", "docs", "backend", "benchmark", "contrib", ".ci"),
     *(p.name for p in ROOT.iterdir() if p.is_file()),
 )
 
@@ -203,6 +203,7 @@ class DeclaredTests(SynchronousTestCase):
             "OpenSSL": "pyopenssl",
             "re2": "google-re2",
             "service_identity": "service-identity",
+            "yaml": "pyyaml",
         }
         known = {"lproxy", *sys.stdlib_module_names}
         imported = {name.split(".")[0] for source in sources() for _, name in source.imports} - known

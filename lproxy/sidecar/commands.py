@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.sidecar.test_commands -*-
 """
-The command C{lproxy iptables}: its arguments, and what it prints.
+The commands C{lproxy iptables} and C{lproxy inject}: their arguments, and what they print.
 
 Results go to the standard output, what is of interest besides to the standard error, so that the first can be piped.
 """
@@ -10,17 +10,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from lproxy.config import Admin
 from lproxy.sidecar.iptables import VARIANTS, CannotRedirect, apply, needed, spoken
-from lproxy.sidecar.redirect import FAMILIES, Ports, Redirect, read_many_ports, read_subnets, read_uid
+from lproxy.sidecar.redirect import FAMILIES, UID, Ports, Redirect, read_many_ports, read_subnets, read_uid
+from lproxy.sidecar.settings import SETTINGS, Settings
 from lproxy.target import split_host_port
 
 T = TypeVar("T")
 
-#: the user of the proxy in our image; of nobody else's, as what it sends is not redirected
-UID = 4140
+FIELDS = {setting.field for setting in SETTINGS.values()}
 
 
 def argument(read: Callable[[str], T]) -> Callable[[str], T]:
@@ -123,8 +125,61 @@ def iptables(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def inject(arguments: argparse.Namespace) -> int:
+    """Print the manifest with sidecars; C{2}, and nothing is printed, where it cannot be read."""
+    # what commands need is imported when they run
+    from lproxy.sidecar.inject import injected
+    from lproxy.sidecar.manifest import Unreadable
+
+    given = {name: value for name, value in vars(arguments).items() if name in FIELDS and value is not None}
+    name = "the standard input" if arguments.file == "-" else arguments.file
+    try:
+        done = injected(read(arguments.file), replace(Settings(), **given))
+    except (OSError, UnicodeDecodeError, Unreadable) as e:
+        print(f"lproxy: {name}: {e}", file=sys.stderr)
+        return 2
+    for note in done.notes:
+        print(f"{name}: {note}", file=sys.stderr)
+    sys.stdout.write(done.text)
+    return 0
+
+
+def read(file: str) -> str:
+    """A file's text, line ends as they are; C{-} is the standard input."""
+    raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    return raw.decode("utf-8")
+
+
 def add(commands: Any) -> None:
-    """Add the command to those of C{lproxy}."""
+    """Add the commands to those of C{lproxy}."""
+    add_iptables(commands)
+    add_inject(commands)
+
+
+def add_inject(commands: Any) -> None:
+    """C{lproxy inject}."""
+    command = commands.add_parser(
+        "inject",
+        help="add the proxy to the pods of a Kubernetes manifest, as a sidecar",
+        description="Print the manifest with the proxy beside each application. The annotation lproxy/NAME of a pod "
+        'counts more than the option --NAME; lproxy/inject: "disabled" leaves it alone.',
+    )
+    command.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
+    defaults = vars(Settings())
+    for name, setting in SETTINGS.items():
+        default = defaults[setting.field]
+        shown = {True: "true", False: "false"}.get(default, default)
+        command.add_argument(
+            f"--{name}",
+            metavar=setting.shape,
+            type=argument(setting.read),
+            help=f"{setting.what} ({shown})" if shown not in ("", ()) else setting.what,
+        )
+    command.set_defaults(run=inject)
+
+
+def add_iptables(commands: Any) -> None:
+    """C{lproxy iptables}."""
     command = commands.add_parser(
         "iptables", help="redirect the application's connections to the proxy beside it, in this network namespace"
     )

@@ -25,6 +25,9 @@ OUTBOUND, INBOUND = "LPROXY_OUTBOUND", "LPROXY_INBOUND"
 #: our chains, and the kernel's that each is jumped to from
 HOOKS = {OUTBOUND: "OUTPUT", INBOUND: "PREROUTING"}
 
+#: the user of the proxy in our image, and nobody else's: what it sends is not redirected
+UID = 4140
+
 #: what C{-m multiport} takes in one rule; a range counts twice (XT_MULTI_PORTS)
 MULTIPORT = 15
 

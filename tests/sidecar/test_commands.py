@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,6 +15,7 @@ from lproxy import cli
 from lproxy.sidecar import commands
 from lproxy.sidecar.iptables import CannotRedirect
 from lproxy.sidecar.redirect import FAMILIES
+from lproxy.sidecar.settings import SETTINGS
 
 
 class IptablesTests(SynchronousTestCase):
@@ -98,3 +100,51 @@ class IptablesTests(SynchronousTestCase):
         self.assertEqual([], made)
         self.assertEqual(0, cli.main(["iptables", "undo"]))
         self.assertEqual(1, len(made))
+
+
+class InjectTests(SynchronousTestCase):
+    """C{lproxy inject}."""
+
+    def setUp(self) -> None:
+        self.out, self.err = io.StringIO(), io.StringIO()
+        self.patch(sys, "stdout", self.out)
+        self.patch(sys, "stderr", self.err)
+        self.patch(cli, "calm", lambda: None)
+
+    def file(self, text: str) -> str:
+        path = Path(self.mktemp())
+        path.write_bytes(text.encode())
+        return str(path)
+
+    def test_file(self) -> None:
+        """The manifest goes to standard output, and what became of each object to standard error."""
+        file = self.file("kind: Pod\r\nspec:\r\n  containers: [{name: web}]\r\n")
+        self.assertEqual(0, cli.main(["inject", "--image", "here:2", "--native", "false", file]))
+        self.assertIn("image: here:2\r\n", self.out.getvalue().replace('"image": "here:2"', "image: here:2\r\n"))
+        self.assertNotIn("restartPolicy", self.out.getvalue())
+        self.assertEqual(f"{file}: a Pod: has the sidecar\n", self.err.getvalue())
+
+    def test_input(self) -> None:
+        """C{-} is the standard input."""
+        self.patch(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"kind: Service\n")))
+        self.assertEqual(0, cli.main(["inject", "-"]))
+        self.assertEqual("kind: Service\n", self.out.getvalue())
+        self.assertEqual("the standard input: nothing in it makes pods\n", self.err.getvalue())
+
+    def test_refused(self) -> None:
+        """Status 2, one line, and nothing that could be piped on."""
+        for file, said in (
+            (self.file("kind: Pod\n"), "line 1: document 1, a Pod: spec: expected a mapping, found nothing"),
+            (self.file("").replace("temp", "none"), "No such file"),
+            (str(Path(self.mktemp()).parent), "Is a directory"),
+        ):
+            self.assertEqual(2, cli.main(["inject", file]))
+            self.assertIn(said, self.err.getvalue())
+        self.assertEqual((3, ""), (self.err.getvalue().count("\n"), self.out.getvalue()))
+
+    def test_options(self) -> None:
+        """There is one for each setting, and what is mistyped is told."""
+        self.assertEqual(0, self.assertRaises(SystemExit, cli.main, ["inject", "--help"]).code)
+        self.assertEqual([], [name for name in SETTINGS if f"--{name} " not in self.out.getvalue()])
+        self.assertEqual(2, self.assertRaises(SystemExit, cli.main, ["inject", "--native", "perhaps", "x"]).code)
+        self.assertIn("argument --native: 'perhaps' is neither true nor false", self.err.getvalue())
