@@ -245,8 +245,13 @@ class DeclaredTests(SynchronousTestCase):
         """The README's picture has the layers of the stack, in their order."""
         picture = (ROOT / "README.rst").read_text().partition("tcp, kafka session")[2].partition("upstream\n")[0]
         shown = re.findall(r"^      (\w+) {2,}\w", picture, re.MULTILINE)
-        layers = re.findall(r"^ +(\w+)\.(?:layer|retries|cached)\(", inspect.getsource(outbound.acquire), re.MULTILINE)
-        self.assertEqual([*(name.replace("router", "cache") for name in layers), "connect"], shown)
+
+        def layers(of: object) -> list[str]:
+            return re.findall(r"^ +(\w+)\.(?:layer|retries)\(", inspect.getsource(of), re.MULTILINE)
+
+        # what all configurations share stands between
+        whole = [*layers(outbound.acquire), "lock", "cache", *layers(outbound.new_service), "connect"]
+        self.assertEqual(whole, shown)
 
     def test_no_init(self) -> None:
         """Twisted's own package is not ours to found, nor lproxy's a plugin's."""
