@@ -56,6 +56,12 @@ AIMS: dict[str, tuple[Aim, ...]] = {
         Aim("100 idle streams, KiB", "h2-idle", "streams_kib", "", 300.0),
         Aim("100 answers of 10 MB unread, MiB", "h2-idle", "unread_mib", "", 16.0),
     ),
+    "aims-profiles": (
+        Aim("a request through 20 routes, to one without", "routes", "of_unrouted", "", 1.1),
+        Aim("the same, to Envoy's", "routes", COST, ENVOY, 1.0, 0.8),
+        Aim("1,000 services with profiles, added start, s", "services", "start_added_s", "", 2.0),
+        Aim("what each adds to memory, KiB", "services", "kib_per_profile", "", 40.0),
+    ),
 }
 
 

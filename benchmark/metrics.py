@@ -60,6 +60,11 @@ METRICS: dict[str, Metric] = {
         Metric("unread_mib", "MiB/100 unread", 1, of_proxy=True, ranged=True),
         Metric("cpu_us_plaintext", "plaintext CPU us/req", 1, of_proxy=True, ranged=True),
         Metric("of_plaintext", "of plaintext", 2, of_proxy=True, ranged=True),
+        Metric("cpu_us_unrouted", "unrouted CPU us/req", 1, of_proxy=True, ranged=True),
+        Metric("of_unrouted", "of unrouted", 2, of_proxy=True, ranged=True),
+        Metric("start_s", "s to start", 2, of_proxy=True, ranged=True),
+        Metric("start_added_s", "s added by profiles", 2, of_proxy=True, ranged=True),
+        Metric("kib_per_profile", "KiB/profile", 1, of_proxy=True, ranged=True),
         Metric("reactor_lag_p99_ms", "lag p99 ms", 1),
         Metric("errors", "errors", 0),
     )
@@ -83,7 +88,7 @@ GROUPS = ("cpu", "throughput", "latency", "memory")
 #: the first of these that a scenario has is what a unit of work costs; likewise how much got through
 COST = (
     *("cpu_us_per_request", "cpu_us_per_connection", "cpu_us_per_handshake", "cpu_us_per_message"),
-    *("cpu_s_per_gb", "idle_kib_per_connection"),
+    *("cpu_s_per_gb", "idle_kib_per_connection", "kib_per_profile"),
 )
 THROUGHPUT = (
     *("requests_per_s", "connections_per_s", "handshakes_per_s", "messages_per_s", "records_per_s"),

@@ -123,3 +123,5 @@ def debian(tool: str, package: str) -> Callable[[], str | None]:
 
 #: the plain listeners, and the first hop's of all ways
 EVERY = PLAIN | {name for name, way in WAYS.items() if way.group != "second"}
+#: what no other proxy has: services of a file that say how they are treated
+SERVICES = "services"

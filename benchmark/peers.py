@@ -22,7 +22,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark import certificates, leaks, together, ways
-from benchmark.peer import DIRECT, ENVOY, EVERY, GATEWAY, LPROXY, PLAIN, Peer, Ports, Proxy, Setting, debian, first_line
+from benchmark.peer import (
+    DIRECT,
+    ENVOY,
+    EVERY,
+    GATEWAY,
+    LPROXY,
+    PLAIN,
+    SERVICES,
+    Peer,
+    Ports,
+    Proxy,
+    Setting,
+    debian,
+    first_line,
+)
 from benchmark.process import HOST, ProcessFailed, free_ports, running
 from benchmark.upstreams import Upstreams
 
@@ -325,7 +339,15 @@ PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
         Peer(DIRECT, lambda: None, None, PLAIN | {"h2", "grpc"}),
-        Peer(LPROXY, lproxy_missing, lproxy_command, EVERY, version=lproxy_version, ours=True, reactor="epoll"),
+        Peer(
+            LPROXY,
+            lproxy_missing,
+            lproxy_command,
+            EVERY | {SERVICES},
+            version=lproxy_version,
+            ours=True,
+            reactor="epoll",
+        ),
         Peer(
             GATEWAY,
             lproxy_missing,

@@ -10,6 +10,7 @@ P-256, TLS 1.3 alone, and session tickets. What is not said here is everybody's 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmark import routing
 from benchmark.certificates import NAME, Files
 from benchmark.process import HOST
 
@@ -27,6 +28,7 @@ class Way:
     @ivar tls: whether its clients speak TLS
     @ivar asks: whether they must show a certificate
     @ivar shows: whether it speaks TLS to C{to}, and shows its certificate there
+    @ivar routed: whether it tells requests apart by twenty routes
     """
 
     name: str
@@ -37,6 +39,7 @@ class Way:
     tls: bool = False
     asks: bool = False
     shows: bool = False
+    routed: bool = False
 
 
 WAYS: dict[str, Way] = {
@@ -47,6 +50,8 @@ WAYS: dict[str, Way] = {
         Way("mtls", "first", "mtls-second", shows=True),
         Way("hops-second", "second", "http"),
         Way("mtls-second", "second", "http", tls=True, asks=True),
+        Way("unrouted", "routes", "http"),
+        Way("routes", "routes", "http", routed=True),
         Way("h2", "h2", "h2", HTTP2, HTTP2),
         Way("h2-h1", "h2", "http", HTTP2, HTTP1),
         Way("h1-h2", "h2", "h2", HTTP1, HTTP2),
@@ -122,6 +127,7 @@ def lproxy(ways: list[Placed], files: Files) -> str:
         if HTTP2 in (one.way.front, one.way.back) or one.way.back == GRPC:
             back.append(f'protocol = "{HTTP1 if one.way.back == HTTP1 else HTTP2}"')
         text += LPROXY.format(front="\n".join(front), back="\n".join([*back, ""]), **one.words(files))
+        text += routing.lproxy(one.way.name) if one.way.routed else ""
     return text
 
 
@@ -130,7 +136,7 @@ def lproxy(ways: list[Placed], files: Files) -> str:
 NGINX = """
   upstream {name} {{ server {host}:{upstream}; keepalive 64; keepalive_requests 100000000; }}
   server {{
-    listen {host}:{port} backlog=4096{how};{front}
+    listen {host}:{port} backlog=4096{how};{front}{routes}
     location / {{ {back} }}
   }}
 """
@@ -164,7 +170,8 @@ def nginx(ways: list[Placed], files: Files) -> str:
         back = "grpc_pass grpc://{name}; client_max_body_size 0;" if one.way.back == GRPC else NGINX_BACK
         back += NGINX_BACK_TLS if one.way.shows else ""
         back = back.format(scheme="https" if one.way.shows else "http", **words)
-        text += NGINX.format(how=how, front=front.format(**words), back=back, **words)
+        routes = routing.nginx(back) if one.way.routed else ""
+        text += NGINX.format(how=how, front=front.format(**words), routes=routes, back=back, **words)
     return text
 
 
@@ -174,7 +181,7 @@ HAPROXY = """\
 frontend {name}
   mode http
   bind {host}:{port} backlog 4096{front}
-  default_backend {name}
+{routes}  default_backend {name}
 backend {name}
   mode http
   http-reuse always
@@ -197,7 +204,8 @@ def haproxy(ways: list[Placed], files: Files) -> str:
         front += " proto h2" if one.way.front == HTTP2 else ""
         back = HAPROXY_BACK if one.way.shows else ""
         back += "" if one.way.back == HTTP1 else " proto h2"
-        text += HAPROXY.format(front=front.format(**words), back=back.format(**words), **words)
+        routes = routing.haproxy(one.way.name) if one.way.routed else ""
+        text += HAPROXY.format(front=front.format(**words), routes=routes, back=back.format(**words), **words)
     return text
 
 
@@ -211,7 +219,7 @@ ENVOY_LISTENER = """\
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: {name}
-          route_config: {{virtual_hosts: [{{name: all, domains: ["*"], routes: [{{match: {{prefix: "/"}}, route: {{cluster: {name}}}}}]}}]}}
+          route_config: {{virtual_hosts: [{{name: all, domains: ["*"], routes: [{routes}{{match: {{prefix: "/"}}, route: {{cluster: {name}}}}}]}}]}}
           http_filters: [{{name: envoy.filters.http.router, typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}}}]
 {front}"""  # noqa: E501
 ENVOY_TLS = """\
@@ -272,6 +280,7 @@ def envoy(ways: list[Placed], files: Files) -> tuple[str, str]:
         if one.way.shows:
             back = ENVOY_BACK_TLS.format(parameters=parameters, validation=validation, **words)
         back += "" if one.way.back == HTTP1 else ENVOY_BACK_HTTP2
-        listeners += ENVOY_LISTENER.format(front=front, **words)
+        routes = routing.envoy(one.way.name) if one.way.routed else ""
+        listeners += ENVOY_LISTENER.format(front=front, routes=routes, **words)
         clusters += ENVOY_CLUSTER.format(back=back, **words)
     return listeners, clusters

@@ -40,4 +40,6 @@ class PeerTests(SynchronousTestCase):
 
     def test_every(self) -> None:
         """Everybody's listeners are the plain ones and the ways, but those that a first hop alone talks to."""
-        self.assertEqual(peer.PLAIN | {"https", "hops", "mtls", "h2", "h2-h1", "h1-h2", "grpc"}, peer.EVERY)
+        self.assertEqual(
+            peer.PLAIN | {"https", "hops", "mtls", "h2", "h2-h1", "h1-h2", "grpc"} | {"unrouted", "routes"}, peer.EVERY
+        )

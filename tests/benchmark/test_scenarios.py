@@ -164,7 +164,7 @@ class ScenarioTests(SynchronousTestCase):
             keys = [metric.key for metric in scenario.metrics]
             self.assertEqual(len(keys), len(set(keys)), scenario.name)
             self.assertEqual(1, len(set(keys) & set(COST)), scenario.name)
-            self.assertTrue(set(keys) & {*THROUGHPUT, "idle_kib_per_connection"}, scenario.name)
+            self.assertTrue(set(keys) & {*THROUGHPUT, "idle_kib_per_connection", "kib_per_profile"}, scenario.name)
 
     def test_difference_of_something(self) -> None:
         """A scenario with a difference to direct traffic measures what that is a difference of, directly too."""
