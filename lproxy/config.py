@@ -452,6 +452,11 @@ class Config:
     metrics: Metrics = Metrics()
     access_log: AccessLog = AccessLog()
     key_log: KeyLog = KeyLog()
+    watch: bool = setting(
+        False,
+        "whether a change of this file is read anew by itself, within seconds, as SIGHUP has it read; it is looked at "
+        "by its name, so that it may be replaced, or be a link that leads elsewhere",
+    )
     workers: int = setting(
         1,
         "how many processes serve, each on a core of its own, behind the same addresses; auto: one for each core that "

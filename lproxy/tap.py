@@ -23,7 +23,7 @@ from lproxy.app.clock import monotonic
 from lproxy.app.log import log, set_level
 from lproxy.app.plugins import Found, configures, find, tried
 from lproxy.app.rehearse import look, rehearse
-from lproxy.app.reload import Source
+from lproxy.app.reload import Outcome, Source
 from lproxy.app.service import Proxy
 from lproxy.app.signals import Signals
 from lproxy.build import version
@@ -60,11 +60,19 @@ def read(path: str | None, found: list[Found] | None = None, here: bool = False)
     @param here: whether to look at this machine, too, as far as it can be looked at without opening anything
     """
     found = plugins() if found is None else found
+    return rehearsed(parsed(path, found), path, found, here)
+
+
+def parsed(path: str | None, found: list[Found]) -> Loaded:
+    """As L{read}, by what stands in the file alone."""
     configure = configures(found)
     if path is None:
-        loaded = load("", DEFAULTS, configure)
-    else:
-        loaded = load_stream(sys.stdin.buffer, "stdin", configure) if path == "-" else load_file(path, configure)
+        return load("", DEFAULTS, configure)
+    return load_stream(sys.stdin.buffer, "stdin", configure) if path == "-" else load_file(path, configure)
+
+
+def rehearsed(loaded: Loaded, path: str | None, found: list[Found], here: bool) -> Loaded:
+    """As L{read}, of what is L{parsed}."""
     if loaded.config is None:
         return loaded
     file = {None: DEFAULTS, "-": "stdin"}.get(path, path or "")
@@ -115,7 +123,9 @@ class Options(usage.Options):
         if path in (None, "-"):
             return None
         # a daemon goes elsewhere
-        return Source(path, partial(read, os.path.abspath(path), self.found, here=True))
+        place = os.path.abspath(path)
+        again = partial(rehearsed, path=place, found=self.found, here=True)
+        return Source(path, place, partial(parsed, place, self.found), again)
 
     def opt_version(self) -> None:
         """Show the version of lproxy, and of Twisted, and exit."""
@@ -171,12 +181,13 @@ class _Service(Proxy):
         gc.set_threshold(GC_THRESHOLD, 20, 50)
         self._notify.ready()
 
-    def reload(self) -> tuple[bool, str]:
+    def reload(self) -> Deferred[Outcome]:
         self._notify.reloading()
-        try:
-            return super().reload()
-        finally:
-            self._notify.ready()
+        return super().reload().addCallback(self._reloaded)
+
+    def _reloaded(self, outcome: Outcome) -> Outcome:
+        self._notify.ready()
+        return outcome
 
     def stopService(self) -> Deferred[None]:
         self._notify.stopping()

@@ -8,11 +8,14 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import resource
+from twisted.web.server import NOT_DONE_YET
 
 HTML = b"text/html; charset=utf-8"
 JSON = b"application/json"
@@ -99,18 +102,22 @@ class Status(Page):
         return say(request, *self._status())
 
 
+#: what came of a command: status, and text
+Done = tuple[int, str]
+
+
 class Command(Page):
     """
     Changes something, for callers on this machine that are no web page.
 
     @param enabled: whether the configuration allows it
     @param setting: the setting that does
-    @param act: does it; given the request, returns status and text
+    @param act: does it; given the request, returns status and text, or a Deferred of them
     """
 
     allowed = ("POST",)
 
-    def __init__(self, enabled: bool, setting: str, act: Callable[[Any], tuple[int, str]]) -> None:
+    def __init__(self, enabled: bool, setting: str, act: Callable[[Any], Done | Deferred[Done]]) -> None:
         super().__init__()
         self._enabled = enabled
         self._setting = setting
@@ -126,7 +133,25 @@ class Command(Page):
             return say(request, 403, "not from a web page")
         if request.received > BODY:
             return say(request, 413, f"{BODY} bytes of body at most")
-        return say(request, *self._act(request))
+        done = self._act(request)
+        if not isinstance(done, Deferred):
+            return say(request, *done)
+        gone: list[Failure] = []
+        request.notifyFinish().addErrback(gone.append)
+        done.addCallback(partial(_answer, request, gone)).addErrback(partial(_unexpected, request, gone))
+        return NOT_DONE_YET
+
+
+def _answer(request: Any, gone: list[Failure], done: Done) -> None:
+    """Say what came of it, to whoever is still there."""
+    if not gone:
+        request.write(say(request, *done))
+        request.finish()
+
+
+def _unexpected(request: Any, gone: list[Failure], failure: Failure) -> None:
+    failed(request, failure)
+    _answer(request, gone, (500, "unexpected error"))
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet import task
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from lproxy.admin import overview
@@ -26,14 +27,26 @@ from lproxy.metrics.registry import Metrics
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
+class Reloaded(Protocol):
+    """What came of a reload."""
+
+    @property
+    def well(self) -> bool:
+        """Whether what the file says is live."""
+
+    @property
+    def text(self) -> str:
+        """What there is to say about it."""
+
+
 class Proxy(overview.Proxy, Protocol):
     """The proxy, as far as the admin server shows it and changes something."""
 
     def plugins(self) -> list[dict[str, Any]]:
         """Protocols found."""
 
-    def reload(self) -> tuple[bool, str]:
-        """Read the configuration anew: whether it serves, and what there is to say about it."""
+    def reload(self) -> Deferred[Any]:
+        """Read the configuration anew: a L{Reloaded}."""
 
     def shutdown(self) -> None:
         """Drain and end."""
@@ -91,9 +104,12 @@ def _shutdown(proxy: Proxy, request: Any) -> tuple[int, str]:
     return 202, "draining"
 
 
-def _reload(proxy: Proxy, request: Any) -> tuple[int, str]:
-    done, text = proxy.reload()
-    return (200 if done else 409), text
+def _reload(proxy: Proxy, request: Any) -> Deferred[tuple[int, str]]:
+    return proxy.reload().addCallback(_reloaded)
+
+
+def _reloaded(outcome: Reloaded) -> tuple[int, str]:
+    return (200 if outcome.well else 409), outcome.text
 
 
 def _level(proxy: Proxy, request: Any) -> tuple[int, str]:

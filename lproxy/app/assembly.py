@@ -140,8 +140,7 @@ class Assembly:
         except OSError as e:
             raise CannotStart(f"key_log.path: cannot write to {self.config.key_log.path}: {e.strerror}") from e
         # before anybody is asked for: factories may begin with that
-        for _ in self.share.take():
-            pass
+        self.share.take()
         for listen, edge in self.edges.items():
             for name, factory in edge.factories.items():
                 try:
@@ -155,8 +154,7 @@ class Assembly:
 
     def resume(self) -> None:
         """It is to serve, as before: another that was to take its place cannot start."""
-        for _ in self.share.take():
-            pass
+        self.share.take()
 
     def retire(self, seconds: float) -> Deferred[None]:
         """

@@ -4,6 +4,10 @@ Another configuration in the place of the present one: from the file that the pr
 
 What is wrong with it changes nothing, and is said where a user looks: in the log, in the answer to whoever asked, in
 C{config_reload_total}.
+
+Nobody waits for it who is being served: the file is read beside the reactor, and what is made of it in steps. One
+reload is done at a time. Whoever asks for one while another is under way may have changed the file since that was
+begun: there is another one after it, for all who have asked meanwhile.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+
+from twisted.internet.defer import Deferred
 
 from lproxy.app.assembly import CannotStart
 from lproxy.app.log import log
@@ -24,17 +30,24 @@ from lproxy.metrics.reload import APPLIED, FAILED, INVALID, UNCHANGED, Reloads
 #: sections that are only read when the process starts
 LASTING = ("admin", "metrics")
 
+#: calls something beside the reactor
+Beside = Callable[[Callable[[], Loaded]], Deferred[Loaded]]
+
 
 class Source(NamedTuple):
     """
     Where the configuration comes from.
 
     @ivar file: its name, for people
-    @ivar read: reads and checks it
+    @ivar path: where it is
+    @ivar read: reads it, and checks what stands there: in any thread
+    @ivar rehearse: checks what has been read by what a start makes of it, in the reactor's thread
     """
 
     file: str
+    path: str
     read: Callable[[], Loaded]
+    rehearse: Callable[[Loaded], Loaded] = lambda loaded: loaded
 
 
 class Outcome(NamedTuple):
@@ -48,24 +61,43 @@ class Outcome(NamedTuple):
     word: str
     text: str
 
+    @property
+    def well(self) -> bool:
+        """Whether what the file says is live."""
+        return self.word in (APPLIED, UNCHANGED)
+
 
 class Reload:
     """
     Reloads, and what is known of the configuration that is live.
+
+    @ivar _asked: who waits for the next one; C{_busy}: whether one is under way
     """
 
     def __init__(
-        self, source: Source | None, swap: Callable[[Config], None], counter: Reloads, now: Callable[[], float]
+        self,
+        source: Source | None,
+        config: Callable[[], Config],
+        swap: Callable[[Config], None],
+        counter: Reloads,
+        now: Callable[[], float],
+        beside: Beside,
     ) -> None:
         """
         @param source: C{None} where no file was given
+        @param config: what is live
         @param swap: has a configuration serve; raises L{CannotStart}, and nothing has changed
         @param now: seconds of the epoch
+        @param beside: calls what takes its time
         """
         self._source = source
+        self._config = config
         self._swap = swap
         self._counter = counter
         self._now = now
+        self._beside = beside
+        self._asked: list[Deferred[Outcome]] = []
+        self._busy = False
 
     def live(self) -> None:
         """A configuration begins to serve."""
@@ -80,20 +112,37 @@ class Reload:
             "since": datetime.fromtimestamp(since, UTC).isoformat(timespec="milliseconds") if since else None,
         }
 
-    def reload(self, config: Config) -> Outcome:
-        """Read the file, and have it serve in the place of C{config}, where it is right and another."""
-        outcome = self._reload(config)
-        self._counter.done(outcome.word)
-        tell = log.info if outcome.word in (APPLIED, UNCHANGED) else log.error
-        for line in outcome.text.splitlines():
-            tell("reload: {text}", text=one_line(line))
-        return outcome
+    def reload(self) -> Deferred[Outcome]:
+        """Read the file, and have it serve in the place of what is live, where it is right and another; never fails."""
+        asked: Deferred[Outcome] = Deferred()
+        self._asked.append(asked)
+        if not self._busy:
+            self._busy = True
+            Deferred.fromCoroutine(self._all())
+        return asked
 
-    def _reload(self, config: Config) -> Outcome:
+    async def _all(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, []
+            try:
+                outcome = await self._reload()
+            except Exception as e:
+                log.failure("reload: unexpected error")
+                outcome = Outcome(FAILED, f"unexpected error, and what was live stays so: {type(e).__name__}: {e}")
+            self._counter.done(outcome.word)
+            tell = log.info if outcome.well else log.error
+            for line in outcome.text.splitlines():
+                tell("reload: {text}", text=one_line(line))
+            for d in asked:
+                d.callback(outcome)
+        self._busy = False
+
+    async def _reload(self) -> Outcome:
         source = self._source
         if source is None:
             return Outcome(UNCHANGED, "lproxy was started without a file: there is nothing to read")
-        loaded = source.read()
+        loaded = source.rehearse(await self._beside(source.read))
+        config = self._config()
         problems = [str(problem) for problem in loaded.problems]
         if loaded.config is None:
             return Outcome(INVALID, "\n".join([f"{source.file} is refused, and what was live stays so", *problems]))

@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from lproxy.admin.server import admin_site
 from lproxy.app.adminport import AdminPort
 from lproxy.app.assembly import Assembly, CannotStart
+from lproxy.app.beside import beside
 from lproxy.app.crashes import Crashes
 from lproxy.app.descriptors import allowed
 from lproxy.app.log import log, set_level
@@ -29,20 +30,20 @@ from lproxy.app.openings import wanted
 from lproxy.app.own import OwnAddresses
 from lproxy.app.plugins import Found, packages
 from lproxy.app.recent import Recent
-from lproxy.app.reload import Reload, Source
+from lproxy.app.reload import Outcome, Reload, Source
 from lproxy.app.sessions import Sessions
 from lproxy.app.sockets import CannotListen, Sockets, place_of
 from lproxy.app.stacks import Stacks
 from lproxy.app.surroundings import Surroundings
 from lproxy.app.upkeep import Upkeep
 from lproxy.app.warn import Warn
+from lproxy.app.watch import FileWatch
 from lproxy.app.watchdog import Watchdog
 from lproxy.build import version
 from lproxy.config import Config, Direction
 from lproxy.configfile import render
 from lproxy.metrics.lag import ReactorLag
 from lproxy.metrics.registry import Metrics
-from lproxy.metrics.reload import APPLIED, UNCHANGED
 from lproxy.target import join_host_port
 from lproxy.transport.hub import hub
 from lproxy.transport.listen import ConnectionLimit
@@ -96,7 +97,8 @@ class Proxy(service.Service):
         self._upkeep = Upkeep(self._sessions, self._stacks, reactor, self._crashes.crashed)
         self._lag = ReactorLag(reactor, self.metrics.lag)
         self._watchdog = Watchdog(packages(plugins), self._around.warn, reactor)
-        self._reload = Reload(source, self.swap, self.metrics.reloads, time.time)
+        self._reload = Reload(source, lambda: self._config, self.swap, self.metrics.reloads, time.time, beside(reactor))
+        self._watch = FileWatch(source.path, self.reload, reactor) if source is not None else None
         self._ending = self._hurried = False
         self._not_ready: str | None = "starting"
         self._delayed: Deferred[Any] | None = None
@@ -157,7 +159,7 @@ class Proxy(service.Service):
                     "plugin {name} is broken: {error} ({file})", name=found.name, error=found.error, file=found.file
                 )
         self._tell(assembly)
-        self._reload.live()
+        self._live()
         self._lag.start()
         self._upkeep.start()
         self._watchdog.start()
@@ -212,9 +214,15 @@ class Proxy(service.Service):
         self._sockets.limit.limit = allowed(config.limits.connections)
         self._stop_accepting(before, assembly)
         self._tell(assembly)
-        self._reload.live()
+        self._live()
         before.superseded = True
         self._retire(before)
+
+    def _live(self) -> None:
+        """Another configuration serves."""
+        self._reload.live()
+        if self._watch is not None:
+            self._watch.set(self._config.watch)
 
     def _stop_accepting(self, gone: Assembly, stays: Assembly) -> None:
         for place in gone.openings.places() - stays.openings.places():
@@ -236,6 +244,8 @@ class Proxy(service.Service):
 
     async def _stop(self) -> None:
         self._ending = True
+        if self._watch is not None:
+            self._watch.set(False)
         await self._delay()
         self._not_ready = "draining"
         self._sockets.stop_all()
@@ -350,10 +360,9 @@ class Proxy(service.Service):
         """As C{LPROXY_LOG}; raises ValueError for a level that there is not."""
         set_level(name)
 
-    def reload(self) -> tuple[bool, str]:
-        """Read the configuration's file anew. Whether that did, or changes nothing; and what came of it, in words."""
-        outcome = self._reload.reload(self._config)
-        return outcome.word in (APPLIED, UNCHANGED), outcome.text
+    def reload(self) -> Deferred[Outcome]:
+        """Read the configuration's file anew, and say what came of it."""
+        return self._reload.reload()
 
     def hung_up(self) -> None:
         """As SIGHUP: the configuration's file was changed, or the access log's was moved away."""

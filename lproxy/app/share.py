@@ -5,7 +5,6 @@ What one configuration has of the proxy's stacks: its own upper halves, on the l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple, Protocol
 
 from lproxy.app.parts import Parts
@@ -50,7 +49,7 @@ class Whole(Protocol):
     def outward(self, config: Config, direction: Direction, plugin: str, connector: Connector, /) -> Outward:
         """The way out for C{plugin}'s endpoint services."""
 
-    def take(self, share: Share, /) -> Iterator[None]:
+    def take(self, share: Share, /) -> None:
         """Go by C{share}."""
 
     def leave(self, share: Share, /) -> None:
@@ -90,11 +89,9 @@ class Share:
         """The way out for C{plugin}'s endpoint services; L{connectors} has one for the direction."""
         return self._stacks.outward(self.config, direction, plugin, self.connectors[direction])
 
-    def take(self) -> Iterator[None]:
-        """
-        All stacks go by this one, for whoever comes from now on; those who are served already, as this is gone through.
-        """
-        return self._stacks.take(self)
+    def take(self) -> None:
+        """All stacks go by this one: at once for whoever is new, and in some turns for those who are served already."""
+        self._stacks.take(self)
 
     def close(self) -> None:
         """Let go of the stacks; those that nobody else uses are closed. Harmless to be told twice."""

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from random import Random
-from typing import Any
+from typing import Any, Final
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from lproxy.app import outbound, settled
@@ -47,6 +48,10 @@ from lproxy.transport.current import CurrentConnector
 TOTALS = ("lock_waiters", "service_cache_size", "service_cache_evictions_total")
 
 
+#: targets that are gone through in one turn of the reactor: a few milliseconds
+SLICE: Final = 200
+
+
 class Stacks:
     """
     One stack per protocol and direction, shared by the listeners.
@@ -73,6 +78,7 @@ class Stacks:
         self._endpoints = Endpoints(metrics.endpoints, clock)
         self._budgets = Budgets(clock, self._served)
         self._dns: tuple[DnsConfig, Discover] | None = None
+        self._turn: IDelayedCall | None = None
         self._discover = Current(Static({}, Literal(Dns(DnsConfig(), clock))))
         self.in_flight = InFlight(0)
         metrics.watch(self.samples)
@@ -150,7 +156,7 @@ class Stacks:
         self._outward[direction, plugin] = outward
         return outward
 
-    def take(self, share: Share) -> Iterator[None]:
+    def take(self, share: Share) -> None:
         """As L{Share.take}."""
         before, self._now = self._now, share
         self.in_flight.limit = share.config.limits.in_flight
@@ -162,15 +168,22 @@ class Stacks:
             used = before.uses.get(key) if before is not None else None
             everything = used is None or used.settled != use.settled
             self._lower[key].renew(use.parts, use.new_endpoint, partial(self._is_another, everything, was, now))
-            yield
-        same = partial(_finds_the_same, was, now)
-        yield from self._discover.exchange(now, same)
+        if self._turn is not None:
+            self._turn.cancel()  # what was not gone through for the one before is gone through for this one
+        self._follow(self._discover.exchange(now))
+
+    def _follow(self, rest: Iterator[None]) -> None:
+        """Some of those who are served already; the others in the next turns of the reactor."""
+        done = len(list(islice(rest, SLICE)))
+        self._turn = self._clock.callLater(0, self._follow, rest) if done == SLICE else None
 
     def _is_another(self, everything: bool, was: Static | None, now: Static, target: Target) -> bool:
         """Whether the service of C{target} keeps to something else than before."""
         if everything or was is None:
             return True
         before, after = was.find(target), now.find(target)
+        if before == after:
+            return False
         # one that is not configured any more is another, and by nobody's answer that of the one before
         return (before is None) != (after is None) or settled.service(before) != settled.service(after)
 
@@ -188,6 +201,9 @@ class Stacks:
                 lower.lock.close()
         if self._now is share:
             self._now = None
+            if self._turn is not None:
+                self._turn.cancel()
+                self._turn = None
 
     def _find(self, target: Target) -> Service | None:
         return self._now.static.find(target) if self._now is not None else None
@@ -277,7 +293,3 @@ class Stacks:
                 self._metrics.failed(owner(protocol), Failure())
             else:
                 yield direction, protocol, report
-
-
-def _finds_the_same(was: Static | None, now: Static, target: Target) -> bool:
-    return was is not None and was.means(target) == now.means(target)

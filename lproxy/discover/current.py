@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.discover.test_current -*-
 """
-Discovery that goes on while what it goes by is exchanged: whoever watches is told what has changed, and no more.
+Discovery that goes on while the services that it goes by are exchanged: whoever watches is told what has changed, and
+no more.
 
 A watch of what is found as before stays as it is. Where a target is found otherwise, its watcher is told the new answer
 when there is one, and keeps what it knows until then: where the answer is that there is none, it keeps nothing.
@@ -8,39 +9,41 @@ when there is one, and keeps what it knows until then: where the answer is that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from lproxy.stack.interfaces import NOTHING, Discover, Watch, Watcher
+from lproxy.discover.static import Static
+from lproxy.stack.interfaces import NOTHING, Watch, Watcher
 from lproxy.target import Endpoint, Metadata, Target
 
 
 class Current:
-    """A L{Discover} by another one, which may be exchanged."""
+    """A L{Discover<lproxy.stack.interfaces.Discover>} by the services of the moment."""
 
-    def __init__(self, inner: Discover) -> None:
+    def __init__(self, inner: Static) -> None:
         self._inner = inner
         self._watches: dict[CurrentWatch, None] = {}
 
     def __repr__(self) -> str:
         return f"<Current {self._inner!r}, {len(self._watches)} watches>"
 
-    def watch(self, target: Target, watcher: Watcher) -> Watch:
+    def watch(self, target: Target, watcher: Watcher) -> CurrentWatch:
         """Tell C{watcher}, by whatever there is."""
-        watch = CurrentWatch(self, target, watcher)
+        watch = CurrentWatch(self, target, watcher, self._inner)
         self._watches[watch] = None
         watch.follow(self._inner)
         return watch
 
-    def exchange(self, inner: Discover, same: Callable[[Target], bool]) -> Iterator[None]:
-        """
-        Find by C{inner} from now on: new watches at once, those that there are as this is gone through.
-
-        @param same: whether a target is found as it was
-        """
+    def exchange(self, inner: Static) -> Iterator[None]:
+        """Find by C{inner} from now on: new watches at once, those that there are as this is gone through."""
         self._inner = inner
-        for watch in list(self._watches):
-            if watch in self._watches and not same(watch.target):
-                watch.follow(inner)
+        return self._exchange(inner, list(self._watches))
+
+    def _exchange(self, inner: Static, watches: list[CurrentWatch]) -> Iterator[None]:
+        for watch in watches:
+            if watch in self._watches:
+                if watch.by.means(watch.target) != inner.means(watch.target):
+                    watch.follow(inner)
+                watch.by = inner
                 yield
 
     def ended(self, watch: CurrentWatch) -> None:
@@ -53,17 +56,19 @@ class CurrentWatch:
     A L{Watch}, and the L{Watcher} of whatever finds C{target} at the moment.
 
     @ivar target: of what
+    @ivar by: who finds it
     @ivar _stale: whether its watcher knows what somebody else has found
     """
 
-    def __init__(self, owner: Current, target: Target, watcher: Watcher) -> None:
+    def __init__(self, owner: Current, target: Target, watcher: Watcher, by: Static) -> None:
         self._owner = owner
         self._watcher = watcher
         self._watch: Watch | None = None
         self._closed = self._stale = False
         self.target = target
+        self.by = by
 
-    def follow(self, discover: Discover) -> None:
+    def follow(self, discover: Static) -> None:
         """Go by C{discover} from now on."""
         before = self._watch
         self._stale = before is not None

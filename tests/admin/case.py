@@ -5,9 +5,11 @@ The admin server, fed with raw HTTP in memory.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock, Cooperator
 from twisted.internet.testing import StringTransport
@@ -31,6 +33,7 @@ class FakeProxy:
         self.reason: str | None = None
         self.rows: list[Any] = []
         self.done: list[str] = []
+        self.reloading: list[Deferred[Any]] | None = None
 
     def ready(self) -> str | None:
         return self.reason
@@ -54,9 +57,13 @@ class FakeProxy:
     def plugins(self) -> list[dict[str, str]]:
         return []
 
-    def reload(self) -> tuple[bool, str]:
+    def reload(self) -> Deferred[Any]:
         self.done.append("reload")
-        return self.reason is None, "the file is live" if self.reason is None else self.reason
+        said = SimpleNamespace(well=self.reason is None, text=self.reason or "the file is live")
+        if self.reloading is None:
+            return succeed(said)
+        self.reloading.append(Deferred())
+        return self.reloading[-1]
 
     def shutdown(self) -> None:
         self.done.append("shutdown")

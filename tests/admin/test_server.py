@@ -6,8 +6,11 @@ L{lproxy.admin.server}: the pages of the admin server, and its commands.
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 
 from lproxy import config
 from tests.admin.case import COMMANDS, PATHS, AdminCase, Answer
@@ -63,6 +66,20 @@ class CommandTests(AdminCase):
         self.proxy.reason = "lproxy.toml is refused"
         answer = self.ask("POST /reload")
         self.assertEqual((409, b"lproxy.toml is refused\n"), (answer.status, answer.body))
+
+    def test_reload_takes_its_time(self) -> None:
+        """The answer comes when it is done; to one who is gone by then, none."""
+        self.proxy.reloading = reloading = []
+        clients = [self.connect() for _ in range(2)]
+        for channel, _ in clients:
+            channel.dataReceived(b"POST /reload HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        clients[1][0].connectionLost(Failure(ConnectionDone()))
+        self.assertEqual([b"", b""], [transport.value() for _, transport in clients])
+        for done in reloading:
+            done.callback(SimpleNamespace(well=True, text="done"))
+        self.assertEqual([200, b""], [Answer(clients[0][1].value()).status, clients[1][1].value()])
+        clients[0][0].connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(["reload"] * 2, self.proxy.done)
 
     def test_shutdown(self) -> None:
         """POST begins the drain."""

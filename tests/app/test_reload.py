@@ -5,10 +5,12 @@ L{lproxy.app.reload}: the configuration's file is read anew. In a real process: 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from twisted.internet.defer import Deferred, execute
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.assembly import CannotStart
@@ -29,10 +31,18 @@ class ReloadTests(SynchronousTestCase):
         self.swapped: list[Config] = []
         self.error: Exception | None = None
         self.counter = Reloads()
-        self.reload = self.make(Source("lproxy.toml", lambda: self.loaded))
+        self.reads: list[Deferred[Loaded]] | None = None
+        self.reload = self.make(Source("lproxy.toml", "/etc/lproxy.toml", lambda: self.loaded))
 
     def make(self, source: Source | None) -> Reload:
-        return Reload(source, self.swap, self.counter, lambda: 1_700_000_000.25)
+        return Reload(source, lambda: BEFORE, self.swap, self.counter, lambda: 1_700_000_000.25, self.beside)
+
+    def beside(self, read: Callable[[], Loaded]) -> Deferred[Loaded]:
+        """At once, or when a test says so."""
+        if self.reads is None:
+            return execute(read)
+        self.reads.append(Deferred())
+        return self.reads[-1]
 
     def swap(self, config: Config) -> None:
         if self.error is not None:
@@ -45,7 +55,7 @@ class ReloadTests(SynchronousTestCase):
 
     def outcome(self, word: str) -> str:
         """It is that, counted as such; what is said."""
-        outcome = self.reload.reload(BEFORE)
+        outcome = self.successResultOf(self.reload.reload())
         self.assertEqual((word, 1), (outcome.word, self.counted(word)))
         return outcome.text
 
@@ -77,6 +87,35 @@ class ReloadTests(SynchronousTestCase):
         """One that cannot be started changes nothing, and says why."""
         self.error = CannotStart("a: cannot listen on 127.0.0.1:80: Permission denied")
         self.assertIn("Permission denied", self.outcome(FAILED))
+
+    def test_rehearsed(self) -> None:
+        """What has been read is tried, and what that finds wrong is as wrong as anything."""
+        wrong = Loaded(None, (Problem("error", "lproxy.toml", None, "", "no such certificate"),))
+        self.reload = self.make(Source("lproxy.toml", "", lambda: self.loaded, lambda loaded: wrong))
+        self.assertIn("no such certificate", self.outcome(INVALID))
+        self.assertEqual([], self.swapped)
+
+    def test_unexpected(self) -> None:
+        """What nobody expects is logged, changes nothing, and keeps nobody from the next."""
+        self.error = ZeroDivisionError("oh")
+        self.assertIn("ZeroDivisionError: oh", self.outcome(FAILED))
+        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
+        self.error = None
+        self.outcome(APPLIED)
+
+    def test_one_after_the_other(self) -> None:
+        """Whoever asks while one is under way gets the next one, which is one for all who do."""
+        self.reads = []
+        first, *others = [self.reload.reload() for _ in range(4)]
+        self.assertEqual(1, len(self.reads))
+        self.reads[0].callback(Loaded(BEFORE, ()))
+        self.assertEqual(UNCHANGED, self.successResultOf(first).word)
+        self.assertEqual(2, len(self.reads))
+        for other in others:
+            self.assertNoResult(other)
+        self.reads[1].callback(self.loaded)
+        self.assertEqual([APPLIED] * 3, [self.successResultOf(other).word for other in others])
+        self.assertEqual((2, [AFTER]), (len(self.reads), self.swapped))
 
     def test_restart(self) -> None:
         """What only a restart changes is named."""

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.share import Share, owner
-from lproxy.app.stacks import Stacks
+from lproxy.app.stacks import SLICE, Stacks
 from lproxy.config import Config, Identity, Limits, Listen, Service, Timeouts
 from lproxy.discover.memory import Memory
 from lproxy.metrics.registry import Metrics
@@ -50,8 +50,7 @@ class ShareTests(SynchronousTestCase):
         share = self.stacks.share(Config(listen=(listen,), services=tables, **config), Memory())
         self.shares.append(share)
         stack = share.of(listen)("http", self.new_endpoint)
-        for _ in share.take():
-            pass
+        share.take()
         return stack
 
     def ask(self, stack: Any, target: Authority = WEB) -> str:
@@ -161,11 +160,37 @@ class ShareTests(SynchronousTestCase):
             share = self.stacks.share(Config(limits=Limits(pool=pool)), Memory())
             share.connectors["outbound"] = connector
             outward.append(share.outward("outbound", "http"))
-            for _ in share.take():
-                pass
+            share.take()
             self.addCleanup(share.close)
         self.assertIs(outward[0], outward[1])
         self.assertEqual((6, outward[0].counters), (outward[2].limits.pool, outward[2].counters))
         connector: Any = outward[0].connector
         self.assertEqual("three", connector.inner)
         self.assertIs(connector, outward[2].connector)
+
+    def test_turns(self) -> None:
+        """However many are served, the reactor has its turns in between; who is new goes by the new one at once."""
+        services = {f"s{n}:80": ("10.0.0.1:80",) for n in range(2 * SLICE + 1)}
+        stack = self.take(services=services)
+        for n in range(2 * SLICE + 1):
+            self.successResultOf(stack.acquire(Authority(f"s{n}", 80))).close()
+        self.endpoints.clear()
+        second = self.take(services={**dict.fromkeys(services, ("10.0.0.2:80",)), "new:80": ("10.0.0.3:80",)})
+        self.assertEqual("10.0.0.3:80", self.ask(second, Authority("new", 80)))
+        self.assertEqual(SLICE + 1, len(self.endpoints))
+        self.clock.advance(0)
+        self.assertEqual(2 * SLICE + 2, len(self.endpoints))
+
+    def test_turns_of_the_next(self) -> None:
+        """Where another is taken meanwhile, all end up with what that one says."""
+        services = {f"s{n}:80": ("10.0.0.1:80",) for n in range(2 * SLICE)}
+        stack = self.take(services=services)
+        targets = [Authority(f"s{n}", 80) for n in range(2 * SLICE)]
+        for target in targets:
+            self.successResultOf(stack.acquire(target)).close()
+        for address in ("10.0.0.2:80", "10.0.0.3:80"):
+            stack = self.take(services=dict.fromkeys(services, (address,)))
+        self.clock.advance(0)
+        self.clock.advance(0)
+        self.assertEqual({"10.0.0.3:80"}, {self.ask(stack, target) for target in targets})
+        self.assertNotIn("_follow", str(self.clock.getDelayedCalls()))

@@ -50,8 +50,7 @@ class StacksTests(SynchronousTestCase):
         return share
 
     def take(self, share: Share) -> None:
-        for _ in share.take():
-            pass
+        share.take()
 
     def acquire(self, direction: Direction, protocol: str, kind: Any, share: Share | None = None) -> Any:
         """A stack of C{share}'s."""

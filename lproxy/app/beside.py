@@ -1,0 +1,37 @@
+# -*- test-case-name: tests.app.test_beside -*-
+"""
+Work that takes its time, done beside the reactor: in a thread that lets it have its turn.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+
+T = TypeVar("T")
+
+#: seconds that the reactor waits for its turn, at each system call: the 5 ms of Python would be several for each
+#: request. Shorter ones cost more to change hands than they give
+TURN: Final = 0.0005
+
+
+def beside(reactor: Any) -> Callable[[Callable[[], T]], Deferred[T]]:
+    """Something that calls what it is given in a thread of C{reactor}'s."""
+
+    def call(work: Callable[[], T]) -> Deferred[T]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), _politely, work)
+
+    return call
+
+
+def _politely(work: Callable[[], T]) -> T:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(TURN, before))
+    try:
+        return work()
+    finally:
+        sys.setswitchinterval(before)

@@ -1,0 +1,81 @@
+# -*- test-case-name: tests.app.test_watch -*-
+"""
+The configuration's file, looked at every second where C{watch = true}: what has changed is read anew by itself.
+
+Not at once: a file that is being written is not whole, and a part of it may well be a configuration, with services
+missing. So nothing is read before two looks in a row have seen the same. Looks go by name: a file that another one was
+renamed over, or a symbolic link that leads elsewhere, as those of Kubernetes' volumes do, is another file. Nothing is
+watched by inotify: of network file systems it sees nothing, and of such volumes the wrong half.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+#: seconds between two looks
+INTERVAL: Final = 1.0
+
+
+class Seen(NamedTuple):
+    """What tells one state of a file from another."""
+
+    device: int
+    inode: int
+    changed: int
+    size: int
+
+
+def look(path: str) -> Seen | None:
+    """The file at C{path}; C{None}: there is none, at the moment."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return Seen(found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+class FileWatch:
+    """
+    Looks at one file.
+
+    @ivar _known: what was there when C{changed} was called last, or when it began
+    @ivar _last: what the latest look has seen
+    """
+
+    def __init__(
+        self, path: str, changed: Callable[[], object], clock: IReactorTime, look: Callable[[str], Seen | None] = look
+    ) -> None:
+        """
+        @param changed: called when the file is another
+        """
+        self._path = path
+        self._changed = changed
+        self._clock = clock
+        self._look = look
+        self._known: Seen | None = None
+        self._last: Seen | None = None
+        self._timer: IDelayedCall | None = None
+
+    def set(self, on: bool) -> None:
+        """Look from now on, or no more; harmless to be told twice."""
+        if on and self._timer is None:
+            self._known = self._last = self._look(self._path)
+            self._later()
+        elif not on and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _later(self) -> None:
+        self._timer = self._clock.callLater(INTERVAL, self._again)
+
+    def _again(self) -> None:
+        self._later()
+        before, self._last = self._last, self._look(self._path)
+        # one that is gone is about to come back, or else what is live stays so
+        if self._last is not None and self._last == before and self._last != self._known:
+            self._known = self._last
+            self._changed()

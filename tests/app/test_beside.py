@@ -1,0 +1,35 @@
+# -*- test-case-name: tests.app.test_beside -*-
+"""
+Tests for L{lproxy.app.beside}.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from lproxy.app.beside import TURN, beside
+
+
+class BesideTests(TestCase):
+    """Work in a thread."""
+
+    def test_beside(self) -> Deferred[None]:
+        """It is done in another thread, which has short turns, and only it has; what it raises is told."""
+        before = sys.getswitchinterval()
+
+        def work() -> tuple[bool, float]:
+            return threading.current_thread() is threading.main_thread(), sys.getswitchinterval()
+
+        async def go() -> None:
+            call = beside(reactor)
+            in_main, interval = await call(work)
+            self.assertEqual((False, True), (in_main, abs(interval - TURN) < 0.0001))
+            await self.assertFailure(call(lambda: 1 / 0), ZeroDivisionError)  # type: ignore[arg-type, return-value]
+            self.assertAlmostEqual(before, sys.getswitchinterval(), 4)
+
+        return Deferred.fromCoroutine(go())
