@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Final, Generic
 
 from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
 
 from lproxy.errors import ProxyError
 from lproxy.profile import RetryBudget
@@ -54,6 +55,11 @@ class Retry(Generic[L]):
     def budget(self, target: Target, settings: RetryBudget | None = None) -> Budget:
         """The one of C{target}'s service, which is as C{settings} say from now on, or the default."""
         return self._budgets.of(target, settings)
+
+
+def refused(acquiring: Deferred[L]) -> bool:
+    """Whether what L{Stack.again<lproxy.stack.interfaces.Stack.again>} gave has failed by now: nothing is tried."""
+    return acquiring.called and isinstance(acquiring.result, Failure)
 
 
 def layer(budgets: Budgets) -> RetryLayer:

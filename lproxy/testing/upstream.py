@@ -135,6 +135,7 @@ class OneEndpoint:
     @ivar failures: what the endpoint has reported to its balancer
     @ivar counter: where the endpoint is counted
     @ivar budgets: what further tries draw on
+    @ivar bounded: whether they do
     """
 
     def __init__(
@@ -149,6 +150,7 @@ class OneEndpoint:
         self.failures: list[ProxyError] = []
         self.counter = EndpointCounter()
         self.budgets = Budgets(Clock())
+        self.bounded = False
         self.service: EndpointService[Any] = new_endpoint(UPSTREAM, metadata, self)
         self._leases = leases
         self._targets = targets
@@ -169,8 +171,10 @@ class OneEndpoint:
         return self.service.acquire().addCallback(self._counted)
 
     def again(self, target: Target, error: ProxyError, hint: Hint | None = None) -> Deferred[CountedLease]:
-        """Another."""
+        """Another; within the budget, where that counts."""
         self.retried.append(error)
+        if self.bounded and not (error.unsent or self.budgets.known(target).withdraw()):
+            return fail(error)
         return self.acquire(target, hint)
 
     def budget(self, target: Target, settings: RetryBudget | None = None) -> Budget:

@@ -35,8 +35,7 @@ class Account:
         self.sent = 0
 
     def dispatch(self, now: float) -> None:
-        """There was a lease, and the request is sent."""
-        self.tries += 1
+        """There was a lease, and the request is sent, which is counted before."""
         self.dispatched = now
         self.waited += now - self.asked
         self.overhead = self.waited

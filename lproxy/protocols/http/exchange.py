@@ -12,35 +12,23 @@ Over 300 lines: an exchange is one run of states, and is read as one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from twisted.internet.defer import CancelledError
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.python.failure import Failure
-
-from lproxy.api import Conn, ConnectionLease, ProxyError, Stream, judge, tried
+from lproxy.api import Conn, ProxyError, Stream, judge, tried
 from lproxy.protocols.http.account import Account
 from lproxy.protocols.http.client import Client
 from lproxy.protocols.http.deadlines import DeadlineExceeded, Expiring
 from lproxy.protocols.http.grpc import CANCELLED, NO_CALL, http_status, outcome
 from lproxy.protocols.http.listener import Destination, Listener
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Request, Response
-from lproxy.protocols.http.own import kept
-from lproxy.protocols.http.phase import ACQUIRING, ANSWERING, CALLING, FINISHING, OVER, TUNNEL
+from lproxy.protocols.http.phase import ACQUIRING, ANSWERING, FINISHING, OVER, TUNNEL
 from lproxy.protocols.http.prepare import prepare
 from lproxy.protocols.http.profile.plan import Plan
-from lproxy.protocols.http.record import text
 from lproxy.protocols.http.rescue import called, rescued
-from lproxy.protocols.http.retry import may_replay
-from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder
-from lproxy.protocols.http.timeouts import CallClocks
-from lproxy.stack.retry import TRIES
-
-#: bytes of a body that are welcome, where nobody counts
-AMPLE: Final = 65536
+from lproxy.protocols.http.tries import AMPLE, Owner, Tries
 
 
-class Exchange(Responder, Expiring):
+class Exchange(Owner, Expiring):
     """
     It is a L{Responder} to the upstream; whoever reads the client has L{upload}, L{taken} and L{cancel}.
 
@@ -48,6 +36,7 @@ class Exchange(Responder, Expiring):
     @ivar request: whose head
     @ivar destination: where it goes; C{None} until that is known
     @ivar plan: its route's, where its destination has a profile
+    @ivar tries: how it gets upstream
     @ivar status: of the answer, once that has begun
     @ivar began: seconds, when the request's head was read
     @ivar ended: seconds, when it was answered or given up
@@ -56,23 +45,11 @@ class Exchange(Responder, Expiring):
     @ivar grpc: what came of it, where it is a call
     @ivar upstream: whom the request was sent to, or should have been, as far as it came
     @ivar whole: whether all of the request's body was read
-    @ivar _first: of the body, what was at hand when the request was dispatched: kept to be sent once more
-    @ivar _private: whether the client has authenticated the connection that the request goes on
-    @ivar _kept: whether C{_first} is all that was sent of it
     """
 
     __slots__ = (
         "_client",
-        "_clocks",
-        "_first",
-        "_kept",
-        "_lease",
         "_listener",
-        "_outgoing",
-        "_pending",
-        "_private",
-        "_trailers",
-        "_tunnel",
         "account",
         "began",
         "destination",
@@ -83,6 +60,7 @@ class Exchange(Responder, Expiring):
         "request",
         "state",
         "status",
+        "tries",
         "upstream",
         "whole",
     )
@@ -90,15 +68,6 @@ class Exchange(Responder, Expiring):
     def __init__(self, listener: Listener, client: Client, request: Request, whole: bool) -> None:
         self._listener = listener
         self._client = client
-        self._lease: HttpLease | None = None
-        self._tunnel: ConnectionLease | None = None
-        self._outgoing: Outgoing | None = None
-        self._pending: Deferred[Any] | None = None
-        self._clocks: CallClocks | None = None
-        self._first = b""
-        self._kept = True
-        self._private = request.private
-        self._trailers = NO_TRAILERS
         self.request = request
         self.destination: Destination | None = None
         self.plan: Plan | None = None
@@ -111,18 +80,10 @@ class Exchange(Responder, Expiring):
         self.grpc = NO_CALL
         self.upstream: str | None = None
         self.whole = whole
+        self.tries = Tries(listener, client)
 
     def __repr__(self) -> str:
         return f"<Exchange {self.request!r} state={self.state} status={self.status}>"
-
-    def describe(self) -> dict[str, str | None]:
-        """Its part of a row of C{/connections}."""
-        return {
-            "target": str(self.destination.target) if self.destination is not None else None,
-            "request": f"{text(self.request.method)} {text(self.request.target)}",
-            "route": self.plan.name if self.plan is not None else None,
-            "upstream": self.upstream,
-        }
 
     # its beginning
 
@@ -152,95 +113,9 @@ class Exchange(Responder, Expiring):
             if (ours := prepare(request, destination, self.plan, listener, conn)) is not None:
                 self._answer(*ours)
                 return
-            self._private = request.private
-            if listener.by_authority and request.method == b"CONNECT" and not request.protocol:
-                self._wait(listener.tunnels.acquire(destination.target), self._tunnel_acquired)
-                return
-            own = self._client.own
-            lease = own.lease(destination.target) if own is not None else None
-            if lease is not None:
-                self._private = True
-            else:
-                lease = destination.try_acquire(destination.target)
-            if lease is None:
-                self._wait(destination.acquire.acquire(destination.target), self._acquired)
-            elif self.whole:
-                self._lease = lease
-                self._dispatch(lease)
-            else:
-                self._acquired(lease)
+            self.tries.start(self, destination)
         except BaseException as e:
             self.reset(e)
-
-    def _wait(self, acquiring: Deferred[Any], acquired: Callable[[Any], None]) -> None:
-        # known before anything is told of it, which may be at once
-        self._pending = acquiring
-        acquiring.addCallback(acquired).addErrback(self._not_acquired)
-
-    def _not_acquired(self, failure: Failure) -> None:
-        self._pending = None
-        assert failure.value is not None
-        self.reset(failure.value)
-
-    def _acquired(self, lease: HttpLease) -> None:
-        self._pending = None
-        if self.state != ACQUIRING:
-            lease.close()  # it came although it was cancelled
-            return
-        self._lease = lease
-        if not self.whole:
-            # what has come of the body meanwhile goes with the head, or turns out to be none
-            self._client.credit(AMPLE)
-            if self.state != ACQUIRING:
-                return
-        self._dispatch(lease)
-
-    def _dispatch(self, lease: HttpLease) -> None:
-        self.state = CALLING
-        whole = self.whole
-        outgoing = lease.call(self.request, self._first, whole and not self._trailers, self)
-        if self._trailers:
-            outgoing.data(b"", True, self._trailers)
-        self._outgoing = outgoing
-        self.upstream = outgoing.address
-        listener = self._listener
-        if listener.has_clocks:
-            if self._clocks is None:
-                runtime, destination = listener.runtime, self.destination
-                target = destination and destination.target
-                self._clocks = CallClocks(runtime.timeouts, runtime.clock, target, self.reset)
-            self._clocks.dispatched(whole)
-        self.account.dispatch(listener.seconds())
-        if self.plan is not None:
-            self.plan.counter.tries += 1
-        if not whole:
-            credit = outgoing.data(b"", False, NO_TRAILERS)
-            if credit > 0:
-                self._client.credit(credit)
-
-    def _again(self, error: ProxyError) -> None:
-        """Another acquisition, and all that was sent goes once more."""
-        self.state = ACQUIRING
-        self.account.asked = self._listener.seconds()
-        self._outgoing = None
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            lease.close()
-        self._private = self.request.private
-        destination = self.destination
-        assert destination is not None
-        self._wait(destination.acquire.again(destination.target, error), self._acquired)
-
-    def _tunnel_acquired(self, lease: ConnectionLease) -> None:
-        """CONNECT is ours to answer: to a connection of its own."""
-        self._pending = None
-        if self.state != ACQUIRING:
-            lease.close()
-            return
-        self._tunnel = lease
-        upstream = lease.call(self._client.conn)
-        self.upstream = str(upstream.endpoint)
-        self.tunnel(Response(200, b"Connection established", [], 0), upstream.stream, b"")
 
     # the client's side
 
@@ -255,33 +130,26 @@ class Exchange(Responder, Expiring):
         if self.plan is not None and (refused := self.plan.too_large(self.account.received)) is not None:
             self.reset(refused)
             return 0
-        outgoing = self._outgoing
-        if outgoing is None:
-            # a lease is at hand, and the request about to be sent
-            self._first = self._first + raw if self._first else raw
-            self._trailers = trailers
-            return 0
-        self._kept = False
-        credit = outgoing.data(raw, end, trailers)
-        if end:
-            if self._clocks is not None:
-                self._clocks.sent()
-            if self.state == FINISHING:
-                self._over(True)
+        credit = self.tries.upload(raw, end, trailers)
+        if end and self.state == FINISHING:
+            self._over(True)
         return credit
 
     def delivered(self) -> int:
         """A figure that grows with what the upstream has taken of the request."""
-        return self._outgoing.delivered() if self._outgoing is not None else 0
+        outgoing = self.tries.outgoing
+        return outgoing.delivered() if outgoing is not None else 0
 
     def owed(self) -> bool:
         """Whether the upstream still has to take some of the request's body."""
-        return self._outgoing is not None and self._outgoing.owed()
+        outgoing = self.tries.outgoing
+        return outgoing is not None and outgoing.owed()
 
     def taken(self, n: int) -> None:
         """The client took what it was sent: C{n} more bytes of the answer's body are welcome."""
-        if self._outgoing is not None:
-            self._outgoing.credit(n)
+        outgoing = self.tries.outgoing
+        if outgoing is not None:
+            outgoing.credit(n)
 
     def cancel(self) -> None:
         """The client is gone, or gave this exchange up: whatever is under way for it ends."""
@@ -290,8 +158,9 @@ class Exchange(Responder, Expiring):
             if self.request.grpc:
                 self.grpc = CANCELLED
             self.ended = self._listener.seconds()
-            if self._outgoing is not None:
-                self._outgoing.reset(CancelledError())
+            outgoing = self.tries.outgoing
+            if outgoing is not None:
+                outgoing.reset(CancelledError())
             self._over(False)
 
     def expired(self) -> None:
@@ -317,28 +186,31 @@ class Exchange(Responder, Expiring):
         self._client.informational(head)
 
     def respond(self, head: Response, body: bytes, end: bool, trailers: Headers) -> int:
-        """The answer goes on, and may be all."""
+        """The answer goes on, and may be all; unless its route has another one asked for."""
+        if self.plan is not None and self.tries.better(self, head, body, end, trailers):
+            return AMPLE
+        return self.pass_on(head, body, trailers, end)
+
+    def pass_on(self, head: Response, body: bytes, trailers: Headers, end: bool) -> int:
+        """This is the answer."""
         listener = self._listener
         before = listener.seconds()
         self.status = head.status
         self.state = ANSWERING
         if head.private:
-            self._private = True
+            self.tries.private = True
         if head.proxied:
             self._told(head)
         if self.plan is not None and self.plan.response is not None:
             head.headers = self.plan.response.apply(head.headers, head.http2)
         if end and self.request.grpc:
             self._came_to(trailers or head.headers)
+        self.tries.answered()
         credit = self._client.respond(head, body, end, trailers)
         self.ended = listener.seconds()
         self.account.answer(before, self.ended, len(body))
         if end:
             self._answered()
-        else:
-            self._first = b""
-            if self._clocks is not None:
-                self._clocks.answered()
         return credit
 
     def data(self, raw: bytes, end: bool, trailers: Headers) -> int:
@@ -360,16 +232,15 @@ class Exchange(Responder, Expiring):
         """A call has its status."""
         self.grpc = outcome(self.status, fields)
         judged = http_status(self.grpc)
-        if judged >= 500 and self.status < 500 and self._lease is not None:
-            self._lease.means(judged)
+        if judged >= 500 and self.status < 500 and self.tries.lease is not None:
+            self.tries.lease.means(judged)
 
     def _answered(self) -> None:
         """The answer is all there: of a body that was accepted the rest still goes on (RFC 9112, 9.3)."""
         if self.whole or self.status >= 400 or not self._client.sending():
             self._over(True)
         elif self.state == ANSWERING:
-            if self._clocks is not None:
-                self._clocks.stop()
+            self.tries.stop()
             self.state = FINISHING
 
     def credit(self, n: int) -> None:
@@ -380,8 +251,7 @@ class Exchange(Responder, Expiring):
     def tunnel(self, head: Response, stream: Stream, rest: bytes) -> None:
         """Both sides speak something else from now on: whoever has the client joins them."""
         self._told(head)
-        if self._clocks is not None:
-            self._clocks.stop()
+        self.tries.stop()
         self.status = head.status
         self.ended = self._listener.seconds()
         self._count()
@@ -405,14 +275,8 @@ class Exchange(Responder, Expiring):
             self._over(True)
             return
         try:
-            if (
-                isinstance(error, ProxyError)
-                and self._kept
-                and not self.status
-                and self.account.tries < TRIES
-                and may_replay(self.request, self.whole, error)
-            ):
-                self._again(error)
+            if isinstance(error, ProxyError) and not self.status and self.tries.may_again(self, error):
+                self.tries.again(self, error)
             else:
                 self._failed(error)
         except BaseException as bug:
@@ -422,6 +286,7 @@ class Exchange(Responder, Expiring):
             self._client.reset(bug)
 
     def _failed(self, error: BaseException) -> None:
+        self.tries.lost(self)
         judged = judge(error)
         self.flags = judged.flag
         if self.request.grpc:
@@ -431,8 +296,9 @@ class Exchange(Responder, Expiring):
         listener, client = self._listener, self._client
         listener.record.failed(judged, error, client.conn)
         self.ended = listener.seconds()
-        if self._outgoing is not None:
-            self._outgoing.reset(error)
+        outgoing = self.tries.outgoing
+        if outgoing is not None:
+            outgoing.reset(error)
         if self.status:
             self._over(False)
             client.reset(error)
@@ -458,7 +324,8 @@ class Exchange(Responder, Expiring):
             took = (self.ended - self.began) * 1000.0
             self.destination.counter.ended(self.status, took, self.account.overhead, self.grpc)
             if self.plan is not None:
-                self.plan.ended(self.status, took, self.grpc)
+                failure = self.plan.ended(self.status, took, self.grpc)
+                self.tries.count(self.plan.counter, self.status, self.grpc, failure)
 
     def _over(self, complete: bool) -> None:
         """
@@ -479,20 +346,7 @@ class Exchange(Responder, Expiring):
         self.state = OVER
         if self.request.timeout is not None:
             self._listener.deadlines.drop(self)
-        if self._pending is not None:
-            self._pending.cancel()
-        if self._clocks is not None:
-            self._clocks.stop()
-        self._outgoing = None
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            if self._private and self.destination is not None:
-                client.own = kept(client.own, self.destination.target, lease)
-            else:
-                lease.close()
-        tunnel, self._tunnel = self._tunnel, None
-        if tunnel is not None:
-            tunnel.close()
+        self.tries.over(self.destination)
         if error is not None:
             client.reset(error)
         elif complete:

@@ -21,6 +21,7 @@ from lproxy.protocols.http.profile.router import ProfileRouter
 from lproxy.protocols.http.record import Recorder
 from lproxy.protocols.http.route import route
 from lproxy.protocols.http.streams import HttpLease
+from lproxy.protocols.http.timeouts import times
 from lproxy.protocols.http.upstreams import Upstreams, native, single
 
 #: destinations remembered, before it begins to remember anew
@@ -48,9 +49,21 @@ class Destination:
     @ivar acquire: the stack that leases are had from: that of the version in which it is spoken to
     @ivar try_acquire: its C{try_acquire}, for the warm path: one look-up fewer
     @ivar router: tells its requests apart, where there is a profile
+    @ivar budget: what further tries draw on, and where its requests are counted for that
     """
 
-    __slots__ = ("acquire", "counter", "guarded", "lenient", "proxy", "router", "target", "told", "try_acquire")
+    __slots__ = (
+        "acquire",
+        "budget",
+        "counter",
+        "guarded",
+        "lenient",
+        "proxy",
+        "router",
+        "target",
+        "told",
+        "try_acquire",
+    )
 
     def __init__(
         self,
@@ -70,6 +83,7 @@ class Destination:
         self.guarded = guarded
         self.told = service.proxy_protocol is not None
         self.router = router
+        self.budget = acquire.budget(target, router.profile.budget if router is not None else None)
 
 
 class Listener:
@@ -80,8 +94,8 @@ class Listener:
     @ivar by_authority: whether requests choose where they go
     @ivar guard: who is refused or sent elsewhere before anything else, if anybody
     @ivar forwarding: what becomes of X-Forwarded-For and the like, if anything
-    @ivar has_clocks: whether the application's time is limited
-    @ivar deadlines: of requests whose callers have one
+    @ivar times: how long the application may take, where that is limited
+    @ivar deadlines: of all requests that have one
     @ivar draining: whether answers say that the connection ends
     @ivar clients: the connections, to be swept
     @ivar _known: destinations, by all that they depend on; C{_http1} and C{_http2}: of plain connections that were not
@@ -104,11 +118,11 @@ class Listener:
         "draining",
         "forwarding",
         "guard",
-        "has_clocks",
         "http2",
         "record",
         "runtime",
         "seconds",
+        "times",
         "tunnels",
         "upstreams",
     )
@@ -122,8 +136,7 @@ class Listener:
         self.tunnels = runtime.tunnels()
         self.seconds: Callable[[], float] = runtime.clock.seconds
         self.by_authority = runtime.listen.target == "authority"
-        timeouts = runtime.timeouts
-        self.has_clocks = timeouts.response_headers is not None or timeouts.stream is not None
+        self.times = times(runtime.timeouts)
         self.guard = guard(runtime)
         self.forwarding = forwarding(runtime.listen)
         self.draining = False
@@ -204,7 +217,7 @@ class Listener:
                     router.close()
                 return None
             if router is None or router.profile != profile:
-                place = Place(target, self._metrics.profiled, self.runtime.rates)
+                place = Place(target, self._metrics.profiled, self.runtime.rates, self.runtime.timeouts)
                 router = ProfileRouter(profile, place, router)
         except Exception as e:
             # whoever knows profiles has failed: requests go the plain way

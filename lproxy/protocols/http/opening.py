@@ -18,6 +18,7 @@ from lproxy.protocols.http.h1.encode import encode_response
 from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.message import Rejected
 from lproxy.protocols.http.patience import Patience
+from lproxy.protocols.http.record import shown
 from lproxy.protocols.http.rescue import refusal
 from lproxy.protocols.http.timeouts import TooSlow
 
@@ -107,7 +108,8 @@ class Opening(Reader):
     def describe(self) -> dict[str, Any]:
         """A row of C{/connections}."""
         row = self._listener.record.row(self._stream.conn, "idle")
-        row |= {"target": None, "request": None, "upstream": None, "requests": 0}
+        row |= shown(None)
+        row["requests"] = 0
         row["bytes_in"] = self._stream.bytes_in
         row["bytes_out"] = self._stream.bytes_out
         return row

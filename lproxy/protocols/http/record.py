@@ -182,13 +182,27 @@ class Recorder:
         self.access(row)
 
     def row(self, conn: Conn, state: str) -> dict[str, Any]:
-        """What begins a row of C{/connections}."""
+        """What begins a row of C{/connections}; L{shown} goes on."""
         return {
             "listener": self._listener,
             "protocol": self._protocol,
             "client": join_host_port(*conn.peer),
             "state": state,
         }
+
+
+def shown(exchange: Ended | None) -> dict[str, Any]:
+    """What a row of C{/connections} has of an exchange; C{None}: there is none."""
+    if exchange is None:
+        return dict.fromkeys(("target", "request", "route", "upstream", "tries"))
+    request, destination, plan = exchange.request, exchange.destination, exchange.plan
+    return {
+        "target": str(destination.target) if destination is not None else None,
+        "request": f"{text(request.method)} {text(request.target)}",
+        "route": (plan.name or None) if plan is not None else None,
+        "upstream": exchange.upstream,
+        "tries": exchange.account.tries,
+    }
 
 
 def rounded(seconds: float | None) -> float | None:

@@ -92,6 +92,9 @@ class Outgoing(Protocol):
         @return: credit left
         """
 
+    def peer(self) -> Endpoint:
+        """Whom it goes to."""
+
     def credit(self, n: int) -> None:
         """C{n} more bytes of the answer's body are welcome."""
 

@@ -24,6 +24,7 @@ from lproxy.protocols.http.h2.codes import StreamReset
 from lproxy.protocols.http.h2.faults import ENHANCE_YOUR_CALM, ConnectionFault
 from lproxy.protocols.http.message import Rejected, Request, Response
 from lproxy.protocols.http.profile.limits import BodyTooLarge, RateLimited
+from lproxy.protocols.http.retry import Unwanted
 from lproxy.protocols.http.route import NoAuthority
 from lproxy.protocols.http.standing import ServerErrors
 from lproxy.protocols.http.streams import BadResponse, UpstreamLost
@@ -203,7 +204,7 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
         "call: web.local:80 took nothing of the request's body for 60 s (timeouts.body)",
     ),
     (
-        CallTimedOut(WEB, "stream", 9.5),
+        CallTimedOut(WEB, "timeouts.stream", 9.5),
         504,
         4,
         "response_timeout",
@@ -220,6 +221,8 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
         True,
         "call: web.local:80 did not answer within 0.25 s, which is how long its caller waits (grpc-timeout)",
     ),
+    (Unwanted(END, 503, -1), 502, 14, "unwanted_answer", "UF", True, "upstream: 10.0.0.7:8080 answered 503"),
+    (Unwanted(END, 200, 14), 502, 14, "unwanted_answer", "UF", True, "10.0.0.7:8080 answered with grpc-status 14"),
     (
         ServerErrors(END, 503),
         502,

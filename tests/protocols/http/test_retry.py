@@ -9,9 +9,13 @@ from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.http.message import Request
-from lproxy.protocols.http.retry import may_replay
+from lproxy.profile import Retries
+from lproxy.protocols.http.grpc import NO_CALL
+from lproxy.protocols.http.message import Rejected, Request
+from lproxy.protocols.http.profile.classes import Classes
+from lproxy.protocols.http.retry import Again, attempt, broken_off, may_replay
 from lproxy.protocols.http.streams import BadResponse, UpstreamLost
+from lproxy.protocols.http.timeouts import CallTimedOut
 from lproxy.target import Endpoint
 from tests.protocols.http.harness import GET, OK, HttpTestCase, get, ok, post
 
@@ -374,3 +378,43 @@ class RetryTests(HttpTestCase):
         client = self.client(post(b"ab", length=4))
         self.say(self.up, answer)
         self.assertRegex(self.heard(client), b"^HTTP/1.1 408 ")
+
+
+class AgainTests(SynchronousTestCase):
+    """What routes have sent again."""
+
+    def test_unwanted(self) -> None:
+        """Failures, and what is named; not what speaks of the request; of gRPC as its statuses have it."""
+        again = Again(Retries(statuses=((409, 410),), grpc=(9,)), Classes(()))
+        for status, grpc, wanted in (
+            (200, NO_CALL, False),
+            (500, NO_CALL, True),
+            (501, NO_CALL, False),
+            (410, NO_CALL, True),
+            (411, NO_CALL, False),
+            (200, 14, True),
+            (200, 12, False),
+            (200, 9, True),
+            (200, 5, False),
+            (200, 0, False),
+        ):
+            for _ in range(2):
+                self.assertEqual(wanted, again.unwanted(status, grpc), (status, grpc))
+        self.assertFalse(Again(Retries(classified=False), Classes(())).unwanted(500, NO_CALL))
+
+    def test_broken_off(self) -> None:
+        """Whatever an upstream breaks off, and a try that took too long; no other limit, and nothing else."""
+        end = Endpoint("10.0.0.9", 9000)
+        for error, is_so in (
+            (UpstreamLost(end, "", "in the middle of its answer's head"), True),
+            (BadResponse(end), True),
+            (CallTimedOut(end, "x", 1.0, True), True),
+            (CallTimedOut(end, "x", 1.0), False),
+            (Rejected("", 400, "host", "none"), False),
+        ):
+            self.assertEqual(is_so, broken_off(error), error)
+
+    def test_attempt(self) -> None:
+        """Its number is said once."""
+        said = attempt(attempt([(b"a", b"b")], 1), 2)
+        self.assertEqual([(b"a", b"b"), (b"l5d-retry-attempt", b"2")], said)

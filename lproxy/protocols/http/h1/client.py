@@ -198,6 +198,10 @@ class Http1Client(Connection, Outgoing, Reader):
             stream.write(raw)
         return 0 if self._blocked else max(1, stream.high_water - stream.buffered)
 
+    def peer(self) -> Endpoint:
+        """Whom it is connected to."""
+        return self._endpoint
+
     def credit(self, n: int) -> None:
         """Read on."""
         if self._held:

@@ -42,6 +42,7 @@ from lproxy.protocols.http.message import (
 from lproxy.protocols.http.own import Own
 from lproxy.protocols.http.patience import TURN, Patience
 from lproxy.protocols.http.phase import ACQUIRING
+from lproxy.protocols.http.record import shown
 from lproxy.protocols.http.rescue import refusal
 from lproxy.protocols.http.timeouts import BodyNotTaken, TooSlow
 
@@ -149,7 +150,7 @@ class Http1Server(Client, Reader):
         """A row of C{/connections}."""
         exchange, stream = self._exchange, self._stream
         row = self._listener.record.row(self.conn, self._name())
-        row |= exchange.describe() if exchange is not None else {"target": None, "request": None, "upstream": None}
+        row |= shown(exchange)
         row["requests"] = self._requests
         row["bytes_in"] = stream.bytes_in
         row["bytes_out"] = stream.bytes_out

@@ -246,6 +246,10 @@ class Call(Outgoing, Sending):
             sender = self._sender = Sender(link, self.id, self)
         return sender.data(raw, end, trailers)
 
+    def peer(self) -> Endpoint:
+        """Whom the connection is with."""
+        return self._carrier.endpoint
+
     def credit(self, n: int) -> None:
         """The client has taken what there was."""
         owed = self._owed

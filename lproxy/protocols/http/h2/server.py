@@ -33,6 +33,7 @@ from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, trailer_fields
 from lproxy.protocols.http.own import Own
 from lproxy.protocols.http.patience import TURN, Patience
+from lproxy.protocols.http.record import shown
 from lproxy.protocols.http.timeouts import TooSlow
 from lproxy.transport.writes import WRITES
 
@@ -152,7 +153,7 @@ class Http2Server(Handler, Reader, Home):
         row = self.listener.record.row(self.conn, "idle" if not (self._streams or self._state) else NAMES[self._state])
         first = next(iter(self._streams.values()), None)
         exchange = first.exchange if first is not None else None
-        row |= exchange.describe() if exchange is not None else {"target": None, "request": None, "upstream": None}
+        row |= shown(exchange)
         row["version"] = "HTTP/2"
         row["requests"] = self._requests
         row["bytes_in"] = stream.bytes_in

@@ -25,6 +25,7 @@ from lproxy.protocols.http.h2.tunnel import TunnelStream
 from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, Response, find
 from lproxy.protocols.http.own import Own
+from lproxy.protocols.http.record import shown
 from lproxy.protocols.http.rescue import refusal
 from lproxy.protocols.http.timeouts import BodyNotTaken, TooSlow
 
@@ -122,12 +123,12 @@ class ServerStream(Client, Sending):
     def describe(self) -> dict[str, Any]:
         """Its part of a row of C{/connections}."""
         sender = self.sender
-        shown: dict[str, Any] = {"id": self.id, "received": self.received, "sent": sender.moved if sender else 0}
+        row: dict[str, Any] = {"id": self.id, "received": self.received, "sent": sender.moved if sender else 0}
         if self.exchange is not None:
-            shown |= self.exchange.describe()
-        shown["waits_for_credit"] = self.id in self._home.link.waiting
-        shown["kept"] = len(self._kept) + (len(sender.kept) if sender else 0)
-        return shown
+            row |= shown(self.exchange)
+        row["waits_for_credit"] = self.id in self._home.link.waiting
+        row["kept"] = len(self._kept) + (len(sender.kept) if sender else 0)
+        return row
 
     # what the client says
 

@@ -5,7 +5,8 @@ What becomes of the requests of one route: all that a profile says of it, ready 
 
 from __future__ import annotations
 
-from lproxy.api import Conn
+from lproxy.api import Conn, Hint
+from lproxy.config import Timeouts
 from lproxy.errors import ProxyError
 from lproxy.profile import Route
 from lproxy.protocols.http.message import Request
@@ -15,6 +16,8 @@ from lproxy.protocols.http.profile.edit import edit
 from lproxy.protocols.http.profile.limits import BodyTooLarge, Gate, gate
 from lproxy.protocols.http.profile.metrics import RouteCounter, RouteMetrics
 from lproxy.protocols.http.profile.rewrite import Rewriter
+from lproxy.protocols.http.retry import Again
+from lproxy.protocols.http.timeouts import times
 from lproxy.stack.rates import Limiter, Rates
 from lproxy.target import Target
 
@@ -29,14 +32,16 @@ class Place:
     @ivar target: whom its requests are for
     @ivar counters: where they are counted
     @ivar rates: how many there may be
+    @ivar timeouts: how long they may take, where it does not say
     """
 
-    __slots__ = ("counters", "rates", "target")
+    __slots__ = ("counters", "rates", "target", "timeouts")
 
-    def __init__(self, target: Target, counters: RouteMetrics, rates: Rates) -> None:
+    def __init__(self, target: Target, counters: RouteMetrics, rates: Rates, timeouts: Timeouts) -> None:
         self.target: Target = target
         self.counters: RouteMetrics = counters
         self.rates: Rates = rates
+        self.timeouts: Timeouts = timeouts
 
 
 class Plan:
@@ -53,9 +58,12 @@ class Plan:
     @ivar request: what becomes of a request's fields
     @ivar response: what becomes of an answer's
     @ivar classes: what answers are failures
+    @ivar again: when more tries are made; C{None}: when that can do no harm, and only then
+    @ivar times: how long the application may take
     """
 
     __slots__ = (
+        "again",
         "classes",
         "counter",
         "gate",
@@ -67,6 +75,7 @@ class Plan:
         "response",
         "rewriter",
         "route",
+        "times",
     )
 
     def __init__(self, route: Route, place: Place) -> None:
@@ -81,6 +90,8 @@ class Plan:
         self.response = edit(route.response)
         self.rewriter = Rewriter(route.rewrite, route.condition) if route.rewrite is not None else None
         self.classes = Classes(route.classes)
+        self.again = Again(route.retries, self.classes) if route.retries is not None else None
+        self.times = times(place.timeouts, route.timeouts, route.name)
         self.ours: Elsewhere | Static | None = None
         if route.redirect is not None:
             self.ours = Elsewhere(route.redirect, route.condition, self.response)
@@ -119,6 +130,16 @@ class Plan:
         """What is wrong with a body of so many bytes, or of what framing it has, if anything."""
         return BodyTooLarge(self.place.target, self.max_body) if size > self.max_body >= 0 else None
 
-    def ended(self, status: int, milliseconds: float, grpc: int) -> None:
-        """A request that was begun has got its answer, or none: its status is zero."""
-        self.counter.ended(status, milliseconds, self.classes.failure(status, grpc), grpc)
+    def hint(self, request: Request) -> Hint | None:
+        """What is known of C{request} that matters for who serves it."""
+        return None
+
+    def ended(self, status: int, milliseconds: float, grpc: int) -> bool:
+        """
+        A request that was begun has got its answer, or none: its status is zero.
+
+        @return: whether that is a failure
+        """
+        failure = self.classes.failure(status, grpc)
+        self.counter.ended(status, milliseconds, failure, grpc)
+        return failure

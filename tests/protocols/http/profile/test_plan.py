@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.config import Metrics as MetricsConfig
+from lproxy.config import Timeouts
 from lproxy.metrics.registry import Metrics
 from lproxy.profile import Answer, Fields, Rate, Redirect, ResponseClass, Route, Statuses
 from lproxy.protocols.http.message import CHUNKED, Request
@@ -26,7 +27,7 @@ def place(host: str = "web.local", rates: Rates | None = None) -> Place:
     """One whose routes nobody else counts."""
     metrics = Metrics(MetricsConfig(), Clock(), lambda name, failure: None)
     counters = HttpMetrics(metrics.plugin("http"), "outbound", "out").profiled
-    return Place(Authority(host, 80), counters, rates if rates is not None else Rates())
+    return Place(Authority(host, 80), counters, rates if rates is not None else Rates(), Timeouts())
 
 
 def request(framing: int = 0) -> Request:

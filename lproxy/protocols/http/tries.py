@@ -1,0 +1,377 @@
+# -*- test-case-name: tests.protocols.http.test_tries -*-
+"""
+One request on its way upstream, as often as it is sent.
+
+Waits for leases, dispatches, and keeps of the body what may be sent once more: what was at hand at first, or as much
+as the request's route says. Whether there is another try is for the error or the answer to say
+(L{lproxy.protocols.http.retry}), and for the service's budget.
+
+Over 300 lines: what is held for one try is what another one replaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from lproxy.api import ConnectionLease, Hint, ProxyError
+from lproxy.protocols.http.account import Account
+from lproxy.protocols.http.client import Client
+from lproxy.protocols.http.grpc import NO_CALL, http_status, outcome
+from lproxy.protocols.http.listener import Destination, Listener
+from lproxy.protocols.http.message import NO_TRAILERS, Headers, Request, Response
+from lproxy.protocols.http.own import kept
+from lproxy.protocols.http.phase import ACQUIRING, CALLING
+from lproxy.protocols.http.profile.metrics import BODY, BUDGET, LIMIT, SUCCESS, RouteCounter
+from lproxy.protocols.http.profile.plan import Plan
+from lproxy.protocols.http.retry import Again, Unwanted, attempt, broken_off, may_replay
+from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder
+from lproxy.protocols.http.timeouts import CallClocks, CallTimedOut
+from lproxy.stack.retry import TRIES, refused
+
+#: bytes of a body that are welcome, where nobody counts
+AMPLE: Final = 65536
+
+
+class Owner(Responder, Protocol):
+    """Whose request it is: an L{Exchange<lproxy.protocols.http.exchange.Exchange>}, where its attributes are told."""
+
+    __slots__ = ("account", "destination", "plan", "request", "state", "upstream", "whole")
+
+    account: Account
+    destination: Destination | None
+    plan: Plan | None
+    request: Request
+    state: int
+    upstream: str | None
+    whole: bool
+
+    def pass_on(self, head: Response, body: bytes, trailers: Headers, end: bool) -> int:
+        """This is the answer, and will not be bettered."""
+
+
+class Tries:
+    """
+    Those of one exchange, which it is not tied to: whoever asks for something says whose it is.
+
+    @ivar lease: for the latest
+    @ivar outgoing: whom it was sent to, as long as that is of interest
+    @ivar private: whether the client has authenticated the connection that the request goes on
+    @ivar _pending: what is acquired
+    @ivar _first: of the body, what was at hand when the request was dispatched, and what was kept since
+    @ivar _kept: whether that is all that was sent of it
+    @ivar _again: when the route has more tries made
+    @ivar _hint: for acquisitions
+    @ivar _last: the answer that another try is to better, and that is the client's for want of one
+    @ivar _answered: whether the client's answer is that of an upstream
+    @ivar _more: whether there was another for the route's sake
+    @ivar _why_not: why there was none, or not one more, though one was wanted
+    """
+
+    __slots__ = (
+        "_again",
+        "_answered",
+        "_client",
+        "_clocks",
+        "_first",
+        "_hint",
+        "_kept",
+        "_last",
+        "_listener",
+        "_more",
+        "_pending",
+        "_trailers",
+        "_tunnel",
+        "_why_not",
+        "lease",
+        "outgoing",
+        "private",
+    )
+
+    def __init__(self, listener: Listener, client: Client) -> None:
+        self._listener = listener
+        self._client = client
+        self.lease: HttpLease | None = None
+        self.outgoing: Outgoing | None = None
+        self.private = False
+        self._tunnel: ConnectionLease | None = None
+        self._pending: Deferred[Any] | None = None
+        self._clocks: CallClocks | None = None
+        self._first = b""
+        self._kept = True
+        self._trailers = NO_TRAILERS
+        self._again: Again | None = None
+        self._hint: Hint | None = None
+        self._last: tuple[Response, bytes, Headers] | None = None
+        self._more = False
+        self._answered = False
+        self._why_not = ""
+
+    def __repr__(self) -> str:
+        return f"<Tries lease={self.lease!r}>"
+
+    # to a lease, and with it
+
+    def start(self, owner: Owner, destination: Destination) -> None:
+        """Go there as soon as a service is ready."""
+        listener = self._listener
+        request, target, plan = owner.request, destination.target, owner.plan
+        self.private = request.private
+        destination.budget.requests += 1
+        if plan is not None:
+            self._again = plan.again
+            self._hint = plan.hint(request)
+        if listener.by_authority and request.method == b"CONNECT" and not request.protocol:
+            self._wait(owner, listener.tunnels.acquire(target), self._tunnel_acquired)
+            return
+        own = self._client.own
+        lease = own.lease(target) if own is not None else None
+        if lease is not None:
+            self.private = True
+        else:
+            lease = destination.try_acquire(target, self._hint)
+        if lease is None:
+            self._wait(owner, destination.acquire.acquire(target, self._hint), self._acquired)
+        elif owner.whole:
+            self.lease = lease
+            self._dispatch(lease, owner)
+        else:
+            self._acquired(lease, owner)
+
+    def _wait(self, owner: Owner, acquiring: Deferred[Any], acquired: Callable[[Any, Owner], None]) -> None:
+        # known before anything is told of it, which may be at once
+        self._pending = acquiring
+        acquiring.addCallback(acquired, owner).addErrback(self._not_acquired, owner)
+
+    def _not_acquired(self, failure: Failure, owner: Owner) -> None:
+        self._pending = None
+        if owner.state == ACQUIRING:
+            # there is no lease, and to ask for another would not help
+            self._kept = False
+            last, self._last = self._last, None
+            if last is not None:
+                owner.pass_on(last[0], last[1], last[2], True)
+                return
+        assert failure.value is not None
+        owner.reset(failure.value)
+
+    def _acquired(self, lease: HttpLease, owner: Owner) -> None:
+        self._pending = None
+        if owner.state != ACQUIRING:
+            lease.close()  # it came although it was cancelled
+            return
+        self.lease = lease
+        if not owner.whole:
+            # what has come of the body meanwhile goes with the head, or turns out to be none
+            self._client.credit(AMPLE)
+            if owner.state != ACQUIRING:
+                return
+        self._dispatch(lease, owner)
+
+    def _dispatch(self, lease: HttpLease, owner: Owner) -> None:
+        listener = self._listener
+        owner.state = CALLING
+        account, whole, plan = owner.account, owner.whole, owner.plan
+        account.tries += 1
+        if plan is not None:
+            plan.counter.tries += 1
+        outgoing = lease.call(owner.request, self._first, whole and not self._trailers, owner)
+        if self._trailers:
+            outgoing.data(b"", True, self._trailers)
+        self.outgoing = outgoing
+        owner.upstream = outgoing.address
+        now = listener.seconds()
+        times = listener.times if plan is None else plan.times
+        if times is not None:
+            if self._clocks is None:
+                target = owner.destination and owner.destination.target
+                self._clocks = CallClocks(times, listener.deadlines, target, owner.reset)
+            self._clocks.dispatched(now, whole)
+        account.dispatch(now)
+        if not whole:
+            credit = outgoing.data(b"", False, NO_TRAILERS)
+            if credit > 0:
+                self._client.credit(credit)
+
+    def _tunnel_acquired(self, lease: ConnectionLease, owner: Owner) -> None:
+        """CONNECT is ours to answer: to a connection of its own."""
+        self._pending = None
+        if owner.state != ACQUIRING:
+            lease.close()
+            return
+        self._tunnel = lease
+        upstream = lease.call(self._client.conn)
+        owner.upstream = str(upstream.endpoint)
+        owner.tunnel(Response(200, b"Connection established", [], 0), upstream.stream, b"")
+
+    # the request's body
+
+    def upload(self, raw: bytes, end: bool, trailers: Headers) -> int:
+        """
+        More of it, for which there was credit.
+
+        @return: credit left
+        """
+        outgoing = self.outgoing
+        if outgoing is None:
+            # a lease is at hand, and the request about to be sent; or it is to be sent once more
+            self._first = self._first + raw if self._first else raw
+            self._trailers = trailers
+            return 0
+        if self._kept:
+            if self._again is not None and len(self._first) + len(raw) <= self._again.body:
+                self._first += raw
+                self._trailers = trailers
+            else:
+                self._kept = False
+                self._first = b""
+        credit = outgoing.data(raw, end, trailers)
+        if end and self._clocks is not None:
+            self._clocks.sent(self._listener.seconds())
+        return credit
+
+    # another one
+
+    def may_again(self, owner: Owner, error: ProxyError) -> bool:
+        """Whether the request is to be sent once more, as it has come to C{error}, and nobody was told of an answer."""
+        if not self._kept:
+            if broken_off(error):
+                self._may(owner, self._again)  # for whoever counts
+            return False
+        if owner.account.tries < TRIES and may_replay(owner.request, owner.whole, error):
+            return True
+        return broken_off(error) and self._may(owner, self._again)
+
+    def again(self, owner: Owner, error: ProxyError) -> None:
+        """Another acquisition, and all that was sent goes once more."""
+        destination, outgoing = owner.destination, self.outgoing
+        assert destination is not None
+        if outgoing is not None:
+            self._avoid(owner, outgoing)
+            if isinstance(error, CallTimedOut):
+                outgoing.reset(error)
+        self.lost(owner)
+        self._leave(owner)
+        acquiring = destination.acquire.again(destination.target, error, self._hint)
+        if refused(acquiring):
+            self._why_not = BUDGET
+        elif self._again is not None:
+            self._more = True
+        self._wait(owner, acquiring, self._acquired)
+
+    def better(self, owner: Owner, head: Response, body: bytes, end: bool, trailers: Headers) -> bool:
+        """Have another try made, for a better answer than this one; whether there is one to be made."""
+        again, outgoing = self._again, self.outgoing
+        request, destination, plan = owner.request, owner.destination, owner.plan
+        if again is None or plan is None or destination is None or outgoing is None or not owner.whole:
+            return False
+        grpc = outcome(head.status, trailers or head.headers) if end and request.grpc else NO_CALL
+        if not again.unwanted(head.status, grpc) or not self._may(owner, again):
+            return False
+        self._avoid(owner, outgoing)
+        error = Unwanted(outgoing.peer(), head.status, grpc)
+        # before the answer is dropped: it is the client's where nobody may be asked for another
+        acquiring = destination.acquire.again(destination.target, error, self._hint)
+        if refused(acquiring):
+            acquiring.addErrback(_known)
+            self._why_not = BUDGET
+            return False
+        plan.counter.try_ended(head.status, plan.classes.failure(head.status, grpc), grpc)
+        if grpc != NO_CALL and self.lease is not None:
+            self.lease.means(http_status(grpc))
+        self._more = True
+        if end:
+            self._last = head, body, trailers
+        self._leave(owner)
+        self._wait(owner, acquiring, self._acquired)
+        return True
+
+    def _may(self, owner: Owner, again: Again | None) -> bool:
+        """Whether the route lets it be sent once more, where there is a reason to."""
+        if again is None or self.private or not again.may(owner.request):
+            return False
+        if owner.account.tries >= again.tries:
+            self._why_not = LIMIT
+        elif not self._kept or len(self._first) > again.body:
+            self._why_not = BODY
+        else:
+            return True
+        return False
+
+    def _avoid(self, owner: Owner, outgoing: Outgoing) -> None:
+        """Have the next try go elsewhere, and say that it is one, where the route wants more of them."""
+        if self._again is not None:
+            hint = self._hint
+            key, avoided = (hint.key, hint.avoid) if hint is not None else (b"", ())
+            self._hint = Hint(key, (*avoided, outgoing.peer()))
+            owner.request.headers = attempt(owner.request.headers, owner.account.tries)
+
+    def lost(self, owner: Owner) -> None:
+        """The latest was not answered."""
+        if owner.plan is not None and owner.state == CALLING:
+            owner.plan.counter.try_ended(0, True)
+
+    def _leave(self, owner: Owner) -> None:
+        """What was dispatched is over, and not the exchange."""
+        owner.state = ACQUIRING
+        owner.account.asked = self._listener.seconds()
+        self.outgoing = None
+        self.private = owner.request.private
+        self._stop_waiting()
+        lease, self.lease = self.lease, None
+        if lease is not None:
+            lease.close()
+
+    # its end
+
+    def answered(self) -> None:
+        """The client is told of the latest's answer: there will be no other."""
+        self._answered = self.lease is not None
+        self._kept = False
+        self._first = b""
+        self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        if self._clocks is not None:
+            self._clocks.answered()
+
+    def stop(self) -> None:
+        """Nothing is on a clock any more."""
+        if self._clocks is not None:
+            self._clocks.stop()
+
+    def count(self, counter: RouteCounter, status: int, grpc: int, failure: bool) -> None:
+        """
+        Count what came of the latest try, and of the wish for more of them.
+
+        @param status: of the client's answer, and C{failure}: whether it is one
+        """
+        if self._answered:
+            counter.try_ended(status, failure, grpc)
+        if self._more and not failure:
+            counter.retried(SUCCESS)
+        elif self._more or self._why_not:
+            counter.retried(self._why_not or LIMIT)
+
+    def over(self, destination: Destination | None) -> None:
+        """Give back all that is held."""
+        if self._pending is not None:
+            self._pending.cancel()
+        self.stop()
+        self.outgoing = None
+        lease, self.lease = self.lease, None
+        if lease is not None:
+            if self.private and destination is not None:
+                self._client.own = kept(self._client.own, destination.target, lease)
+            else:
+                lease.close()
+        tunnel, self._tunnel = self._tunnel, None
+        if tunnel is not None:
+            tunnel.close()
+
+
+def _known(failure: Failure) -> None:
+    """It was said before."""
