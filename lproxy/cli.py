@@ -51,12 +51,12 @@ def check(arguments: argparse.Namespace) -> int:
         if not status:
             print(f"{file}: no problem found")
         if loaded.config is not None and arguments.against is not None:
-            status = max(status, against(file, loaded.config, arguments.against))
+            status = max(status, against(file, loaded.config, arguments))
         worst = max(worst, status)
     return worst
 
 
-def against(file: str, config: Config, admin: str) -> int:
+def against(file: str, config: Config, arguments: argparse.Namespace) -> int:
     """Print what is different in a running proxy, by its admin server; C{2} where that cannot be asked."""
     import json
     from http.client import HTTPException
@@ -64,8 +64,9 @@ def against(file: str, config: Config, admin: str) -> int:
     from lproxy.configfile import render
     from lproxy.configfile.difference import differences
 
+    admin: str = arguments.against
     try:
-        live = json.loads(ask(admin, "config", ANSWER))
+        live = json.loads(ask(admin, "config", ANSWER, arguments))
         lines = list(differences(live, render(config)))
     except (OSError, ValueError, HTTPException, KeyError, TypeError, AttributeError) as e:
         print(f"lproxy: {admin} cannot be asked for its configuration: {e}", file=sys.stderr)
@@ -82,7 +83,8 @@ def probe(arguments: argparse.Namespace) -> int:
     from urllib.error import HTTPError
 
     try:
-        print(ask(arguments.admin, "live" if arguments.live else "ready", arguments.timeout).decode().strip())
+        page = "live" if arguments.live else "ready"
+        print(ask(arguments.admin, page, arguments.timeout, arguments).decode().strip())
     except HTTPError as e:
         print(e.read().decode("utf-8", "replace").strip(), file=sys.stderr)
         return 1
@@ -92,17 +94,23 @@ def probe(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def ask(admin: str, page: str, seconds: float) -> bytes:
+def ask(admin: str, page: str, seconds: float, secure: argparse.Namespace) -> bytes:
     """
     What an admin server has to say; raises OSError, ValueError or HTTPException.
 
-    @param admin: C{IP:port}, or a URL where it is not plain HTTP; who it is is verified by whom OpenSSL trusts
+    @param admin: C{IP:port}, or a URL where it is not plain HTTP
+    @param secure: with the arguments of L{_secure}
     """
-    from urllib.request import ProxyHandler, build_opener
+    from urllib.request import BaseHandler, HTTPSHandler, ProxyHandler, build_opener
 
     # never by way of a proxy, which is what is asked
+    handlers: list[BaseHandler] = [ProxyHandler({})]
     address = admin.rstrip("/") if "://" in admin else f"http://{admin}"
-    with build_opener(ProxyHandler({})).open(f"{address}/{page}", timeout=seconds) as answer:
+    if address.startswith("https:"):
+        from lproxy.transport.tls.asking import asking
+
+        handlers.append(HTTPSHandler(context=asking(secure.ca, secure.certificate, secure.key)))
+    with build_opener(*handlers).open(f"{address}/{page}", timeout=seconds) as answer:
         said: bytes = answer.read()
         return said
 
@@ -207,6 +215,13 @@ def _identity(commands: Any) -> None:
     command.set_defaults(run=identity_show)
 
 
+def _secure(command: argparse.ArgumentParser) -> None:
+    """The arguments for an admin server that speaks https."""
+    command.add_argument("--ca", metavar="FILE", help="PEM: whom to believe that it is, else whom OpenSSL does")
+    command.add_argument("--certificate", metavar="FILE", help="PEM: to show where it asks for one (admin.client_ca)")
+    command.add_argument("--key", metavar="FILE", help="PEM: its key, where that is not in the same file")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit status."""
     parser = argparse.ArgumentParser(
@@ -227,6 +242,7 @@ def main(argv: list[str] | None = None) -> int:
         metavar="ADMIN",
         help="also tell what a reload would change in the proxy whose admin server is here: IP:port, or https://IP:port",
     )
+    _secure(command)
     command.set_defaults(run=check)
     command = commands.add_parser("demo", help="two toy upstreams, the proxy in front of them, and a little traffic")
     command.add_argument("--once", action="store_true", help="end after the traffic instead of waiting for Ctrl-C")
@@ -240,6 +256,7 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("admin", metavar="ADMIN", nargs="?", default=Admin().address, help=f"else {Admin().address}")
     command.add_argument("--live", action="store_true", help="whether it is alive, though perhaps draining")
     command.add_argument("--timeout", metavar="SECONDS", type=float, default=2.0, help="for its answer (2)")
+    _secure(command)
     command.set_defaults(run=probe)
     command = commands.add_parser("plugins", help="list the protocols that were found")
     command.set_defaults(run=plugins)

@@ -206,3 +206,14 @@ class AgainstTests(AdminTlsCase):
         self.assertIn("cannot be asked for its configuration", checked.err)
         probed = Program(self, self.home, *LPROXY, "probe", address, SSL_CERT_FILE=self.trust)
         self.assertEqual((0, "ready"), (probed.status(), probed.out.strip()))
+
+    def test_certificate(self) -> None:
+        """Where it asks for a certificate, one is shown that is given; without one nobody answers."""
+        proxy = self.proxy(self.text(f'client_ca = "{self.trust}"'))
+        _, certificate, key = self.shop.issue("ops.shop.test", usage=CLIENT).write(self.home, "ops")
+        command = ("probe", f"https://127.0.0.1:{proxy.admin}", "--ca", self.trust)
+        probed = Program(self, self.home, *LPROXY, *command, "--certificate", certificate, "--key", key)
+        self.assertEqual((0, "ready"), (probed.status(), probed.out.strip()))
+        probed = Program(self, self.home, *LPROXY, *command)
+        self.assertEqual(1, probed.status())
+        self.assertIn("does not answer", probed.err)
