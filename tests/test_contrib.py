@@ -12,13 +12,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
+import lproxy
 from lproxy.app.families import OURS, families
 from lproxy.app.plugins import find
 from lproxy.config import Limits, Timeouts
+from lproxy.sidecar.inject import injected
+from lproxy.sidecar.pod import IDENTITY_FOLDER
+from lproxy.sidecar.redirect import UID
+from lproxy.sidecar.settings import MARGIN, PRE_STOP, Settings
+from lproxy.tap import plugins, read
+from lproxy.testing.certificates import authority
 from tests.components import require
 from tests.floors_source import ROOT
+from tests.kubernetes import complaints
 
 CONTRIB = ROOT / "contrib"
 #: of prometheus_client, beside ours
@@ -107,3 +116,93 @@ class SystemdTests(SynchronousTestCase):
         assert stop is not None and files is not None
         self.assertGreater(int(stop[1]), Timeouts().drain)
         self.assertGreater(int(files[1]), 4 * Limits().connections)
+
+
+class ContainerTests(SynchronousTestCase):
+    """The image; nothing is built here."""
+
+    def setUp(self) -> None:
+        self.text = (CONTRIB / "container" / "Containerfile").read_text()
+
+    def test_rights(self) -> None:
+        """The last stage runs as the user that iptables' rules leave alone, and is asked by C{lproxy probe}."""
+        last = self.text.rpartition("\nFROM ")[2]
+        self.assertIn(f"USER {UID}:{UID}\n", last)
+        self.assertRegex(last, r'HEALTHCHECK .*CMD \["lproxy", "probe"\]')
+        self.assertIn('CMD ["run", "--json", "/etc/lproxy/lproxy.toml"]', last)
+
+    def test_files(self) -> None:
+        """What it copies is there, and is a configuration without a mistake."""
+        files = re.search(r"COPY (.*) /etc/lproxy/\n", self.text)
+        assert files is not None
+        self.assertEqual(["lproxy.toml", "contrib/container/sidecar.toml"], files[1].split())
+
+
+class KubernetesTests(SynchronousTestCase):
+    """The manifests, as Kubernetes takes them."""
+
+    folder = CONTRIB / "kubernetes"
+
+    def test_configurations(self) -> None:
+        """Each configuration is without a mistake, with the files that cert-manager makes where they are looked for."""
+        found = plugins()
+        home = Path(self.mktemp())
+        issued = authority("mesh").issue("spiffe://cluster.local/ns/default/sa/web").write(home)
+        for path, name in zip(issued, ("ca.crt", "tls.crt", "tls.key"), strict=True):
+            Path(path).rename(home / name)
+        files = sorted(CONTRIB.rglob("*.toml"))
+        self.assertEqual(4, len(files))
+        for file in files:
+            config = home / "lproxy.toml"
+            config.write_text(file.read_text().replace(IDENTITY_FOLDER, str(home)))
+            self.assertEqual((), read(str(config), found).problems, file)
+
+    def test_sidecar(self) -> None:
+        """The example has the sidecar as C{lproxy inject} makes it: python -m lproxy.cli inject FILE renews it."""
+        text = (self.folder / "base" / "deployment.yaml").read_text()
+        self.assertEqual(text, injected(text, Settings()).text)
+
+    def test_identity(self) -> None:
+        """What the overlay adds for an identity is what C{lproxy inject} would."""
+        text = (self.folder / "base" / "deployment.yaml").read_text()
+        with_identity = next(yaml.safe_load_all(injected(text, Settings(identity_secret="web-identity")).text))
+        spec = with_identity["spec"]["template"]["spec"]
+        (proxy,) = (one for one in spec["initContainers"] if one["name"] == "lproxy")
+        patch = yaml.safe_load((self.folder / "overlays" / "cert-manager" / "deployment.yaml").read_text())
+        added = patch["spec"]["template"]["spec"]
+        first, ours = added["initContainers"]
+        self.assertEqual([one["name"] for one in spec["initContainers"]], [first["name"], ours["name"]])
+        self.assertEqual(proxy["securityContext"]["runAsGroup"], ours["securityContext"]["runAsGroup"])
+        for mount in ours["volumeMounts"]:
+            self.assertIn(mount, proxy["volumeMounts"])
+        for volume in added["volumes"]:
+            self.assertIn(volume, spec["volumes"])
+
+    def test_files(self) -> None:
+        """Each file is what Kubernetes, or cert-manager, knows."""
+        files = [one for one in sorted(self.folder.rglob("*.yaml")) if one.name != "kustomization.yaml"]
+        self.assertGreater(len(files), 6)
+        for file in files:
+            if file.parent.name == "cert-manager" and file.name == "deployment.yaml":
+                continue  # a part of one
+            self.assertEqual([], complaints(file.read_text()), file)
+
+    def test_built(self) -> None:
+        """kustomize makes a whole of each folder; what is selected is there, and images have our version."""
+        require("kustomize")
+        for folder in ("base", "front", "overlays/cert-manager"):
+            done = run("kustomize", "build", self.folder / folder)
+            self.assertEqual(0, done.returncode, done.stderr)
+            self.assertEqual([], complaints(done.stdout))
+            objects = {one["kind"]: one for one in yaml.safe_load_all(done.stdout)}
+            template = objects["Deployment"]["spec"]["template"]
+            labels, spec = template["metadata"]["labels"], template["spec"]
+            self.assertEqual(labels, objects["Service"]["spec"]["selector"])
+            self.assertEqual(labels, objects["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"])
+            self.assertEqual(labels, objects["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"])
+            self.assertIn(objects["ConfigMap"]["metadata"]["name"], str(spec["volumes"]))
+            containers = [*spec.get("initContainers", []), *spec["containers"]]
+            ours = {one["image"] for one in containers if one["name"].startswith("lproxy")}
+            images = {f"registry.example/{name}:{lproxy.__version__}" for name in ("lproxy", "lproxy-init")}
+            self.assertLessEqual(ours, images)
+            self.assertEqual(Timeouts().drain + PRE_STOP + MARGIN, spec["terminationGracePeriodSeconds"])
