@@ -28,7 +28,10 @@ class RateLimited(ProxyError):
     @ivar retry_after: seconds, after which another may be
     """
 
-    layer, reason, flag, status = "rate", "rate_limited", "RL", 429
+    layer = "rate"
+    reason = "rate_limited"
+    flag = "RL"
+    status = 429
     shed = True
     blames = False
 
@@ -53,7 +56,10 @@ class BodyTooLarge(ProxyError):
     @ivar limit: bytes
     """
 
-    layer, reason, flag, status = "http", "body_too_large", "BL", 413
+    layer = "http"
+    reason = "body_too_large"
+    flag = "BL"
+    status = 413
     shed = True
     blames = False
 
