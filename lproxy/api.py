@@ -5,8 +5,9 @@ All that the author of a plugin imports. C{docs/plugins.rst} is the guided tour;
 lproxy guarantees:
 
  1. C{configure} is called before C{factory}, once for the file's own table and once for each listener that
-    overrides it, by a reload in a thread of its own; what it returns is passed to C{factory} unchanged. (To see whether the plugin works at all,
-    C{configure} is also called with an empty table, and C{detector} with a few openings, when plugins are looked for.)
+    overrides it, by a reload in a thread of its own; what it returns is passed to C{factory} unchanged. (To see whether
+    the plugin works at all, C{configure} is also called with an empty table, and C{detector} with a few openings, when
+    plugins are looked for.)
  2. C{factory} is called once for each listener that names the protocol, before the listener opens; then the factory's
     C{start}, and when the last session of the listener is over, C{stop}. A new configuration has new factories.
  3. A L{Detector} is called with every byte that the client has sent so far, at most C{limits.detect} of them,

@@ -324,6 +324,12 @@ class Timeouts:
         "platform waits until it kills: Kubernetes 30 s, docker stop 10 s, systemd 90 s",
         "duration",
     )
+    reload_drain: float | None = setting(
+        None,
+        "how long requests and byte streams may go on by a configuration that a reload has replaced; unset: as long as "
+        "they last",
+        "duration",
+    )
     worker: float = setting(
         10.0,
         "how long a worker may show no sign of life until another one takes its place; the longer one of both "

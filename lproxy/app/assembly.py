@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from lproxy.app import trace
@@ -86,6 +87,7 @@ class Assembly:
         self._counted: list[PluginCounters] = []
         self._closed = self.superseded = False
         self._grace: Deferred[None] | None = None
+        self._limit: IDelayedCall | None = None
         self.sessions, self.readiness = Sessions(around.crashed), Readiness(around.crashed)
         self.share = around.stacks.share(config)
         self._static = self.share.static
@@ -156,15 +158,17 @@ class Assembly:
         """It is to serve, as before: another that was to take its place cannot start."""
         self.share.take()
 
-    def retire(self, seconds: float) -> Deferred[None]:
+    def retire(self, seconds: float | None) -> Deferred[None]:
         """
         Let what is under way finish, for so long, then cut it off; fires when all is over and let go of.
+
+        @param seconds: C{None}: for as long as it lasts, or until somebody L{hurries<hurry>}
 
         Whoever calls this has seen to it that nothing is accepted for it any more.
         """
         return Deferred.fromCoroutine(self._retire(seconds))
 
-    async def _retire(self, seconds: float) -> None:
+    async def _retire(self, seconds: float | None) -> None:
         self.openings.close()
         # which certificates are in use is another's to tell from now on
         self.security.identities.stop()
@@ -172,27 +176,36 @@ class Assembly:
             self._guard(name, factory.drain)
         self.sessions.drain()
         if len(self.sessions):
-            log.info("draining {n} connections, {s:g} s at most", n=len(self.sessions), s=seconds)
+            bound = f"{seconds:g} s at most" if seconds is not None else "as long as they last"
+            log.info("draining {n} connections, {bound}", n=len(self.sessions), bound=bound)
         if not await self._empty(seconds):
             log.info("{n} connections are cut off", n=len(self.sessions))
             self.sessions.abort()
             await self._empty(LAST)
         self.close()
 
-    async def _empty(self, seconds: float) -> bool:
+    async def _empty(self, seconds: float | None) -> bool:
         """Whether all sessions are over, within so many seconds or until somebody hurries."""
         self._grace = left = self.sessions.empty()
-        timer = self._around.reactor.callLater(seconds, left.cancel)
         left.addErrback(lambda failure: None)
+        if seconds is not None:
+            self.hurry(seconds)
         await left
-        if timer.active():
-            timer.cancel()
+        if self._limit is not None and self._limit.active():
+            self._limit.cancel()
+        self._limit = None
         return not len(self.sessions)
 
-    def hurry(self) -> None:
-        """Wait no longer: cut off who is left."""
-        if self._grace is not None:
+    def hurry(self, seconds: float = 0.0) -> None:
+        """Wait for so long at most, and cut off who is left then."""
+        if self._grace is None or self._grace.called:
+            return
+        if not seconds:
             self._grace.cancel()
+        elif self._limit is None or self._limit.getTime() > self._around.reactor.seconds() + seconds:
+            if self._limit is not None:
+                self._limit.cancel()
+            self._limit = self._around.reactor.callLater(seconds, self._grace.cancel)
 
     def close(self) -> None:
         """Let go of everything; harmless to be told twice."""
@@ -220,8 +233,14 @@ class Assembly:
         self.security.identities.reload()
 
     def drain_seconds(self) -> float:
-        """How long to wait for its sessions at most."""
+        """How long to wait for its sessions at most, at the proxy's end."""
         return max((self.config.timeouts(listen.direction).drain for listen in self.edges), default=0.0)
+
+    def reload_drain(self) -> float | None:
+        """The same where another one goes on in its place; C{None}: as long as they last."""
+        bounds = [self.config.timeouts(listen.direction).reload_drain for listen in self.edges]
+        known = [bound for bound in bounds if bound is not None]
+        return max(known, default=0.0) if len(known) == len(bounds) else None
 
     def _guard(self, protocol: str, step: Callable[[], object]) -> None:
         """What a factory raises at its end must not keep the others from theirs."""

@@ -229,7 +229,8 @@ class Proxy(service.Service):
             self._sockets.stop(place)
 
     def _retire(self, assembly: Assembly) -> None:
-        retired = self._retiring[assembly] = assembly.retire(0.0 if self._hurried else assembly.drain_seconds())
+        seconds = assembly.reload_drain() if assembly.superseded else assembly.drain_seconds()
+        retired = self._retiring[assembly] = assembly.retire(0.0 if self._hurried else seconds)
         retired.addBoth(self._retired, assembly)
 
     def _retired(self, result: object, assembly: Assembly) -> None:
@@ -251,6 +252,7 @@ class Proxy(service.Service):
         self._sockets.stop_all()
         for retired in self._retiring:
             retired.superseded = False
+            retired.hurry(retired.drain_seconds())
         assembly, self._assembly = self._assembly, None
         if assembly is not None:
             self._retire(assembly)

@@ -32,6 +32,9 @@ TIMEOUTS: Final = (
     "keepalive",
     "keepalive_interval",
     "drain",
+    "stop_delay",
+    "reload_drain",
+    "worker",
 )
 #: what of a service discovery tells of its endpoints, each of which is made anew where that is another for it; and what
 #: is settled before a service is asked

@@ -293,19 +293,40 @@ class RefusedTests(SwapCase):
 class DrainTests(SwapCase):
     """The old one goes."""
 
-    def drain(self, seconds: float) -> dict[str, Any]:
-        return {"outbound": Timeouts(drain=seconds), "inbound": Timeouts(drain=seconds)}
+    def drain(self, seconds: float, reload: float | None) -> dict[str, Any]:
+        timeouts = Timeouts(drain=seconds, reload_drain=reload)
+        return {"outbound": timeouts, "inbound": timeouts}
 
     def test_grace(self) -> Deferred[None]:
-        """Its sessions are cut off after the time that its own configuration gave them."""
+        """Its sessions are cut off after the time that its own configuration gave them, where it did."""
 
         async def go() -> None:
-            self.swap(self.listen("a", "2"), **self.drain(0.05))
+            self.swap(self.listen("a", "2"), **self.drain(1000, 0.05))
             client = await self.connect(self.address)
             self.assertEqual(b"2x", await client.ask(b"x", 2))
-            self.swap(self.listen("a", "3"), **self.drain(1000))
+            self.swap(self.listen("a", "3"), **self.drain(1000, 1000))
             await client.gone
             await self.until(lambda: not self.retiring())
+
+        return Deferred.fromCoroutine(go())
+
+    def test_as_long_as_it_lasts(self) -> Deferred[None]:
+        """
+        Otherwise they go on, however short a shutdown's patience is; which is theirs, too, when the proxy ends.
+        """
+
+        async def go() -> None:
+            self.swap(self.listen("a", "2"), **self.drain(0.05, None))
+            client = await self.connect(self.address)
+            self.assertEqual(b"2x", await client.ask(b"x", 2))
+            self.swap(self.listen("a", "3"))
+            await self.turn(0.1)
+            self.assertEqual(b"2y", await client.ask(b"y", 2))
+            stopped = self.running.stopService()
+            self.assertFalse(client.gone.called)
+            await client.gone
+            await stopped
+            await self.turn()
 
         return Deferred.fromCoroutine(go())
 

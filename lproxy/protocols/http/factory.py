@@ -73,6 +73,8 @@ class HttpFactory(Explains):
     def drain(self) -> None:
         """From now on every answer is its connection's last."""
         self.listener.draining = True
+        if self.runtime.superseded():
+            return  # nobody waits for the last of its clients, who may stay for hours
         self._tick = min(self._tick, DRAIN_TICK)
         if self._sweeper is not None:
             self._sweeper.reset(self._tick)
