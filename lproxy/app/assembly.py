@@ -267,6 +267,7 @@ class Assembly:
                     outward=self.share.outward(listen.direction, name),
                     counters=self._counters(name),
                     not_ready=partial(self.readiness.add, name),
+                    remembered=self._around.remembered.setdefault((listen.name, name), {}),
                 )
                 factory = factories[name] = plugin.factory(own, value)
                 if factory is None:

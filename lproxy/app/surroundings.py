@@ -28,6 +28,7 @@ class Surroundings:
     @ivar stacks: the ways to services, which go on from one to the next
     @ivar warn: a rate-limited log, by kind
     @ivar crashed: told of what a protocol raised, by its name
+    @ivar remembered: what factories leave for those that come after them, by listener's name and protocol
     @ivar rates: how many requests there may be, which a reload leaves as it is
     """
 
@@ -41,3 +42,4 @@ class Surroundings:
     warn: Callable[[str, str], None]
     crashed: Crashed
     rates: Rates = field(default_factory=Rates)
+    remembered: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)

@@ -113,6 +113,8 @@ class Runtime:
     @ivar superseded: whether another configuration goes on in the place of this one: who drains need not hurry clients
         that are idle, as they may when the proxy ends
     @ivar rates: how many requests there may be; shared by all that limit the same
+    @ivar remembered: what the factory of the same protocol, of the listener of the same name, is to know that comes
+        after this one: it is handed on as it is, and lasts as long as the process
     @ivar access: writes a line of the access log, or C{None} where it is off
     """
 
@@ -140,6 +142,7 @@ class Runtime:
     profiles: Profiles = field(default_factory=NoProfiles)
     superseded: Callable[[], bool] = lambda: False
     rates: Rates = field(default_factory=Rates)
+    remembered: dict[str, Any] = field(default_factory=dict)
     fixed: Target | None = field(init=False)
 
     def __post_init__(self) -> None:

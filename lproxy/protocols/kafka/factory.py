@@ -62,10 +62,9 @@ class KafkaFactory:
 
     def start(self) -> None:
         """Listen for the brokers that are known beforehand, and find out who else there is."""
-        if self.cluster is not None:
-            self.cluster.start()
+        known = self.cluster is not None and self.cluster.start()
         if self.seeds is not None:
-            self.seeds.start()
+            self.seeds.start(known)
 
     def drain(self) -> None:
         """Sessions are drained by themselves; nobody else is told of brokers any more."""

@@ -5,6 +5,8 @@ The brokers behind a gateway: where each really is, and where clients find it.
 A broker that is heard of for the first time is given a port of its own, before the answer that names it goes on. One
 that has moved keeps it: further connections go to the new address. One that no answer names any more gives it back
 after a while. One broker's trouble is nobody else's: where there is no port for it, it alone is left out of answers.
+
+Where another configuration goes on, it knows of the same brokers, and serves them on the same ports, from its start.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from lproxy.target import Member
 GRACE = 600.0
 #: brokers that a log line names
 SHOWN = 5
+
+#: what is remembered: where clients were sent, and who there is
+REMEMBERED = "brokers"
 
 #: why a broker has no port
 TOO_MANY = "it is one more than the {most} that may have a port: kafka.ports, max_brokers"
@@ -88,9 +93,28 @@ class Cluster:
         self.brokers: dict[int, Broker] = {}
         self.left_out: dict[int, str] = {}
 
-    def start(self) -> None:
-        """Listen for the brokers that are configured."""
-        self.learn([(node, *address) for node, address in self._config.brokers.items()], all_there_are=False)
+    def start(self) -> bool:
+        """
+        Listen for the brokers that are configured, and those that were served before.
+
+        @return: whether there were any
+        """
+        target, served = self._runtime.remembered.get(REMEMBERED, ("", ()))
+        again = [] if target != self._runtime.listen.target else served
+        for node, host, port, ours in again:
+            address = self._config.brokers.get(node, (host, port))
+            if self._target(address) is not None and len(self.brokers) < self._config.most_brokers:
+                self._bind(node, address, partial(self._ports.bind_again, ours))
+        configured = [(node, *address) for node, address in self._config.brokers.items()]
+        # those that cannot be where they were are somewhere else
+        self.learn([*[(node, host, port) for node, host, port, _ in again], *configured], all_there_are=False)
+        return bool(again)
+
+    def _remember(self) -> None:
+        """For whoever comes after us; once somebody has, it is theirs to do."""
+        if not self._runtime.superseded():
+            served = [(node, *broker.address, broker.port) for node, broker in self.brokers.items()]
+            self._runtime.remembered[REMEMBERED] = self._runtime.listen.target, served
 
     def learn(self, named: Iterable[Named], all_there_are: bool) -> None:
         """
@@ -122,6 +146,7 @@ class Cluster:
                     waiting.append(node)
         if self.left_out and not latest.keys().isdisjoint(self.left_out):
             self._complain()
+        self._remember()
 
     def locate(self, node: int, ours: str) -> tuple[str, int] | None:
         """

@@ -48,6 +48,10 @@ class Ports:
         own = self.own(node)
         return self._bind((own,) if own is not None else (), bind)
 
+    def bind_again(self, port: int, node: int, bind: Callable[[int], object]) -> int:
+        """As L{bind_any}, on C{port}, which C{node} had before, if it is one that it may have."""
+        return self._bind((port,) if port == self.own(node) or port in self._range else (), bind)
+
     def bind_any(self, node: int, bind: Callable[[int], object]) -> int:
         """
         Have C{bind} listen for C{node}, or whoever it is, on the first port of the range that it can.

@@ -66,8 +66,14 @@ class Seeds:
         self._pending: Deferred[KafkaLease] | None = None
         self._question: Question | None = None
 
-    def start(self) -> None:
-        """Ask now, and from now on."""
+    def start(self, known: bool = False) -> None:
+        """
+        Ask now, and from now on.
+
+        @param known: whether the brokers are known already, and served
+        """
+        if known:
+            self._why = None
         self._ask()
 
     def stop(self) -> None:

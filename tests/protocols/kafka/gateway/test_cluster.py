@@ -68,6 +68,46 @@ class ClusterTests(ClusterTestCase):
         broker = self.made(9107)
         self.assertEqual((7, Authority("kafka-7", 9092)), (broker.node, broker.target))
 
+    def again(self, **table: Any) -> tuple[bool, dict[int, int]]:
+        """Another configuration goes on. Whether any brokers were known, and the ports of those that are served."""
+        before = self.proxy
+        self.start(**table)
+        self.proxy.runtime.remembered.update(before.runtime.remembered)
+        known = self.cluster.start()
+        return known, {node: broker.port for node, broker in self.cluster.brokers.items()}
+
+    def test_remembered(self) -> None:
+        """
+        Where another configuration goes on, it serves the same brokers from its start, on the same ports, in whatever
+        order they were heard of; those that are gone by then are not.
+        """
+        self.table = {"ports": "9100-9110"}
+        self.start()
+        ports = [self.learn(*nodes, all_there_are=False) for nodes in ((7,), (3, 5))]
+        self.assertEqual([{7: 9100}, {3: 9101, 5: 9102}], ports)
+        expected = {7: 9100, 3: 9101, 5: 9102}
+        for _ in range(2):
+            self.assertEqual((True, expected), self.again())
+        self.assertEqual(expected, {node: self.port(node) for node in expected})
+        self.assertEqual((7, Authority("kafka-7", 9092)), (self.made(9100).node, self.made(9100).target))
+
+    def test_remembered_elsewhere(self) -> None:
+        """On other ports where it is to have others; no more than it may; of no other target than the listener's."""
+        self.learn(1, 2, 3)
+        self.assertEqual((True, {1: 9201, 2: 9202, 3: 9203}), self.again(base_port=9200))
+        self.assertEqual((True, {1: 9201, 2: 9202}), self.again(base_port=9200, max_brokers=2))
+        self.proxy.runtime.remembered["brokers"] = ("other:9092", self.proxy.runtime.remembered["brokers"][1])
+        self.assertEqual((False, {}), self.again(base_port=9200))
+
+    def test_nothing_to_remember(self) -> None:
+        """At first there is nothing; and what is learnt by one that others have come after is theirs to say."""
+        self.assertFalse(self.cluster.start())
+        self.learn(1)
+        before = dict(self.proxy.runtime.remembered)
+        object.__setattr__(self.proxy.runtime, "superseded", lambda: True)
+        self.learn(1, 2)
+        self.assertEqual(before, self.proxy.runtime.remembered)
+
     def test_of_a_service(self) -> None:
         """Brokers that a configured service tells of are connected to as that service is."""
         proxy = ScriptedProxy(KafkaPlugin())
