@@ -30,15 +30,16 @@ class Expressions:
 
     __slots__ = ("_few", "_patterns", "_set")
 
-    def __init__(self, patterns: Sequence[str]) -> None:
+    def __init__(self, patterns: Sequence[str], most: int = MOST_MEMORY) -> None:
         """
+        @param most: bytes that all together may need
         @raise lproxy.profiles.patterns.BadPattern: one of them is none
         """
         self._patterns = tuple(patterns)
         self._few: list[Matches] = []
         self._set: Callable[[bytes], list[int] | None] | None = None
         if len(self._patterns) > FEW:
-            self._set = _compiled(self._patterns)
+            self._set = _compiled(self._patterns, most)
         if self._set is None:
             self._few = [matches(pattern) for pattern in self._patterns]
 
@@ -53,13 +54,13 @@ class Expressions:
         return [number for number, one in enumerate(self._few) if one(text)]
 
 
-def _compiled(patterns: tuple[str, ...]) -> Callable[[bytes], list[int] | None] | None:
+def _compiled(patterns: tuple[str, ...], most: int) -> Callable[[bytes], list[int] | None] | None:
     """One machine for all of C{patterns}; C{None}: they are too much for one."""
     # not for whoever has none: see L{matches}
     import re2
 
     memory = max(LEAST_MEMORY, len(patterns) * EACH_MEMORY)
-    while memory <= MOST_MEMORY:
+    while memory <= most:
         machine = re2.Set.FullMatchSet(options(memory))
         try:
             for pattern in patterns:
