@@ -18,8 +18,9 @@ from lproxy.api import Conn, ProxyError, Stream, judge, tried
 from lproxy.protocols.http.account import Account
 from lproxy.protocols.http.client import Client
 from lproxy.protocols.http.deadlines import DeadlineExceeded, Expiring
+from lproxy.protocols.http.destination import Destination
 from lproxy.protocols.http.grpc import CANCELLED, NO_CALL, http_status, outcome
-from lproxy.protocols.http.listener import Destination, Listener
+from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Request, Response
 from lproxy.protocols.http.phase import ACQUIRING, ANSWERING, FINISHING, OVER, TUNNEL
 from lproxy.protocols.http.prepare import prepare
@@ -101,13 +102,17 @@ class Exchange(Owner, Expiring):
             self.destination = destination
             if request.timeout is not None:
                 listener.deadlines.add(self, self.began + request.timeout)
-            if destination.guarded and (refused := listener.runtime.refuse(conn, destination.target)) is not None:
+            if destination.guards and (refused := listener.refuse(destination, conn)) is not None:
                 # not raised: its traceback would have this frame, and that has it
                 self.reset(refused)
                 return
             if destination.router is not None:
-                self.plan = destination.router.plan(request)
-                if (refused := self.plan.begin(request, conn, self.began)) is not None:
+                plan = self.plan = destination.router.plan(request)
+                refused = plan.begin(request, conn, self.began)
+                if refused is None and plan.route.backends:
+                    destination = self.destination = listener.shared(destination, plan, request, conn)
+                    refused = listener.refuse(destination, conn)
+                if refused is not None:
                     self.reset(refused)
                     return
             if (ours := prepare(request, destination, self.plan, listener, conn)) is not None:

@@ -8,19 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from lproxy.api import Conn, Runtime, Secured, Stack, Target
-from lproxy.config import Service
+from lproxy.api import Conn, ProxyError, Runtime, Secured, Target
 from lproxy.protocols.http.deadlines import Deadlines
+from lproxy.protocols.http.destination import Destination, shared
 from lproxy.protocols.http.forwarded import forwarding
 from lproxy.protocols.http.guard import by_https, guard
 from lproxy.protocols.http.message import Request
-from lproxy.protocols.http.metrics import HttpCounter, HttpMetrics
+from lproxy.protocols.http.metrics import HttpMetrics
 from lproxy.protocols.http.patience import GRACE
-from lproxy.protocols.http.profile.plan import Place
+from lproxy.protocols.http.profile.plan import Place, Plan
 from lproxy.protocols.http.profile.router import ProfileRouter
 from lproxy.protocols.http.record import Recorder
 from lproxy.protocols.http.route import route
-from lproxy.protocols.http.streams import HttpLease
 from lproxy.protocols.http.timeouts import times
 from lproxy.protocols.http.upstreams import Upstreams, native, single
 
@@ -36,54 +35,6 @@ class Swept(Protocol):
 
     def abort(self) -> None:
         """End it now."""
-
-
-class Destination:
-    """
-    A target, and what is counted for it.
-
-    @ivar proxy: whether it is a proxy itself, and is spoken to as one
-    @ivar lenient: whether its answers may be less than correct
-    @ivar guarded: whether it is not for everybody
-    @ivar told: whether it is told of clients, by the PROXY protocol
-    @ivar acquire: the stack that leases are had from: that of the version in which it is spoken to
-    @ivar try_acquire: its C{try_acquire}, for the warm path: one look-up fewer
-    @ivar router: tells its requests apart, where there is a profile
-    @ivar budget: what further tries draw on, and where its requests are counted for that
-    """
-
-    __slots__ = (
-        "acquire",
-        "budget",
-        "counter",
-        "guarded",
-        "lenient",
-        "proxy",
-        "router",
-        "target",
-        "told",
-        "try_acquire",
-    )
-
-    def __init__(
-        self,
-        target: Target,
-        counter: HttpCounter,
-        service: Service,
-        guarded: bool,
-        acquire: Stack[HttpLease],
-        router: ProfileRouter | None,
-    ) -> None:
-        self.target = target
-        self.acquire = acquire
-        self.try_acquire = acquire.try_acquire
-        self.counter = counter
-        self.proxy = service.proxy
-        self.lenient = service.lenient
-        self.guarded = guarded
-        self.told = service.proxy_protocol is not None
-        self.router = router
-        self.budget = acquire.budget(target, router.profile.budget if router is not None else None)
 
 
 class Listener:
@@ -199,12 +150,29 @@ class Listener:
             counter = self._metrics.route(authority, tls is not None)
             service = runtime.service(target)
             acquire = self.upstreams.stack(service, request, tls)
-            known = Destination(target, counter, service, runtime.refuses(target), acquire, self._router(target))
+            guards = (target,) if runtime.refuses(target) else ()
+            known = Destination(target, counter, service, guards, acquire, self._router(target))
             if len(self._known) >= DESTINATIONS:
                 self.forget()
             known.counter.hold()
             self._known[key] = known
         return known
+
+    def shared(self, destination: Destination, plan: Plan, request: Request, conn: Conn) -> Destination:
+        """Where C{request}, of a route of C{destination}'s that others serve, goes: to these."""
+        known = destination.shares.get(plan)
+        if known is None:
+            share = shared(destination, plan.route.backends, self.runtime, self.upstreams, request, conn.tls)
+            known = destination.shares[plan] = share
+        return known
+
+    def refuse(self, destination: Destination, conn: Conn) -> ProxyError | None:
+        """Why the client of C{conn} may not have one of those who serve C{destination}."""
+        for target in destination.guards:
+            refused = self.runtime.refuse(conn, target)
+            if refused is not None:
+                return refused
+        return None
 
     def _router(self, target: Target) -> ProfileRouter | None:
         """That of C{target}'s profile, if it has one; of a profile that is as it was, the same."""

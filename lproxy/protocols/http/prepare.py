@@ -7,9 +7,10 @@ that has to be said there.
 from __future__ import annotations
 
 from lproxy.api import Conn
+from lproxy.protocols.http.destination import Destination
 from lproxy.protocols.http.guard import by_https, vouch
 from lproxy.protocols.http.hops import said_to_proxy
-from lproxy.protocols.http.listener import Destination, Listener
+from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.message import Request, Response
 from lproxy.protocols.http.profile.plan import Plan
 

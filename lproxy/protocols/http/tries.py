@@ -20,8 +20,9 @@ from twisted.python.failure import Failure
 from lproxy.api import ConnectionLease, Hint, ProxyError
 from lproxy.protocols.http.account import Account
 from lproxy.protocols.http.client import Client
+from lproxy.protocols.http.destination import Destination
 from lproxy.protocols.http.grpc import NO_CALL, http_status, outcome
-from lproxy.protocols.http.listener import Destination, Listener
+from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Request, Response
 from lproxy.protocols.http.own import kept
 from lproxy.protocols.http.phase import ACQUIRING, CALLING

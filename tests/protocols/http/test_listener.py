@@ -5,7 +5,8 @@ L{lproxy.protocols.http.listener}: what a listener's clients share.
 
 from __future__ import annotations
 
-from lproxy.protocols.http.listener import DESTINATIONS, Destination
+from lproxy.protocols.http.destination import Destination
+from lproxy.protocols.http.listener import DESTINATIONS
 from lproxy.protocols.http.message import Rejected, Request
 from lproxy.protocols.http.route import NoAuthority
 from lproxy.target import Authority, OriginalDst, ServiceName

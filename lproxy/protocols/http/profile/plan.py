@@ -16,6 +16,7 @@ from lproxy.protocols.http.profile.edit import edit
 from lproxy.protocols.http.profile.limits import BodyTooLarge, Gate, gate
 from lproxy.protocols.http.profile.metrics import RouteCounter, RouteMetrics
 from lproxy.protocols.http.profile.rewrite import Rewriter
+from lproxy.protocols.http.profile.sticky import Sticking
 from lproxy.protocols.http.retry import Again
 from lproxy.protocols.http.timeouts import times
 from lproxy.stack.rates import Limiter, Rates
@@ -59,6 +60,7 @@ class Plan:
     @ivar response: what becomes of an answer's
     @ivar classes: what answers are failures
     @ivar again: when more tries are made; C{None}: when that can do no harm, and only then
+    @ivar sticking: by what clients are known that are to be served by the same
     @ivar times: how long the application may take
     """
 
@@ -75,6 +77,7 @@ class Plan:
         "response",
         "rewriter",
         "route",
+        "sticking",
         "times",
     )
 
@@ -91,6 +94,7 @@ class Plan:
         self.rewriter = Rewriter(route.rewrite, route.condition) if route.rewrite is not None else None
         self.classes = Classes(route.classes)
         self.again = Again(route.retries, self.classes) if route.retries is not None else None
+        self.sticking: Sticking | None = None
         self.times = times(place.timeouts, route.timeouts, route.name)
         self.ours: Elsewhere | Static | None = None
         if route.redirect is not None:
@@ -101,12 +105,14 @@ class Plan:
     def __repr__(self) -> str:
         return f"<Plan {self.name!r}>"
 
-    def limit(self, service: tuple[Limiter, ...]) -> None:
+    def join(self, service: tuple[Limiter, ...], sticking: Sticking | None) -> None:
         """
-        Let as many requests pass as the route does.
+        Be of a profile, and have what that says of all its routes together.
 
-        @param service: the limits of all of the service's routes together
+        @param service: how many of their requests may pass
+        @param sticking: by what clients are known
         """
+        self.sticking = sticking
         place = self.place
         own = place.rates.of(f"service {place.target} route {self.name}", self.route.rates)
         self.gate = gate(place.target, service + own)
@@ -132,7 +138,7 @@ class Plan:
 
     def hint(self, request: Request) -> Hint | None:
         """What is known of C{request} that matters for who serves it."""
-        return None
+        return self.sticking.hint(request) if self.sticking is not None else None
 
     def ended(self, status: int, milliseconds: float, grpc: int) -> bool:
         """

@@ -12,6 +12,7 @@ from lproxy.profile import Profile, Route
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.profile.match import Matcher
 from lproxy.protocols.http.profile.plan import Place, Plan
+from lproxy.protocols.http.profile.sticky import Sticking
 
 
 class ProfileRouter:
@@ -38,8 +39,9 @@ class ProfileRouter:
         for gone in known.values():
             gone.close()
         service = place.rates.of(f"service {place.target}", profile.rates)
+        sticking = Sticking(profile.sticky) if profile.sticky is not None else None
         for plan in self.plans:
-            plan.limit(service)
+            plan.join(service, sticking)
 
     def __repr__(self) -> str:
         return f"<ProfileRouter {len(self.plans) - 1} routes>"

@@ -46,7 +46,7 @@ class PlanTests(SynchronousTestCase):
     def test_nothing(self) -> None:
         """A route that says nothing costs nothing: there is nothing to be done."""
         plan = Plan(Route("a"), place())
-        plan.limit(())
+        plan.join((), None)
         self.assertEqual([None] * 5, [plan.gate, plan.ours, plan.rewriter, plan.request, plan.response])
         self.assertIsNone(plan.begin(request(10**12), CONN, 0.0))
 
@@ -86,8 +86,8 @@ class PlanTests(SynchronousTestCase):
         here = place()
         service = here.rates.of("service", (Rate(3, 60.0),))
         plan, other = [Plan(Route(name, rates=(Rate(2, 60.0),)), here) for name in ("a", "b")]
-        plan.limit(service)
-        other.limit(service)
+        plan.join(service, None)
+        other.join(service, None)
         passed = [one.begin(request(), CONN, 0.0) is None for one in (plan, plan, plan, other, other)]
         self.assertEqual([True, True, False, True, False], passed)
         self.assertEqual((1, 3), (plan.counter.limited, plan.counter.requests))
@@ -98,8 +98,8 @@ class PlanTests(SynchronousTestCase):
         route = Route("a", rates=(Rate(1, 60.0),))
         for expected in (True, False):
             plan = Plan(route, place(rates=rates))
-            plan.limit(())
+            plan.join((), None)
             self.assertEqual(expected, plan.begin(request(), CONN, 0.0) is None)
         elsewhere = Plan(route, place("api.local", rates))
-        elsewhere.limit(())
+        elsewhere.join((), None)
         self.assertIsNone(elsewhere.begin(request(), CONN, 0.0))
