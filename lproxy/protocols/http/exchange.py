@@ -192,7 +192,8 @@ class Exchange(Owner, Expiring):
 
     def respond(self, head: Response, body: bytes, end: bool, trailers: Headers) -> int:
         """The answer goes on, and may be all; unless its route has another one asked for."""
-        if self.plan is not None and self.tries.better(self, head, body, end, trailers):
+        plan = self.plan
+        if plan is not None and plan.again is not None and self.tries.better(self, head, body, end, trailers):
             return AMPLE
         return self.pass_on(head, body, trailers, end)
 
@@ -329,8 +330,7 @@ class Exchange(Owner, Expiring):
             took = (self.ended - self.began) * 1000.0
             self.destination.counter.ended(self.status, took, self.account.overhead, self.grpc)
             if self.plan is not None:
-                failure = self.plan.ended(self.status, took, self.grpc)
-                self.tries.count(self.plan.counter, self.status, self.grpc, failure)
+                self.tries.count(self.plan, self.status, took, self.grpc)
 
     def _over(self, complete: bool) -> None:
         """

@@ -26,7 +26,7 @@ from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Request, Response
 from lproxy.protocols.http.own import kept
 from lproxy.protocols.http.phase import ACQUIRING, CALLING
-from lproxy.protocols.http.profile.metrics import BODY, BUDGET, LIMIT, SUCCESS, RouteCounter
+from lproxy.protocols.http.profile.metrics import BODY, BUDGET, LIMIT, SUCCESS
 from lproxy.protocols.http.profile.plan import Plan
 from lproxy.protocols.http.retry import Again, Unwanted, attempt, broken_off, may_replay
 from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder
@@ -280,7 +280,7 @@ class Tries:
             acquiring.addErrback(_known)
             self._why_not = BUDGET
             return False
-        plan.counter.try_ended(head.status, plan.classes.failure(head.status, grpc), grpc)
+        plan.outcome(head.status, grpc).tries += 1
         if grpc != NO_CALL and self.lease is not None:
             self.lease.means(http_status(grpc))
         self._more = True
@@ -313,7 +313,7 @@ class Tries:
     def lost(self, owner: Owner) -> None:
         """The latest was not answered."""
         if owner.plan is not None and owner.state == CALLING:
-            owner.plan.counter.try_ended(0, True)
+            owner.plan.outcome(0).tries += 1
 
     def _leave(self, owner: Owner) -> None:
         """What was dispatched is over, and not the exchange."""
@@ -344,18 +344,17 @@ class Tries:
         if self._clocks is not None:
             self._clocks.stop()
 
-    def count(self, counter: RouteCounter, status: int, grpc: int, failure: bool) -> None:
+    def count(self, plan: Plan, status: int, milliseconds: float, grpc: int) -> None:
         """
-        Count what came of the latest try, and of the wish for more of them.
+        Count what came of a request, of its latest try, and of the wish for more of them.
 
-        @param status: of the client's answer, and C{failure}: whether it is one
+        @param status: of the client's answer; zero: there was none
         """
-        if self._answered:
-            counter.try_ended(status, failure, grpc)
+        failure = plan.ended(status, milliseconds, grpc, self._answered)
         if self._more and not failure:
-            counter.retried(SUCCESS)
+            plan.counter.retried(SUCCESS)
         elif self._more or self._why_not:
-            counter.retried(self._why_not or LIMIT)
+            plan.counter.retried(self._why_not or LIMIT)
 
     def over(self, destination: Destination | None) -> None:
         """Give back all that is held."""

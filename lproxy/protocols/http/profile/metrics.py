@@ -15,9 +15,6 @@ from lproxy.metrics.counters import MILLISECONDS, Histogram
 from lproxy.metrics.family import Family, Labels
 from lproxy.protocols.http.grpc import NO_CALL
 
-#: by status, grpc-status (or NO_CALL), and whether that is a failure
-Answers = dict[tuple[int, int, bool], int]
-
 # what came of requests for which a further try was wanted
 #: it was made, and the last one went well
 SUCCESS = "success"
@@ -35,39 +32,44 @@ WON = "won"
 LOST = "lost"
 
 
+class Outcome:
+    """
+    Answers that are alike.
+
+    @ivar failure: whether they are failures
+    @ivar answers: to clients, lproxy's own among them
+    @ivar tries: of upstreams, to one try each
+    """
+
+    __slots__ = ("answers", "failure", "tries")
+
+    def __init__(self, failure: bool) -> None:
+        self.failure: bool = failure
+        self.answers: int = 0
+        self.tries: int = 0
+
+
 class RouteCounter:
     """
     Requests of one route to one service.
 
     @ivar requests: as they came from clients
-    @ivar answers: to those, answers of lproxy's own included
+    @ivar outcomes: answers to those, and to each try, by status, grpc-status (or NO_CALL), and whether they are failures
     @ivar latency: milliseconds from a request's head to the end of its answer
     @ivar tries: how often they were sent
-    @ivar tried: answers to those
     @ivar retries: requests for which a further try was wanted, by what came of that
     @ivar hedges: second tries beside first ones, by what came of them
     @ivar limited: requests that were more than there may be
     """
 
-    __slots__ = (
-        "_holders",
-        "answers",
-        "hedges",
-        "latency",
-        "limited",
-        "requests",
-        "retries",
-        "tried",
-        "tries",
-    )
+    __slots__ = ("_holders", "hedges", "latency", "limited", "outcomes", "requests", "retries", "tries")
 
     def __init__(self) -> None:
         self._holders: int = 0
         self.requests: int = 0
-        self.answers: Answers = {}
+        self.outcomes: dict[tuple[int, int, bool], Outcome] = {}
         self.latency = Histogram(MILLISECONDS)
         self.tries: int = 0
-        self.tried: Answers = {}
         self.retries: dict[str, int] = {}
         self.hedges: dict[str, int] = {}
         self.limited: int = 0
@@ -77,24 +79,26 @@ class RouteCounter:
         self.requests += 1
         self._holders += 1
 
-    def ended(self, status: int, milliseconds: float, failure: bool, grpc: int = NO_CALL) -> None:
+    def outcome(self, status: int, failure: bool, grpc: int = NO_CALL) -> Outcome:
         """
-        Count its answer.
+        Where answers are counted.
 
-        @param status: zero where there was none
+        @param status: zero: there was none
         @param failure: whether the route's classes call it one
         @param grpc: what came of it, where it was a call
         """
-        self._holders -= 1
-        if status:
-            key = (status, grpc, failure)
-            self.answers[key] = self.answers.get(key, 0) + 1
-            self.latency.observe(milliseconds)
-
-    def try_ended(self, status: int, failure: bool, grpc: int = NO_CALL) -> None:
-        """Count the answer to one try, which may not be the client's."""
         key = (status, grpc, failure)
-        self.tried[key] = self.tried.get(key, 0) + 1
+        found = self.outcomes.get(key)
+        if found is None:
+            found = self.outcomes[key] = Outcome(failure)
+        return found
+
+    def ended(self, outcome: Outcome | None, milliseconds: float) -> None:
+        """Count what came of a request; C{None}: it was not answered."""
+        self._holders -= 1
+        if outcome is not None:
+            outcome.answers += 1
+            self.latency.observe(milliseconds)
 
     def retried(self, outcome: str) -> None:
         """Count a request for which a further try was wanted."""
@@ -114,7 +118,7 @@ class RouteCounter:
 
     def mark(self) -> int:
         """Requests, answers and tries."""
-        return self.requests + self.tries + self.limited + sum(self.answers.values()) + sum(self.tried.values())
+        return self.requests + self.tries + self.limited + sum(o.answers + o.tries for o in self.outcomes.values())
 
     def held(self) -> bool:
         """Whether a request is under way, or this is kept for the next."""
@@ -154,7 +158,7 @@ class RouteMetrics:
             "counter",
             "HTTP responses to requests of a route, including those that lproxy made itself. What is a failure is for "
             "the route to say, or as for response_total.",
-            _answers((labels, c.answers) for labels, c in routes),
+            ((labels, o.answers) for labels, o in _outcomes(routes) if o.answers),
         )
         yield Family(
             "route_response_latency_ms",
@@ -173,7 +177,7 @@ class RouteMetrics:
             "counter",
             "HTTP responses that endpoints gave to requests of a route, those included that clients never saw as "
             "another try was made. A status_code of 0 is none: the connection was lost, or it took too long.",
-            _answers((labels, c.tried) for labels, c in routes),
+            ((labels, o.tries) for labels, o in _outcomes(routes) if o.tries),
         )
         yield Family(
             "route_retry_total",
@@ -199,13 +203,13 @@ class RouteMetrics:
         )
 
 
-def _answers(routes: Iterator[tuple[Labels, Answers]]) -> Iterator[tuple[Labels, int]]:
-    for labels, answers in routes:
-        for (status, grpc, failure), n in list(answers.items()):
+def _outcomes(routes: list[tuple[Labels, RouteCounter]]) -> Iterator[tuple[Labels, Outcome]]:
+    for labels, counter in routes:
+        for (status, grpc, failure), outcome in list(counter.outcomes.items()):
             own: Labels = (
                 ("classification", "failure" if failure else "success"),
                 ("status_code", str(status)),
             )
             if grpc != NO_CALL:
                 own += (("grpc_status", str(grpc)),)
-            yield (*labels, *own), n
+            yield (*labels, *own), outcome

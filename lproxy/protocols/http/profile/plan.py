@@ -9,12 +9,13 @@ from lproxy.api import Conn, Hint
 from lproxy.config import Timeouts
 from lproxy.errors import ProxyError
 from lproxy.profile import Route
+from lproxy.protocols.http.grpc import NO_CALL
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.profile.answer import Elsewhere, Static
 from lproxy.protocols.http.profile.classes import Classes
 from lproxy.protocols.http.profile.edit import edit
 from lproxy.protocols.http.profile.limits import BodyTooLarge, Gate, gate
-from lproxy.protocols.http.profile.metrics import RouteCounter, RouteMetrics
+from lproxy.protocols.http.profile.metrics import Outcome, RouteCounter, RouteMetrics
 from lproxy.protocols.http.profile.rewrite import Rewriter
 from lproxy.protocols.http.profile.sticky import Sticking
 from lproxy.protocols.http.retry import Again
@@ -65,6 +66,7 @@ class Plan:
     """
 
     __slots__ = (
+        "_outcomes",
         "again",
         "classes",
         "counter",
@@ -93,6 +95,8 @@ class Plan:
         self.response = edit(route.response)
         self.rewriter = Rewriter(route.rewrite, route.condition) if route.rewrite is not None else None
         self.classes = Classes(route.classes)
+        # by status, where it is no call's: of those there are a thousand at most
+        self._outcomes: dict[int, Outcome] = {}
         self.again = Again(route.retries, self.classes) if route.retries is not None else None
         self.sticking: Sticking | None = None
         self.times = times(place.timeouts, route.timeouts, route.name)
@@ -130,7 +134,7 @@ class Plan:
             if limited is not None:
                 counter.limited += 1
                 return limited
-        return self.too_large(request.framing)
+        return self.too_large(request.framing) if self.max_body >= 0 else None
 
     def too_large(self, size: int) -> BodyTooLarge | None:
         """What is wrong with a body of so many bytes, or of what framing it has, if anything."""
@@ -140,12 +144,24 @@ class Plan:
         """What is known of C{request} that matters for who serves it."""
         return self.sticking.hint(request) if self.sticking is not None else None
 
-    def ended(self, status: int, milliseconds: float, grpc: int) -> bool:
+    def outcome(self, status: int, grpc: int = NO_CALL) -> Outcome:
+        """Where answers are counted that are like that."""
+        found = self._outcomes.get(status) if grpc == NO_CALL else None
+        if found is None:
+            found = self.counter.outcome(status, self.classes.failure(status, grpc), grpc)
+            if grpc == NO_CALL:
+                self._outcomes[status] = found
+        return found
+
+    def ended(self, status: int, milliseconds: float, grpc: int, tried: bool) -> bool:
         """
         A request that was begun has got its answer, or none: its status is zero.
 
-        @return: whether that is a failure
+        @param tried: whether that is an upstream's
+        @return: whether it is a failure
         """
-        failure = self.classes.failure(status, grpc)
-        self.counter.ended(status, milliseconds, failure, grpc)
-        return failure
+        outcome = self.outcome(status, grpc)
+        if tried:
+            outcome.tries += 1
+        self.counter.ended(outcome if status else None, milliseconds)
+        return outcome.failure

@@ -31,18 +31,19 @@ class CounterTests(SynchronousTestCase):
     def test_requests(self) -> None:
         """A request counts when it begins, its answer when it ends; one without an answer has no latency."""
         counter = RouteCounter()
-        for status in (200, 503, 0):
+        for status in (200, 200, 503, 0):
             counter.began()
-            counter.ended(status, 10.0, status >= 500)
-        self.assertEqual((3, {(200, -1, False): 1, (503, -1, True): 1}), (counter.requests, counter.answers))
-        self.assertEqual((2, 20.0), (sum(counter.latency.counts), counter.latency.total))
+            counter.ended(counter.outcome(status, status >= 500) if status else None, 10.0)
+        found = {key: outcome.answers for key, outcome in counter.outcomes.items()}
+        self.assertEqual((4, {(200, -1, False): 2, (503, -1, True): 1}), (counter.requests, found))
+        self.assertEqual((3, 30.0), (sum(counter.latency.counts), counter.latency.total))
 
     def test_held(self) -> None:
         """As long as a request is under way, and as long as somebody keeps it."""
         counter = RouteCounter()
         counter.began()
         counter.hold()
-        counter.ended(0, 0.0, False)
+        counter.ended(None, 0.0)
         self.assertTrue(counter.held())
         counter.release()
         self.assertFalse(counter.held())
@@ -55,9 +56,9 @@ class CounterTests(SynchronousTestCase):
         seen.append(counter.mark())
         counter.tries += 1
         seen.append(counter.mark())
-        counter.try_ended(503, True)
+        counter.outcome(503, True).tries += 1
         seen.append(counter.mark())
-        counter.ended(503, 1.0, True)
+        counter.ended(counter.outcome(503, True), 1.0)
         seen.append(counter.mark())
         counter.limited += 1
         seen.append(counter.mark())
@@ -75,15 +76,15 @@ class FamilyTests(MetricsCase):
         """One that is begun and answered."""
         counter = self.routes.route(target, name)
         counter.began()
-        counter.ended(200, 10.0, False)
+        counter.ended(counter.outcome(200, False), 10.0)
 
     def test_families(self) -> None:
         """Every family has exactly its type and labels, and a sentence of help."""
         counter = self.routes.route("web:80", "GET /")
         counter.began()
         counter.tries += 1
-        counter.try_ended(200, True, 14)
-        counter.ended(200, 1.0, True, 14)
+        counter.outcome(200, True, 14).tries += 1
+        counter.ended(counter.outcome(200, True, 14), 1.0)
         counter.retried(LIMIT)
         counter.hedged(WON)
         counter.limited += 1
@@ -98,12 +99,12 @@ class FamilyTests(MetricsCase):
         counter = self.routes.route("web:80", "GET /")
         counter.began()
         counter.tries += 2
-        counter.try_ended(503, True)
-        counter.try_ended(200, False)
-        counter.ended(200, 30.0, False)
+        counter.outcome(503, True).tries += 1
+        counter.outcome(200, False).tries += 1
+        counter.ended(counter.outcome(200, False), 30.0)
         counter.retried(SUCCESS)
         counter.began()
-        counter.ended(404, 10.0, True)
+        counter.ended(counter.outcome(404, True), 10.0)
         counter.retried(BUDGET)
         for name, labels, expected in (
             ("route_request_total", {}, [2]),

@@ -12,6 +12,7 @@ from lproxy.config import Metrics as MetricsConfig
 from lproxy.config import Timeouts
 from lproxy.metrics.registry import Metrics
 from lproxy.profile import Answer, Fields, Rate, Redirect, ResponseClass, Route, Statuses
+from lproxy.protocols.http.grpc import NO_CALL
 from lproxy.protocols.http.message import CHUNKED, Request
 from lproxy.protocols.http.metrics import HttpMetrics
 from lproxy.protocols.http.profile.answer import Elsewhere, Static
@@ -63,8 +64,16 @@ class PlanTests(SynchronousTestCase):
         """Its requests are counted, and their answers by the route's own classes; it holds its series until closed."""
         plan = Plan(Route("a", classes=(ResponseClass(Statuses(404, 404)),)), place())
         plan.begin(request(), CONN, 0.0)
-        plan.ended(404, 1.0, -1)
-        self.assertEqual((1, {(404, -1, True): 1}), (plan.counter.requests, plan.counter.answers))
+        self.assertTrue(plan.ended(404, 1.0, NO_CALL, True))
+        plan.begin(request(), CONN, 0.0)
+        self.assertTrue(plan.ended(404, 1.0, NO_CALL, False))
+        plan.begin(request(), CONN, 0.0)
+        self.assertFalse(plan.ended(200, 1.0, 0, True))
+        plan.begin(request(), CONN, 0.0)
+        self.assertTrue(plan.ended(0, 1.0, NO_CALL, False))
+        found = {key: (outcome.answers, outcome.tries) for key, outcome in plan.counter.outcomes.items()}
+        self.assertEqual({(404, NO_CALL, True): (2, 1), (200, 0, False): (1, 1), (0, NO_CALL, True): (0, 0)}, found)
+        self.assertEqual((4, 3), (plan.counter.requests, sum(plan.counter.latency.counts)))
         self.assertTrue(plan.counter.held())
         plan.close()
         self.assertFalse(plan.counter.held())
