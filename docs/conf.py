@@ -39,6 +39,7 @@ autodoc_default_options = {"show-inheritance": True}
 
 #: a link to another page, as those who read the file itself follow it
 LINK = re.compile(r"`([^`<]+?)\s+<([\w./-]+?)\.rst>`_")
+CONTENTS = re.compile(r"^\.\. contents::.*\n(?:   :.*\n)*", re.MULTILINE)
 #: C{X}, I{X}, B{X} and L{X}, nested at most as in C{dict[str, {}]}
 MARKUP = re.compile(r"\b([CIBL])\{((?:[^{}]|\{[^{}]*\})*)\}", re.DOTALL)
 FIELD = re.compile(r"^(\s*)@(\w+)((?: [^:]+)?):\s*(.*)$")
@@ -56,9 +57,11 @@ def links(text: str, folder: str) -> str:
     def role(match: re.Match[str]) -> str:
         page = posixpath.normpath(posixpath.join("docs", folder, match[2]))
         name = page.removeprefix("docs/") if page.startswith("docs/") else PAGES[page]
-        return f":doc:`{match[1]} </{name}>`"
+        # who reads the file wants its name, who reads the book its title
+        return f":doc:`/{name}`" if match[1].endswith(".rst") else f":doc:`{match[1]} </{name}>`"
 
-    return LINK.sub(role, text)
+    # the theme has each page's contents beside it
+    return LINK.sub(role, CONTENTS.sub("", text))
 
 
 def markup(text: str) -> str:

@@ -75,6 +75,9 @@ class PrometheusTests(SynchronousTestCase):
         self.assertGreater(len(queries), 5)
         for query in queries:
             self.check(query)
+        alerts = re.findall(r"alert: (\w+)", path.read_text())
+        told = re.findall(r"(?m)^``(Lproxy\w+)``", (ROOT / "docs" / "operations" / "metrics.rst").read_text())
+        self.assertEqual(alerts, told, "what to do about each is in the docs")
         require("promtool")
         done = run("promtool", "check", "rules", path)
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)

@@ -33,14 +33,18 @@ class LinkTests(SynchronousTestCase):
     def test_pages(self) -> None:
         """From a page to one beside it, below and above it, broken over lines or not."""
         for text, folder, role in (
-            ("`tls.rst <tls.rst>`_", "", ":doc:`tls.rst </tls>`"),
+            ("`tls.rst <tls.rst>`_", "", ":doc:`/tls`"),
             ("`more\n<operations/errors.rst>`_", "", ":doc:`more </operations/errors>`"),
-            ("`errors.rst <errors.rst>`_", "operations", ":doc:`errors.rst </operations/errors>`"),
+            ("`errors.rst <errors.rst>`_", "operations", ":doc:`/operations/errors`"),
             ("`TLS <../tls.rst>`_", "operations", ":doc:`TLS </tls>`"),
             ("`TLS <docs/tls.rst>`_", "..", ":doc:`TLS </tls>`"),
             ("`Changes <CHANGES.rst>`_", "..", ":doc:`Changes </changes>`"),
         ):
             self.assertEqual(role, self.links(text, folder))
+
+    def test_contents(self) -> None:
+        """A page's own table of contents is left to the theme, which has it at its side."""
+        self.assertEqual("a\n\n\nb\n", self.links("a\n\n.. contents::\n   :local:\n   :depth: 1\n\nb\n", ""))
 
     def test_elsewhere(self) -> None:
         """What leads out of the project is left alone."""
