@@ -54,7 +54,7 @@ class RouteCounter:
     Requests of one route to one service.
 
     @ivar requests: as they came from clients
-    @ivar outcomes: answers to those, and to each try, by status, grpc-status (or NO_CALL), and whether they are failures
+    @ivar outcomes: answers to those, and to each try, by status, grpc-status (or NO_CALL) and failure
     @ivar latency: milliseconds from a request's head to the end of its answer
     @ivar tries: how often they were sent
     @ivar retries: requests for which a further try was wanted, by what came of that
