@@ -172,9 +172,7 @@ class Assembly:
         self.openings.close()
         # which certificates are in use is another's to tell from now on
         self.security.identities.stop()
-        for name, factory in self._started:
-            self._guard(name, factory.drain)
-        self.sessions.drain()
+        self._drain()
         if len(self.sessions):
             bound = f"{seconds:g} s at most" if seconds is not None else "as long as they last"
             log.info("draining {n} connections, {bound}", n=len(self.sessions), bound=bound)
@@ -183,6 +181,17 @@ class Assembly:
             self.sessions.abort()
             await self._empty(LAST)
         self.close()
+
+    def _drain(self) -> None:
+        for name, factory in self._started:
+            self._guard(name, factory.drain)
+        self.sessions.drain()
+
+    def end(self) -> None:
+        """It is retired, as another has gone on in its place; now all ends."""
+        self.superseded = False
+        self._drain()
+        self.hurry(self.drain_seconds())
 
     async def _empty(self, seconds: float | None) -> bool:
         """Whether all sessions are over, within so many seconds or until somebody hurries."""

@@ -250,9 +250,8 @@ class Proxy(service.Service):
         await self._delay()
         self._not_ready = "draining"
         self._sockets.stop_all()
-        for retired in self._retiring:
-            retired.superseded = False
-            retired.hurry(retired.drain_seconds())
+        for retired in list(self._retiring):
+            retired.end()
         assembly, self._assembly = self._assembly, None
         if assembly is not None:
             self._retire(assembly)

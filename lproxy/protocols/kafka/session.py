@@ -126,8 +126,11 @@ class KafkaSession:
         self._relay.start(prefix, eof)
 
     def drain(self) -> None:
-        """What is asked is answered yet. What nobody can read ends by itself."""
-        if self._requests.opaque:
+        """
+        What is asked is answered yet. What nobody can read ends by itself; and so does all, where another configuration
+        goes on: a client cannot be told to come again, and what it says just now would be lost.
+        """
+        if self._requests.opaque or self._runtime.superseded():
             return
         self._talk.drain()
         self._finish()

@@ -86,8 +86,11 @@ class TcpSession:
             self._pending.addCallbacks(self._acquired, self._failed).addErrback(self._crashed)
 
     def drain(self) -> None:
-        """A byte stream has no better moment to end than its own; one that was never begun is given L{GRACE}."""
-        if not self._spoken():
+        """
+        A byte stream has no better moment to end than its own; one that was never begun is given L{GRACE}, unless
+        another configuration goes on.
+        """
+        if not self._spoken() and not self._runtime.superseded():
             self._timer = self._runtime.clock.callLater(GRACE, self._drained)
 
     def _drained(self) -> None:

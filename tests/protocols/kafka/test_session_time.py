@@ -275,6 +275,19 @@ class DrainTests(KafkaTestCase):
         self.assert_over(client, flags="", errno="")
         self.assertEqual(beat(), client.heard)
 
+    def test_superseded(self) -> None:
+        """Where another configuration goes on, none closes; when the proxy ends then, they do."""
+        object.__setattr__(self.proxy.runtime, "superseded", lambda: True)
+        client = self.client(heartbeat(1))
+        self.drain()
+        self.say(self.broker, beat(1))
+        self.say(client, heartbeat(2))
+        self.say(self.broker, beat(2))
+        self.assertEqual((beat(1) + beat(2), ""), (client.heard, client.ended))
+        object.__setattr__(self.proxy.runtime, "superseded", lambda: False)
+        self.drain()
+        self.assert_over(client, flags="", errno="")
+
     def test_answered_first(self) -> None:
         """One in flight is answered; what comes after it is not passed on."""
         client = self.client(heartbeat(1), heartbeat(2))
