@@ -82,6 +82,7 @@ class Reload:
         counter: Reloads,
         now: Callable[[], float],
         beside: Beside,
+        turn: Callable[[], Deferred[None]],
     ) -> None:
         """
         @param source: C{None} where no file was given
@@ -89,6 +90,7 @@ class Reload:
         @param swap: has a configuration serve; raises L{CannotStart}, and nothing has changed
         @param now: seconds of the epoch
         @param beside: calls what takes its time
+        @param turn: fires in the next turn of the reactor
         """
         self._source = source
         self._config = config
@@ -96,6 +98,7 @@ class Reload:
         self._counter = counter
         self._now = now
         self._beside = beside
+        self._turn = turn
         self._asked: list[Deferred[Outcome]] = []
         self._busy = False
 
@@ -142,6 +145,8 @@ class Reload:
         if source is None:
             return Outcome(UNCHANGED, "lproxy was started without a file: there is nothing to read")
         loaded = source.rehearse(await self._beside(source.read))
+        # trying it has taken its time, and so does having it serve
+        await self._turn()
         config = self._config()
         problems = [str(problem) for problem in loaded.problems]
         if loaded.config is None:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, get_args
 
 from twisted.application import service
@@ -97,7 +98,15 @@ class Proxy(service.Service):
         self._upkeep = Upkeep(self._sessions, self._stacks, reactor, self._crashes.crashed)
         self._lag = ReactorLag(reactor, self.metrics.lag)
         self._watchdog = Watchdog(packages(plugins), self._around.warn, reactor)
-        self._reload = Reload(source, lambda: self._config, self.swap, self.metrics.reloads, time.time, beside(reactor))
+        self._reload = Reload(
+            source,
+            lambda: self._config,
+            self.swap,
+            self.metrics.reloads,
+            time.time,
+            beside(reactor),
+            partial(deferLater, reactor, 0),
+        )
         self._watch = FileWatch(source.path, self.reload, reactor) if source is not None else None
         self._ending = self._hurried = False
         self._not_ready: str | None = "starting"

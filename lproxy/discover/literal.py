@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lproxy.errors import ProxyError
 from lproxy.stack.interfaces import NOTHING, Discover, Watch, Watcher
@@ -96,6 +97,8 @@ class Literal:
         return self.otherwise.watch(target, watcher)
 
 
+# a configuration's are asked for whenever it is read, tried and taken: thousands of them, and mostly the same
+@lru_cache(16_384)
 def literal(host: str) -> tuple[str, ...]:
     """The addresses that C{host} spells or stands for; none where it is any other name."""
     if within(host, "localhost"):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred, execute, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.assembly import CannotStart
@@ -35,7 +35,15 @@ class ReloadTests(SynchronousTestCase):
         self.reload = self.make(Source("lproxy.toml", "/etc/lproxy.toml", lambda: self.loaded))
 
     def make(self, source: Source | None) -> Reload:
-        return Reload(source, lambda: BEFORE, self.swap, self.counter, lambda: 1_700_000_000.25, self.beside)
+        return Reload(
+            source,
+            lambda: BEFORE,
+            self.swap,
+            self.counter,
+            lambda: 1_700_000_000.25,
+            self.beside,
+            lambda: succeed(None),
+        )
 
     def beside(self, read: Callable[[], Loaded]) -> Deferred[Loaded]:
         """At once, or when a test says so."""
