@@ -8,6 +8,7 @@ told, and it is set for the earliest of those that are left: as often as the sho
 
 from __future__ import annotations
 
+import math
 from typing import Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -16,8 +17,8 @@ from lproxy.api import ProxyError
 
 #: seconds by which a deadline may be passed, so that those which are close together are looked at once
 GRAIN: Final = 0.005
-#: as good as never
-FAR: Final = 1e9
+#: when there is nothing to come
+NEVER: Final = math.inf
 
 
 class DeadlineExceeded(ProxyError):
@@ -58,7 +59,7 @@ class Deadlines:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._due: dict[Expiring, float] = {}
-        self._at = FAR
+        self._at = NEVER
         self._timer: IDelayedCall | None = None
 
     def __repr__(self) -> str:
@@ -79,7 +80,7 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._at = FAR
+            self._at = NEVER
 
     def _set(self, at: float) -> None:
         delay = max(0.0, at - self._clock.seconds())
@@ -91,7 +92,7 @@ class Deadlines:
 
     def _passed(self) -> None:
         self._timer = None
-        self._at = FAR
+        self._at = NEVER
         now = self._clock.seconds()
         for one in [one for one, at in self._due.items() if at <= now]:
             # one may have ended with another

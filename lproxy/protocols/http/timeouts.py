@@ -8,18 +8,15 @@ second instead, by one sweep over all of them (L{lproxy.protocols.http.h1.server
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Final
 
 from lproxy.api import ProxyError
 from lproxy.config import Timeouts
 from lproxy.profile import RouteTimeouts
-from lproxy.protocols.http.deadlines import Deadlines, Expiring
+from lproxy.protocols.http.deadlines import NEVER, Deadlines, Expiring
 from lproxy.protocols.http.message import Rejected
 
-#: as of what has no limit
-NEVER: Final = math.inf
 #: of a route that has none of its own
 NO_TIMEOUTS: Final = RouteTimeouts()
 

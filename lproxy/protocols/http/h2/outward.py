@@ -18,14 +18,15 @@ from lproxy.protocols.http.h2.engine import Head
 from lproxy.protocols.http.h2.fields import lowered
 from lproxy.protocols.http.message import (
     CHALLENGE,
+    CONNECTION,
     DROP,
     ENCODING,
-    HOP_BY_HOP,
     HOST_FIELD,
     LENGTH,
     PROXY_CHALLENGE,
     TE,
     UNTIL_CLOSE,
+    UPGRADE,
     Headers,
     Request,
     Response,
@@ -43,7 +44,8 @@ _CONNECT: Final = (b":method", b"CONNECT")
 _WEBSOCKET: Final = (b":protocol", b"websocket")
 #: what an answer's fields may be, that calls for a closer look
 _CHECKED: Final = 1 << DROP | 1 << TE | 1 << LENGTH | 1 << CHALLENGE | 1 << PROXY_CHALLENGE
-_OF_CONNECTION: Final = frozenset((HOST_FIELD, ENCODING, *HOP_BY_HOP))
+#: what a request of HTTP/1 may still have of its connection; of what its reader takes out, l5d-*, we have our own since
+_OF_CONNECTION: Final = frozenset((HOST_FIELD, ENCODING, CONNECTION, UPGRADE))
 _BLANKS: Final = b" \t"
 #: what only the handshake of a WebSocket over HTTP/1 has (RFC 8441, 5)
 _KEY: Final = b"sec-websocket-key"

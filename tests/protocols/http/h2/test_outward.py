@@ -46,6 +46,10 @@ class RequestTests(SynchronousTestCase):
         rest = [(b"accept", b"*/*"), (b"x-a", b"1"), (b"x-a", b"2"), (b"te", b"trailers"), (b"content-length", b"3")]
         self.assertEqual(pseudo + rest, fields)
 
+    def test_ours(self) -> None:
+        """What one proxy tells another goes in either version."""
+        self.assertEqual((b"l5d-client-id", b"web"), self.h1((b"l5d-client-id", b"web"))[-1])
+
     def test_scheme(self) -> None:
         """The scheme is that of the upstream's connection."""
         fields = request_fields(Request(b"GET", b"/", [], 0, b"web.test", False), True)
