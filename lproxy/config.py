@@ -4,7 +4,7 @@ Every setting, its default and what it is for, each exactly once.
 
 Frozen values without imports beyond other values. The reference in the docs is generated from here.
 
-Over 300 lines: it is the one place where a setting stands.
+Over 300 lines: it is the one place where a setting stands; L{lproxy.timeouts} is the part that would be too much.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from lproxy.profile import Profile, Rate
+from lproxy.setting import AUTO as AUTO  # noqa: PLC0414 - as these, it is had from here
+from lproxy.setting import setting as setting  # noqa: PLC0414
+from lproxy.timeouts import INBOUND as INBOUND  # noqa: PLC0414
+from lproxy.timeouts import Timeouts as Timeouts  # noqa: PLC0414
 
 Direction = Literal["inbound", "outbound"]
 Forwarded = Literal["pass", "append", "replace", "remove"]
@@ -32,28 +36,11 @@ DETECT = ("http", "kafka")
 #: targets that are each connection's or request's own
 KEYWORDS = ("authority", "original-dst", "sni")
 
-#: as many workers as there are cores
-AUTO = 0
-
 #: an empty table
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 KIB = 1024
 MIB = 1024 * KIB
-
-
-def setting(default: Any, help: str, unit: str = "", required: bool = False) -> Any:
-    """
-    A field with its C{help} and C{unit}, for checks and docs.
-
-    @param unit: C{duration}, C{size}, C{address} (host:port to connect to), C{resolver} (that of a DNS server),
-        C{listen} (IP:port or endpoint string to listen on), C{network} (IP or IP/bits), C{word} (fit for a metric
-        label), C{file} (path of a file with certificates or keys), C{identity} (who somebody is, as a certificate says
-        it), C{pattern} (of identities), C{workers} (a count, or L{AUTO}), C{table} (the table's own name, no key in
-        it), or none
-    @param required: whether a file must give it, and not empty
-    """
-    return field(default=default, metadata={"help": help, "unit": unit, "required": required})
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,95 +238,26 @@ PLAIN = Service()
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
-    """C{[timeouts]}; also C{[timeouts.inbound]} and C{[timeouts.outbound]} for one direction alone."""
+class ProfileFiles:
+    """
+    C{[profiles]}: files that say how services' requests are treated, Linkerd's C{ServiceProfile}s and the C{HTTPRoute}s
+    and C{GRPCRoute}s of the Gateway API. They are looked at every second. One that is not right is not used: what it
+    said before still holds.
+    """
 
-    detect: float = setting(10.0, "how long detection may take before the connection is forwarded as TCP", "duration")
-    server_first: float = setting(
-        0.05,
-        "how long a client may be silent before lproxy connects upstream: the server may speak first",
-        "duration",
+    files: tuple[str, ...] = setting(
+        (),
+        "paths of files, of folders (all in them that end in .yaml, .yml or .json), or patterns such as "
+        "profiles/*.yaml",
+        "file",
     )
-    acquire: float = setting(
-        3.0, "the limit on all waiting in the proxy: queueing, resolving and connecting", "duration"
+    namespace: str = setting(
+        "",
+        "the namespace of the applications that are served: that of documents which have none, and of services whose "
+        "names have none; unset: a bare name is the one service that has it, in whichever namespace",
+        "word",
     )
-    connect: float = setting(1.0, "one attempt to connect to one endpoint", "duration")
-    handshake: float = setting(
-        10.0, "a whole TLS handshake, with a client or with an upstream, whose connect comes before", "duration"
-    )
-    failfast: float = setting(
-        2.0, "how long a service may not be ready before it enters failfast and requests fail at once", "duration"
-    )
-    backoff_min: float = setting(
-        0.1,
-        "how long an endpoint that failed gets no requests, at first; doubled with each failure, jittered",
-        "duration",
-    )
-    backoff_max: float = setting(
-        5.0, "longest delay between two tries whether an endpoint, or a service in failfast, is back", "duration"
-    )
-    header_read: float = setting(10.0, "from a request's first byte to the end of its headers", "duration")
-    client_idle: float = setting(60.0, "how long a keep-alive connection of a client may be idle", "duration")
-    upstream_idle: float = setting(3.0, "how long a pooled connection to an upstream may be idle", "duration")
-    service_idle: float = setting(5.0, "how long a service without a request stays in the cache", "duration")
-    body: float | None = setting(
-        60.0,
-        "how long a request's body may make no progress, be it the client that does not send it or the upstream that "
-        "does not take it; none turns it off",
-        "duration",
-    )
-    write: float | None = setting(60.0, "how long an HTTP client may stop reading; none turns it off", "duration")
-    half_closed: float | None = setting(
-        1.0,
-        "how long an HTTP client's request may go on once the client has closed its side (FIN), as those do that are "
-        "gone; none: as long as it takes",
-        "duration",
-    )
-    response_headers: float | None = setting(
-        None, "from the end of a request to the headers of its response; unset: no limit", "duration"
-    )
-    stream: float | None = setting(None, "a whole request and its response; unset: no limit", "duration")
-    h2_ping: float | None = setting(
-        None,
-        "silence of an upstream's HTTP/2 connection with streams on it, after which it is asked whether it lives, and "
-        "after as much again is lost; unset: it is not asked, as servers of gRPC complain of that more often than "
-        "every five minutes",
-        "duration",
-    )
-    keepalive: float | None = setting(
-        60.0, "silence after which a TCP peer is asked whether it is still there; none turns it off", "duration"
-    )
-    keepalive_interval: float = setting(
-        10.0, "between two such probes; six unanswered ones end the connection", "duration"
-    )
-    stop_delay: float | None = setting(
-        None,
-        "how long, before a shutdown closes the listeners, /ready says 503 while everybody is served: for load "
-        "balancers to find out; the longer one of both directions counts; unset: not at all",
-        "duration",
-    )
-    drain: float = setting(
-        25.0,
-        "how long a shutdown waits for requests and byte streams in flight; with stop_delay less than what the "
-        "platform waits until it kills: Kubernetes 30 s, docker stop 10 s, systemd 90 s",
-        "duration",
-    )
-    reload_drain: float | None = setting(
-        None,
-        "how long requests and byte streams may go on by a configuration that a reload has replaced; unset: as long as "
-        "they last",
-        "duration",
-    )
-    worker: float = setting(
-        10.0,
-        "how long a worker may show no sign of life until another one takes its place; the longer one of both "
-        "directions counts",
-        "duration",
-    )
-
-
-#: what differs on the inbound side, where the application is on the same machine
-INBOUND = {"acquire": 1.0, "connect": 0.3, "failfast": 0.7, "service_idle": 90.0}
+    cluster_domain: str = setting("cluster.local", "what the names of the cluster's services end in", "word")
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,6 +376,7 @@ class Config:
     metrics: Metrics = Metrics()
     access_log: AccessLog = AccessLog()
     key_log: KeyLog = KeyLog()
+    profiles: ProfileFiles = ProfileFiles()
     watch: bool = setting(
         False,
         "whether a change of this file is read anew by itself, within seconds, as SIGHUP has it read; it is looked at "

@@ -50,7 +50,10 @@ FLOORS = {
 }
 
 #: the modules of lproxy that lie on the lowest floor; any other at the top level is on no floor
-VALUES = ("build", "edits", "errors", "target", "verdict", "config", "configfile", "logformat", "profile")
+VALUES = (
+    *("build", "edits", "errors", "target", "verdict"),
+    *("config", "configfile", "logformat", "profile", "setting", "timeouts"),
+)
 
 #: sans-I/O files of a protocol's room, beside all that is in its C{codec} folder
 SANS_IO = (

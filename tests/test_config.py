@@ -15,6 +15,9 @@ from lproxy.config import DEFAULT_LISTEN, INBOUND, Config, Listen, Service, Time
 from lproxy.configfile.kinds import settings
 from lproxy.configfile.load import plain_sections
 
+#: where settings stand
+ROOMS = (config.__name__, Timeouts.__module__)
+
 TABLES = (Config, Listen, Service, Timeouts, *plain_sections().values())
 
 
@@ -24,7 +27,7 @@ class SettingTests(SynchronousTestCase):
         kinds = {
             value
             for value in vars(config).values()
-            if isinstance(value, type) and dataclasses.is_dataclass(value) and value.__module__ == config.__name__
+            if isinstance(value, type) and dataclasses.is_dataclass(value) and value.__module__ in ROOMS
         }
         self.assertEqual(kinds, set(TABLES))
 

@@ -61,6 +61,11 @@ class CannotStart(Exception):
         return "; ".join(map(str, self.args))
 
 
+def _say(text: str) -> None:
+    """Write a log line."""
+    log.info("{text}", text=one_line(text))
+
+
 class Assembly:
     """
     One configuration at work.
@@ -92,7 +97,16 @@ class Assembly:
         self.share = around.stacks.share(config)
         self._static = self.share.static
         self.security = Security(config, around, self._static.find)
-        self._profiles = LiveProfiles(self._static.find)
+        self.profiles = LiveProfiles(
+            config,
+            self._static,
+            around.shelf,
+            around.reactor,
+            around.metrics.profiles,
+            _say,
+            around.warn,
+            partial(around.crashed, "profiles"),
+        )
         self.openings = Openings(around.sockets)
         self.edges: dict[Listen, ListenerEdge] = {}
         try:
@@ -141,6 +155,7 @@ class Assembly:
             self.security.start()
         except OSError as e:
             raise CannotStart(f"key_log.path: cannot write to {self.config.key_log.path}: {e.strerror}") from e
+        self.profiles.start()
         # before anybody is asked for: factories may begin with that
         self.share.take()
         for listen, edge in self.edges.items():
@@ -172,6 +187,7 @@ class Assembly:
         self.openings.close()
         # which certificates are in use is another's to tell from now on
         self.security.identities.stop()
+        self.profiles.stop()
         self._drain()
         if len(self.sessions):
             bound = f"{seconds:g} s at most" if seconds is not None else "as long as they last"
@@ -222,6 +238,7 @@ class Assembly:
             return
         self._closed = True
         self.security.stop()
+        self.profiles.stop()
         started, self._started = self._started, []
         for name, factory in started:
             self._guard(name, factory.stop)
@@ -240,6 +257,7 @@ class Assembly:
         if self._access is not None:
             self._access.reopen()
         self.security.identities.reload()
+        self.profiles.reload()
 
     def drain_seconds(self) -> float:
         """How long to wait for its sessions at most, at the proxy's end."""
@@ -292,7 +310,8 @@ class Assembly:
         dialler = factories.get("tcp")
         tcp = dialler if isinstance(dialler, TcpFactory) else None
         securing = self.security.securing(runtime, self.sessions)
-        return ListenerEdge(runtime, self.sessions, factories, detectors, tcp, securing, self.security.guarded(listen))
+        guarded, opaque = self.security.guarded(listen), self.profiles.opaque if self.profiles.any_opaque else None
+        return ListenerEdge(runtime, self.sessions, factories, detectors, tcp, securing, guarded, opaque)
 
     def _runtime(self, listen: Listen) -> Runtime:
         direction, config, around = listen.direction, self.config, self._around
@@ -312,7 +331,7 @@ class Assembly:
             counters=self._counters("tcp"),
             sessions=self.sessions,
             warn=around.warn,
-            say=lambda text: log.info("{text}", text=one_line(text)),
+            say=_say,
             crashed=around.crashed,
             tunnels=lambda: acquire("tcp", client),
             detect=partial(self._redetect, listen),
@@ -321,7 +340,7 @@ class Assembly:
             not_ready=partial(self.readiness.add, "tcp"),
             access=self._log_access if config.access_log.path or log.debugging() else None,
             service=self._static.service,
-            profiles=self._profiles,
+            profiles=self.profiles,
             tls=config.tls(listen),
             policy=self.security.policy(listen),
             denied=partial(self._denied, listen),

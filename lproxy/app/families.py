@@ -29,7 +29,7 @@ CHAPTERS = (
     ("TLS and identity", ("tls_", "identity_", "policy_")),
     ("Acquisition", ("acquire_", "lock_", "service_", "failfast_", "in_flight")),
     ("Endpoints", ("endpoint_",)),
-    ("Routes of services with a profile", ("route_", "retry_budget")),
+    ("Routes of services with a profile", ("route_", "retry_budget", "profile_")),
     ("HTTP", ("request_", "response_", "proxy_overhead", "http_", "h2_", "grpc_")),
     ("Kafka", ("kafka_",)),
     ("The access log", ("access_log_",)),

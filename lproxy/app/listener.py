@@ -53,16 +53,19 @@ class ListenerEdge(Edge):
         tcp: TcpFactory | None,
         securing: Securing | None = None,
         guarded: bool = False,
+        opaque: Callable[[Target], bool] | None = None,
     ) -> None:
         """
         @param tcp: who dials for a silent client, where there is detection
         @param securing: what is done about TLS; C{None}: nothing, it is not looked for
         @param guarded: whether anybody may be refused, here or by a service
+        @param opaque: whether it is not to be detected what is spoken with a target; C{None}: with none it is
         """
         self._runtime = runtime
         self._sessions = sessions
         self._tcp = tcp
         self._counter = DetectCounter()
+        self._opaque = opaque
         self.factories = factories
         listen, limits, timeouts = runtime.listen, runtime.limits, runtime.timeouts
         self._securing = securing
@@ -101,9 +104,17 @@ class ListenerEdge(Edge):
     def _begin(self, stream: Stream, instead: Session | None = None) -> None:
         """It is known whose connection it is: find out what it speaks, if that is not configured."""
         if self._configured is None:
-            self._detect(stream, instead)
+            if self._opaque is not None and self._is_opaque(stream):
+                self._straight(TCP, self.factories[TCP].session, stream, instead)
+            else:
+                self._detect(stream, instead)
         else:
             self._straight(self._configured, self.factories[self._configured].session, stream, instead)
+
+    def _is_opaque(self, stream: Stream) -> bool:
+        """Whether it is known, before anything is read, that it is not to be detected what the connection speaks."""
+        target = self._runtime.destination(stream.conn)
+        return target is not None and self._opaque is not None and self._opaque(target)
 
     def further(self, protocol: str, make: Make) -> Callable[[Stream], None]:
         """What to call with the connections of a further address, which C{protocol} has asked for."""

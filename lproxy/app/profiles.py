@@ -1,40 +1,252 @@
 # -*- test-case-name: tests.app.test_profiles -*-
 """
 What is said about how services' requests are treated, as protocols ask for it: by the configuration's own tables, which
-take precedence.
+have precedence, and by files, which are looked at every second.
+
+To look costs a C{stat()} for each file. What has changed is read between other things, one document at a time: nobody
+who is served waits for that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any
 
-from lproxy.config import Service
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from lproxy.config import Config
+from lproxy.configfile import Problem
+from lproxy.discover.static import Static
+from lproxy.metrics.profiles import APPLIED, REFUSED, REMOVED, ProfileFiles
 from lproxy.profile import Profile
+from lproxy.profiles.library import Change, Library
+from lproxy.profiles.read import Within
 from lproxy.protocols.runtime import Profiles
-from lproxy.target import Target
+from lproxy.target import Authority, OriginalDst, ServiceName, Target, split_host_port
+
+#: seconds between two looks; and to the next one where something is about to change
+INTERVAL = 1.0
+SOON = 0.25
+#: seconds at a time that reading may take
+SLICE = 0.005
+
+
+class Shelf:
+    """
+    What outlasts a configuration: the latest library, whose files need not be read again.
+    """
+
+    def __init__(self) -> None:
+        self.library: Library | None = None
 
 
 class LiveProfiles(Profiles):
     """Those of one configuration."""
 
-    def __init__(self, find: Callable[[Target], Service | None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        static: Static,
+        shelf: Shelf,
+        clock: IReactorTime,
+        metrics: ProfileFiles,
+        say: Callable[[str], None],
+        warn: Callable[[str, str], None],
+        failed: Callable[[Failure], None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
         """
-        @param find: which service of the configuration's a target is
+        @param static: knows which service of the configuration's a target is
+        @param say: writes a log line
+        @param warn: a rate-limited log of warnings, by kind
+        @param failed: told of what should never be
+        @param now: seconds of the epoch
         """
-        self._find = find
+        self._static = static
+        self._shelf = shelf
+        self._clock = clock
+        self._metrics = metrics
+        self._say = say
+        self._warn = warn
+        self._failed = failed
+        self._now = now
         self._watchers: dict[object, Callable[[], None]] = {}
+        self._timer: IDelayedCall | None = None
+        self._reading: Generator[None, None, list[Change]] | None = None
+        self._library = library(config, shelf.library)
+        own = [service.profile for service in config.services.values() if service.profile is not None]
+        #: whether anybody may say that something is opaque
+        self.any_opaque = bool(config.profiles.files) or any(profile.opaque_ports for profile in own)
+        self._by_endpoint = {
+            (host, port): service
+            for service in config.services.values()
+            for host, port in map(split_host_port, service.endpoints)
+        }
+
+    # who asks
 
     def of(self, target: Target) -> Profile | None:
         """What is said of C{target}."""
-        service = self._find(target)
-        return service.profile if service is not None else None
+        service = self._static.find(target)
+        if service is not None and service.profile is not None:
+            return service.profile
+        if not self._library.files:
+            return None
+        host, port = _place(target)
+        return self._library.book.of(host, port) if host else None
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Have C{changed} called when what is said changes; returns how to stop that."""
         key = object()
         self._watchers[key] = changed
+        return partial(self._unwatch, key)
 
-        def stop() -> None:
-            self._watchers.pop(key, None)
+    def _unwatch(self, key: object) -> None:
+        self._watchers.pop(key, None)
 
-        return stop
+    def opaque(self, target: Target) -> bool:
+        """Whether nobody is to detect what is spoken with C{target}, where a connection goes that nobody has read."""
+        ports = {_place(target)[1]}
+        if isinstance(target, OriginalDst):
+            service = self._by_endpoint.get((target.host, target.port))
+            if service is None:
+                return False
+            target = ServiceName(service.name)
+            ports.add(_place(target)[1])
+        profile = self.of(target)
+        return profile is not None and not profile.opaque_ports.isdisjoint(ports)
+
+    # its life
+
+    def start(self) -> None:
+        """Read everything; and look for changes from now on."""
+        self._shelf.library = self._library
+        self._changed(_all(self._library.look(insist=True)))
+        self._timer = self._clock.callLater(INTERVAL, self._look)
+
+    def stop(self) -> None:
+        """End; harmless where it has not begun."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        self._reading = None
+
+    def reload(self) -> None:
+        """As SIGHUP: look now."""
+        if self._timer is not None and self._reading is None:
+            self._timer.cancel()
+            self._look()
+
+    def _look(self) -> None:
+        self._reading = self._library.look()
+        self._step()
+
+    def _step(self) -> None:
+        """Go on reading for a moment."""
+        reading = self._reading
+        assert reading is not None
+        until = self._clock.seconds() + SLICE
+        try:
+            while self._clock.seconds() < until:
+                next(reading)
+        except StopIteration as over:
+            self._over(over.value)
+        except Exception:
+            # what is in use stays so, and the next look may do better
+            self._failed(Failure())
+            self._over([])
+        else:
+            self._timer = self._clock.callLater(0, self._step)
+
+    def _over(self, changes: list[Change]) -> None:
+        self._reading = None
+        self._timer = self._clock.callLater(SOON if self._library.pending else INTERVAL, self._look)
+        self._changed(changes)
+
+    def _changed(self, changes: list[Change]) -> None:
+        library = self._library
+        for one in changes:
+            if one.gone:
+                self._metrics.done(REMOVED, self._now())
+                self._say(f"profiles: {one.file} is gone, and what it said with it")
+            elif one.errors:
+                self._metrics.done(REFUSED, self._now())
+                more = f" (and {len(one.errors) - 1} more)" if len(one.errors) > 1 else ""
+                still = "what it said before still holds" if library.uses(one.file) else "it says nothing until then"
+                self._warn(f"profile-{one.file}", f"profiles: {one.errors[0]}{more}; {still}")
+            else:
+                self._metrics.done(APPLIED, self._now())
+                self._say(f"profiles: {one.file} is in use")
+        self._metrics.used = sum(1 for path in library.files if library.uses(path))
+        self._metrics.refused = len(library.refused)
+        if changes:
+            for changed in list(self._watchers.values()):
+                try:
+                    changed()
+                except Exception:
+                    self._failed(Failure())
+
+    # what there is to show
+
+    def describe(self, target: Target) -> dict[str, Any] | None:
+        """What is said of C{target}, for its row of C{/services}; C{None}: nothing."""
+        profile = self.of(target)
+        if profile is None:
+            return None
+        row: dict[str, Any] = {"source": profile.source or "configuration", "routes": len(profile.routes)}
+        if profile.backends:
+            row["backends"] = {one.service: one.weight for one in profile.backends}
+        return row
+
+    def refused(self) -> list[dict[str, Any]]:
+        """Rows of C{/services}: files of which what is in them now is not used, and why."""
+        return [
+            {
+                "target": path,
+                "state": "refused",
+                "in_flight": 0,
+                "waiters": 0,
+                "endpoints": [],
+                "last_error": str(errors[0]),
+            }
+            for path, errors in self._library.refused.items()
+        ]
+
+
+def library(config: Config, before: Library | None = None) -> Library:
+    """The files that C{config} names."""
+    own = config.profiles
+    return Library(own.files, Within(own.namespace, own.cluster_domain), config.services, before)
+
+
+def _all(steps: Generator[None, None, list[Change]]) -> list[Change]:
+    """What comes of C{steps}, at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as over:
+            changes: list[Change] = over.value
+            return changes
+
+
+def problems(config: Config) -> list[Problem]:
+    """Everything that is wrong, or odd, with the files that C{config} names."""
+    found = library(config)
+    _all(found.look(insist=True))
+    return found.problems()
+
+
+def _place(target: Target) -> tuple[str, int]:
+    """The host and port that C{target} is known by; no host where it is none that profiles know."""
+    if isinstance(target, ServiceName):
+        try:
+            host, port = split_host_port(target.name, 0)
+        except ValueError:
+            return target.name.lower(), 0
+        return host.lower().removesuffix("."), port
+    if isinstance(target, Authority):
+        return target.host.lower(), target.port
+    return "", target.port if isinstance(target, OriginalDst) else 0

@@ -332,7 +332,10 @@ class Proxy(service.Service):
 
     def services(self) -> list[dict[str, Any]]:
         """Every service that is used or configured: state, endpoints, who waits."""
-        return self._stacks.describe()
+        if self._assembly is None:
+            return self._stacks.describe()
+        profiles = self._assembly.profiles
+        return [*self._stacks.describe(profiles.describe), *profiles.refused()]
 
     def _sessions(self) -> list[Sessions]:
         return [assembly.sessions for assembly in self._assemblies()]

@@ -4,12 +4,14 @@ The acquisition stacks of all protocols in both directions: made for the first w
 
 They go on from one configuration to the next, with what they know: each L{Share} has its own upper halves, and uses the
 lower ones with all others. Whoever has L{take}n them last says by what they go.
+
+Over 300 lines: all that is asked of all stacks together, and shown of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -40,7 +42,7 @@ from lproxy.stack.budget import Budgets
 from lproxy.stack.interfaces import Discover, L, NewEndpoint
 from lproxy.stack.lease import Hold
 from lproxy.stack.report import Key, Report
-from lproxy.target import Target
+from lproxy.target import ServiceName, Target
 from lproxy.transport.connect import Connector
 from lproxy.transport.current import CurrentConnector
 
@@ -50,6 +52,14 @@ TOTALS = ("lock_waiters", "service_cache_size", "service_cache_evictions_total")
 
 #: targets that are gone through in one turn of the reactor: a few milliseconds
 SLICE: Final = 200
+
+
+def _nothing(target: Target) -> None:
+    return None
+
+
+def _profile(said: dict[str, Any] | None) -> dict[str, Any]:
+    return {} if said is None else {"profile": said}
 
 
 class Stacks:
@@ -221,20 +231,26 @@ class Stacks:
         service = self._find(target)
         return target if service is None else service.name
 
-    def describe(self) -> list[dict[str, Any]]:
+    def describe(self, said: Callable[[Target], dict[str, Any] | None] = _nothing) -> list[dict[str, Any]]:
         """
         Rows of C{/services}: state, endpoints, who waits. Last, those of the configuration that nobody uses.
+
+        @param said: what there is to show of a target's profile
         """
         rows: list[dict[str, Any]] = []
         rest = dict(self._now.config.services) if self._now is not None else {}
         for direction, protocol, report in self._reports(self._lower, rows=True):
             for part in report.parts("services"):
-                rows.append({"direction": direction, "protocol": protocol, **part.row()})
-                if isinstance(part.about, Target) and (found := self._find(part.about)) is not None:
-                    rest.pop(found.name, None)
+                row = {"direction": direction, "protocol": protocol, **part.row()}
+                rows.append(row)
+                if isinstance(part.about, Target):
+                    row |= _profile(said(part.about))
+                    if (found := self._find(part.about)) is not None:
+                        rest.pop(found.name, None)
         for name, service in rest.items():
             endpoints = [{"address": address} for address in service.endpoints]
-            rows.append({"target": name, "state": "unused", "in_flight": 0, "waiters": 0, "endpoints": endpoints})
+            row = {"target": name, "state": "unused", "in_flight": 0, "waiters": 0, "endpoints": endpoints}
+            rows.append(row | _profile(said(ServiceName(name))))
         return rows
 
     def leases(self) -> Counter[str]:

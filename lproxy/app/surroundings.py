@@ -11,6 +11,7 @@ from typing import Any
 
 from lproxy.app.own import OwnAddresses
 from lproxy.app.plugins import Found
+from lproxy.app.profiles import Shelf
 from lproxy.app.sockets import Sockets
 from lproxy.app.stacks import Stacks
 from lproxy.metrics.registry import Metrics
@@ -29,6 +30,7 @@ class Surroundings:
     @ivar warn: a rate-limited log, by kind
     @ivar crashed: told of what a protocol raised, by its name
     @ivar remembered: what factories leave for those that come after them, by listener's name and protocol
+    @ivar shelf: files of profiles that need not be read again
     @ivar rates: how many requests there may be, which a reload leaves as it is
     """
 
@@ -43,3 +45,4 @@ class Surroundings:
     crashed: Crashed
     rates: Rates = field(default_factory=Rates)
     remembered: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    shelf: Shelf = field(default_factory=Shelf)

@@ -27,6 +27,7 @@ from lproxy.metrics.merge import OWN, merged
 from lproxy.metrics.past import Past
 from lproxy.metrics.plugin import PluginCounters
 from lproxy.metrics.process import Process
+from lproxy.metrics.profiles import ProfileFiles
 from lproxy.metrics.reload import Reloads
 from lproxy.metrics.transport import TransportSeries
 
@@ -45,6 +46,7 @@ class Metrics:
     @ivar reloads: of the configuration
     @ivar access_lines: of the access log
     @ivar certificates: of ours, that are shown to others
+    @ivar profiles: files of them
     @ivar plugin_error: C{plugin_error(name)} counts an exception in a plugin's code
     """
 
@@ -61,6 +63,7 @@ class Metrics:
         self.reloads = Reloads()
         self.access_lines = AccessLines()
         self.certificates = Certificates()
+        self.profiles = ProfileFiles()
         self._transport = TransportSeries(config, clock.seconds)
         self._detections = Detections()
         self.endpoints = EndpointSeries(config, clock.seconds)
@@ -138,6 +141,7 @@ class Metrics:
             self.endpoints,
             self.reloads,
             self.certificates,
+            self.profiles,
             self.access_lines,
         ):
             yield from part.families()

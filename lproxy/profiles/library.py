@@ -1,0 +1,177 @@
+# -*- test-case-name: tests.profiles.test_library -*-
+"""
+All files of one configuration, what is wrong with them, and the book of what is right.
+
+A file that is not right is not used, nor any part of it: what it said before still is. So is one that, right by itself,
+does not go together with others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import NamedTuple
+
+from lproxy.config import Service
+from lproxy.configfile.problem import Problem
+from lproxy.profiles.book import Book
+from lproxy.profiles.described import Described
+from lproxy.profiles.files import Watched, found
+from lproxy.profiles.read import Pages, Within
+from lproxy.profiles.together import conflicts, oddities
+
+
+class Change(NamedTuple):
+    """
+    What a look has found.
+
+    @ivar errors: why what is in the file now is not used; none: it is
+    @ivar gone: whether there is no such file any more
+    """
+
+    file: str
+    errors: tuple[Problem, ...] = ()
+    gone: bool = False
+
+
+class Library:
+    """
+    Those of one configuration.
+
+    @ivar book: what is in use
+    @ivar files: each, by its path
+    @ivar refused: by path, why what is in a file is not used
+    """
+
+    def __init__(
+        self, patterns: Sequence[str], within: Within, services: Mapping[str, Service], before: Library | None = None
+    ) -> None:
+        """
+        @param patterns: what names the files
+        @param services: those of the configuration
+        @param before: that of the configuration which this one follows: what it has read is not read again
+        """
+        self._patterns = tuple(patterns)
+        self._within = within
+        self._services = services
+        taken = before is not None and before._within == within
+        self.files: dict[str, Watched] = dict(before.files) if before is not None and taken else {}
+        self.book: Book = Book((), within, services, before.book if before is not None else None)
+        self.refused: dict[str, tuple[Problem, ...]] = {}
+        #: what is in use of each file
+        self._used: dict[str, Pages] = {}
+        #: files that were not there at the last look
+        self._missing: set[str] = set()
+        #: what is wrong with the names of files
+        self._patterns_wrong: tuple[Problem, ...] = ()
+        self._made = False
+
+    def __repr__(self) -> str:
+        return f"<Library {len(self.files)} files, {len(self.refused)} refused>"
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is a file that has changed, and is to be read when it keeps still."""
+        return bool(self._missing) or any(one.pending for one in self.files.values())
+
+    def uses(self, path: str) -> bool:
+        """Whether something of that file's is in use."""
+        return path in self._used
+
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong, or odd, as of the latest look."""
+        every = list(self._patterns_wrong)
+        for path, watched in self.files.items():
+            every += watched.latest.problems if watched.latest is not None else ()
+            every += [one for one in self.refused.get(path, ()) if one not in every]
+        every += oddities(self._described(), self._services)
+        every += [
+            Problem(
+                "warning",
+                hosts[0],
+                None,
+                "",
+                f"{name} alone may be any of {', '.join(hosts)}, and is none of them",
+                'write which namespace is meant: [profiles] namespace = "..."',
+            )
+            for name, hosts in self.book.ambiguous().items()
+        ]
+        return every
+
+    def look(self, insist: bool = False) -> Generator[None, None, list[Change]]:
+        """
+        See what has changed, step by step; between the steps there is time for others.
+
+        @param insist: read everything, at once: at the start
+        @return: what is new, or is not used for the first time
+        """
+        paths, wrong = found(self._patterns)
+        self._patterns_wrong = tuple(wrong)
+        changes = self._forget(paths, insist)
+        read = []
+        for path in paths:
+            watched = self.files.get(path)
+            if watched is None:
+                watched = self.files[path] = Watched(path)
+            if watched.look(insist and watched.latest is None):
+                yield from watched.read(self._within)
+                read.append(path)
+        if read or changes or not self._made:
+            self._made = True
+            changes += self._use()
+        return changes
+
+    def _forget(self, paths: list[str], insist: bool) -> list[Change]:
+        """Files that are gone for two looks are; whoever moves them aside for a moment has not taken them away."""
+        gone = self.files.keys() - set(paths)
+        over = gone if insist else gone & self._missing
+        self._missing = gone - over
+        for path in over:
+            del self.files[path]
+            self._used.pop(path, None)
+            self.refused.pop(path, None)
+        return [Change(path, gone=True) for path in sorted(over)]
+
+    def _use(self) -> list[Change]:
+        """Make a book of what is right."""
+        before, refused_before = self._used, self.refused
+        self._used, self.refused = {}, {}
+        for path, watched in self.files.items():
+            latest = watched.latest
+            if latest is not None and latest.errors:
+                self.refused[path] = latest.errors
+            elif latest is not None:
+                watched.good = latest
+            good = watched.good
+            if good is not None:
+                # of the same, the same: nothing is built anew for it
+                old = before.get(path)
+                self._used[path] = old if old is not None and old.described == good.described else good
+        self._settle(before)
+        self.book = Book(self._described(), self._within, self._services, self.book)
+        changes = []
+        for path in self.files:
+            if path in self.refused:
+                if self.refused[path] != refused_before.get(path):
+                    changes.append(Change(path, self.refused[path]))
+            elif self._used.get(path) is not before.get(path) or path in refused_before:
+                changes.append(Change(path))
+        return changes
+
+    def _settle(self, before: dict[str, Pages]) -> None:
+        """
+        Of those that do not go together, the last one that is new goes back to what it was, or is left out; until the
+        rest do.
+        """
+        while group := next(conflicts(self._described(), self._services), None):
+            new = [one for one in group if self._used[one.file] is not before.get(one.file)]
+            problem = (new or group)[-1]
+            path = problem.file
+            self.refused[path] = (*self.refused.get(path, ()), problem)
+            earlier = before.get(path)
+            if new and earlier is not None:
+                self._used[path] = earlier
+            else:
+                del self._used[path]
+
+    def _described(self) -> list[Described]:
+        return [one for pages in self._used.values() for one in pages.described]

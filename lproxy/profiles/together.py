@@ -1,0 +1,84 @@
+# -*- test-case-name: tests.profiles.test_together -*-
+"""
+What is wrong with documents that are each right: two of one service, services that stand in for each other in a
+circle, backends that nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from lproxy.config import Service
+from lproxy.configfile.problem import Problem, Severity, show
+from lproxy.configfile.profile.splits import circles
+from lproxy.profiles.described import Described, OfRoutes, OfService
+from lproxy.profiles.names import service_of
+from lproxy.target import split_host_port
+
+
+def conflicts(described: Sequence[Described], services: Mapping[str, Service]) -> Iterator[list[Problem]]:
+    """
+    What does not go together: an error for each of those that do not, in their order.
+
+    @param services: those of the configuration
+    """
+    first: dict[tuple[str, ...], Described] = {}
+    for one in described:
+        other = first.setdefault((*_named(one), one.namespace), one)
+        if other is not one:
+            yield [_second(other, one), _second(one, other)]
+    yield from _circles([one for one in described if isinstance(one, OfService)], services)
+
+
+def _second(one: Described, other: Described) -> Problem:
+    where = f"in line {other.line}" if other.file == one.file else f"in {other.file}:{other.line}"
+    return _problem("error", one, f"there is another one, {where}", "leave out one of them")
+
+
+def _circles(profiles: list[OfService], services: Mapping[str, Service]) -> Iterator[list[Problem]]:
+    by_host = {one.host: one for one in profiles}
+    configured = {_host(name): service.profile for name, service in services.items() if service.profile is not None}
+    known = {**{one.host: one.profile for one in profiles}, **configured}
+    # whoever is called by a shorter name is the same
+    longest = {short: host for host in known if (found := service_of(host)) is not None for short in found.hosts()}
+    follow: dict[str, tuple[str, ...]] = {}
+    for host, profile in known.items():
+        others = [longest.get(other, other) for other in (_host(one.service) for one in profile.backends)]
+        follow[host] = tuple(other for other in others if other != host)
+    for circle in circles(follow):
+        words = " > ".join((*circle, circle[0]))
+        wrong, right = f"overrides in a circle: {words}", "let one have no dstOverrides"
+        yield [_problem("error", by_host[host], wrong, right) for host in circle if host in by_host]
+
+
+def _named(one: Described) -> tuple[str, str]:
+    return ("ServiceProfile", one.host) if isinstance(one, OfService) else (one.kind, one.name)
+
+
+def _host(service: str) -> str:
+    """Whom a backend, or a service of the configuration, is; by the longest name where it is one of Kubernetes."""
+    try:
+        host, _ = split_host_port(service.lower(), 80)
+    except ValueError:
+        return service.lower()
+    found = service_of(host)
+    return found.host if found is not None else host
+
+
+def oddities(described: Sequence[Described], services: Mapping[str, Service]) -> Iterator[Problem]:
+    """Warnings: what has no effect, as something else has precedence."""
+    configured = {_host(name): name for name, service in services.items() if service.profile is not None}
+    of_service = {one.host for one in described if isinstance(one, OfService)}
+    for one in described:
+        if isinstance(one, OfService) and one.host in configured:
+            table = f"[services.{show(configured[one.host])}]"
+            yield _problem("warning", one, f"is unused: {table} has a profile, which has precedence")
+        if isinstance(one, OfRoutes):
+            for parent in one.parents:
+                if parent.service.host in of_service:
+                    wrong = f"is unused for {parent.service.host}: its ServiceProfile has precedence"
+                    yield _problem("warning", one, wrong)
+
+
+def _problem(severity: Severity, one: Described, wrong: str, right: str = "") -> Problem:
+    return Problem(severity, one.file, one.line, " ".join(_named(one)), wrong, right)

@@ -1,0 +1,79 @@
+# -*- test-case-name: tests.profiles.test_read -*-
+"""
+Files of documents.
+"""
+
+from __future__ import annotations
+
+import time
+
+from lproxy.profiles.read import MAX_FILE, Within, in_steps, read, too_long
+from tests.profiles.case import HTTP, SP, PagesTestCase
+
+ROUTE = "  routes: [{name: a, condition: {method: GET}}]\n"
+
+
+class ReadTests(PagesTestCase):
+    def test_several(self) -> None:
+        """A file has several documents, in YAML or JSON, or a list of them as kubectl writes it."""
+        self.assertEqual(2, len(self.all_of(f"{SP}{ROUTE}---\n{HTTP}")))
+        listed = "apiVersion: v1\nkind: List\nitems:\n- " + (SP + ROUTE).replace("\n", "\n  ")
+        self.assertEqual(1, len(self.all_of(listed)))
+        json = '{"apiVersion": "linkerd.io/v1alpha2", "kind": "ServiceProfile", "metadata": {"name": "a"}, "spec": {}}'
+        self.assertEqual(1, len(self.all_of(json)))
+        self.assertEqual((), self.all_of("# nothing\n---\n"))
+        self.assertEqual(1, len(self.all_of("\ufeff" + SP + ROUTE)))
+
+    def test_others(self) -> None:
+        """Other kinds say nothing of routes, and are told of; so is what is no resource, or of an unknown version."""
+        self.says(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n",
+            "f:2: warning: kind: a Deployment says nothing of routes: it is passed over",
+        )
+        self.says(
+            "kind: ServiceProfil\napiVersion: x\n",
+            'f:1: kind: "ServiceProfil" is unknown; did you mean "ServiceProfile"?',
+        )
+        self.says("- a\n", "f:1: is no resource of Kubernetes; write apiVersion, kind, metadata and spec")
+        self.says("routes: []\n", "f:1: kind: is missing; it is one of ServiceProfile, HTTPRoute, GRPCRoute")
+        self.says(
+            "kind: HTTPRoute\n", "f:1: apiVersion: is missing; write that of its kind, such as linkerd.io/v1alpha2"
+        )
+        self.says(
+            SP.replace("v1alpha2", "v1alpha1") + ROUTE,
+            'f:1: apiVersion: "linkerd.io/v1alpha1" has no ServiceProfile that is known; did you mean '
+            '"linkerd.io/v1alpha2"?',
+        )
+        self.says(
+            "kind: List\nitems: 5\n",
+            "f:2: items: must be a list, and is a number; write each element below it, after -",
+        )
+
+    def test_whole_or_not(self) -> None:
+        """Of a file with an error in it, nothing is taken, whatever else is in it."""
+        pages = self.read(f"{SP}{ROUTE}---\n{SP}  rotues: []\n")
+        self.assertEqual((), pages.described)
+        self.assertEqual(
+            ['f:15: spec.rotues: unknown field; did you mean "routes"?'], [str(one) for one in pages.errors]
+        )
+
+    def test_bytes(self) -> None:
+        """What is not UTF-8 is refused with its line."""
+        pages = read("f", b"a: 1\nb: \xff\n", Within())
+        self.assertEqual(["f:2: not UTF-8: byte 0xff; save the file as UTF-8"], [str(one) for one in pages.problems])
+
+    def test_long(self) -> None:
+        """What is too long is not begun with."""
+        self.assertIsNone(too_long("f", MAX_FILE))
+        began = time.monotonic()
+        pages = read("f", b"- a: [" * 2_000_000, Within())
+        self.assertLess(time.monotonic() - began, 0.1)
+        self.assertEqual(
+            ["f: is 12000000 bytes long, and 4194304 are the most; split it into several"],
+            [str(one) for one in pages.problems],
+        )
+
+    def test_steps(self) -> None:
+        """Between two documents there is time for others."""
+        steps = list(in_steps("f", f"{SP}{ROUTE}---\n{HTTP}".encode(), Within()))
+        self.assertEqual([True, True, False], [step is None for step in steps])

@@ -1,0 +1,91 @@
+# -*- test-case-name: tests.profiles.test_together -*-
+"""
+Documents that are each right, and not together.
+"""
+
+from __future__ import annotations
+
+from lproxy.config import Service
+from lproxy.profile import Backend, Profile
+from lproxy.profiles.read import Within, read
+from lproxy.profiles.together import conflicts, oddities
+from tests.profiles.case import HTTP, SP, PagesTestCase
+
+
+def profile(name: str, *others: str) -> str:
+    listed = ", ".join(f"{{authority: {one}, weight: 1}}" for one in others)
+    return SP.replace("name: web.", f"name: {name}.") + f"  dstOverrides: [{listed}]\n"
+
+
+class TogetherTests(PagesTestCase):
+    def wrong(self, *texts: str, services: dict[str, Service] | None = None) -> list[list[str]]:
+        described = [one for n, text in enumerate(texts) for one in read(f"f{n}", text.encode(), Within()).described]
+        return [[str(one) for one in group] for group in conflicts(described, services or {})]
+
+    def test_good(self) -> None:
+        """Who stands for himself beside others is no circle; nor is a line of services."""
+        self.assertEqual(
+            [],
+            self.wrong(
+                profile("a", "a.shop.svc.cluster.local:80", "b.shop"),
+                profile("b", "c.shop.svc.cluster.local"),
+                profile("c"),
+                SP.replace("namespace: shop", "namespace: client") + "  routes: []\n",
+                SP + "  routes: []\n",
+            ),
+        )
+
+    def test_twice(self) -> None:
+        """Two of one kind, name and namespace are an error of both."""
+        self.assertEqual(
+            [
+                [
+                    "f0:1: ServiceProfile web.shop.svc.cluster.local: there is another one, in f1:1; leave out one "
+                    "of them",
+                    "f1:1: ServiceProfile web.shop.svc.cluster.local: there is another one, in f0:1; leave out one "
+                    "of them",
+                ],
+                [
+                    "f2:1: HTTPRoute web: there is another one, in line 10; leave out one of them",
+                    "f2:10: HTTPRoute web: there is another one, in line 1; leave out one of them",
+                ],
+            ],
+            self.wrong(SP + "  routes: []\n", SP + "  routes: []\n", f"{HTTP}  rules: []\n---\n{HTTP}  rules: []\n"),
+        )
+
+    def test_circle(self) -> None:
+        """Services that override each other are an error of each, also by way of the configuration's."""
+        circle = (
+            "overrides in a circle: a.shop.svc.cluster.local > b.shop.svc.cluster.local > a.shop.svc.cluster.local; "
+            "let "
+            "one have no dstOverrides"
+        )
+        a, b = "a.shop.svc.cluster.local:80", "b.shop.svc:80"
+        self.assertEqual(
+            [
+                [
+                    f"f0:1: ServiceProfile a.shop.svc.cluster.local: {circle}",
+                    f"f1:1: ServiceProfile b.shop.svc.cluster.local: {circle}",
+                ]
+            ],
+            self.wrong(profile("a", b), profile("b", a)),
+        )
+        service = Service(name=b, profile=Profile(backends=(Backend(a),)))
+        ((error,),) = self.wrong(profile("a", b), services={b: service})
+        self.assertIn("overrides in a circle", error)
+
+    def test_unused(self) -> None:
+        """What has no effect is a warning."""
+        texts = (SP + "  routes: []\n", HTTP + "  rules: []\n")
+        described = [one for n, text in enumerate(texts) for one in read(f"f{n}", text.encode(), Within()).described]
+        configured = {"web.shop.svc:80": Service(name="web.shop.svc:80", profile=Profile())}
+        self.assertEqual(
+            [
+                'f0:1: warning: ServiceProfile web.shop.svc.cluster.local: is unused: [services."web.shop.svc:80"] '
+                "has a "
+                "profile, which has precedence",
+                "f1:1: warning: HTTPRoute web: is unused for web.shop.svc.cluster.local: its ServiceProfile has "
+                "precedence",
+            ],
+            [str(one) for one in oddities(described, configured)],
+        )
