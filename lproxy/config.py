@@ -22,6 +22,9 @@ from lproxy.timeouts import Timeouts as Timeouts  # noqa: PLC0414
 
 Direction = Literal["inbound", "outbound"]
 Forwarded = Literal["pass", "append", "replace", "remove"]
+RequestId = Literal["pass", "keep", "generate"]
+#: formats of a trace's context in HTTP fields, by OpenTelemetry's names
+Propagation = Literal["tracecontext", "b3", "b3multi"]
 #: whether connections begin with a header that says whom they are for; and which one upstreams are sent
 ProxyHeader = Literal["off", "require"]
 ProxyVersion = Literal["v1", "v2"]
@@ -130,6 +133,12 @@ class Listen:
         "of others are removed first; none: everybody's are kept",
         "network",
     )
+    request_id: RequestId = setting(
+        "pass",
+        "what becomes of X-Request-Id: passed on as any field; keep: every request has one, the client's (of clients "
+        "in trusted, where that has any) or else a new one, a random UUID; generate: every request has a new one",
+    )
+    request_id_reply: bool = setting(False, "whether answers say the request's id, where keep or generate gives it one")
     tls: Tls | None = setting(
         None,
         "what becomes of TLS: off: it is bytes as any others; detect: it is terminated where the client asks for a "
@@ -340,6 +349,23 @@ class AccessLog:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracing:
+    """C{[tracing]}: spans of HTTP requests, sent to a collector by OTLP over HTTP; needs C{lproxy[otel]}."""
+
+    endpoint: str = setting("", "the collector's URL, such as http://127.0.0.1:4318; empty turns tracing off")
+    sample: float = setting(
+        0.01,
+        "the part of traces that begin here which is sampled, 0 to 1; of others their beginning has decided",
+    )
+    service: str = setting("lproxy", "the name of the service that the spans are of (service.name)")
+    propagation: tuple[Propagation, ...] = setting(
+        ("tracecontext",),
+        "how upstreams are told of traces, besides the way in which the request told: tracecontext (W3C traceparent), "
+        "b3 (in one field), b3multi",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class KeyLog:
     """C{[key_log]}: the secrets of all TLS connections, for whoever decrypts captured traffic to find a mistake."""
 
@@ -376,6 +402,7 @@ class Config:
     metrics: Metrics = Metrics()
     access_log: AccessLog = AccessLog()
     key_log: KeyLog = KeyLog()
+    tracing: Tracing = Tracing()
     profiles: ProfileFiles = ProfileFiles()
     watch: bool = setting(
         False,

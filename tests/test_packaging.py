@@ -208,7 +208,15 @@ class DeclaredTests(SynchronousTestCase):
         known = {"lproxy", *sys.stdlib_module_names}
         imported = {name.split(".")[0] for source in sources() for _, name in source.imports} - known
         declared = set(re.findall(r"^([\w-]+)", self.setup["options"]["install_requires"], re.M))
-        self.assertEqual(declared, {modules.get(name, name) for name in imported})
+        extra = {"opentelemetry"}
+        self.assertEqual(declared, {modules.get(name, name) for name in imported - extra})
+
+    def test_extra(self) -> None:
+        """What only tracing needs is an extra, and imported by the one module that is for it."""
+        users = {source.module for source in sources() for _, name in source.imports if under(name, "opentelemetry")}
+        self.assertEqual({"lproxy.app.otel"}, users)
+        declared = re.findall(r"^([\w-]+)>=", self.setup["options.extras_require"]["otel"], re.M)
+        self.assertEqual(["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"], declared)
 
     def test_floors_only(self) -> None:
         """Each has a floor and none a ceiling, with its reason on the line above."""

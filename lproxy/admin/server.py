@@ -19,12 +19,11 @@ from lproxy.admin import overview
 from lproxy.admin.assets import CSS, JS
 from lproxy.admin.live import Events, Live, Overview
 from lproxy.admin.pages import JSON, PLAIN, Command, Get, Status, as_json
+from lproxy.admin.scrape import Scrape
 from lproxy.admin.site import Root, Site, names
 from lproxy.admin.stream import Stream, array
 from lproxy.config import Admin
 from lproxy.metrics.registry import Metrics
-
-PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 class Reloaded(Protocol):
@@ -77,7 +76,7 @@ def admin_site(
     root.putChild(b"events", Events(live))
     for file, kind, text in ((b"lproxy.css", b"text/css", CSS), (b"lproxy.js", b"text/javascript", JS)):
         root.putChild(file, Get(kind, lambda text=text: text.encode()))  # type: ignore[misc]
-    root.add("metrics", "counters and gauges, for Prometheus", Stream(PROMETHEUS, metrics.text, cooperate))
+    root.add("metrics", "counters and gauges, for Prometheus", Scrape(metrics.text, cooperate))
     root.add("ready", "whether new connections are welcome", Status(lambda: _ready(proxy)))
     root.add("live", "whether the process is alive", Get(PLAIN, lambda: b"live\n"))
     root.add("config", "the configuration in effect", Get(JSON, lambda: as_json(proxy.describe_config())))

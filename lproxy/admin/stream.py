@@ -62,15 +62,19 @@ class Stream(Page):
 
     def render_GET(self, request: Any) -> Any:
         """As fast as others, and the client, leave time for it."""
-        pieces = self._pieces()
-        # what cannot even begin is still answered with 500
-        first = next(pieces)
-        request.setHeader(b"content-type", self._kind)
-        if request.method == b"HEAD":
-            return b""
-        request.write(first)
-        _Writing(request, pieces, self._cooperate)
-        return server.NOT_DONE_YET
+        return send(request, self._kind, self._pieces(), self._cooperate)
+
+
+def send(request: Any, kind: bytes, pieces: Iterator[bytes], cooperate: Any) -> Any:
+    """Answer with C{pieces}; what a page returns."""
+    # what cannot even begin is still answered with 500
+    first = next(pieces)
+    request.setHeader(b"content-type", kind)
+    if request.method == b"HEAD":
+        return b""
+    request.write(first)
+    _Writing(request, pieces, cooperate)
+    return server.NOT_DONE_YET
 
 
 @implementer(IPushProducer)

@@ -30,6 +30,7 @@ from lproxy.app.sessions import Sessions
 from lproxy.app.sockets import Accepting, CannotListen
 from lproxy.app.surroundings import Surroundings
 from lproxy.app.tls import Security
+from lproxy.app.tracing import NoTraces, tracer
 from lproxy.config import DETECT, Config, Direction, Listen
 from lproxy.configfile import insist
 from lproxy.errors import one_line
@@ -90,6 +91,10 @@ class Assembly:
         self._access: AccessLog | None = None
         self._started: list[tuple[str, SessionFactory]] = []
         self._counted: list[PluginCounters] = []
+        try:
+            self._tracer = tracer(config.tracing, around)
+        except NoTraces as e:
+            raise CannotStart(str(e)) from e
         self._closed = self.superseded = False
         self._grace: Deferred[None] | None = None
         self._limit: IDelayedCall | None = None
@@ -251,6 +256,8 @@ class Assembly:
         if self._access is not None:
             self._access.close()
             self._access = None
+        if self._tracer is not None:
+            self._tracer.close()
 
     def reopen(self) -> None:
         """As SIGHUP: the access log's file was moved away, and certificates may be others."""
@@ -338,6 +345,7 @@ class Assembly:
             expose=lambda port, protocol, make: self._expose(listen, port, protocol, make),
             conceal=partial(self.openings.conceal, listen),
             not_ready=partial(self.readiness.add, "tcp"),
+            tracer=self._tracer,
             access=self._log_access if config.access_log.path or log.debugging() else None,
             service=self._static.service,
             profiles=self.profiles,

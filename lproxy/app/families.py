@@ -32,7 +32,7 @@ CHAPTERS = (
     ("Routes of services with a profile", ("route_", "retry_budget", "profile_")),
     ("HTTP", ("request_", "response_", "proxy_overhead", "http_", "h2_", "grpc_")),
     ("Kafka", ("kafka_",)),
-    ("The access log", ("access_log_",)),
+    ("The access log and traces", ("access_log_", "trace_")),
     ("The process", ("",)),
 )
 

@@ -58,6 +58,7 @@ HINTS: Mapping[str, Mapping[str, str]] = {
         **_each("user group uid gid", "twistd has it: twistd --uid=USER --gid=GROUP lproxy --config FILE"),
         **_each("daemon daemonize pidfile", "twistd has it: twistd --pidfile=FILE lproxy --config FILE"),
         **_each("threads processes", 'workers = N, or "auto", is how many processes serve'),
+        **_each("trace traces opentelemetry otel otlp zipkin jaeger", "did you mean [tracing], with its endpoint?"),
         **_each("include includes import", "there is one file, and nothing is read besides"),
         **_each(
             "circuitbreaker circuitbreakers breaker",
@@ -169,6 +170,13 @@ HINTS: Mapping[str, Mapping[str, str]] = {
         ),
     },
     "metrics": _each("port address listen path enabled enable", PAGES),
+    "tracing": {
+        **_each("url address collector host", f"did you mean {show('endpoint')}?"),
+        **_each("ratio rate probability samplerate sampling", f"did you mean {show('sample')}?"),
+        **_each("name servicename", f"did you mean {show('service')}?"),
+        **_each("propagators format formats", f"did you mean {show('propagation')}?"),
+        **_each("enabled enable", 'endpoint = "http://127.0.0.1:4318" turns it on, endpoint = "" off'),
+    },
     "access_log": {
         **_each("file", f"did you mean {show('path')}?"),
         **_each("enabled enable", 'path = "-" turns it on, path = "" off'),
@@ -183,6 +191,7 @@ MAIN: Mapping[str, str] = {
     "dns": "servers",
     "key_log": "path",
     "services": "endpoints",
+    "tracing": "endpoint",
 }
 
 

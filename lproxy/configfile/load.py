@@ -36,6 +36,7 @@ from lproxy.configfile.secure import check_secure
 from lproxy.configfile.services import SERVICE_HEADER, read_services
 from lproxy.configfile.syntax import parse
 from lproxy.configfile.table import Table, as_table, is_table, read_setting, read_table, unknown
+from lproxy.configfile.tracing import check_tracing
 
 #: what messages call the keys before the first table
 TOP = "the top of the file, before its first table"
@@ -149,6 +150,7 @@ def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Con
     check_admin(config.admin, report)
     check_key_log(config.key_log, report)
     check_access_log(config.access_log, report)
+    check_tracing(config.tracing, report)
     return config
 
 

@@ -9,7 +9,7 @@ somebody scrapes. (A C{labels()} call with its lock costs as much as a C{recv}.)
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 #: of a histogram, rising; in mypyc a Final tuple of floats may count as unset, so its length is left open
 Bounds = tuple[float, ...]
@@ -20,12 +20,26 @@ MILLISECONDS: Bounds = tuple([float(x * decade) for decade in (1, 10, 100, 1_000
 SECONDS: Bounds = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600)
 
 
-class Histogram:
-    """Counts of values by bucket, not cumulated; a value equal to a bound belongs below it."""
+class Exemplar(NamedTuple):
+    """One value of many, and the trace that tells more of it."""
 
-    __slots__ = ("bounds", "counts", "total")
+    value: float
+    trace_id: str
+    #: seconds of the epoch
+    at: float
+
+
+class Histogram:
+    """
+    Counts of values by bucket, not cumulated; a value equal to a bound belongs below it.
+
+    @ivar exemplars: the latest of each bucket that has one; C{None}: nothing is traced
+    """
+
+    __slots__ = ("bounds", "counts", "exemplars", "total")
 
     def __init__(self, bounds: Bounds) -> None:
+        self.exemplars: dict[int, Exemplar] | None = None
         self.bounds = bounds
         self.counts: list[int] = [0] * (len(bounds) + 1)
         self.total = 0.0
@@ -36,6 +50,12 @@ class Histogram:
         # negative is a time by a clock that was set back meanwhile: as good as none, and a sum never falls
         if value > 0.0:
             self.total += value
+
+    def exemplify(self, value: float, trace_id: str, at: float) -> None:
+        """A value that was observed is part of a trace."""
+        if self.exemplars is None:
+            self.exemplars = {}
+        self.exemplars[bisect_left(self.bounds, value)] = Exemplar(value, trace_id, at)
 
 
 class Metered(Protocol):

@@ -28,25 +28,27 @@ def text(families: Iterable[Family]) -> Iterator[bytes]:
             if written is None:
                 written = texts[labels] = labels_text(labels)
             if isinstance(value, Histogram):
-                lines += [_line(name + suffix, inner, n) for suffix, inner, n in histogram_lines(written, value)]
+                lines += [line(name + suffix, inner, n) for suffix, inner, n in histogram_lines(written, value)]
             else:
-                lines.append(_line(name, written, value))
+                lines.append(line(name, written, value))
             if len(lines) >= SLICE:
                 yield "".join(lines).encode(errors="replace")
                 lines.clear()
     yield "".join(lines).encode(errors="replace")
 
 
-def _line(name: str, labels: str, value: float) -> str:
+def line(name: str, labels: str, value: float) -> str:
+    """One sample."""
     return f"{name}{{{labels}}} {number_text(value)}\n" if labels else f"{name} {number_text(value)}\n"
 
 
 def labels_text(labels: Labels) -> str:
     """Labels as they are written, without the braces."""
-    return ",".join([f'{key}="{_escape(value)}"' for key, value in labels])
+    return ",".join([f'{key}="{escaped(value)}"' for key, value in labels])
 
 
-def _escape(value: str) -> str:
+def escaped(value: str) -> str:
+    """C{value}, for between quotes."""
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
@@ -67,8 +69,13 @@ def _bounds(bounds: tuple[float, ...]) -> list[str]:
 
 def histogram_lines(labels: str, histogram: Histogram) -> Iterator[tuple[str, str, float]]:
     """Suffix of the family's name, labels and value of each line of C{histogram}, all as of the first."""
+    return bucketed(labels, histogram, _bounds(histogram.bounds))
+
+
+def bucketed(labels: str, histogram: Histogram, bounds: list[str]) -> Iterator[tuple[str, str, float]]:
+    """The same, with labels for its bounds as they are given."""
     counts, total = list(accumulate(histogram.counts)), histogram.total
-    for bound, count in zip(_bounds(histogram.bounds), counts, strict=True):
+    for bound, count in zip(bounds, counts, strict=True):
         yield "_bucket", f"{labels},{bound}" if labels else bound, count
     yield "_sum", labels, total
     yield "_count", labels, counts[-1]

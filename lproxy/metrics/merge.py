@@ -85,4 +85,6 @@ def added(a: Any, b: Any) -> Any:
     both = Histogram(a.bounds)
     both.counts = [x + y for x, y in zip(a.counts, b.counts, strict=True)]
     both.total = a.total + b.total
+    if a.exemplars or b.exemplars:
+        both.exemplars = {**(a.exemplars or {}), **(b.exemplars or {})}
     return both

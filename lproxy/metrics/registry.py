@@ -10,11 +10,12 @@ from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from lproxy.config import Metrics as Config
-from lproxy.metrics import exposition
+from lproxy.metrics import exposition, openmetrics
 from lproxy.metrics.accesslog import AccessLines
 from lproxy.metrics.acquisition import STATE, Acquisitions, StateSource, state_families
 from lproxy.metrics.caps import Cap
@@ -29,6 +30,7 @@ from lproxy.metrics.plugin import PluginCounters
 from lproxy.metrics.process import Process
 from lproxy.metrics.profiles import ProfileFiles
 from lproxy.metrics.reload import Reloads
+from lproxy.metrics.tracing import SpanCounts
 from lproxy.metrics.transport import TransportSeries
 
 
@@ -45,6 +47,7 @@ class Metrics:
     @ivar endpoints: of services
     @ivar reloads: of the configuration
     @ivar access_lines: of the access log
+    @ivar spans: of traces
     @ivar certificates: of ours, that are shown to others
     @ivar profiles: files of them
     @ivar plugin_error: C{plugin_error(name)} counts an exception in a plugin's code
@@ -62,6 +65,7 @@ class Metrics:
         self._process = Process()
         self.reloads = Reloads()
         self.access_lines = AccessLines()
+        self.spans = SpanCounts()
         self.certificates = Certificates()
         self.profiles = ProfileFiles()
         self._transport = TransportSeries(config, clock.seconds)
@@ -114,14 +118,23 @@ class Metrics:
         """A cap for targets as labels, to be used for one scrape."""
         return Cap(self._config.target_cap)
 
-    def text(self) -> Iterator[bytes]:
-        """The exposition in pieces, between which the reactor may turn."""
+    def text(self, open_metrics: bool = False) -> Iterator[bytes]:
+        """
+        The exposition in pieces, between which the reactor may turn.
+
+        @param open_metrics: in that format, and not in Prometheus' text format
+        """
         self._transport.sweep()
         self.endpoints.sweep()
         for plugin in self._plugins:
             plugin.sweep()
-        yield from exposition.text(self.families())
-        yield generate_latest(self._standard)
+        if open_metrics:
+            yield from openmetrics.text(self.families())
+            # ends as the whole does
+            yield generate_openmetrics(self._standard)  # type: ignore[no-untyped-call]
+        else:
+            yield from exposition.text(self.families())
+            yield generate_latest(self._standard)
 
     def families(self) -> Iterator[Family]:
         """All but the standard ones. C{plugin_errors_total} comes late, to have what goes wrong on the way."""
@@ -143,6 +156,7 @@ class Metrics:
             self.certificates,
             self.profiles,
             self.access_lines,
+            self.spans,
         ):
             yield from part.families()
 

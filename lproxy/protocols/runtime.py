@@ -19,6 +19,7 @@ from lproxy.identity.policy import ANYBODY, Policy
 from lproxy.profile import Profile
 from lproxy.protocols.outward import Counters, Crashed, Outward
 from lproxy.protocols.session import Accepted, Session
+from lproxy.protocols.tracing import Tracer
 from lproxy.stack.interfaces import NewStack, Stack
 from lproxy.stack.rates import Rates
 from lproxy.target import Authority, Endpoint, OriginalDst, ServiceName, Target, join_host_port, split_host_port
@@ -115,6 +116,7 @@ class Runtime:
     @ivar rates: how many requests there may be; shared by all that limit the same
     @ivar remembered: what the factory of the same protocol, of the listener of the same name, is to know that comes
         after this one: it is handed on as it is, and lasts as long as the process
+    @ivar tracer: makes spans of what is sampled; C{None} where nothing is traced
     @ivar access: writes a line of the access log, or C{None} where it is off
     """
 
@@ -136,6 +138,7 @@ class Runtime:
     not_ready: Callable[[Callable[[], str | None]], None]
     access: Callable[[dict[str, Any]], None] | None = None
     service: Callable[[Target], Service] = lambda target: PLAIN
+    tracer: Tracer | None = None
     tls: Tls = "off"
     policy: Callable[[Target | None], Policy] = lambda target: ANYBODY
     denied: Callable[[str], None] = lambda reason: None

@@ -93,7 +93,7 @@ class Answer:
                 at = end + 4 + size
             body = b"".join(parts)
         self.body = body
-        self.text = body.decode()
+        self.text = body.decode(errors="replace")
 
 
 class AdminCase(SynchronousTestCase):

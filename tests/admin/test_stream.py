@@ -41,7 +41,7 @@ class StreamTests(AdminCase):
     def test_half_an_answer(self) -> None:
         """Where the status has gone out already, the connection is cut: half a scrape never looks like a whole one."""
 
-        def text() -> Iterator[bytes]:
+        def text(open_metrics: bool) -> Iterator[bytes]:
             yield b"a 1\n"
             yield b"b 1\n"
             raise KeyError("secret")

@@ -22,6 +22,7 @@ ENDPOINT = {"service", "endpoint"}
 FAMILIES: dict[str, tuple[str, set[str]]] = {
     "access_log_lines_total": ("counter", set()),
     "access_log_lost_lines_total": ("counter", set()),
+    "trace_spans_total": ("counter", {"outcome"}),
     "config_reload_total": ("counter", {"outcome"}),
     "config_last_reload_success": ("gauge", set()),
     "config_live_since_timestamp_seconds": ("gauge", set()),

@@ -7,6 +7,30 @@ It is kept for every exchange, whoever wants to know, and costs no look at the c
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
+from lproxy.api import Conn
+
+
+class Spans(Protocol):
+    """A L{Trace<lproxy.protocols.http.trace.Trace>}."""
+
+    __slots__ = ("trace_id",)
+
+    trace_id: str
+
+    def call(self, now: float) -> None:
+        """The request is about to be sent."""
+
+    def again(self, now: float, error: str, status: int, upstream: str | None) -> None:
+        """That has failed, or its answer is not good enough, and there is another try."""
+
+    def epoch(self, seconds: float) -> float:
+        """From the exchange's clock to seconds of the epoch."""
+
+    def over(self, exchange: Any, conn: Conn) -> None:
+        """The exchange is."""
+
 
 class Account:
     """
@@ -20,9 +44,11 @@ class Account:
     @ivar tries: how often it was sent
     @ivar received: bytes of the request's body
     @ivar sent: bytes of the answer's body
+    @ivar error: why it failed, in one word; empty: it did not, or only as the upstream's answer says
+    @ivar trace: its spans, where its trace is sampled
     """
 
-    __slots__ = ("answered", "asked", "dispatched", "overhead", "received", "sent", "tries", "waited")
+    __slots__ = ("answered", "asked", "dispatched", "error", "overhead", "received", "sent", "trace", "tries", "waited")
 
     def __init__(self, now: float) -> None:
         self.asked = now
@@ -33,6 +59,8 @@ class Account:
         self.tries = 0
         self.received = 0
         self.sent = 0
+        self.error = ""
+        self.trace: Spans | None = None
 
     def dispatch(self, now: float) -> None:
         """There was a lease, and the request is sent, which is counted before."""
@@ -40,15 +68,26 @@ class Account:
         self.waited += now - self.asked
         self.overhead = self.waited
 
+    def again(self, now: float, error: str, status: int, upstream: str | None) -> None:
+        """What was tried has failed, for the reason C{error}, and another lease is waited for."""
+        self.asked = now
+        if self.trace is not None:
+            self.trace.again(now, error, status, upstream)
+
     def answer(self, came: float, passed: float, size: int) -> None:
         """The head of the upstream's answer C{came}, with so many bytes of its body, and was C{passed} on."""
         self.answered = came
         self.overhead += passed - came
         self.sent += size
 
+    def ours(self, seconds: float, size: int) -> None:
+        """An answer of our own, of so many bytes, took so many C{seconds} to be passed on."""
+        self.overhead += seconds
+        self.sent = size
+
     def acquiring(self, ended: float) -> float:
         """Seconds for which leases were waited for, in vain as well, of an exchange that has C{ended}."""
-        return self.waited if self._is_out() else self.waited + max(0.0, ended - self.asked)
+        return self.waited if self.is_out() else self.waited + max(0.0, ended - self.asked)
 
     def to_head(self) -> float | None:
         """Seconds from the last dispatch to the head of the upstream's answer; C{None} where there was none."""
@@ -56,7 +95,8 @@ class Account:
 
     def to_end(self, ended: float) -> float | None:
         """Seconds from the last dispatch to the end of that, or until it was given up; C{None}: nothing was sent."""
-        return max(0.0, ended - self.dispatched) if self._is_out() else None
+        return max(0.0, ended - self.dispatched) if self.is_out() else None
 
-    def _is_out(self) -> bool:
+    def is_out(self) -> bool:
+        """Whether the latest try was sent, and did not wait for its lease in vain."""
         return self.tries > 0 and self.dispatched >= self.asked

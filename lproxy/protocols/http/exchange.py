@@ -25,6 +25,7 @@ from lproxy.protocols.http.message import NO_TRAILERS, Headers, Request, Respons
 from lproxy.protocols.http.phase import ACQUIRING, ANSWERING, FINISHING, OVER, TUNNEL
 from lproxy.protocols.http.prepare import prepare
 from lproxy.protocols.http.profile.plan import Plan
+from lproxy.protocols.http.request_id import tell
 from lproxy.protocols.http.rescue import called, rescued
 from lproxy.protocols.http.tries import AMPLE, Owner, Tries
 
@@ -94,6 +95,8 @@ class Exchange(Owner, Expiring):
         request = self.request
         conn = self._client.conn
         try:
+            if listener.following is not None:
+                listener.following.begin(request, conn, self.account)
             if listener.guard is not None and (ours := listener.guard.answer(request, conn)):
                 self._answer(*ours)
                 return
@@ -205,7 +208,7 @@ class Exchange(Owner, Expiring):
         self.state = ANSWERING
         if head.private:
             self.tries.private = True
-        if head.proxied:
+        if head.proxied or self.request.id_told:
             self._told(head)
         if self.plan is not None and self.plan.response is not None:
             head.headers = self.plan.response.apply(head.headers, head.http2)
@@ -268,6 +271,8 @@ class Exchange(Owner, Expiring):
         """An answer goes on without what only a proxy may say, unless the service is one."""
         if head.proxied and self.destination is not None and not self.destination.proxy:
             head.not_proxied()
+        if self.request.id_told:
+            head.headers = tell(head.headers, self.request)
 
     def reset(self, error: BaseException) -> None:
         """
@@ -300,7 +305,8 @@ class Exchange(Owner, Expiring):
         if (endpoint := tried(error)) is not None:
             self.upstream = str(endpoint)
         listener, client = self._listener, self._client
-        listener.record.failed(judged, error, client.conn)
+        self.account.error = judged.reason
+        listener.record.failed(judged, error, client.conn, self.request)
         self.ended = listener.seconds()
         outgoing = self.tries.outgoing
         if outgoing is not None:
@@ -317,10 +323,10 @@ class Exchange(Owner, Expiring):
         listener = self._listener
         self.status = head.status
         before = listener.seconds()
+        self._told(head)
         self._client.respond(head, body, True, NO_TRAILERS)
         self.ended = listener.seconds()
-        self.account.overhead += self.ended - before
-        self.account.sent = len(body)
+        self.account.ours(self.ended - before, len(body))
         self._over(True)
 
     # its end
@@ -343,8 +349,7 @@ class Exchange(Owner, Expiring):
         try:
             if self.state != TUNNEL:
                 self._count()
-            if self._listener.record.access is not None:
-                self._listener.record.log(client.conn, self)
+            self._listener.record.over(client.conn, self)
         except BaseException as e:
             error = e
             self._listener.record.crashed(e)

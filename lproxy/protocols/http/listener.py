@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from lproxy.api import Conn, ProxyError, Runtime, Secured, Target
 from lproxy.protocols.http.deadlines import Deadlines
 from lproxy.protocols.http.destination import Destination, shared
+from lproxy.protocols.http.following import following
 from lproxy.protocols.http.forwarded import forwarding
 from lproxy.protocols.http.guard import by_https, guard
 from lproxy.protocols.http.message import Request
@@ -67,6 +68,7 @@ class Listener:
         "clients",
         "deadlines",
         "draining",
+        "following",
         "forwarding",
         "guard",
         "http2",
@@ -90,6 +92,7 @@ class Listener:
         self.times = times(runtime.timeouts)
         self.guard = guard(runtime)
         self.forwarding = forwarding(runtime.listen)
+        self.following = following(runtime)
         self.draining = False
         self.deadlines = Deadlines(runtime.clock)
         self.clients: dict[Swept, None] = {}

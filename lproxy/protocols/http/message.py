@@ -169,6 +169,8 @@ class Request:
     @ivar absolute: the target in absolute form, where it came in that
     @ivar stream_id: of the HTTP/2 stream that it came on, 0 of HTTP/1. Where it is not 0, C{headers} have neither Host
         nor Transfer-Encoding, and their names are in lower case
+    @ivar id: what it is called in everybody's logs, where the listener sees to that; C{id_told}: whether its answer
+        says it
     @ivar old: whether it is HTTP/1.0
     @ivar protocol: what an extended CONNECT (RFC 8441) asks for, such as C{websocket}; its C{target} is a path then.
         Such a request is answered by L{Responder.tunnel<lproxy.protocols.http.streams.Responder.tunnel>} or refused
@@ -187,6 +189,8 @@ class Request:
         "h2c",
         "headers",
         "hops",
+        "id",
+        "id_told",
         "lenient",
         "method",
         "old",
@@ -222,6 +226,8 @@ class Request:
         self.protocol = b""
         self.grpc = False
         self.old = False
+        self.id = b""
+        self.id_told = False
         self.original = 0
         self.timeout: float | None = None
 

@@ -16,7 +16,7 @@ from lproxy.protocols.connection import add_tls
 from lproxy.protocols.http.account import Account
 from lproxy.protocols.http.grpc import NO_CALL
 from lproxy.protocols.http.message import Rejected, Request
-from lproxy.protocols.http.metrics import HttpFaults
+from lproxy.protocols.http.metrics import HttpCounter, HttpFaults
 from lproxy.protocols.http.profile.plan import Plan
 from lproxy.protocols.http.said import FORWARDED_FOR, REFERER, REQUEST_ID, USER_AGENT, said, trace_id
 
@@ -32,6 +32,10 @@ class Routed(Protocol):
     @property
     def target(self) -> Target:
         """That."""
+
+    @property
+    def counter(self) -> HttpCounter:
+        """Where it is counted."""
 
 
 class Ended(Protocol):
@@ -81,8 +85,8 @@ class Recorder:
         known = conn.tls is not None and conn.tls.remote_identity != ""
         return known or self._outbound or conn.peer[0] in ("127.0.0.1", "::1")
 
-    def failed(self, judged: ProxyError, error: BaseException, conn: Conn) -> None:
-        """An exchange failed with C{error}, of which L{judge<lproxy.errors.judge>} makes C{judged}."""
+    def failed(self, judged: ProxyError, error: BaseException, conn: Conn, request: Request) -> None:
+        """The exchange of C{request} failed with C{error}, of which L{judge<lproxy.errors.judge>} makes C{judged}."""
         if isinstance(judged, Rejected):
             self.rejected(judged, conn)
             return
@@ -90,7 +94,8 @@ class Recorder:
         if isinstance(judged, Bug):
             self.crashed(error)
         else:
-            self._warn(f"http-{judged.reason}", explain(error), conn)
+            named = f" (request {text(request.id)})" if request.id else ""
+            self._warn(f"http-{judged.reason}", explain(error) + named, conn)
 
     def rejected(self, rejected: ProxyError, conn: Conn) -> None:
         """Input was refused."""
@@ -120,10 +125,20 @@ class Recorder:
     def _warn(self, kind: str, text: str, conn: Conn) -> None:
         self._runtime.warn(kind, f"listener {self._listener}: client {conn.peer[0]}: {text}")
 
-    def log(self, conn: Conn, exchange: Ended) -> None:
-        """Write a line of the access log about C{exchange}, which is over."""
-        if self.access is None:
-            return
+    def over(self, conn: Conn, exchange: Ended) -> None:
+        """C{exchange} is: end its spans, and write its line of the access log."""
+        trace = exchange.account.trace
+        if trace is not None:
+            # it knows the account: no cycle for the collector
+            exchange.account.trace = None
+            trace.over(exchange, conn)
+            if exchange.status and exchange.destination is not None:
+                took = (exchange.ended - exchange.began) * 1000.0
+                exchange.destination.counter.latency.exemplify(took, trace.trace_id, trace.epoch(exchange.ended))
+        if self.access is not None:
+            self.access(self._line(conn, exchange))
+
+    def _line(self, conn: Conn, exchange: Ended) -> dict[str, Any]:
         request, account, ended = exchange.request, exchange.account, exchange.ended
         destination = exchange.destination
         authority, target = request.asked or (request.authority, request.target)
@@ -159,7 +174,7 @@ class Recorder:
             add_tls(row, conn.tls)
         if request.stream_id:
             row["stream"] = request.stream_id
-        self.access(row)
+        return row
 
     def log_refused(self, conn: Conn, status: int, flags: str) -> None:
         """

@@ -177,6 +177,8 @@ class Tries:
         owner.state = CALLING
         account, whole, plan = owner.account, owner.whole, owner.plan
         account.tries += 1
+        if account.trace is not None:
+            account.trace.call(listener.seconds())
         if plan is not None:
             plan.counter.tries += 1
         outgoing = lease.call(owner.request, self._first, whole and not self._trailers, owner)
@@ -204,6 +206,8 @@ class Tries:
             lease.close()
             return
         self._tunnel = lease
+        owner.account.tries += 1
+        owner.account.dispatch(self._listener.seconds())
         upstream = lease.call(self._client.conn)
         owner.upstream = str(upstream.endpoint)
         owner.tunnel(Response(200, b"Connection established", [], 0), upstream.stream, b"")
@@ -255,7 +259,7 @@ class Tries:
             if isinstance(error, CallTimedOut):
                 outgoing.reset(error)
         self.lost(owner)
-        self._leave(owner)
+        self._leave(owner, error.reason)
         acquiring = destination.acquire.again(destination.target, error, self._hint)
         if refused(acquiring):
             self._why_not = BUDGET
@@ -286,7 +290,7 @@ class Tries:
         self._more = True
         if end:
             self._last = head, body, trailers
-        self._leave(owner)
+        self._leave(owner, str(grpc if grpc != NO_CALL else head.status), head.status)
         self._wait(owner, acquiring, self._acquired)
         return True
 
@@ -315,10 +319,15 @@ class Tries:
         if owner.plan is not None and owner.state == CALLING:
             owner.plan.outcome(0).tries += 1
 
-    def _leave(self, owner: Owner) -> None:
-        """What was dispatched is over, and not the exchange."""
+    def _leave(self, owner: Owner, reason: str, status: int = 0) -> None:
+        """
+        What was dispatched is over, and not the exchange.
+
+        @param reason: why it is not good enough, in one word
+        @param status: of its answer, if there was one
+        """
         owner.state = ACQUIRING
-        owner.account.asked = self._listener.seconds()
+        owner.account.again(self._listener.seconds(), reason, status, owner.upstream)
         self.outgoing = None
         self.private = owner.request.private
         self._stop_waiting()

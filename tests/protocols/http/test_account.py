@@ -31,7 +31,7 @@ class AccountTests(SynchronousTestCase):
         account = Account(10.0)
         account.tries += 1
         account.dispatch(11.0)
-        account.asked = 20.0
+        account.again(20.0, "lost", 0, None)
         account.tries += 1
         account.dispatch(22.0)
         account.answer(25.0, 25.0, 0)
@@ -43,7 +43,7 @@ class AccountTests(SynchronousTestCase):
         self.assertEqual((4.0, None, None), (account.acquiring(14.0), account.to_head(), account.to_end(14.0)))
         account.tries += 1
         account.dispatch(11.0)
-        account.asked = 20.0
+        account.again(20.0, "lost", 0, None)
         self.assertEqual((6.0, None, None), (account.acquiring(25.0), account.to_head(), account.to_end(25.0)))
 
     def test_not_answered(self) -> None:

@@ -1,0 +1,82 @@
+# -*- test-case-name: tests.protocols.http.test_following -*-
+"""
+What lets a request be followed through a system: its id, and the trace that it is part of.
+
+A listener that gives no ids and traces nothing has none of this. Of a trace that is not sampled nothing is kept;
+whoever comes next is told that it is not.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lproxy.api import Conn, Runtime
+from lproxy.protocols.http.account import Account
+from lproxy.protocols.http.context import UNDECIDED, W3C, Context, extract, fields, without
+from lproxy.protocols.http.digits import Digits
+from lproxy.protocols.http.message import Request
+from lproxy.protocols.http.request_id import RequestIds
+from lproxy.protocols.http.trace import Trace
+from lproxy.protocols.tracing import Tracer
+from lproxy.transport.networks import Networks
+
+#: of requests that nobody has traced before
+_NOTHING: Final = Context()
+
+
+class Following:
+    """Of one listener."""
+
+    __slots__ = ("_digits", "_formats", "_ids", "_tracer", "_trusted", "_w3c_alone")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._digits = Digits()
+        listen = runtime.listen
+        self._ids = RequestIds(listen, self._digits) if listen.request_id != "pass" else None
+        self._tracer: Tracer | None = runtime.tracer
+        self._formats: list[str] = list(runtime.tracer.propagation) if runtime.tracer is not None else []
+        self._w3c_alone = self._formats == [W3C]
+        self._trusted = Networks(listen.trusted) if listen.trusted else None
+
+    def begin(self, request: Request, conn: Conn, account: Account) -> None:
+        """Mark C{request}, which came on C{conn}; C{account} has its spans, where it has any."""
+        if self._ids is not None:
+            self._ids.apply(request, conn)
+        tracer = self._tracer
+        if tracer is None:
+            return
+        context = extract(request.headers)
+        if context is None:
+            context = _NOTHING
+        elif self._trusted is not None and not self._trusted.has(conn.peer[0]):
+            # nobody from outside makes us sample, or writes into our traces
+            formats, context = context.formats, Context()
+            context.formats = formats
+        sampled = context.sampled
+        if sampled == 0 and context.trace_id:
+            return
+        trace_id = context.trace_id
+        if not trace_id:
+            trace_id = self._digits.take(32)
+        if sampled == UNDECIDED:
+            sampled = int(trace_id[16:].decode("ascii") < tracer.threshold)
+        if sampled:
+            account.trace = Trace(tracer, request, account, context, trace_id, self._all(context))
+        elif context is _NOTHING and self._w3c_alone:
+            # by far the most
+            parent = b"00-%b-%b-00" % (trace_id, self._digits.take(16))
+            request.headers = [*request.headers, (b"traceparent", parent)]
+        else:
+            span_id = context.span_id or self._digits.take(16)
+            told = fields(self._all(context), trace_id, span_id, False, context.random)
+            request.headers = [*without(request.headers, context.state), *told]
+
+    def _all(self, context: Context) -> list[str]:
+        """The formats in which upstreams are told."""
+        more = [format for format in context.formats if format not in self._formats]
+        return self._formats + more
+
+
+def following(runtime: Runtime) -> Following | None:
+    """What a listener needs; C{None} where its requests are as any others."""
+    return Following(runtime) if runtime.listen.request_id != "pass" or runtime.tracer is not None else None
