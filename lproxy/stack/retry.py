@@ -57,9 +57,14 @@ class Retry(Generic[L]):
         return self._budgets.of(target, settings)
 
 
-def refused(acquiring: Deferred[L]) -> bool:
-    """Whether what L{Stack.again<lproxy.stack.interfaces.Stack.again>} gave has failed by now: nothing is tried."""
-    return acquiring.called and isinstance(acquiring.result, Failure)
+def refused(acquiring: Deferred[L]) -> BaseException | None:
+    """
+    Why what L{Stack.again<lproxy.stack.interfaces.Stack.again>} gave has failed by now, so that nothing is tried; that
+    is the very error it was asked with where the budget is used up. C{None}: it has not.
+    """
+    if acquiring.called and isinstance(acquiring.result, Failure):
+        return acquiring.result.value
+    return None
 
 
 def layer(budgets: Budgets) -> RetryLayer:

@@ -214,7 +214,7 @@ class Exchange(Owner, Expiring):
             head.headers = self.plan.response.apply(head.headers, head.http2)
         if end and self.request.grpc:
             self._came_to(trailers or head.headers)
-        self.tries.answered()
+        self.tries.answered(self, before)
         credit = self._client.respond(head, body, end, trailers)
         self.ended = listener.seconds()
         self.account.answer(before, self.ended, len(body))

@@ -18,21 +18,26 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from lproxy.api import ConnectionLease, Hint, ProxyError
+from lproxy.profile import Retries
 from lproxy.protocols.http.account import Account
 from lproxy.protocols.http.client import Client
+from lproxy.protocols.http.deadlines import NEVER
 from lproxy.protocols.http.destination import Destination
 from lproxy.protocols.http.grpc import NO_CALL, http_status, outcome
 from lproxy.protocols.http.listener import Listener
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Request, Response
 from lproxy.protocols.http.own import kept
 from lproxy.protocols.http.phase import ACQUIRING, CALLING
+from lproxy.protocols.http.profile.hedge import Hedging, Race
 from lproxy.protocols.http.profile.metrics import BODY, BUDGET, LIMIT, SUCCESS
 from lproxy.protocols.http.profile.plan import Plan
-from lproxy.protocols.http.retry import Again, Unwanted, attempt, broken_off, may_replay
+from lproxy.protocols.http.retry import Again, Unwanted, attempt, broken_off, may_replay, repeatable
 from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder
 from lproxy.protocols.http.timeouts import CallClocks, CallTimedOut
 from lproxy.stack.retry import TRIES, refused
 
+#: of a route that has nothing to say about them
+NO_RETRIES: Final = Retries()
 #: bytes of a body that are welcome, where nobody counts
 AMPLE: Final = 65536
 
@@ -181,6 +186,8 @@ class Tries:
             account.trace.call(listener.seconds())
         if plan is not None:
             plan.counter.tries += 1
+            if plan.hedging is not None:
+                lease = self.lease = self._raced(lease, owner, plan.hedging, plan)
         outgoing = lease.call(owner.request, self._first, whole and not self._trailers, owner)
         if self._trailers:
             outgoing.data(b"", True, self._trailers)
@@ -198,6 +205,19 @@ class Tries:
             credit = outgoing.data(b"", False, NO_TRAILERS)
             if credit > 0:
                 self._client.credit(credit)
+
+    def _raced(self, lease: HttpLease, owner: Owner, hedging: Hedging, plan: Plan) -> HttpLease:
+        """C{lease}, which has a second one made beside it if its answer takes long, where that may be."""
+        after, destination, request = hedging.after(), owner.destination, owner.request
+        retries = plan.route.retries or NO_RETRIES
+        if after == NEVER or destination is None or self.private or not owner.whole or self._trailers:
+            return lease
+        if len(self._first) > retries.body or not repeatable(request, retries):
+            return lease
+        listener, target = self._listener, destination.target
+        at = listener.seconds() + after
+        counter, account = plan.counter, owner.account
+        return Race(lease, owner, at, listener.deadlines, destination.acquire, target, self._hint, counter, account)
 
     def _tunnel_acquired(self, lease: ConnectionLease, owner: Owner) -> None:
         """CONNECT is ours to answer: to a connection of its own."""
@@ -261,8 +281,8 @@ class Tries:
         self.lost(owner)
         self._leave(owner, error.reason)
         acquiring = destination.acquire.again(destination.target, error, self._hint)
-        if refused(acquiring):
-            self._why_not = BUDGET
+        if (why := refused(acquiring)) is not None:
+            self._why_not = BUDGET if why is error else LIMIT
         elif self._again is not None:
             self._more = True
         self._wait(owner, acquiring, self._acquired)
@@ -280,9 +300,9 @@ class Tries:
         error = Unwanted(outgoing.peer(), head.status, grpc)
         # before the answer is dropped: it is the client's where nobody may be asked for another
         acquiring = destination.acquire.again(destination.target, error, self._hint)
-        if refused(acquiring):
+        if (why := refused(acquiring)) is not None:
             acquiring.addErrback(_known)
-            self._why_not = BUDGET
+            self._why_not = BUDGET if why is error else LIMIT
             return False
         plan.outcome(head.status, grpc).tries += 1
         if grpc != NO_CALL and self.lease is not None:
@@ -337,8 +357,12 @@ class Tries:
 
     # its end
 
-    def answered(self) -> None:
-        """The client is told of the latest's answer: there will be no other."""
+    def answered(self, owner: Owner, now: float) -> None:
+        """C{now} the client is told of the latest's answer: there will be no other."""
+        if owner.plan is not None and owner.plan.hedging is not None and self.outgoing is not None:
+            owner.plan.hedging.latency.observe(now - owner.account.dispatched)
+            # it may be the second's
+            owner.upstream = self.outgoing.address
         self._answered = self.lease is not None
         self._kept = False
         self._first = b""

@@ -23,6 +23,7 @@ from lproxy.protocols.http.h2.client import NotHttp2
 from lproxy.protocols.http.h2.codes import StreamReset
 from lproxy.protocols.http.h2.faults import ENHANCE_YOUR_CALM, ConnectionFault
 from lproxy.protocols.http.message import Rejected, Request, Response
+from lproxy.protocols.http.profile.hedge import SlowTry
 from lproxy.protocols.http.profile.limits import BodyTooLarge, RateLimited
 from lproxy.protocols.http.retry import Unwanted
 from lproxy.protocols.http.route import NoAuthority
@@ -221,6 +222,7 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
         True,
         "call: web.local:80 did not answer within 0.25 s, which is how long its caller waits (grpc-timeout)",
     ),
+    (SlowTry(WEB), 504, 4, "slow_try", "UT", True, "upstream: web.local:80 takes longer than most"),
     (Unwanted(END, 503, -1), 502, 14, "unwanted_answer", "UF", True, "upstream: 10.0.0.7:8080 answered 503"),
     (Unwanted(END, 200, 14), 502, 14, "unwanted_answer", "UF", True, "10.0.0.7:8080 answered with grpc-status 14"),
     (

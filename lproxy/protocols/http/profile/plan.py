@@ -14,6 +14,7 @@ from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.profile.answer import Elsewhere, Static
 from lproxy.protocols.http.profile.classes import Classes
 from lproxy.protocols.http.profile.edit import edit
+from lproxy.protocols.http.profile.hedge import Hedging
 from lproxy.protocols.http.profile.limits import BodyTooLarge, Gate, gate
 from lproxy.protocols.http.profile.metrics import Outcome, RouteCounter, RouteMetrics
 from lproxy.protocols.http.profile.rewrite import Rewriter
@@ -62,6 +63,7 @@ class Plan:
     @ivar classes: what answers are failures
     @ivar again: when more tries are made; C{None}: when that can do no harm, and only then
     @ivar sticking: by what clients are known that are to be served by the same
+    @ivar hedging: when a second try is made beside a first; C{None}: never
     @ivar times: how long the application may take
     """
 
@@ -71,6 +73,7 @@ class Plan:
         "classes",
         "counter",
         "gate",
+        "hedging",
         "max_body",
         "name",
         "ours",
@@ -98,6 +101,7 @@ class Plan:
         # by status, where it is no call's: of those there are a thousand at most
         self._outcomes: dict[int, Outcome] = {}
         self.again = Again(route.retries, self.classes) if route.retries is not None else None
+        self.hedging = Hedging(route.hedge) if route.hedge is not None else None
         self.sticking: Sticking | None = None
         self.times = times(place.timeouts, route.timeouts, route.name)
         self.ours: Elsewhere | Static | None = None
