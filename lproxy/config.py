@@ -249,8 +249,8 @@ PLAIN = Service()
 @dataclass(frozen=True, slots=True)
 class ProfileFiles:
     """
-    C{[profiles]}: files that say how services' requests are treated, Linkerd's C{ServiceProfile}s and the C{HTTPRoute}s
-    and C{GRPCRoute}s of the Gateway API. They are looked at every second. One that is not right is not used: what it
+    C{[profiles]}: files that say how services' requests are treated, by Linkerd's C{ServiceProfile} or by C{HTTPRoute}
+    and C{GRPCRoute} of the Gateway API. They are looked at every second. One that is not right is not used: what it
     said before still holds.
     """
 

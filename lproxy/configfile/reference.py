@@ -59,7 +59,13 @@ def section(header: str, kind: type) -> str:
     if summary := sentence(plain_text(inspect.getdoc(kind) or "")):
         lines += [summary, ""]
     for setting in settings(kind).values():
-        lines += [f"``{setting.key}``", f"    {facts(setting, kind)}.", "", f"    {sentence(setting.help)}", ""]
+        lines += [
+            f"``{setting.key}``",
+            f"    {facts(setting, kind)}.",
+            "",
+            f"    {sentence(literal(setting.help))}",
+            "",
+        ]
     return "\n".join(lines)
 
 
@@ -84,6 +90,11 @@ def plain_text(docstring: str) -> str:
     """What a table's docstring says of it, without the header that the title repeats."""
     text = re.sub(r"C\{([^}]*)\}", r"``\1``", " ".join(docstring.split()))
     return re.sub(r"^``\[[^`]*``[:;.]\s*", "", text)
+
+
+def literal(text: str) -> str:
+    """A help text, whose stars emphasise nothing."""
+    return text.replace("*", r"\*")
 
 
 def sentence(text: str) -> str:

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import yaml
 from yaml.nodes import MappingNode, Node, SequenceNode
 
+from lproxy.sidecar.dialect import Loader
+
 T = TypeVar("T")
 
 #: groups of the API whose kinds are meant, not somebody else's of the same name; the first is that of C{v1}
@@ -101,7 +103,7 @@ def documents(text: str) -> list[Document]:
     found: list[Document] = []
     number = 1
     try:
-        loader = yaml.SafeLoader(text)
+        loader = Loader(text)
         while loader.check_node():
             node = loader.get_node()
             if node is not None:

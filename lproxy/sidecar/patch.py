@@ -22,33 +22,11 @@ from typing import Any
 import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
-
-#: the same values ten times as fast, where there is libyaml; its words on mistakes are other ones
-READER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+from lproxy.sidecar.dialect import Dumper, IndentedDumper, Reader, dump
 
 
 class CannotPatch(Exception):
     """The text is written in a way that nothing can be put into at this place."""
-
-
-class Dumper(yaml.SafeDumper):
-    """Writes values as people write manifests: no anchors, and elements of lists indented or not, as the others are."""
-
-    indented = False
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """What is used twice is written twice."""
-        return True
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        """Called before each collection."""
-        super().increase_indent(flow, indentless and not self.indented)
-
-
-class IndentedDumper(Dumper):
-    """The same, for texts whose lists are indented."""
-
-    indented = True
 
 
 @dataclass(frozen=True)
@@ -123,16 +101,10 @@ def edited(text: str, edits: Iterable[list[Edit]]) -> str:
 def says(text: str, changes: Sequence[Change]) -> bool:
     """Whether C{text} says what it is to."""
     try:
-        said = [document for document in yaml.load_all(text, READER) if document is not None]
+        said = [document for document in yaml.load_all(text, Reader) if document is not None]
     except yaml.YAMLError:
         return False
     return said == [change.new for change in changes]
-
-
-def dump(value: Any, dumper: type[Dumper]) -> str:
-    """C{value} in block style, without the last line's end."""
-    said: str = yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True, width=10**6)
-    return said.removesuffix("\n").removesuffix("\n...")
 
 
 def end_of(node: Node) -> int:

@@ -39,9 +39,10 @@ def why_not(template: dict[str, Any], own: dict[str, Any]) -> str:
     spec = expect(template.get("spec"), dict, ("spec",))
     if spec.get("hostNetwork") is True:
         return "hostNetwork: true, whose rules would be the whole machine's"
-    selector = spec.get("nodeSelector")
-    if isinstance(selector, dict) and selector.get("kubernetes.io/os", "linux") != "linux":
-        return "it does not run on Linux"
+    for key, name in (("nodeSelector", "kubernetes.io/os"), ("os", "name")):
+        system = spec.get(key)
+        if isinstance(system, dict) and system.get(name, "linux") != "linux":
+            return "it does not run on Linux"
     return ""
 
 
@@ -172,11 +173,15 @@ def init(settings: Settings) -> dict[str, Any]:
     ):
         if values:
             args += [f"--{option.replace('_', '-')}", ",".join(map(str, values))]
+    if settings.iptables_variant:
+        args += ["--variant", settings.iptables_variant]
     return {
         "name": INIT,
         "image": settings.init_image or beside(settings.image or f"lproxy:{release()}"),
         **_pulled(settings),
         "args": args,
+        # iptables-legacy wants a file to lock, and there is no other place to write
+        "env": [{"name": "XTABLES_LOCKFILE", "value": "/dev/shm/xtables.lock"}],
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
         # the rules are root's to change, with those two rights and no others
         "securityContext": _confined(["NET_ADMIN", "NET_RAW"], runAsUser=0, runAsGroup=0, runAsNonRoot=False),

@@ -16,6 +16,7 @@ from typing import Any
 
 from lproxy.build import version
 from lproxy.config import Timeouts
+from lproxy.sidecar.iptables import VARIANTS
 from lproxy.sidecar.redirect import UID, Ports, read_many_ports, read_subnets, read_uid
 
 #: what our annotations begin with
@@ -46,6 +47,7 @@ class Settings:
     @ivar identity_secret: has C{tls.crt}, C{tls.key} and C{ca.crt}, as cert-manager makes them; empty: none
     @ivar native: whether it is an init container that goes on (Kubernetes 1.29), else one container more
     @ivar redirect: whether an init container sets the rules of iptables; else somebody else does
+    @ivar iptables_variant: of the programs that set them; empty: what the image has as C{iptables}
     @ivar log_level: as C{LPROXY_LOG}; empty: lproxy's own
     @ivar grace: seconds that the pod has for its end, at least
     """
@@ -57,6 +59,7 @@ class Settings:
     identity_secret: str = ""
     native: bool = True
     redirect: bool = True
+    iptables_variant: str = ""
     log_level: str = ""
     grace: int = int(Timeouts().drain) + PRE_STOP + MARGIN
     uid: int = UID
@@ -143,6 +146,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("identity_secret", _name, "has tls.crt, tls.key and ca.crt, at /etc/lproxy/identity", "NAME"),
         Setting("native", _switch, "an init container that goes on, Kubernetes 1.29; else one container more", "BOOL"),
         Setting("redirect", _switch, "have an init container set the rules of iptables", "BOOL"),
+        Setting("iptables_variant", _one_of(*VARIANTS), "nft or legacy, if not the image's own", "VARIANT"),
         Setting("log_level", _one_of("debug", "info", "warn", "error", "critical"), "LPROXY_LOG", "LEVEL"),
         Setting("grace", _seconds, "terminationGracePeriodSeconds, at least", "SECONDS"),
         Setting("uid", read_uid, "the user that the proxy runs as, and nothing else", "UID"),

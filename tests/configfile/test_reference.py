@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.config import Listen, Timeouts
 from lproxy.configfile import load, reference, refresh
 from lproxy.configfile.kinds import settings
-from lproxy.configfile.reference import BEGIN, END
+from lproxy.configfile.reference import BEGIN, END, literal
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 
 
@@ -25,7 +25,7 @@ class ReferenceTests(SynchronousTestCase):
         for table in (Listen, Timeouts):
             for one in settings(table).values():
                 self.assertIn(f"``{one.key}``\n", text)
-                self.assertIn(one.help[1:], text)
+                self.assertIn(literal(one.help)[1:], text)
         for entry in (
             '``acquire``\n    Duration; default ``"3s"``, inbound ``"1s"``.\n',
             '``body``\n    Duration, or "none"; default ``"1m"``.\n',

@@ -90,10 +90,11 @@ class InjectTests(SynchronousTestCase):
             skip_inbound_ports=(Ports(22, 22),),
             skip_outbound_ports=(Ports(25, 26),),
             inbound_ports=(Ports(80, 80),),
+            iptables_variant="legacy",
         )
         args = self.container("lproxy-init", settings)["args"]
         said = "iptables apply --uid 9 --outbound-port 4140 --inbound-port 4143"
-        said += " --inbound-ports 80 --skip-inbound-ports 22,4191 --skip-outbound-ports 25:26"
+        said += " --inbound-ports 80 --skip-inbound-ports 22,4191 --skip-outbound-ports 25:26 --variant legacy"
         self.assertEqual(said.split(), args)
 
     def test_images(self) -> None:
@@ -216,4 +217,5 @@ class WhyNotTests(SynchronousTestCase):
         """Who has the machine's own network, and who does not run on Linux."""
         self.assertIn("hostNetwork", why_not(template(hostNetwork=True), {}))
         self.assertIn("Linux", why_not(template(nodeSelector={"kubernetes.io/os": "windows"}), {}))
+        self.assertIn("Linux", why_not(template(os={"name": "windows"}), {}))
         self.assertEqual("", why_not(template(nodeSelector={"kubernetes.io/os": "linux"}, hostNetwork=False), {}))
