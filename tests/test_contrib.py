@@ -5,10 +5,12 @@ contrib/: what platforms want of lproxy, held against lproxy itself and against 
 
 from __future__ import annotations
 
+import configparser
 import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +141,18 @@ class ContainerTests(SynchronousTestCase):
         files = re.search(r"COPY (.*) /etc/lproxy/\n", self.text)
         assert files is not None
         self.assertEqual(["lproxy.toml", "contrib/container/sidecar.toml"], files[1].split())
+        for names in re.findall(r"^COPY (?!--from)(.*) \S+$", self.text, re.MULTILINE):
+            self.assertEqual([], [name for name in names.split() if not (ROOT / name).exists()])
+
+    def test_build(self) -> None:
+        """What it copies is all that setuptools reads."""
+        copied = {name for names in re.findall(r"^COPY (.*) /src/", self.text, re.MULTILINE) for name in names.split()}
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
+        setup = configparser.ConfigParser()
+        setup.read(ROOT / "setup.cfg")
+        named = {*project["backend-path"], setup["metadata"]["long_description"].removeprefix("file: ")}
+        named |= {setup["metadata"]["license_files"], "pyproject.toml", "setup.cfg", "lproxy", "twisted"}
+        self.assertLessEqual(named, copied)
 
 
 class KubernetesTests(SynchronousTestCase):
