@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     command.append("lproxy")
     if arguments.file is not None:
         command += ["--config", arguments.file]
+    if arguments.takeover is not None:
+        command += ["--takeover", arguments.takeover]
     # twistd reads its own command line
     sys.argv = command
     twistd.run()
@@ -234,6 +236,11 @@ def main(argv: list[str] | None = None) -> int:
     command = commands.add_parser("run", help="run the proxy, until Ctrl-C: short for twistd -n lproxy [--config FILE]")
     command.add_argument("file", metavar="FILE", nargs="?", help="the configuration; built-in defaults otherwise")
     command.add_argument("--json", action="store_true", help="write the log as lines of JSON")
+    command.add_argument(
+        "--takeover",
+        metavar="ADMIN",
+        help="take the place of the lproxy whose admin server is here, IP:port, without a gap",
+    )
     command.set_defaults(run=run)
     command = commands.add_parser("check", help="check configuration files: exit 0, 1 (warnings) or 2 (errors)")
     command.add_argument("file", metavar="FILE", nargs="+", help="- is standard input")

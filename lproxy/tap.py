@@ -5,34 +5,42 @@ C{twistd lproxy} and C{twist lproxy}: options to a configuration to an applicati
 
 from __future__ import annotations
 
-import gc
+import io
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from twisted.application.service import IService, MultiService
-from twisted.internet.defer import Deferred
+from twisted.application.service import IService
 from twisted.python import usage
 
 from lproxy.app import early
-from lproxy.app.assembly import CannotStart
+from lproxy.app.again import Again, again
+from lproxy.app.binder import Direct
 from lproxy.app.clock import monotonic
-from lproxy.app.log import log, set_level
+from lproxy.app.cores import workers
+from lproxy.app.launch import Launcher, Starter
+from lproxy.app.log import set_level
 from lproxy.app.plugins import Found, configures, find, tried
+from lproxy.app.process import Process, of
 from lproxy.app.rehearse import look, rehearse
-from lproxy.app.reload import Outcome, Source
-from lproxy.app.service import Proxy
+from lproxy.app.reload import Source
+from lproxy.app.running import Profiled, Running
 from lproxy.app.signals import Signals
+from lproxy.app.takeover import Pidfile, Takeover, door_of
+from lproxy.app.worker import Worker
 from lproxy.build import version
 from lproxy.config import Config
 from lproxy.configfile import Loaded, load, load_file, load_stream
+from lproxy.configfile.load import MAX_FILE
+from lproxy.supervise.channel import connected
+from lproxy.supervise.spec import WORKER, Spec
 from lproxy.transport.notify import Notify
 
 #: what messages call the configuration that is run without a file
 DEFAULTS = "defaults"
+STDIN = "stdin"
 
 ERRORS, WARNINGS = 2, 1
 CANNOT_START = 1
@@ -65,17 +73,22 @@ def read(path: str | None, found: list[Found] | None = None, here: bool = False)
 
 def parsed(path: str | None, found: list[Found]) -> Loaded:
     """As L{read}, by what stands in the file alone."""
+    if path == "-":
+        return parsed_text(sys.stdin.buffer.read(MAX_FILE + 1), STDIN, found)
+    return parsed_text(b"", DEFAULTS, found) if path is None else load_file(path, configures(found))
+
+
+def parsed_text(text: bytes, name: str, found: list[Found]) -> Loaded:
+    """As L{parsed}, of what has been read; C{name} is what messages call it."""
     configure = configures(found)
-    if path is None:
-        return load("", DEFAULTS, configure)
-    return load_stream(sys.stdin.buffer, "stdin", configure) if path == "-" else load_file(path, configure)
+    return load("", name, configure) if name == DEFAULTS else load_stream(io.BytesIO(text), name, configure)
 
 
 def rehearsed(loaded: Loaded, path: str | None, found: list[Found], here: bool) -> Loaded:
     """As L{read}, of what is L{parsed}."""
     if loaded.config is None:
         return loaded
-    file = {None: DEFAULTS, "-": "stdin"}.get(path, path or "")
+    file = {None: DEFAULTS, "-": STDIN}.get(path, path or "")
     more = [*rehearse(loaded.config, found, file), *(look(loaded.config, file) if here else ())]
     failed = any(problem.severity == "error" for problem in more)
     return Loaded(None if failed else loaded.config, (*loaded.problems, *more))
@@ -112,20 +125,48 @@ class Options(usage.Options):
             _port,
         ],
     ]
+    optParameters += [
+        [
+            "takeover",
+            None,
+            None,
+            "take the place of the lproxy whose admin server is here, IP:port, without a gap: its sockets are ours "
+            "once we serve, and it drains",
+        ]
+    ]
     optFlags = [["check", None, "check the configuration, say what is wrong with it, and exit: 0, 1 (warnings) or 2"]]
 
     config: Config
     found: list[Found]
+    #: the supervisor, where this is one of its workers
+    worker: Worker | None = None
+    #: what was read where it cannot be read again
+    text = b""
 
     def source(self) -> Source | None:
         """Where to read the configuration anew; standard input cannot be."""
         path = self["config"]
+        worker = self.worker
+        if worker is not None:
+            path = worker.file
         if path in (None, "-"):
             return None
         # a daemon goes elsewhere
         place = os.path.abspath(path)
         again = partial(rehearsed, path=place, found=self.found, here=True)
+        if worker is not None:
+            # the supervisor has read it, for all of them
+            return Source(path, place, lambda: parsed_text(worker.text, place, self.found), again)
         return Source(path, place, partial(parsed, place, self.found), again)
+
+    def again(self) -> Again:
+        """How this is started once more."""
+        own = []
+        if self["config"] is not None:
+            own += ["--config", self["config"] if self["config"] == "-" else os.path.abspath(self["config"])]
+        if self["profile-port"] is not None:
+            own += ["--profile-port", str(self["profile-port"])]
+        return again(self.parent, own, sys.executable, sys.orig_argv)
 
     def opt_version(self) -> None:
         """Show the version of lproxy, and of Twisted, and exit."""
@@ -135,8 +176,21 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Read the file now, before anything is started. What is wrong with it goes to standard error."""
         self.found = plugins()
-        loaded = read(self["config"], self.found, here=self["check"])
-        status = report(loaded)
+        if (fd := os.environ.pop(WORKER, "")) and not self["check"]:
+            from twisted.internet import reactor
+
+            self.worker = Worker(connected(int(fd)), reactor)
+            name = self.worker.name
+            loaded = rehearsed(parsed_text(self.worker.text, name, self.found), name, self.found, False)
+            # the supervisor has told what is odd
+            status = report(loaded) if loaded.config is None else 0
+        else:
+            if self["config"] == "-":
+                self.text = sys.stdin.buffer.read(MAX_FILE + 1)
+                loaded = rehearsed(parsed_text(self.text, STDIN, self.found), "-", self.found, self["check"])
+            else:
+                loaded = read(self["config"], self.found, here=self["check"])
+            status = report(loaded)
         if self["check"]:
             if not status:
                 print(f"{self['config'] or DEFAULTS}: no problem found")
@@ -146,89 +200,12 @@ class Options(usage.Options):
             print(f"lproxy: {self['config'] or DEFAULTS}: not started", file=sys.stderr)
             sys.exit(status)
         self.config = loaded.config
-        if level := os.environ.get("LPROXY_LOG"):
+        if level := (self.worker.level if self.worker is not None else "") or os.environ.get("LPROXY_LOG"):
             try:
                 set_level(level)
             except ValueError as e:
                 print(f"lproxy: LPROXY_LOG: {e}", file=sys.stderr)
                 sys.exit(CANNOT_START)
-
-
-#: allocations between collections of the youngest generation: what requests leave is freed by reference counting
-GC_THRESHOLD = 20_000
-
-
-class _Service(Proxy):
-    """
-    The proxy as the only service of a process: what keeps it from starting is one line, not a traceback, and whoever
-    started the process is told how it goes.
-    """
-
-    def __init__(self, config: Config, plugins: list[Found], reactor: Any, source: Source | None = None) -> None:
-        super().__init__(config, plugins, reactor, source)
-        self._notify = Notify(os.environ, reactor)
-
-    def privilegedStartService(self) -> None:
-        with _one_line():
-            super().privilegedStartService()
-
-    def startService(self) -> None:
-        # before anybody waits for the reactor; what exists afterwards stays: the collector need not traverse it again
-        gc.collect()
-        with _one_line():
-            super().startService()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD, 20, 50)
-        self._notify.ready()
-
-    def reload(self) -> Deferred[Outcome]:
-        self._notify.reloading()
-        return super().reload().addCallback(self._reloaded)
-
-    def _reloaded(self, outcome: Outcome) -> Outcome:
-        self._notify.ready()
-        return outcome
-
-    def stopService(self) -> Deferred[None]:
-        self._notify.stopping()
-        return super().stopService().addBoth(self._ended)
-
-    def _ended(self, result: Any) -> Any:
-        self._notify.over()
-        return result
-
-
-class _Profiled(MultiService):
-    """The profile port and the proxy, in this order: if the port cannot be bound, nothing is started."""
-
-    def startService(self) -> None:
-        with _one_line():
-            super().startService()  # type: ignore[no-untyped-call]
-
-
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """
-    Let L{CannotStart} end the process with a line on standard error instead of a traceback.
-
-    It is not turned into SystemExit: only on an exception does twistd remove its pidfile, and tell the waiting parent
-    of a daemon.
-    """
-    try:
-        yield
-    except CannotStart:
-        sys.excepthook = _cannot_start
-        raise
-
-
-def _cannot_start(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
-    if not isinstance(error, CannotStart):
-        sys.__excepthook__(kind, error, traceback)
-        return
-    if sys.stderr is not sys.__stderr__:
-        # redirected to the log by now, and a daemon has nothing else
-        log.critical("{error}", error=str(error))
-    print(f"lproxy: {error}", file=sys.__stderr__)
 
 
 def makeService(options: Options) -> IService:
@@ -238,16 +215,66 @@ def makeService(options: Options) -> IService:
     # before twistd changes the root directory, and long before it sheds privileges
     early.load()
     monotonic(reactor)
-    proxy: Any = _Service(options.config, options.found, reactor, options.source())
-    signals = Signals(proxy, reactor)
-    signals.hold()
-    reactor.callWhenRunning(signals.install)
+    several = workers(options.config)
+    if options.worker is None and several > 1:
+        launcher: Any = _launcher(options, several, reactor)
+        _mind(launcher, reactor)
+        return launcher  # type: ignore[no-any-return]
+    proxy: Any = _proxy(options, reactor)
+    _mind(proxy, reactor)
     if options["profile-port"] is None:
         return proxy  # type: ignore[no-any-return]
     # not imported otherwise
     from lproxy.app.profile import ProfilePort
 
-    both: Any = _Profiled()
-    ProfilePort(options["profile-port"], proxy.shutdown, reactor).setServiceParent(both)
+    # each worker has one of its own
+    port = options["profile-port"] + (options.worker.portion.index if options.worker is not None else 0)
+    both: Any = Profiled()
+    ProfilePort(port, proxy.shutdown, reactor).setServiceParent(both)
     proxy.setServiceParent(both)
     return both  # type: ignore[no-any-return]
+
+
+def _mind(service: Any, reactor: Any) -> None:
+    """Have C{service} mind the process's signals."""
+    signals = Signals(service, reactor)
+    signals.hold()
+    reactor.callWhenRunning(signals.install)
+
+
+def _proxy(options: Options, reactor: Any) -> Running:
+    """What serves: the only process that does, or one of several."""
+    found, source = options.found, options.source()
+    worker = options.worker
+    if worker is not None:
+        return Running(options.config, found, reactor, source, of(worker), Notify({}, reactor))
+    binder = Direct(reactor)
+    takeover = Takeover(binder, Pidfile(options.parent), options.again(), os.environ, reactor)
+    process = Process(binder, door=lambda: takeover.door.name)
+    notify = Notify(os.environ, reactor)
+    return Running(options.config, found, reactor, source, process, notify, takeover, options["takeover"])
+
+
+def _launcher(options: Options, several: int, reactor: Any) -> Launcher:
+    """What becomes a supervisor."""
+    start, path = options.again(), options["config"]
+    file = os.path.abspath(path) if path not in (None, "-") else None
+    spec = Spec(
+        command=start.command,
+        successor=start.command,
+        environ=dict(os.environ),
+        workers=several,
+        file=file,
+        text=(Path(file).read_bytes() if file is not None else options.text).decode("latin-1"),
+        name=file or {None: DEFAULTS}.get(path, STDIN),
+        json=start.json,
+        log=start.log,
+        syslog=start.syslog,
+        level=os.environ.get("LPROXY_LOG", "").lower(),
+        pidfile=start.pidfile,
+        notify=os.environ.get("NOTIFY_SOCKET", ""),
+        every=Notify(os.environ, reactor).every,
+    )
+    admin = options["takeover"]
+    takeover = partial(door_of, admin) if admin is not None else None
+    return Launcher(options.config, spec, Starter(options.parent), reactor, takeover)

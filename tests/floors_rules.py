@@ -77,6 +77,14 @@ def values_are_plain(source: Source) -> Iterator[tuple[int, str]]:
                 yield line, f"a value imports {name}; values are Python's own library alone"
 
 
+def light(source: Source) -> Iterator[tuple[int, str]]:
+    """The supervisor's process is small: it has Python's own library, and nothing else of lproxy."""
+    if under(source.module, "lproxy.supervise"):
+        for line, name in source.imports:
+            if not under(name, "lproxy.supervise") and name.split(".")[0] not in sys.stdlib_module_names:
+                yield line, f"the supervisor imports {name}; it is Python's own library alone"
+
+
 def sans_io(source: Source) -> Iterator[tuple[int, str]]:
     """Detectors and codecs know bytes alone; the stack knows Deferreds and a clock that it is given."""
     if source.is_sans_io:
@@ -126,7 +134,7 @@ def one_home(source: Source) -> Iterator[tuple[int, str]]:
     for line, name in source.imports:
         if under(name, "OpenSSL") and under(source.module, *CERTIFICATES):
             continue
-        if under(name, *SOCKETS) and not under(source.module, "lproxy.transport"):
+        if under(name, *SOCKETS) and not under(source.module, "lproxy.transport", "lproxy.supervise"):
             yield line, f"imports {name}; only transport touches sockets and OpenSSL"
         if under(name, "prometheus_client") and not under(source.module, "lproxy.metrics"):
             yield line, f"imports {name}; only metrics does"
@@ -183,6 +191,7 @@ RULES: tuple[Rule, ...] = (
     upward,
     unknown_floor,
     values_are_plain,
+    light,
     sans_io,
     own_room,
     world,

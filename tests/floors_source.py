@@ -19,6 +19,8 @@ FLOORS = {
     # beside the values that it reads: with a library for YAML, and one for patterns
     "lproxy.profiles": (0, "profiles"),
     "lproxy.stack": (1, "stack"),
+    # a process of its own, and how others talk to it: Python's own library alone
+    "lproxy.supervise": (1, "supervise"),
     # beside transport: what connections are told of certificates, without one of them
     "lproxy.identity": (2, "identity"),
     "lproxy.transport": (2, "transport"),

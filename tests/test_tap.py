@@ -20,10 +20,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy import tap
 from lproxy.app import log as log_module
+from lproxy.app import oneline, running
 from lproxy.app.plugins import Found, find
+from lproxy.app.process import alone
 from lproxy.app.service import CannotStart, Proxy
 from lproxy.build import version
 from lproxy.config import Config
+from lproxy.transport.notify import Notify
 from tests.floors_source import ROOT
 
 GOOD = '[timeouts]\nacquire = "2s"\n'
@@ -159,6 +162,9 @@ class FakeTime:
     def seconds(self) -> float:
         return 0.0
 
+    def callWhenRunning(self, f: Any) -> None:
+        """It never does."""
+
 
 class MakeServiceTests(TapTestCase):
     """What twistd gets."""
@@ -202,32 +208,13 @@ class MakeServiceTests(TapTestCase):
             def startService(self) -> None:
                 raise CannotStart("--profile-port: cannot listen on 127.0.0.1:4192: Address already in use")
 
-        both = tap._Profiled()
+        both = running.Profiled()
         proxy = Proxy(Config(), find(), FakeTime())
         for service in (Taken(), proxy):
             service.setServiceParent(both)
         self.assertRaises(CannotStart, both.startService)
-        self.assertIs(tap._cannot_start, sys.excepthook)
+        self.assertIs(oneline.cannot_start, sys.excepthook)
         self.assertFalse(proxy.running)
-
-    def test_one_line(self) -> None:
-        """CannotStart ends the process with a line where anything else would have its traceback."""
-        self.patch(sys, "excepthook", None)
-        self.patch(sys, "__stderr__", self.err)
-
-        def fail() -> None:
-            with tap._one_line():
-                raise CannotStart("web: cannot listen on 127.0.0.1:80: Permission denied")
-
-        error = self.assertRaises(CannotStart, fail)
-        hook: Any = sys.excepthook
-        hook(CannotStart, error, None)
-        self.assertEqual("lproxy: web: cannot listen on 127.0.0.1:80: Permission denied\n", self.err.getvalue())
-        others: list[Any] = []
-        self.patch(sys, "__excepthook__", lambda *args: others.append(args))
-        other = KeyError("a bug")
-        hook(KeyError, other, None)
-        self.assertEqual([(KeyError, other, None)], others)
 
     def test_collector(self) -> None:
         """Once it has started, the collector looks at young objects less often, in this process alone."""
@@ -237,7 +224,9 @@ class MakeServiceTests(TapTestCase):
         called: list[Any] = []
         for name in ("collect", "freeze", "set_threshold"):
             self.patch(gc, name, lambda *args, name=name: called.append(name))
-        tap._Service(options.config, options.found, FakeTime()).startService()
+        reactor: Any = FakeTime()
+        notify = Notify({}, reactor)
+        running.Running(options.config, options.found, reactor, None, alone(reactor), notify).startService()
         self.assertEqual(["collect", "freeze", "set_threshold"], called)
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 
 from lproxy.app.log import log
 from lproxy.app.own import OwnAddresses
-from lproxy.app.sockets import bind_now
+from lproxy.app.sockets import Binder, Wanted
 from lproxy.target import join_host_port
 from lproxy.transport.listen import Bound
 from lproxy.transport.stream import Address
@@ -26,18 +26,21 @@ class AdminPort:
     @ivar handshakes: how it is secured; C{None}: it is not. To be set before it is opened
     """
 
-    def __init__(self, own: OwnAddresses, reactor: Any) -> None:
+    def __init__(self, own: OwnAddresses, binder: Binder, reactor: Any) -> None:
         self._own = own
+        self._binder = binder
         self._reactor = reactor
         self._bound: Bound | None = None
-        self._port: Any = None
+        self._further: list[Bound] = []
+        self._ports: list[Any] = []
         self.address: Address | None = None
         self.handshakes: Handshakes | None = None
 
     def bind(self, address: str) -> None:
         """Bind it; raises L{lproxy.app.sockets.CannotListen}. Empty: there is to be none."""
         if address:
-            self._bound = bind_now("admin", address, self._reactor)
+            # another lproxy may have had several
+            self._bound, *self._further = self._binder.bind(Wanted("admin", address), shared=True)
 
     def host(self) -> str | None:
         """The IP address that is bound, if one is."""
@@ -46,7 +49,7 @@ class AdminPort:
 
     def open(self, site: Any) -> None:
         """Serve C{site} on what is bound."""
-        bound, self._bound = self._bound, None
+        bound = self._bound
         if bound is None:
             return
         host, port = bound.sock.getsockname()[:2]
@@ -55,17 +58,19 @@ class AdminPort:
         scheme = "http"
         if self.handshakes is not None:
             scheme, site = "https", over_tls(site, self.handshakes, self._reactor)
-        self._port = self._reactor.adoptStreamPort(bound.sock.fileno(), bound.sock.family, site)
-        bound.release()
+        for one in (bound, *self._further):
+            # a duplicate: ours is kept, as it may be handed over
+            self._ports.append(self._reactor.adoptStreamPort(one.sock.fileno(), one.sock.family, site))
         log.info("admin server on {scheme}://{address}/", scheme=scheme, address=join_host_port(*self.address))
 
     def close(self) -> Deferred[Any]:
         """Let go of it; fires when it is closed."""
         bound, self._bound = self._bound, None
         if bound is not None:
-            bound.release()
+            for one in (bound, *self._further):
+                one.release()
         if self.address is not None:
             self._own.remove(self.address)
             self.address = None
-        port, self._port = self._port, None
-        return maybeDeferred(port.stopListening) if port is not None else succeed(None)
+        ports, self._ports = self._ports, []
+        return DeferredList([maybeDeferred(port.stopListening) for port in ports])

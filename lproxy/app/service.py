@@ -30,6 +30,7 @@ from lproxy.app.log import log, set_level
 from lproxy.app.openings import wanted
 from lproxy.app.own import OwnAddresses
 from lproxy.app.plugins import Found, packages
+from lproxy.app.process import Process, alone
 from lproxy.app.recent import Recent
 from lproxy.app.reload import Outcome, Reload, Source
 from lproxy.app.sessions import Sessions
@@ -60,9 +61,17 @@ class Proxy(service.Service):
     C{stopService} drains. In between, L{swap} puts another configuration in the place of the present one.
     """
 
-    def __init__(self, config: Config, plugins: list[Found], reactor: Any, source: Source | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        plugins: list[Found],
+        reactor: Any,
+        source: Source | None = None,
+        process: Process | None = None,
+    ) -> None:
         """
         @param source: where C{config} was read, and can be read anew
+        @param process: what process this is; the only one otherwise
         """
         self.setName("lproxy")
         self.version = version()
@@ -79,7 +88,8 @@ class Proxy(service.Service):
         self._crashes = Crashes(limited, self.metrics.plugin_error)
         self._own = OwnAddresses()
         self._hub = hub(reactor)
-        self._sockets = Sockets(reactor, self._hub, ConnectionLimit(config.limits.connections), self._own)
+        process = self._process = process or alone(reactor)
+        self._sockets = Sockets(process.binder, self._hub, ConnectionLimit(config.limits.connections), self._own)
         self._stacks = Stacks(reactor, self.metrics, self._crashes.crashed)
         self._around = Surroundings(
             reactor,
@@ -94,10 +104,10 @@ class Proxy(service.Service):
         )
         self._assembly: Assembly | None = None
         self._retiring: dict[Assembly, Deferred[None]] = {}
-        self._admin = AdminPort(self._own, reactor)
+        self._admin = AdminPort(self._own, process.binder, reactor)
         self._upkeep = Upkeep(self._sessions, self._stacks, reactor, self._crashes.crashed)
         self._lag = ReactorLag(reactor, self.metrics.lag)
-        self._watchdog = Watchdog(packages(plugins), self._around.warn, reactor)
+        self._watchdog = Watchdog(packages(plugins), self._around.warn, reactor, process.held)
         self._reload = Reload(
             source,
             lambda: self._config,
@@ -108,7 +118,7 @@ class Proxy(service.Service):
             partial(deferLater, reactor, 0),
         )
         self._watch = FileWatch(source.path, self.reload, reactor) if source is not None else None
-        self._ending = self._hurried = False
+        self._ending = self._hurried = self._given = False
         self._not_ready: str | None = "starting"
         self._delayed: Deferred[Any] | None = None
 
@@ -121,7 +131,7 @@ class Proxy(service.Service):
     def rehearsed(self) -> Iterator[Assembly]:
         """Within: what a start makes is made, and nothing opened. Raises L{CannotStart} where it cannot be."""
         try:
-            assembly = Assembly(self._config, self._around)
+            assembly = self._assemble(self._config)
             try:
                 yield assembly
             finally:
@@ -137,14 +147,20 @@ class Proxy(service.Service):
         self._prepare()
 
     def _prepare(self) -> None:
-        self._sockets.limit.limit = allowed(self._config.limits.connections)
-        assembly = self._assembly = Assembly(self._config, self._around)
+        self._bound_clients(self._config)
+        assembly = self._assembly = self._assemble(self._config)
         try:
             assembly.bind()
             self._admin.bind(self._config.admin.address)
         except (CannotStart, CannotListen) as e:
             self._abandon()
             raise CannotStart(str(e)) from e
+
+    def _assemble(self, config: Config) -> Assembly:
+        return Assembly(self._process.portion.config(config), self._around)
+
+    def _bound_clients(self, config: Config) -> None:
+        self._sockets.limit.limit = allowed(self._process.portion.of(config.limits.connections))
 
     def startService(self) -> None:
         """Accept; raises L{CannotStart}."""
@@ -207,7 +223,7 @@ class Proxy(service.Service):
         before = self._assembly
         if before is None or not self.running:
             raise CannotStart("lproxy is not running")
-        assembly = Assembly(config, self._around)
+        assembly = self._assemble(config)
         try:
             assembly.bind()
             assembly.start()
@@ -220,7 +236,7 @@ class Proxy(service.Service):
         if self._admin.handshakes is not None and assembly.security.admin is not None:
             # whoever looks after its files from now on
             self._admin.handshakes.current = assembly.security.admin
-        self._sockets.limit.limit = allowed(config.limits.connections)
+        self._bound_clients(config)
         self._stop_accepting(before, assembly)
         self._tell(assembly)
         self._live()
@@ -273,13 +289,34 @@ class Proxy(service.Service):
 
     async def _delay(self) -> None:
         """Serve on for a while, and say that it is not for long: whoever sends clients here is to stop that."""
-        delays = [self._config.timeouts(direction).stop_delay or 0.0 for direction in get_args(Direction)]
-        if (seconds := max(delays)) and self._not_ready is None:
+        if (seconds := self._delay_seconds()) and self._not_ready is None and not self._given:
             self._not_ready = f"stopping, in {seconds:g} s"
             log.info("not ready any more; the listeners close in {s:g} s", s=seconds)
             self._delayed = deferLater(self._reactor, seconds)
             self._delayed.addErrback(lambda failure: failure.trap(CancelledError))
             await self._delayed
+
+    def _delay_seconds(self) -> float:
+        return max(self._config.timeouts(direction).stop_delay or 0.0 for direction in get_args(Direction))
+
+    def ending_seconds(self) -> float:
+        """How long ending may take."""
+        assembly = self._assembly
+        return self._delay_seconds() + (assembly.drain_seconds() if assembly is not None else 0.0)
+
+    def hung_seconds(self) -> float:
+        """How long a worker may be silent."""
+        return max(self._config.timeouts(direction).worker for direction in get_args(Direction))
+
+    def give(self) -> None:
+        """Another process serves in our place, by the very sockets: drain, and end."""
+        self._given = True
+        self._sockets.give()
+        self._admin.close()
+        self.shutdown()
+
+    def exposed(self, owner: str, note: str, key: str) -> None:
+        """Another worker has opened a port in the name of C{owner}."""
 
     def end(self) -> None:
         """As SIGTERM or SIGINT: drain and end. Told again, end at once."""
@@ -324,7 +361,8 @@ class Proxy(service.Service):
 
     def describe_config(self) -> dict[str, Any]:
         """The configuration in effect, and which one that is."""
-        return {**render(self._config), "live": self._reload.describe(self._config)}
+        live = {**self._reload.describe(self._config), "takeover": self._process.door() or None}
+        return {**render(self._config), "live": live}
 
     def _assemblies(self) -> list[Assembly]:
         current = [self._assembly] if self._assembly is not None else []
@@ -375,10 +413,18 @@ class Proxy(service.Service):
 
     def reload(self) -> Deferred[Outcome]:
         """Read the configuration's file anew, and say what came of it."""
+        return self.reload_now()
+
+    def reload_now(self) -> Deferred[Outcome]:
+        """The same, of this process alone."""
         return self._reload.reload()
 
     def hung_up(self) -> None:
         """As SIGHUP: the configuration's file was changed, or the access log's was moved away."""
         self.reload()
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Open the access log again, and read certificates anew."""
         for assembly in self._assemblies():
             assembly.reopen()

@@ -4,7 +4,7 @@ The process's signals, from the moment that somebody asks for lproxy until the p
 
 Before anything is opened SIGINT and SIGTERM end it as they end any program: at once, without a traceback. While it
 starts they are remembered: it ends, by the way that leaves nothing behind, as soon as it has started. Then they drain.
-SIGHUP never ends it: the configuration is read anew.
+SIGHUP never ends it: the configuration is read anew. Nor does SIGUSR2: another process takes its place.
 
 This module imports nothing heavy: it is at work before the rest is imported.
 """
@@ -29,18 +29,22 @@ class Proxy(Protocol):
     def hung_up(self) -> None:
         """Read the configuration anew, and open the access log again."""
 
+    def upgrade(self) -> None:
+        """Have another process take our place."""
+
 
 def calm() -> None:
     """
-    Have SIGINT end this process as SIGTERM does, and SIGHUP not.
+    Have SIGINT end this process as SIGTERM does, and SIGHUP and SIGUSR2 not.
 
     Where anybody else minds them already, in whatever embeds us, they are left alone.
     """
     if threading.current_thread() is threading.main_thread():
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in (signal.SIGHUP, signal.SIGUSR2):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, signal.SIG_IGN)
 
 
 def undo() -> None:
@@ -52,7 +56,7 @@ def undo() -> None:
 class Signals:
     """
     The first SIGTERM or SIGINT drains, by way of the reactor; a second one ends what is left at once. SIGHUP reads
-    the configuration anew, and reopens the access log.
+    the configuration anew, and reopens the access log; SIGUSR2 has another process take our place.
     """
 
     def __init__(self, proxy: Proxy, reactor: Any) -> None:
@@ -88,6 +92,7 @@ class Signals:
             signal.signal(number, lambda number, frame: self._reactor.callFromThread(self._proxy.end))
         atexit.register(_ended)
         signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._proxy.hung_up))
+        signal.signal(signal.SIGUSR2, lambda number, frame: self._reactor.callFromThread(self._proxy.upgrade))
         if self._early:
             self._proxy.end()
 

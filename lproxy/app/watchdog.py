@@ -30,14 +30,22 @@ class Watchdog:
     Watches a reactor's thread, the one that starts it.
     """
 
-    def __init__(self, plugins: Mapping[str, str], tell: Callable[[str, str], None], reactor: Any) -> None:
+    def __init__(
+        self,
+        plugins: Mapping[str, str],
+        tell: Callable[[str, str], None],
+        reactor: Any,
+        at_once: Callable[[str], None] | None = None,
+    ) -> None:
         """
         @param plugins: the names of third parties' plugins by the top-level package that each lives in
         @param tell: C{tell(kind, text)} writes a log line; called in the reactor's thread
+        @param at_once: told the same before the reactor turns, which it may never do; called in the watchdog's thread
         """
         self._plugins = plugins
         self._tell = tell
         self._reactor = reactor
+        self._at_once = at_once
         self._turned = 0.0
         self._named = False
         self._timer: IDelayedCall | None = None
@@ -84,6 +92,8 @@ class Watchdog:
         who, where = self._holder(frame)
         text = f"the reactor was held for more than {late:.1f} s, by {who}: {where}"
         self._reactor.callFromThread(self._tell, f"held-{where}", text)
+        if self._at_once is not None:
+            self._at_once(f"held by {who}: {where}")
 
     def _holder(self, frame: FrameType) -> tuple[str, str]:
         """Whom the innermost call of a plugin's, or else of lproxy's, belongs to, and where that is."""

@@ -156,6 +156,11 @@ class Listener(Events):
                     break
         self._stop()
 
+    def give(self) -> None:
+        """Accept no more: another process has the socket, and those that wait."""
+        self._released = True
+        self._stop()
+
     def _stop(self) -> None:
         self._listening = False
         self._hub.want(self._descriptor, 0)
@@ -284,6 +289,12 @@ def bind(address: str, reactor: Any) -> Deferred[Bound]:
     stream socket.
     """
     return Deferred.fromCoroutine(_bind(address, reactor))
+
+
+def inherited(fd: int) -> Bound:
+    """A socket that listens already, which another process has bound."""
+    sock = socket.socket(fileno=fd)
+    return Bound(sock, sock.close)
 
 
 async def _bind(address: str, reactor: Any) -> Bound:

@@ -2,21 +2,19 @@
 """
 Tell systemd how it goes (sd_notify(3)): ready, reloading, stopping, and still alive.
 
-A datagram of text to the socket that C{NOTIFY_SOCKET} names; nothing where nobody asked. A few lines of our own: the
-libraries for it wrap just this.
+By way of the socket that C{NOTIFY_SOCKET} names; nothing where nobody asked.
 """
 
 from __future__ import annotations
 
 import os
-import socket
-import time
 from collections.abc import Mapping
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-READY, STOPPING, ALIVE = "READY=1", "STOPPING=1", "WATCHDOG=1"
+from lproxy.supervise import systemd
+from lproxy.supervise.systemd import ALIVE, READY, STOPPING
 
 _log = Logger(__name__)
 
@@ -29,9 +27,7 @@ class Notify:
     """
 
     def __init__(self, environ: Mapping[str, str], clock: IReactorTime) -> None:
-        path = environ.get("NOTIFY_SOCKET", "")
-        # an abstract one is written with an @, and begins with a null byte
-        self._path = f"\0{path[1:]}" if path.startswith("@") else path
+        self._path = environ.get("NOTIFY_SOCKET", "")
         self._clock = clock
         self._timer: IDelayedCall | None = None
         self.every = _seconds(environ)
@@ -47,8 +43,12 @@ class Notify:
 
     def reloading(self) -> None:
         """About to read the configuration anew; L{ready} ends that."""
-        # of the clock that systemd compares with
-        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        self._tell(systemd.reloading())
+
+    def taken(self, pid: int) -> None:
+        """The process C{pid} is the service from now on, and says so itself."""
+        self.over()
+        self._tell(systemd.main_pid(pid))
 
     def stopping(self) -> None:
         """Draining. It still turns, which may take longer than the watchdog waits."""
@@ -66,14 +66,10 @@ class Notify:
         self._tell(ALIVE)
 
     def _tell(self, state: str) -> None:
-        if not self._path:
-            return
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
-                sock.sendto(state.encode(), self._path)
-        except OSError as e:
+        error = systemd.tell(self._path, state)
+        if error is not None:
             # whoever waits for it will say so; nothing of ours depends on it
-            _log.debug("cannot notify {path}: {error}", path=self._path, error=e)
+            _log.debug("cannot notify {path}: {error}", path=self._path, error=error)
 
 
 def _seconds(environ: Mapping[str, str]) -> float | None:

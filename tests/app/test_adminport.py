@@ -13,6 +13,7 @@ from twisted.internet.protocol import Factory
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lproxy.app.adminport import AdminPort
+from lproxy.app.binder import Direct
 from lproxy.app.own import OwnAddresses
 from lproxy.app.sockets import CannotListen
 
@@ -24,7 +25,7 @@ class AdminPortTests(TestCase):
 
     def setUp(self) -> None:
         self.own = OwnAddresses()
-        self.port = AdminPort(self.own, reactor)
+        self.port = AdminPort(self.own, Direct(reactor), reactor)
         self.addCleanup(self.port.close)
 
     def serve(self) -> tuple[str, int]:
@@ -60,7 +61,7 @@ class NoneTests(SynchronousTestCase):
 
     def test_none(self) -> None:
         """Without an address nothing is bound, served or closed."""
-        port = AdminPort(OwnAddresses(), reactor)
+        port = AdminPort(OwnAddresses(), Direct(reactor), reactor)
         port.bind("")
         port.open(Factory())
         self.assertEqual((None, None), (port.host(), port.address))
@@ -70,5 +71,5 @@ class NoneTests(SynchronousTestCase):
         """One that is taken is an error that says whose it would have been."""
         with socket.create_server(("127.0.0.1", 0)) as other:
             address = "{}:{}".format(*other.getsockname())
-            error = self.assertRaises(CannotListen, AdminPort(OwnAddresses(), reactor).bind, address)
+            error = self.assertRaises(CannotListen, AdminPort(OwnAddresses(), Direct(reactor), reactor).bind, address)
         self.assertIn(f"admin: cannot listen on {address}: Address already in use", str(error))

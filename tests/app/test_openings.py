@@ -11,6 +11,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.api import Stream
+from lproxy.app.binder import Direct
 from lproxy.app.openings import Openings, wanted
 from lproxy.app.own import OwnAddresses
 from lproxy.app.sockets import Accepting, CannotListen, Sockets, Wanted, place_of
@@ -24,7 +25,7 @@ class OpeningsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         hub: Any = QuietHub()
-        self.sockets = Sockets(None, hub, ConnectionLimit(100), OwnAddresses())
+        self.sockets = Sockets(Direct(None), hub, ConnectionLimit(100), OwnAddresses())
         self.addCleanup(self.sockets.stop_all)
         self.listen = Listen(name="a", address="127.0.0.1:0")
         self.got: dict[str, list[Stream]] = {}

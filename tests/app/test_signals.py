@@ -40,6 +40,9 @@ class Recorder:
     def hung_up(self) -> None:
         self.told.append("hung up")
 
+    def upgrade(self) -> None:
+        self.told.append("upgrade")
+
 
 class SignalTests(SynchronousTestCase):
     """The process's signals."""

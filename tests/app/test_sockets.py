@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.api import Stream
 from lproxy.app import sockets as module
+from lproxy.app.binder import Direct
 from lproxy.app.own import OwnAddresses
 from lproxy.app.sockets import Accepting, CannotListen, Sockets, Wanted, place_of
 from lproxy.transport.keepalive import Keepalive
@@ -66,7 +67,7 @@ class SocketsTests(SynchronousTestCase):
         self.own = OwnAddresses()
         self.limit = ConnectionLimit(100)
         self.before = descriptors()
-        self.sockets = Sockets(None, self.hub, self.limit, self.own)
+        self.sockets = Sockets(Direct(None), self.hub, self.limit, self.own)
         self.addCleanup(self.stop)
         self.streams: list[Stream] = []
 
