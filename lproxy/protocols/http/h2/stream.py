@@ -11,7 +11,7 @@ Over 300 lines: both directions of a stream have one end.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from lproxy.api import Conn, Relay, Stream
 from lproxy.protocols.http.client import Client
@@ -28,6 +28,10 @@ from lproxy.protocols.http.own import Own
 from lproxy.protocols.http.record import shown
 from lproxy.protocols.http.rescue import refusal
 from lproxy.protocols.http.timeouts import BodyNotTaken, TooSlow
+
+#: seconds for which a client may go on sending what was answered already. Who is told at once that the rest is not
+#: wanted may take that for the end of the stream, and read no answer (curl 7)
+LINGER: Final = 1.0
 
 
 class Home(Protocol):
@@ -70,6 +74,8 @@ class ServerStream(Client, Sending):
     @ivar _credit: how much of the request's body is welcome
     @ivar _kept: what has come of it beyond that
     @ivar _owed: bytes that were passed on, and not given back to the client as credit
+    @ivar _lingers: whether it is answered, and the rest of the request is still read and dropped
+    @ivar _patient: whether it is to linger
     @ivar _since: since when, in seconds, nothing has moved, and C{_moved}: the figure of what had
     """
 
@@ -78,8 +84,10 @@ class ServerStream(Client, Sending):
         "_credit",
         "_home",
         "_kept",
+        "_lingers",
         "_moved",
         "_owed",
+        "_patient",
         "_relay",
         "_since",
         "_trailers",
@@ -116,6 +124,8 @@ class ServerStream(Client, Sending):
         self._trailers = NO_TRAILERS
         self._since = 0.0
         self._moved = 0
+        self._patient = False
+        self._lingers = False
 
     def __repr__(self) -> str:
         return f"<ServerStream {self.id} {self.exchange!r}>"
@@ -155,6 +165,8 @@ class ServerStream(Client, Sending):
             kept, self._kept = self._kept, b""
             if kept:
                 self._home.link.engine.consumed(self.id, len(kept))
+            if self.ended:
+                self._finish()
         elif not self.begun:
             self.begun = True
             exchange.start()
@@ -259,7 +271,8 @@ class ServerStream(Client, Sending):
 
     def complete(self) -> None:
         """It is answered and counted: once all of that is sent, the stream is over."""
-        self.exchange = None
+        exchange, self.exchange = self.exchange, None
+        self._patient = exchange is not None and exchange.request.method != b"CONNECT"
         self._finish()
 
     def room(self, n: int) -> None:
@@ -279,8 +292,17 @@ class ServerStream(Client, Sending):
     def _finish(self) -> None:
         if self.exchange is not None or not (self.answered or (self.sender is not None and self.sender.ended)):
             return
+        if not self.ended and self._patient:
+            # answered before it was asked to the end
+            self._patient = False
+            self._lingers = True
+            self._since = self._home.listener.seconds()
+        elif self.ended or not self._lingers:
+            self._leave()
+
+    def _leave(self) -> None:
         if not self.ended:
-            # answered before it was asked to the end: the rest is not wanted (RFC 9113, 8.1)
+            # the rest is not wanted (RFC 9113, 8.1)
             self._reset(NO_ERROR)
         if self.sender is not None:
             self.sender.drop()
@@ -345,6 +367,10 @@ class ServerStream(Client, Sending):
         """
         exchange, sender, link = self.exchange, self.sender, self._home.link
         if self.tunnel_stream is not None:
+            return
+        if self._lingers:
+            if now - self._since >= LINGER:
+                self._leave()
             return
         if not self._since:
             self._since = now

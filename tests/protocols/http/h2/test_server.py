@@ -11,6 +11,7 @@ from unittest.mock import Mock, patch
 from lproxy.config import Limits, Timeouts
 from lproxy.protocols.http.h2 import faults
 from lproxy.protocols.http.h2.server import ROUND_TRIP
+from lproxy.protocols.http.h2.stream import LINGER
 from lproxy.protocols.http.patience import TURN
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority
@@ -256,15 +257,28 @@ class RequestTests(Http2Case):
         self.assertEqual((["reset"] * 5, [(0, "DC")] * 5), ([up.ended for up in self.ups], self.rows))
 
     def test_early_answer(self) -> None:
-        """A final answer before the end of the request ends the stream: what is left of the body is not wanted."""
+        """A final answer before the end of the request: what comes is dropped; a moment later it is not wanted."""
         client = self.talk()
         one = client.request(("content-length", "100"), method="POST", end=False)
         client.body(one, b"x" * 10)
         self.say(self.up, ok(b"no", status="413 Too Large"))
         client.hear()
         answer = client.answers[one]
-        self.assertEqual((413, b"no", True, faults.NO_ERROR), (answer.status, answer.body, answer.ended, answer.reset))
+        self.assertEqual((413, b"no", True, None), (answer.status, answer.body, answer.ended, answer.reset))
         self.assertEqual(("reset", "", 0), (self.up.ended, client.peer.ended, self.proxy.open))
+        client.body(one, b"x" * 10)
+        self.assertIsNone(answer.reset)
+        self.wait(2 * LINGER)
+        client.hear()
+        self.assertEqual((faults.NO_ERROR, ""), (answer.reset, client.peer.ended))
+        # whoever comes to the end of it is not told
+        one = client.request(("content-length", "20"), method="POST", end=False)
+        self.say(self.up, ok(b"no", status="413 Too Large"))
+        client.body(one, b"x" * 20, True)
+        self.wait(2 * LINGER)
+        client.hear()
+        self.assertEqual((413, None), (client.answers[one].status, client.answers[one].reset))
+        self.assertEqual({}, self.session()._streams)
 
     def test_early_success(self) -> None:
         """Of a body that was accepted the rest goes on, and then the stream is over."""
