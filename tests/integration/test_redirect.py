@@ -15,6 +15,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.sidecar.pod import init
+from lproxy.sidecar.redirect import Ports
+from lproxy.sidecar.settings import Settings
 from tests.components import missing, require
 from tests.floors_source import ROOT
 
@@ -166,7 +169,10 @@ class RedirectTests(SynchronousTestCase):
                 break
         self.assertEqual({}, self.accepted())
 
-        options = ("--uid", UID, "--skip-outbound-ports", "25", "--skip-inbound-ports", "9090")
+        # what the init container in Kubernetes is told
+        settings = Settings(uid=int(UID), skip_outbound_ports=(Ports(25, 25),), skip_inbound_ports=(Ports(9090, 9090),))
+        command, apply, *options = init(settings)["args"]
+        self.assertEqual(("iptables", "apply"), (command, apply))
         planned = self.iptables("apply", *options, "--dry-run")
         self.assertNotIn("LPROXY", self.must(*self.inside, "iptables-save", "-t", "nat"))
         self.assertEqual(planned, self.iptables("apply", *options))
