@@ -12,6 +12,8 @@ Over 300 lines: an exchange is one run of states, and is read as one.
 
 from __future__ import annotations
 
+from typing import Final
+
 from twisted.internet.defer import CancelledError
 
 from lproxy.api import Conn, ProxyError, Stream, judge, tried
@@ -28,6 +30,9 @@ from lproxy.protocols.http.profile.plan import Plan
 from lproxy.protocols.http.request_id import tell
 from lproxy.protocols.http.rescue import called, rescued
 from lproxy.protocols.http.tries import AMPLE, Owner, Tries
+
+#: what an answer means to an endpoint's health that its route does not call a failure
+OK: Final = 200
 
 
 class Exchange(Owner, Expiring):
@@ -210,8 +215,13 @@ class Exchange(Owner, Expiring):
             self.tries.private = True
         if head.proxied or self.request.id_told:
             self._told(head)
-        if self.plan is not None and self.plan.response is not None:
-            head.headers = self.plan.response.apply(head.headers, head.http2)
+        plan = self.plan
+        if plan is not None:
+            if plan.response is not None:
+                head.headers = plan.response.apply(head.headers, head.http2)
+            if head.status >= 500 and self.tries.lease is not None and not plan.outcome(head.status).failure:
+                # nor is it held against the endpoint
+                self.tries.lease.means(OK)
         if end and self.request.grpc:
             self._came_to(trailers or head.headers)
         self.tries.answered(self, before)
@@ -240,9 +250,10 @@ class Exchange(Owner, Expiring):
     def _came_to(self, fields: Headers) -> None:
         """A call has its status."""
         self.grpc = outcome(self.status, fields)
-        judged = http_status(self.grpc)
-        if judged >= 500 and self.status < 500 and self.tries.lease is not None:
-            self.tries.lease.means(judged)
+        judged, plan, lease = http_status(self.grpc), self.plan, self.tries.lease
+        failed = judged >= 500 and (plan is None or plan.outcome(self.status, self.grpc).failure)
+        if failed and self.status < 500 and lease is not None:
+            lease.means(judged)
 
     def _answered(self) -> None:
         """The answer is all there: of a body that was accepted the rest still goes on (RFC 9112, 9.3)."""

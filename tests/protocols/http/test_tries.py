@@ -6,13 +6,17 @@ a route is in L{tests.protocols.http.test_exchange} and L{tests.protocols.http.t
 
 from __future__ import annotations
 
+from typing import Any
+
 from lproxy.config import Timeouts
 from lproxy.profile import ALWAYS, Profile, ResponseClass, Retries, RetryBudget, Route, RouteTimeouts, Statuses
 from lproxy.stack.admit import TooManyInFlight
 from lproxy.target import Authority
 from lproxy.testing import Peer
+from tests.protocols.http.h2.case import Client
+from tests.protocols.http.h2.upstream import ANSWER, Http2UpstreamCase
 from tests.protocols.http.harness import get, ok, post
-from tests.protocols.http.profile.test_router import ProfiledTestCase
+from tests.protocols.http.profile.test_router import ProfiledTestCase, ScriptedProfiles
 
 BAD = ok(b"bad", status="503 Service Unavailable")
 NUMBER = "l5d-retry-attempt: %d"
@@ -91,6 +95,14 @@ class AnswerTests(TriesCase):
                 up.heard = b""
         self.route(Retries(classified=False))
         self.assertEqual(BAD, self.heard(self.answered(get(), BAD)))
+
+    def test_health(self) -> None:
+        """What its classes call no failure is not held against the endpoint."""
+        self.route(classes=(ResponseClass(Statuses(503, 503), failure=False),))
+        failures = self.proxy.acquires["http"].failures
+        for answer, held in ((BAD, 0), (ok(b"", status="500 X"), 1)):
+            self.answered(get(), answer)
+            self.assertEqual(held, len(failures))
 
     def test_methods(self) -> None:
         """What is not idempotent only if the route says that it may be."""
@@ -327,3 +339,105 @@ class ChangeTests(TriesCase):
         self.client(get())
         self.assertEqual((2, 5.0), (mine.requests, mine.settings.minimum))
         self.assertIs(mine, budget(target, RetryBudget(minimum=5.0)))
+
+
+class Http2Tests(Http2UpstreamCase):
+    """Calls of gRPC and other requests, from clients of HTTP/2 to an upstream of the same."""
+
+    def begin(self, retries: Retries, **settings: Any) -> Client:
+        """Start anew, with a route of all requests; a client."""
+        route = Route("r", retries=retries, **settings)
+        self.profiles = ScriptedProfiles(Profile((route,), budget=RetryBudget(minimum=1000.0)))
+        self.start(profiles=self.profiles)
+        return Client(self, self.client())
+
+    def sent(self) -> list[tuple[int, bytes | None]]:
+        """Which streams there were, and the number of the try that each says it is."""
+        return [(stream, fields.get(b"l5d-retry-attempt")) for stream, fields in self.server.requests.items()]
+
+    def call(self, client: Client, message: bytes = b"") -> int:
+        """A call."""
+        stream = client.request(("content-type", "application/grpc"), method="POST", end=not message)
+        if message:
+            client.body(stream, message, True)
+        return stream
+
+    def test_trailers_only(self) -> None:
+        """A call that failed without a message is repeated, for the statuses that are named and as often as may be."""
+        client = self.begin(Retries(classified=False, grpc=(14,), unsafe=True))
+        stream = self.call(client, b"message")
+        unavailable = (*ANSWER[:1], ("content-type", "application/grpc"), ("grpc-status", "14"))
+        self.server.head(1, unavailable, True)
+        self.settle()
+        self.assertEqual([(1, None), (3, b"1")], self.sent())
+        self.assertEqual(b"message", self.server.bodies[3])
+        # told with its trailers, and without a message
+        self.server.head(3)
+        self.server.head(3, (("grpc-status", "14"),), True)
+        self.settle()
+        self.assertEqual([(1, None), (3, b"1"), (5, b"2")], self.sent())
+        self.server.head(5, unavailable, True)
+        client.hear()
+        answer = client.answers[stream]
+        self.assertEqual(("14", True), (answer.headers["grpc-status"], answer.ended))
+        self.assertEqual([14], [row["grpc_status"] for row in self.proxy.records])
+
+    def test_other_status(self) -> None:
+        """Not for others; nor once a message was passed on."""
+        client = self.begin(Retries(classified=False, grpc=(14,), unsafe=True))
+        one, two = self.call(client), self.call(client)
+        self.server.head(1, (*ANSWER[:1], ("grpc-status", "5")), True)
+        self.server.head(3)
+        self.server.body(3, b"part")
+        client.hear()
+        self.server.head(3, (("grpc-status", "14"),), True)
+        client.hear()
+        self.assertEqual(2, len(self.sent()))
+        self.assertEqual("5", client.answers[one].headers["grpc-status"])
+        self.assertEqual("14", client.answers[two].trailers["grpc-status"])
+
+    def test_classes(self) -> None:
+        """What is a failure in HTTP's terms is one of a call."""
+        client = self.begin(Retries(unsafe=True))
+        self.call(client)
+        for stream, status in ((1, "14"), (3, "5")):
+            self.server.head(stream, (*ANSWER[:1], ("grpc-status", status)), True)
+            self.settle()
+        self.assertEqual([(1, None), (3, b"1")], self.sent())
+        self.assertEqual(1, len(self.acquires().failures))
+
+    def test_unfinished(self) -> None:
+        """An answer that had more to come is taken back; others on the connection are not concerned."""
+        client = self.begin(Retries())
+        one, two = client.request(), client.request()
+        self.server.head(1, ((":status", "503"),))
+        self.server.body(1, b"x" * 1000)
+        self.settle()
+        self.assertEqual(({1: 8}, [(1, None), (3, None), (5, b"1")]), (self.server.resets, self.sent()))
+        for stream in (3, 5):
+            self.server.answer(stream)
+        client.hear()
+        self.assertEqual((b"ok", b"ok"), (client.answers[one].body, client.answers[two].body))
+
+    def test_reset(self) -> None:
+        """A stream that the upstream resets is repeated; and one that it takes too long for, which is told so."""
+        client = self.begin(Retries(), timeouts=RouteTimeouts(per_try=1.0))
+        stream = client.request()
+        self.server.reset(1, 2)
+        self.settle()
+        self.wait(1.1)
+        self.assertEqual({3: 8}, self.server.resets)
+        self.server.answer(5)
+        client.hear()
+        self.assertEqual((b"ok", [(1, None), (3, b"1"), (5, b"2")]), (client.answers[stream].body, self.sent()))
+
+    def test_cancelled(self) -> None:
+        """A caller that gives up in any try is told to the upstream."""
+        client = self.begin(Retries())
+        stream = client.request()
+        self.server.head(1, ((":status", "503"),), True)
+        self.settle()
+        client.reset(stream)
+        self.settle()
+        self.assertEqual(({3: 8}, 2), (self.server.resets, len(self.sent())))
+        self.assertEqual((0, 0), self.slots.connections()[:1] + (self.slots.load,))
