@@ -46,6 +46,7 @@ from lproxy.config import Config, Direction
 from lproxy.configfile import render
 from lproxy.metrics.lag import ReactorLag
 from lproxy.metrics.registry import Metrics
+from lproxy.stack.rates import Rates
 from lproxy.target import join_host_port
 from lproxy.transport.hub import hub
 from lproxy.transport.listen import ConnectionLimit
@@ -101,6 +102,7 @@ class Proxy(service.Service):
             self._own,
             self._recent.warn,
             self._crashes.crashed,
+            rates=Rates(process.portion.workers),
         )
         self._assembly: Assembly | None = None
         self._retiring: dict[Assembly, Deferred[None]] = {}

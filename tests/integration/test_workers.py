@@ -99,6 +99,18 @@ class StartTests(WorkersTestCase):
         self.assertEqual(1, second.status())
         self.assertRegex(second.err, r"lproxy: \w+: cannot listen on 127.0.0.1:\d+: Address already in use")
 
+    def test_rates(self) -> None:
+        """Of what there may be each has its part: wherever clients connect, there is no more than the whole."""
+        rates = 'rates = [{ requests = 20, per = "1h" }]'
+        text = self.config().replace('name = "web"\n', f'name = "web"\n{rates}\n')
+        self.assertIn(rates, text)
+        proxy = Proxy(self, self.home, WORKERS + text)
+        self.addCleanup(self.end_all, proxy)
+        self.workers(proxy)
+        statuses = [request(proxy.ports["web"], "/", "web.local")[0] for _ in range(60)]
+        self.assertTrue(10 <= statuses.count(200) <= 20, statuses)
+        self.assertEqual({200, 429}, set(statuses))
+
     def test_daemon(self) -> None:
         """As a daemon: one file has everybody's log, SIGUSR1 begins it anew, and the pidfile goes at the end."""
         path = self.home / "lproxy.toml"
