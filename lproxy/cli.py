@@ -1,7 +1,9 @@
 # -*- test-case-name: tests.test_cli -*-
 """
-The C{lproxy} command: C{run}, C{check}, C{demo}, C{plugins}, C{identity}, C{iptables}, C{inject}.
-C{lproxy run} is short for C{twistd -n lproxy}.
+The C{lproxy} command: C{run}, C{check}, C{demo}, C{plugins}, C{identity}, C{iptables}, C{inject},
+C{routes}, C{explain}. C{lproxy run} is short for C{twistd -n lproxy}.
+
+Over 300 lines: all commands with their arguments, one after the other.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import lproxy
 from lproxy.app.signals import calm, undo
 from lproxy.build import version
 from lproxy.config import Admin, Config
+from lproxy.configfile import Loaded
+from lproxy.explain import commands as explain
 from lproxy.sidecar import commands as sidecar
 
 #: seconds for the admin server's answer
@@ -48,7 +52,10 @@ def check(arguments: argparse.Namespace) -> int:
     found = plugins()
     worst = 0
     for file in arguments.file:
-        loaded = read(file, found, here=True)
+        if explain.describes(file):
+            worst = max(worst, check_profiles(file))
+            continue
+        loaded = read(file, found, here=True, profiles=True)
         status = report(loaded)
         if not status:
             print(f"{file}: no problem found")
@@ -56,6 +63,26 @@ def check(arguments: argparse.Namespace) -> int:
             status = max(status, against(file, loaded.config, arguments))
         worst = max(worst, status)
     return worst
+
+
+def check_profiles(file: str) -> int:
+    """Check a file of profiles, or a folder of such; the status."""
+    from lproxy.app.profiles import problems
+    from lproxy.config import ProfileFiles
+
+    status = explain.told(problems(Config(profiles=ProfileFiles((file,)))))
+    if not status:
+        print(f"{file}: no problem found")
+    return status
+
+
+def _loaded(file: str | None) -> Loaded:
+    """The configuration in C{file}, or the embedded one; on standard error, what is wrong with it."""
+    from lproxy.tap import read, report
+
+    loaded = read(file, profiles=True)
+    report(loaded)
+    return loaded
 
 
 def against(file: str, config: Config, arguments: argparse.Namespace) -> int:
@@ -269,6 +296,7 @@ def main(argv: list[str] | None = None) -> int:
     command.set_defaults(run=plugins)
     _identity(commands)
     sidecar.add(commands)
+    explain.add(commands, _loaded)
     arguments = parser.parse_args(argv)
     calm()
     status: int = arguments.run(arguments)

@@ -24,6 +24,7 @@ from lproxy.app.launch import Launcher, Starter
 from lproxy.app.log import set_level
 from lproxy.app.plugins import Found, configures, find, tried
 from lproxy.app.process import Process, of
+from lproxy.app.profiles import problems
 from lproxy.app.rehearse import look, rehearse
 from lproxy.app.reload import Source
 from lproxy.app.running import Profiled, Running
@@ -59,16 +60,27 @@ def report(loaded: Loaded) -> int:
     return WARNINGS if loaded.problems else 0
 
 
-def read(path: str | None, found: list[Found] | None = None, here: bool = False) -> Loaded:
+def read(path: str | None, found: list[Found] | None = None, here: bool = False, profiles: bool = False) -> Loaded:
     """
     The configuration in the file at C{path}, or the embedded defaults; one with an error cannot be started.
 
     @param path: C{-} is standard input
     @param found: the plugins; those of L{plugins} otherwise
     @param here: whether to look at this machine, too, as far as it can be looked at without opening anything
+    @param profiles: whether to look at the files of profiles that it names, too; wrong ones keep nobody from starting
     """
     found = plugins() if found is None else found
-    return rehearsed(parsed(path, found), path, found, here)
+    loaded = rehearsed(parsed(path, found), path, found, here)
+    return with_profiles(loaded) if profiles else loaded
+
+
+def with_profiles(loaded: Loaded) -> Loaded:
+    """C{loaded}, and what is wrong with the files of profiles that it names."""
+    if loaded.config is None:
+        return loaded
+    more = problems(loaded.config)
+    failed = any(problem.severity == "error" for problem in more)
+    return Loaded(None if failed else loaded.config, (*loaded.problems, *more))
 
 
 def parsed(path: str | None, found: list[Found]) -> Loaded:
@@ -190,7 +202,7 @@ class Options(usage.Options):
                 loaded = rehearsed(parsed_text(self.text, STDIN, self.found), "-", self.found, self["check"])
             else:
                 loaded = read(self["config"], self.found, here=self["check"])
-            status = report(loaded)
+            status = report(with_profiles(loaded) if self["check"] else loaded)
         if self["check"]:
             if not status:
                 print(f"{self['config'] or DEFAULTS}: no problem found")

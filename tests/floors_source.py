@@ -48,6 +48,8 @@ FLOORS = {
     "lproxy.app": (9, "app"),
     # commands for those who run lproxy beside an application; no part of it
     "lproxy.sidecar": (9, "sidecar"),
+    # what a request gets, asked of whatever would give it
+    "lproxy.explain": (9, "explain"),
     "lproxy.tap": (10, "tap"),
     "lproxy.cli": (10, "cli"),
 }

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from lproxy.config import Config
@@ -22,7 +23,7 @@ from lproxy.configfile import Problem
 from lproxy.discover.static import Static
 from lproxy.metrics.profiles import APPLIED, REFUSED, REMOVED, ProfileFiles
 from lproxy.profile import Profile
-from lproxy.profiles.library import Change, Library
+from lproxy.profiles.library import Change, Library, all_of
 from lproxy.profiles.read import Within
 from lproxy.protocols.runtime import Profiles
 from lproxy.target import Authority, OriginalDst, ServiceName, Target, split_host_port
@@ -124,7 +125,7 @@ class LiveProfiles(Profiles):
     def start(self) -> None:
         """Read everything; and look for changes from now on."""
         self._shelf.library = self._library
-        self._changed(_all(self._library.look(insist=True)))
+        self._changed(all_of(self._library.look(insist=True)))
         self._timer = self._clock.callLater(INTERVAL, self._look)
 
     def stop(self) -> None:
@@ -222,20 +223,22 @@ def library(config: Config, before: Library | None = None) -> Library:
     return Library(own.files, Within(own.namespace, own.cluster_domain), config.services, before)
 
 
-def _all(steps: Generator[None, None, list[Change]]) -> list[Change]:
-    """What comes of C{steps}, at once."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as over:
-            changes: list[Change] = over.value
-            return changes
+def as_of_now(config: Config, static: Static) -> LiveProfiles:
+    """What is said now, for whoever has a look and is told of no changes."""
+    found = LiveProfiles(config, static, Shelf(), Clock(), ProfileFiles(), _nobody, _nobody, Failure.raiseException)
+    found.start()
+    found.stop()
+    return found
+
+
+def _nobody(*text: str) -> None:
+    """Nobody reads the log."""
 
 
 def problems(config: Config) -> list[Problem]:
     """Everything that is wrong, or odd, with the files that C{config} names."""
     found = library(config)
-    _all(found.look(insist=True))
+    all_of(found.look(insist=True))
     return found.problems()
 
 

@@ -115,6 +115,16 @@ class Book:
         if len(meant) == 1:
             yield from meant
 
+    def places(self) -> list[tuple[str, int | None]]:
+        """The hosts that something is said of, each with its port where that matters, in the order of the files."""
+        found: dict[tuple[str, int | None], None] = dict.fromkeys((host, None) for host in self.profiles)
+        for host, attached in self._attached.items():
+            if host not in self.profiles:
+                found.update(dict.fromkeys((host, port) for _, port in attached))
+        for host, several in self._hosts.items():
+            found.update(dict.fromkeys((host, port) for one in several for port in (one.ports or (None,))))
+        return list(found)
+
     def ambiguous(self) -> dict[str, list[str]]:
         """Bare names that several services have, which are none of theirs for that."""
         return {name: sorted(hosts) for name, hosts in self._short.items() if len(hosts) > 1}
@@ -131,7 +141,7 @@ class Book:
     def _by_host(self, host: str, port: int) -> list[list[OfRoutes]]:
         """By how well they fit: the very host's, those of domains, from the longest, and everybody's."""
         labels = host.split(".")
-        names = [host, *(f"*.{'.'.join(labels[n:])}" for n in range(1, len(labels))), EVERYBODY]
+        names = dict.fromkeys((host, *(f"*.{'.'.join(labels[n:])}" for n in range(1, len(labels))), EVERYBODY))
         return [[one for one in self._hosts.get(name, ()) if not one.ports or port in one.ports] for name in names]
 
     def _for(self, profile: Profile, port: int) -> Profile:

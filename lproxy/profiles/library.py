@@ -20,6 +20,16 @@ from lproxy.profiles.read import Pages, Within
 from lproxy.profiles.together import conflicts, oddities
 
 
+def all_of(steps: Generator[None, None, list[Change]]) -> list[Change]:
+    """What comes of C{steps}, at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as over:
+            changes: list[Change] = over.value
+            return changes
+
+
 class Change(NamedTuple):
     """
     What a look has found.

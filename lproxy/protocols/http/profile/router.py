@@ -8,11 +8,19 @@ measurements included.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lproxy.profile import Profile, Route
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.profile.match import Matcher
 from lproxy.protocols.http.profile.plan import Place, Plan
 from lproxy.protocols.http.profile.sticky import Sticking
+
+
+def served(route: Route, profile: Profile) -> Route:
+    """C{route}, with those who serve it: its own backends, or else the profile's."""
+    ours = route.backends or route.answer is not None or route.redirect is not None
+    return route if ours or not profile.backends else replace(route, backends=profile.backends)
 
 
 class ProfileRouter:
@@ -33,7 +41,7 @@ class ProfileRouter:
         """
         self._matcher = Matcher([route.condition for route in profile.routes])
         known = {plan.route: plan for plan in before.plans} if before is not None else {}
-        routes = (*profile.routes, Route("", backends=profile.backends))
+        routes = [*(served(route, profile) for route in profile.routes), Route("", backends=profile.backends)]
         self.profile = profile
         self.plans: list[Plan] = [known.pop(route) if route in known else Plan(route, place) for route in routes]
         for gone in known.values():

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.profile import Backend, Path, Profile, Rate, Route
+from lproxy.profile import Answer, Backend, Path, Profile, Rate, Route
 from lproxy.protocols.http.profile.router import ProfileRouter
 from lproxy.target import Target
 from tests.protocols.http.harness import HttpTestCase, get, ok
@@ -28,6 +28,14 @@ class RouterTests(SynchronousTestCase):
         router = ProfileRouter(Profile((BOOKS, AUTHORS), backends=(Backend("a"),)), place())
         self.assertEqual(["books", "authors", ""], [router.plan(asked(p)).name for p in ("/books/1", "/authors", "/")])
         self.assertEqual((Backend("a"),), router.plan(asked("/")).route.backends)
+
+    def test_who_serves(self) -> None:
+        """A route's requests are served by its own backends, or else by all of the service's."""
+        own = Route("own", Path("/own"), backends=(Backend("b"),))
+        ours = Route("ours", Path("/ours"), answer=Answer(503))
+        router = ProfileRouter(Profile((BOOKS, own, ours), backends=(Backend("a"),)), place())
+        served = [router.plan(asked(path)).route.backends for path in ("/books", "/own", "/ours", "/")]
+        self.assertEqual([(Backend("a"),), (Backend("b"),), (), (Backend("a"),)], served)
 
     def test_what_stays(self) -> None:
         """What a new profile says like the one before is the same; what it says otherwise, or first, is new."""

@@ -1,0 +1,3 @@
+"""
+What becomes of a request, in words: C{lproxy routes} and C{lproxy explain}.
+"""

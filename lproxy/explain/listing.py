@@ -1,0 +1,63 @@
+# -*- test-case-name: tests.explain.test_listing -*-
+"""
+C{lproxy routes FILE}: the profiles in a file, as they were read: each service's routes, in the order in which they are
+asked, what they are and what is done about their requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from lproxy.config import Config
+from lproxy.configfile import Problem
+from lproxy.explain import words
+from lproxy.profile import Profile
+from lproxy.profiles.book import Book
+from lproxy.profiles.library import Library, all_of
+from lproxy.profiles.read import Within
+from lproxy.target import join_host_port
+
+#: how far what is said of a route stands to the right
+_BESIDE = 14
+
+
+def of_config(config: Config) -> Iterator[str]:
+    """Those of a configuration: of its own tables, and of the files that it names."""
+    for name, service in config.services.items():
+        if service.profile is not None:
+            yield from lines(name, service.profile)
+    own = config.profiles
+    library = Library(own.files, Within(own.namespace, own.cluster_domain), config.services)
+    all_of(library.look(insist=True))
+    yield from of_book(library.book)
+
+
+def of_files(paths: Iterable[str]) -> tuple[list[str], list[Problem]]:
+    """Those of files of Linkerd's profiles and of the Gateway API's routes, and what is wrong with them."""
+    library = Library(list(paths), Within(), {})
+    all_of(library.look(insist=True))
+    return list(of_book(library.book)), library.problems()
+
+
+def of_book(book: Book) -> Iterator[str]:
+    """All that it knows, by host."""
+    for host, port in book.places():
+        profile = book.of(host, port or 80)
+        if profile is not None:
+            yield from lines(host if port is None else join_host_port(host, port), profile)
+
+
+def lines(name: str, profile: Profile) -> Iterator[str]:
+    """What C{profile}, of whoever is called C{name}, says."""
+    count = f"{len(profile.routes)} route{'' if len(profile.routes) == 1 else 's'}"
+    yield f"{name}: {count}{f', {profile.source}' if profile.source else ''}"
+    for kind, what in words.service(profile):
+        yield f"    {kind:<{_BESIDE}}{what}"
+    width = len(str(len(profile.routes)))
+    for number, route in enumerate(profile.routes, 1):
+        yield f"{number:>{width + 2}}  {route.name}"
+        indent = " " * (width + 4)
+        yield f"{indent}{'if':<{_BESIDE}}{words.condition(route.condition)}"
+        for kind, what in words.policies(route):
+            yield f"{indent}{kind:<{_BESIDE}}{what}"
+    yield ""
