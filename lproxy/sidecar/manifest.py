@@ -41,6 +41,9 @@ DEEPEST = 100
 
 TOO_DEEP = f"values are more than {DEEPEST} deep within each other"
 
+#: braces are flow mappings to YAML, and few of a template's are good ones
+TEMPLATE = "; a template is to be rendered first: helm template CHART | lproxy inject -"
+
 NAMES = {dict: "a mapping", list: "a list", str: "a string", type(None): "nothing", bool: "true or false"}
 
 Path = tuple[str | int, ...]
@@ -115,7 +118,8 @@ def documents(text: str) -> list[Document]:
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
         line = f"line {mark.line + 1}: " if mark is not None else ""
-        raise Unreadable(f"{line}document {number}: {e.problem or e.context}") from e
+        hint = TEMPLATE if "{{" in text else ""
+        raise Unreadable(f"{line}document {number}: {e.problem or e.context}{hint}") from e
     except yaml.YAMLError as e:
         raise Unreadable(f"document {number}: {' '.join(str(e).split())}") from e
     except RecursionError as e:

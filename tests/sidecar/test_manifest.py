@@ -36,6 +36,10 @@ class DocumentsTests(SynchronousTestCase):
             ("a: b\n---\nc: [\n", "line 4: document 2: expected the node content, but found '<stream end>'"),
             ("a: 1\nb: {c: 1, c: 2}\n", "line 2: document 1: the key c is there twice"),
             ("a: 1\n---\nb: !vault x\n", "line 3: document 2: could not determine a constructor for the tag '!vault'"),
+            (
+                "a: {{ .Values.a }}\n",
+                "line 1: document 1: found unhashable key; a template is to be rendered first: helm",
+            ),
             ("a: *x\n", "line 1: document 1: found undefined alias 'x'"),
             ("a: \x00\n", "document 1: unacceptable character"),
             ("a: 2001-99-99\n", "document 1: month must be in 1..12"),
