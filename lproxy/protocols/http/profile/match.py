@@ -24,7 +24,7 @@ from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.profile.conditions import Test, below, ready, spelt
 from lproxy.protocols.http.profile.expressions import Expressions
 from lproxy.protocols.http.profile.seen import Seen, path_of
-from lproxy.protocols.http.profile.segments import first_segment, known_by
+from lproxy.protocols.http.profile.segments import known_by
 
 #: where no route has the request
 NONE: Final = -1
@@ -198,10 +198,17 @@ class Matcher:
         may = self._by_method.get(request.method, self._any_method)
         if not may:
             return NONE
-        path = path_of(request.target)
-        may &= self._begins.get(first_segment(path), self._anywhere)
-        if not may & self._mixed and may.bit_count() <= FEW:
-            return self._first_of(may, request, path)
+        path = request.target
+        if b"?" in path or b"%" in path or b"/." in path:
+            path = path_of(path)
+        end = path.find(b"/", 1)
+        may &= self._begins.get(path[:end] if end > 0 else path, self._anywhere)
+        if not may & self._mixed:
+            if not may:
+                return NONE
+            # one, as for most, is seen faster than counted
+            if not may & (may - 1) or may.bit_count() <= FEW:
+                return self._first_of(may, request, path)
         fits = self._any_path | self._at.get(path, 0)
         if self._depth:
             fits |= self._along_prefixes(path)

@@ -164,7 +164,9 @@ class Plan:
         @param tried: whether that is an upstream's
         @return: whether it is a failure
         """
-        outcome = self.outcome(status, grpc)
+        outcome = self._outcomes.get(status) if grpc == NO_CALL else None
+        if outcome is None:
+            outcome = self.outcome(status, grpc)
         if tried:
             outcome.tries += 1
         self.counter.ended(outcome if status else None, milliseconds)
