@@ -188,7 +188,9 @@ class Listener:
                     router.close()
                 return None
             if router is None or router.profile != profile:
-                place = Place(target, self._metrics.profiled, self.runtime.rates, self.runtime.timeouts)
+                runtime = self.runtime
+                service = runtime.service(target).name or str(target)
+                place = Place(target, service, self._metrics.profiled, runtime.rates, runtime.timeouts)
                 router = ProfileRouter(profile, place, router)
         except Exception as e:
             # whoever knows profiles has failed: requests go the plain way

@@ -33,15 +33,17 @@ class Place:
     Where a profile holds.
 
     @ivar target: whom its requests are for
+    @ivar service: who serves that, however it is asked for
     @ivar counters: where they are counted
     @ivar rates: how many there may be
     @ivar timeouts: how long they may take, where it does not say
     """
 
-    __slots__ = ("counters", "rates", "target", "timeouts")
+    __slots__ = ("counters", "rates", "service", "target", "timeouts")
 
-    def __init__(self, target: Target, counters: RouteMetrics, rates: Rates, timeouts: Timeouts) -> None:
+    def __init__(self, target: Target, service: str, counters: RouteMetrics, rates: Rates, timeouts: Timeouts) -> None:
         self.target: Target = target
+        self.service: str = service
         self.counters: RouteMetrics = counters
         self.rates: Rates = rates
         self.timeouts: Timeouts = timeouts
@@ -122,7 +124,7 @@ class Plan:
         """
         self.sticking = sticking
         place = self.place
-        own = place.rates.of(f"service {place.target} route {self.name}", self.route.rates)
+        own = place.rates.of(f"service {place.service} route {self.name}", self.route.rates)
         self.gate = gate(place.target, service + own)
 
     def close(self) -> None:

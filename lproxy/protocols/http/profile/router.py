@@ -46,7 +46,7 @@ class ProfileRouter:
         self.plans: list[Plan] = [known.pop(route) if route in known else Plan(route, place) for route in routes]
         for gone in known.values():
             gone.close()
-        service = place.rates.of(f"service {place.target}", profile.rates)
+        service = place.rates.of(f"service {place.service}", profile.rates)
         sticking = Sticking(profile.sticky) if profile.sticky is not None else None
         for plan in self.plans:
             plan.join(service, sticking)

@@ -24,11 +24,12 @@ from lproxy.transport.stream import Conn
 CONN = Conn(("10.0.0.9", 4711), ("10.0.0.2", 4140))
 
 
-def place(host: str = "web.local", rates: Rates | None = None) -> Place:
+def place(host: str = "web.local", rates: Rates | None = None, service: str = "") -> Place:
     """One whose routes nobody else counts."""
     metrics = Metrics(MetricsConfig(), Clock(), lambda name, failure: None)
     counters = HttpMetrics(metrics.plugin("http"), "outbound", "out").profiled
-    return Place(Authority(host, 80), counters, rates if rates is not None else Rates(), Timeouts())
+    rates = rates if rates is not None else Rates()
+    return Place(Authority(host, 80), service or host, counters, rates, Timeouts())
 
 
 def request(framing: int = 0) -> Request:
@@ -109,6 +110,9 @@ class PlanTests(SynchronousTestCase):
             plan = Plan(route, place(rates=rates))
             plan.join((), None)
             self.assertEqual(expected, plan.begin(request(), CONN, 0.0) is None)
+        named = Plan(route, place("10.0.0.1", rates, "web.local"))
+        named.join((), None)
+        self.assertIsNotNone(named.begin(request(), CONN, 0.0), "one service, by whatever name")
         elsewhere = Plan(route, place("api.local", rates))
         elsewhere.join((), None)
         self.assertIsNone(elsewhere.begin(request(), CONN, 0.0))
