@@ -9,10 +9,15 @@ roles and field lists.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import posixpath
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 from docutils.nodes import Element
 from sphinx.addnodes import pending_xref
@@ -23,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import lproxy  # noqa: E402  (found by the line above)
+from lproxy import cli  # noqa: E402
 
 project = "lproxy"
 author = "lproxy's contributors"
@@ -43,6 +49,8 @@ CONTENTS = re.compile(r"^\.\. contents::.*\n(?:   :.*\n)*", re.MULTILINE)
 #: C{X}, I{X}, B{X} and L{X}, nested at most as in C{dict[str, {}]}
 MARKUP = re.compile(r"\b([CIBL])\{((?:[^{}]|\{[^{}]*\})*)\}", re.DOTALL)
 FIELD = re.compile(r"^(\s*)@(\w+)((?: [^:]+)?):\s*(.*)$")
+#: in docs/commands.rst, where what the commands themselves say belongs
+HELP = ".. help of all commands: docs/conf.py puts it here\n"
 #: where the name of a file in README.rst and CHANGES.rst leads to in the book
 PAGES = {"CHANGES": "changes", "README": "introduction"}
 
@@ -97,6 +105,28 @@ def fields(lines: list[str]) -> list[str]:
     return out
 
 
+def said(*command: str) -> str:
+    """What a command says of itself."""
+    out = io.StringIO()
+    wide = mock.patch.dict(os.environ, COLUMNS="110")
+    with wide, contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        cli.main([*command, "--help"])
+    return out.getvalue().rstrip()
+
+
+def helps(*command: str) -> Iterator[str]:
+    """A section for each command below C{command}, or for itself."""
+    text = said(*command)
+    below = re.findall(r"(?m)^    ([a-z][\w-]*) ", text.partition("\n  COMMAND\n")[2])
+    if command and not below:
+        title = f"``lproxy {' '.join(command)}``"
+        yield from (title, "-" * len(title), "", "::", "")
+        yield from (f"    {line}".rstrip() for line in text.split("\n"))
+        yield ""
+    for name in below:
+        yield from helps(*command, name)
+
+
 def docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Autodoc has read a docstring; those that Python made for named tuples say nothing."""
     lines[:] = [] if lines[0].startswith("Alias for field number") else fields(markup("\n".join(lines)).split("\n"))
@@ -105,6 +135,8 @@ def docstring(app: Sphinx, what: str, name: str, obj: object, options: object, l
 def page(app: Sphinx, name: str, content: list[str]) -> None:
     """Sphinx has read a page."""
     content[0] = links(content[0], posixpath.dirname(name))
+    if HELP in content[0]:
+        content[0] = content[0].replace(HELP, "\n".join(helps()))
 
 
 def included(app: Sphinx, path: Path, parent: str, content: list[str]) -> None:

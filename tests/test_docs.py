@@ -74,3 +74,20 @@ class DocstringTests(SynchronousTestCase):
         docstring = ["What for.", "@ivar a: bytes,", "  so far", "@return: b", "@raise OSError: never", "More."]
         fields = [":ivar a: bytes,", "  so far", ":returns: b", ":raises OSError: never"]
         self.assertEqual(["What for.", "", *fields, "", "More."], self.conf.fields(docstring))
+
+
+class HelpTests(SynchronousTestCase):
+    """The page of the commands has what they say of themselves."""
+
+    def test_commands(self) -> None:
+        """All of them, those below others too, each under a title of its own."""
+        lines = list(conf().helps())
+        titles = [line for line, below in zip(lines, lines[1:], strict=False) if set(below) == {"-"}]
+        for command in ("run", "check", "probe", "identity issue", "iptables apply", "inject"):
+            self.assertIn(f"``lproxy {command}``", titles)
+        self.assertNotIn("``lproxy identity``", titles)
+        self.assertIn("    usage: lproxy probe [-h]", "\n".join(lines))
+
+    def test_place(self) -> None:
+        """The page has a place for them."""
+        self.assertEqual(1, (ROOT / "docs" / "commands.rst").read_text().count(conf().HELP))
