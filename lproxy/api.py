@@ -27,7 +27,7 @@ lproxy guarantees:
 
 from __future__ import annotations
 
-from lproxy.config import setting
+from lproxy.balancing import HealthCheck
 from lproxy.configfile import Demands, Refused, Wrong, read_own
 from lproxy.errors import ProxyError, explain, judge, one_line
 from lproxy.metrics.caps import Cap
@@ -41,6 +41,7 @@ from lproxy.protocols.runtime import CannotExpose, Runtime, Sessions, fixed_targ
 from lproxy.protocols.session import Accepted, Explains, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.protocols.tcp.session import TcpSession
+from lproxy.setting import setting
 from lproxy.stack.interfaces import Acquire, EndpointService, Health, Hint, Lease, NewEndpoint, Stack
 from lproxy.stack.lease import FREE, Hold, ended
 from lproxy.stack.report import Report
@@ -90,6 +91,7 @@ __all__ = [
     "Family",
     "Flow",
     "Health",
+    "HealthCheck",
     "Hint",
     "Histogram",
     "Hold",

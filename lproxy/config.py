@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from lproxy.balancing import Balancing, HealthCheck, Place
 from lproxy.profile import Profile, Rate
 from lproxy.setting import AUTO as AUTO  # noqa: PLC0414 - as these, it is had from here
 from lproxy.setting import setting as setting  # noqa: PLC0414
@@ -197,8 +198,18 @@ class Service:
     name: str = setting(
         "", "the table's name: an authority such as web.local:80, or any word for service:NAME", "table"
     )
-    endpoints: tuple[str, ...] = setting((), "who serves it, each IP:port or name:port; DNS has the names", "address")
-    max_failures: int | None = setting(None, "what limits.max_failures is, for this service alone; unset: that")
+    endpoints: tuple[str | Place, ...] = setting(
+        (),
+        "who serves it, each IP:port or name:port, DNS having the names; or a table of that address, with the weight "
+        "of its part of the requests (1) and the zone where it is",
+        "address",
+    )
+    max_failures: int | None = setting(
+        None, "what limits.max_failures is, for this service alone; unset: that", "count or 0"
+    )
+    failure_ratio: float | None = setting(None, "the same of balancing.failure_ratio", "part or unset")
+    max_ejected: float | None = setting(None, "the same of balancing.max_ejected", "part or unset")
+    slow_start: float | None = setting(None, "the same of balancing.slow_start", "duration or unset")
     protocol: HttpVersion | None = setting(
         None,
         "the version of HTTP that it is spoken to in, http1 or http2; unset: what is agreed upon where it has tls, "
@@ -238,6 +249,8 @@ class Service:
     require_identity: bool = setting(False, "whether clients must show an identity to have it")
     allow: tuple[str, ...] = setting((), "the identities that may have it; see [[listen]]", "pattern")
     deny: tuple[str, ...] = setting((), "those of them that may not, nevertheless", "pattern")
+    #: how its endpoints are asked whether they serve, where they are; see L{lproxy.configfile.health}
+    health: HealthCheck | None = None
     #: how its requests are treated, where the file says that; see L{lproxy.configfile.profile}
     profile: Profile | None = None
 
@@ -309,6 +322,7 @@ class Limits:
         5,
         "answers of 500 and above in a row, concurrent ones counted once, after which an HTTP endpoint gets no "
         "requests for a while, where there are others; 0 turns that off",
+        "count or 0",
     )
 
 
@@ -398,6 +412,7 @@ class Config:
     outbound: Timeouts = field(default_factory=lambda: _timeouts("outbound"))
     inbound: Timeouts = field(default_factory=lambda: _timeouts("inbound"))
     limits: Limits = Limits()
+    balancing: Balancing = Balancing()
     dns: Dns = Dns()
     metrics: Metrics = Metrics()
     access_log: AccessLog = AccessLog()

@@ -183,11 +183,19 @@ class Metadata(NamedTuple):
     @ivar secure: how connections to it are secured; C{None}: they are not
     @ivar protocol: which version of its protocol it speaks, C{http1} or C{http2}; empty where nobody says
     @ivar proxy_protocol: the version of the PROXY protocol, C{v1} or C{v2}, in which it is told of clients; or empty
+    @ivar weight: its part of the requests, beside others' weights
+    @ivar zone: where it is; empty: nobody knows
     """
 
     secure: Secure | None = None
     protocol: str = ""
     proxy_protocol: str = ""
+    weight: int = 1
+    zone: str = ""
+
+    def connects_as(self, other: Metadata) -> bool:
+        """Whether connections to an endpoint of which C{other} is known are made likewise."""
+        return self[:3] == other[:3]
 
     def offering(self, *alpn: str) -> Metadata:
         """The same, where the protocols C{alpn} are offered if there is a handshake to do that in (RFC 7301)."""

@@ -56,7 +56,7 @@ FLOORS = {
 
 #: the modules of lproxy that lie on the lowest floor; any other at the top level is on no floor
 VALUES = (
-    *("build", "edits", "errors", "target", "verdict"),
+    *("balancing", "build", "edits", "errors", "target", "verdict"),
     *("config", "configfile", "logformat", "profile", "setting", "timeouts"),
 )
 

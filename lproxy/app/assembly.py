@@ -28,6 +28,7 @@ from lproxy.app.profiles import LiveProfiles
 from lproxy.app.readiness import Readiness
 from lproxy.app.sessions import Sessions
 from lproxy.app.sockets import Accepting, CannotListen
+from lproxy.app.spread import checked
 from lproxy.app.surroundings import Surroundings
 from lproxy.app.tls import Security
 from lproxy.app.tracing import NoTraces, tracer
@@ -302,6 +303,7 @@ class Assembly:
                     counters=self._counters(name),
                     not_ready=partial(self.readiness.add, name),
                     remembered=self._around.remembered.setdefault((listen.name, name), {}),
+                    checked=tuple(checked(listen, self.config.services)) if name == names[0] else (),
                 )
                 factory = factories[name] = plugin.factory(own, value)
                 if factory is None:

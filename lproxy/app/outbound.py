@@ -26,9 +26,11 @@ from lproxy.stack.shared import Shared
 from lproxy.target import Target
 
 
-def acquire(parts: Parts, lower: Lower[L]) -> Stack[L]:
+def acquire(parts: Parts, lower: Lower[L], kept: list[Target]) -> Stack[L]:
     """
     The stack of one protocol in one direction, on top of C{lower}. Read downward; the order is the design.
+
+    @param kept: to be told whose services are to be kept by it
     """
     return stack(
         # every retry, by what came of it
@@ -43,7 +45,7 @@ def acquire(parts: Parts, lower: Lower[L]) -> Stack[L]:
         timeout.layer(parts.timeouts.acquire, parts.clock),
         # a target whose requests several backends share: which of them
         split.layer(parts.random),
-    )(Shared(lower.lock))
+    )(Shared(lower.lock, kept))
 
 
 def new_service(parts: Parts, new_endpoint: NewEndpoint[L]) -> NewService[L]:
@@ -54,7 +56,7 @@ def new_service(parts: Parts, new_endpoint: NewEndpoint[L]) -> NewService[L]:
         # inside a service: what waits in vain fails at once, and a probe finds the way back
         failfast.layer(parts.timeouts.failfast, parts.clock, parts.backoff),
         # the endpoints that discovery knows, by the power of two choices, those that fail left aside
-        balance.layer(parts.discover, parts.clock, parts.backoff, parts.max_failures, parts.endpoints),
+        balance.layer(parts.discover, parts.clock, parts.backoff, parts.balancing, parts.endpoints),
     )(new_endpoint)
 
 

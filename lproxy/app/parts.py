@@ -11,14 +11,15 @@ from random import Random
 
 from twisted.internet.interfaces import IReactorTime
 
+from lproxy.balancing import Balancing
 from lproxy.config import Limits, Timeouts
 from lproxy.metrics.counters import AcquireCounter
 from lproxy.stack.admit import InFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.budget import Budgets
-from lproxy.stack.health import EndpointObserver
 from lproxy.stack.interfaces import Discover
 from lproxy.stack.lease import Hold
+from lproxy.stack.observer import EndpointObserver
 from lproxy.target import Target
 
 
@@ -38,7 +39,7 @@ class Parts:
     counter: AcquireCounter
     discover: Discover
     backoff: Backoff
-    max_failures: Callable[[Target], int]
+    balancing: Callable[[Target], Balancing]
     endpoints: EndpointObserver
     budgets: Budgets
     random: Random

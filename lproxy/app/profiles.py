@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from lproxy.balancing import place
 from lproxy.config import Config
 from lproxy.configfile import Problem
 from lproxy.discover.static import Static
@@ -84,7 +85,7 @@ class LiveProfiles(Profiles):
         self._by_endpoint = {
             (host, port): service
             for service in config.services.values()
-            for host, port in map(split_host_port, service.endpoints)
+            for host, port in [split_host_port(place(endpoint).address) for endpoint in service.endpoints]
         }
 
     # who asks

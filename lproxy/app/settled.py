@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from lproxy.balancing import Balancing
 from lproxy.config import Identity, Limits, Service, Timeouts
 
 #: limits that are nobody's below the queues, or are looked at each time
@@ -41,6 +42,7 @@ TIMEOUTS: Final = (
 SERVICE: Final = (
     "name",
     "endpoints",
+    "profile",
     "protocol",
     "proxy",
     "lenient",
@@ -69,6 +71,7 @@ class Settled(NamedTuple):
 
     timeouts: Timeouts
     limits: Limits
+    balancing: Balancing
     identity: Identity
     plugin: Any
 

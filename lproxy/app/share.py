@@ -13,6 +13,7 @@ from lproxy.config import Config, Direction, Listen
 from lproxy.discover.static import Static
 from lproxy.protocols.outward import Outward
 from lproxy.stack.interfaces import L, NewEndpoint, NewStack, Stack
+from lproxy.target import Target
 from lproxy.transport.connect import Connector
 
 #: what a stack is known by: direction, and protocol
@@ -32,12 +33,14 @@ class Use(NamedTuple, Generic[L]):
     @ivar parts: what the stack is made of
     @ivar new_endpoint: makes its endpoints
     @ivar stack: it
+    @ivar kept: whose services are kept, whether anybody asks for them or not
     """
 
     settled: Settled
     parts: Parts
     new_endpoint: NewEndpoint[L]
     stack: Stack[L]
+    kept: list[Target]
 
 
 class Whole(Protocol):

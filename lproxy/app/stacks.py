@@ -25,7 +25,9 @@ from lproxy.app import outbound, settled
 from lproxy.app.endpoints import Endpoints
 from lproxy.app.parts import Parts
 from lproxy.app.share import Share, StackKey, Use, owner
-from lproxy.config import Config, Direction, Service
+from lproxy.app.spread import balancing
+from lproxy.balancing import DEFAULT, Balancing, place
+from lproxy.config import PLAIN, Config, Direction, Service
 from lproxy.config import Dns as DnsConfig
 from lproxy.discover.current import Current
 from lproxy.discover.dns import Dns
@@ -132,7 +134,7 @@ class Stacks:
             self._metrics.acquire(direction),
             self._discover,
             Backoff(timeouts.backoff_min, timeouts.backoff_max, self._random),
-            self._max_failures,
+            self._balancing,
             self._endpoints,
             self._budgets,
             self._random,
@@ -140,8 +142,11 @@ class Stacks:
         lower = self._lower.get(key)
         if lower is None:
             lower = self._lower[key] = outbound.Lower(parts, new_endpoint)
-        keeps = settled.Settled(settled.timeouts(timeouts), settled.limits(config.limits), config.identity, plugin)
-        return Use(keeps, parts, new_endpoint, outbound.acquire(parts, lower))
+        keeps = settled.Settled(
+            settled.timeouts(timeouts), settled.limits(config.limits), config.balancing, config.identity, plugin
+        )
+        kept: list[Target] = []
+        return Use(keeps, parts, new_endpoint, outbound.acquire(parts, lower, kept), kept)
 
     def outward(self, config: Config, direction: Direction, plugin: str, connector: Connector) -> Outward:
         """
@@ -177,10 +182,14 @@ class Stacks:
         for key, use in share.uses.items():
             used = before.uses.get(key) if before is not None else None
             everything = used is None or used.settled != use.settled
-            self._lower[key].renew(use.parts, use.new_endpoint, partial(self._is_another, everything, was, now))
+            lower = self._lower[key]
+            lower.renew(use.parts, use.new_endpoint, partial(self._is_another, everything, was, now))
         if self._turn is not None:
             self._turn.cancel()  # what was not gone through for the one before is gone through for this one
         self._follow(self._discover.exchange(now))
+        for key, use in share.uses.items():
+            for target in use.kept:
+                self._lower[key].lock.keep(target)
 
     def _follow(self, rest: Iterator[None]) -> None:
         """Some of those who are served already; the others in the next turns of the reactor."""
@@ -218,13 +227,11 @@ class Stacks:
     def _find(self, target: Target) -> Service | None:
         return self._now.static.find(target) if self._now is not None else None
 
-    def _max_failures(self, target: Target) -> int:
-        """Of C{target}'s service, or of all."""
+    def _balancing(self, target: Target) -> Balancing:
+        """How C{target}'s requests are spread."""
         if self._now is None:
-            return 0
-        service = self._find(target)
-        own = service.max_failures if service is not None else None
-        return self._now.config.limits.max_failures if own is None else own
+            return DEFAULT
+        return balancing(self._now.config, self._find(target) or PLAIN)
 
     def _served(self, target: Target) -> object:
         """Who serves C{target}: the service of that name, or that target alone."""
@@ -248,7 +255,7 @@ class Stacks:
                     if (found := self._find(part.about)) is not None:
                         rest.pop(found.name, None)
         for name, service in rest.items():
-            endpoints = [{"address": address} for address in service.endpoints]
+            endpoints = [{"address": place(one).address} for one in service.endpoints]
             row = {"target": name, "state": "unused", "in_flight": 0, "waiters": 0, "endpoints": endpoints}
             rows.append(row | _profile(said(ServiceName(name))))
         return rows

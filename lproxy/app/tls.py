@@ -16,6 +16,7 @@ from lproxy.app.log import log
 from lproxy.app.secure import Securing
 from lproxy.app.sessions import Sessions
 from lproxy.app.surroundings import Surroundings
+from lproxy.balancing import place
 from lproxy.config import Config, Direction, Listen, Service
 from lproxy.discover.about import secured
 from lproxy.errors import one_line
@@ -120,8 +121,8 @@ class Security:
             if domain and trust_domain(service.identity) not in ("", domain):
                 foreign = f"{service.identity} is of another trust domain than ours, {domain}: it is never believed"
                 wrong.append(f"service {name}: identity {foreign}")
-            for address in service.endpoints or ("",):
-                secure = secured(service, split_host_port(address, 0)[0])
+            for endpoint in service.endpoints or ("",):
+                secure = secured(service, split_host_port(place(endpoint).address, 0)[0])
                 if secure is None:
                     continue
                 try:

@@ -26,10 +26,13 @@ RETRIES = (
 )
 ROUTES = '[services."NAME".routes.ROUTE], each with match = { path_prefix = "/..." }'
 HEALTH = (
-    "an endpoint that fails is passed over and tried again after timeouts.backoff_min; limits.max_failures is how many "
-    "bad answers in a row it takes"
+    'a service\'s endpoints are asked with health = { path = "/healthz" }; besides, one that fails is passed over and '
+    "tried again after timeouts.backoff_min: see limits.max_failures and [balancing]"
 )
-BALANCE = "there is nothing to set: of two endpoints at random, the less loaded one is taken"
+BALANCE = (
+    "of two endpoints at random, the one that will be done first is taken; weights and zones are an endpoint's: "
+    'endpoints = [{ address = "127.0.0.1:8081", weight = 3 }]; see also [balancing]'
+)
 LOGS = "the environment variable LPROXY_LOG sets the level; requests and connections are logged to [access_log] path"
 IN_FLIGHT = "limits.in_flight bounds requests, limits.connections bounds clients"
 PAGES = "metrics and pages are served at [admin] address, /metrics and others"
@@ -53,7 +56,7 @@ HINTS: Mapping[str, Mapping[str, str]] = {
         **_each("listener listeners frontend frontends entrypoint entrypoints bind port", LISTENERS),
         **_each("tls ssl cert certs certificate certificates https", TLS),
         **_each("log logs logging loglevel errorlog", LOGS),
-        **_each("balance balancer balancing loadbalancer loadbalancing lb", BALANCE),
+        **_each("balance balancer loadbalancer loadbalancing lb", BALANCE),
         **_each("ratelimit ratelimits ratelimiting", IN_FLIGHT),
         **_each("user group uid gid", "twistd has it: twistd --uid=USER --gid=GROUP lproxy --config FILE"),
         **_each("daemon daemonize pidfile", "twistd has it: twistd --pidfile=FILE lproxy --config FILE"),
@@ -93,7 +96,8 @@ HINTS: Mapping[str, Mapping[str, str]] = {
             f"did you mean {show('endpoints')}?",
         ),
         **_each("balance balancer lb loadbalancer policy weight weights", BALANCE),
-        **_each("healthcheck health check", HEALTH),
+        **_each("healthcheck check", HEALTH),
+        **_each("zone zones region", "the zone is an endpoint's, and the proxy's own is [balancing] zone"),
         **_each("retry retries retryable isretryable", RETRIES),
         **_each("retrybudgets", 'did you mean "retry_budget"?'),
         **_each("route router rules match", f"did you mean {ROUTES}?"),

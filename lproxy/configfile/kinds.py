@@ -16,9 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+from lproxy.balancing import Place
 from lproxy.config import AUTO
 from lproxy.configfile.address import endpoint_address, listen_address, network_address, resolver_address
 from lproxy.configfile.names import identity_name, identity_pattern
+from lproxy.configfile.places import read_place, write_place
 from lproxy.configfile.problem import Wrong, any_of, did_you_mean, show
 from lproxy.configfile.rates import read_rate, write_rate
 from lproxy.configfile.units import read_count, read_duration, read_size, type_name, write_duration, write_size
@@ -90,6 +92,8 @@ def kind_of(hint: Any, unit: str) -> Kind:
     @raise TypeError: the annotation is one that no kind is known for
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if (hint, unit) in KINDS:
+        return KINDS[hint, unit]
     if origin is Literal:
         return Kind(any_of(arguments), functools.partial(read_choice, choices=arguments))
     if origin is tuple:
@@ -97,7 +101,7 @@ def kind_of(hint: Any, unit: str) -> Kind:
         return replace(one, name=f"array of {one.name}{'s' if one.name.isalpha() else ''}", many=True)
     if origin in (types.UnionType, typing.Union):
         (inner,) = (argument for argument in arguments if argument is not type(None))
-        return optional(kind_of(inner, unit), has_none=inner is float)
+        return optional(kind_of(inner, unit), has_none=inner is float and not unit.endswith("or unset"))
     try:
         return KINDS[hint, unit]
     except KeyError:
@@ -170,6 +174,17 @@ def read_number(value: object) -> float:
     return float(value)
 
 
+def read_part(value: object) -> float:
+    number = read_number(value)
+    if number > 1.0:
+        raise Wrong(f"{show(value)} is more than the whole", "write a number such as 0.5")
+    return number
+
+
+def read_count_or_0(value: object) -> int:
+    return 0 if value == 0 and not isinstance(value, bool) else read_count(value)
+
+
 def read_workers(value: object) -> int:
     if value == "auto":
         return AUTO
@@ -181,7 +196,7 @@ def read_workers(value: object) -> int:
     return count
 
 
-KINDS: dict[tuple[type, str], Kind] = {
+KINDS: dict[tuple[Any, str], Kind] = {
     (str, ""): Kind("string", read_text),
     (str, "file"): Kind("path", read_file),
     (str, "word"): Kind("name", read_word),
@@ -194,8 +209,13 @@ KINDS: dict[tuple[type, str], Kind] = {
     (bool, ""): Kind("boolean", read_bool),
     (int, ""): Kind("count", read_count),
     (int, "size"): Kind("size", read_size, write_size),
+    (int, "count or 0"): Kind("count, or 0", read_count_or_0),
     (int, "workers"): Kind('count or "auto"', read_workers, lambda workers: workers or "auto"),
     (float, ""): Kind("number", read_number),
+    (float, "part"): Kind("part of 1", read_part),
+    (float, "part or unset"): Kind("part of 1", read_part),
+    (float, "duration or unset"): Kind("duration", read_duration, write_duration),
+    (str | Place, "address"): Kind("host:port, or table", read_place, write_place),
     (Rate, ""): Kind("rate", read_rate, write_rate),
     (float, "duration"): Kind("duration", read_duration, write_duration),
 }

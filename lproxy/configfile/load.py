@@ -16,6 +16,7 @@ from lproxy.config import DEFAULT_LISTEN, INBOUND, Admin, Config, Direction, Lis
 from lproxy.configfile.access import check_access_log
 from lproxy.configfile.address import refuse_unix
 from lproxy.configfile.admin import check_admin, check_key_log
+from lproxy.configfile.health import KEY as HEALTH_KEY
 from lproxy.configfile.kinds import settings
 from lproxy.configfile.lines import BLANK, locate
 from lproxy.configfile.listeners import (
@@ -185,7 +186,7 @@ def places() -> dict[str, str]:
     tables |= {"[[listen]]": Listen, SERVICE_HEADER: Service, "[timeouts]": Timeouts}
     found: dict[str, list[str]] = {}
     keys = {header: tuple(settings(kind)) for header, kind in tables.items()}
-    keys[SERVICE_HEADER] += (*(key.key for key in SERVICE.keys), ROUTES)
+    keys[SERVICE_HEADER] += (*(key.key for key in SERVICE.keys), ROUTES, HEALTH_KEY)
     keys[ROUTE_HEADER] = tuple(key.key for key in ROUTE.keys)
     for header, names in keys.items():
         for key in names:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lproxy.config import Config, Direction
+from lproxy.configfile.health import write_health
 from lproxy.configfile.kinds import settings
 from lproxy.configfile.load import plain_sections
 from lproxy.configfile.problem import show
@@ -34,7 +35,7 @@ def render(config: Config) -> dict[str, Any]:
             for listen in config.listen
         ],
         "services": {
-            name: {**render_table(service), **write_profile(service.profile)}
+            name: {**render_table(service), **write_health(service.health), **write_profile(service.profile)}
             for name, service in config.services.items()
         },
         "timeouts": {direction: render_table(config.timeouts(direction)) for direction in typing.get_args(Direction)},

@@ -10,11 +10,14 @@ import ipaddress
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from lproxy.balancing import Place, place
 from lproxy.config import DETECT, Listen, Service
 from lproxy.configfile.address import HOST_NAME
+from lproxy.configfile.health import KEY, read_health
 from lproxy.configfile.kinds import settings
 from lproxy.configfile.listeners import ListensAt, refuse_loop, spoken, targeted
 from lproxy.configfile.names import server_name
+from lproxy.configfile.places import check_places
 from lproxy.configfile.problem import Path, Report, show, spell
 from lproxy.configfile.profile.read import KEYS, read_profile
 from lproxy.configfile.profile.splits import check_splits
@@ -22,6 +25,9 @@ from lproxy.configfile.table import Check, Table, as_table, read_table
 from lproxy.target import join_host_port, split_host_port
 
 SERVICE_HEADER = '[services."NAME"]'
+
+#: keys of a service's table that are no settings of L{Service}, but tables themselves
+OTHERS = KEYS | {KEY}
 
 #: protocols of which it is known whether they ask for services by name: http does, where the target is "authority"
 KNOWN = frozenset({"tcp", *DETECT})
@@ -31,7 +37,7 @@ def read_services(
     table: Table, report: Report, listeners: tuple[Listen, ...], bound: list[ListensAt], elsewhere: Mapping[str, str]
 ) -> Mapping[str, Service]:
     checks: dict[str, Check] = {
-        "endpoints": functools.partial(refuse_loop, bound=bound),
+        "endpoints": functools.partial(refuse_loops, bound=bound),
         "server_name": server_name,
     }
     services: dict[str, Service] = {}
@@ -46,10 +52,11 @@ def read_services(
             report.error(dotted, "is a table within a table", right)
             continue
         values = read_table(
-            Service, own := as_table(entry, path, report, f"[{spell(path)}]"), path, report, KEYS, checks, elsewhere
+            Service, own := as_table(entry, path, report, f"[{spell(path)}]"), path, report, OTHERS, checks, elsewhere
         )
-        profile = read_profile(own, path, report)
-        services[name] = Service(name=name, **values, profile=profile)
+        check_places(values.get("endpoints", ()), (*path, "endpoints"), report)
+        health, profile = read_health(own, path, report), read_profile(own, path, report)
+        services[name] = Service(name=name, **values, health=health, profile=profile)
         if isinstance(entry, dict) and entry.get("endpoints", []) == [] and not (profile and profile.backends):
             report.warning(path, "has no endpoints: every request to it fails", 'write endpoints = ["127.0.0.1:8081"]')
     check_names(list(services), listeners, report)
@@ -57,12 +64,18 @@ def read_services(
     return MappingProxyType(services)
 
 
+def refuse_loops(endpoint: str | Place, bound: list[ListensAt]) -> str | Place:
+    """C{endpoint}, or L{Wrong} where that is the proxy itself."""
+    refuse_loop(place(endpoint).address, bound)
+    return endpoint
+
+
 def unquoted(entry: object, path: tuple[str, ...]) -> tuple[str, ...]:
     """The path of the innermost table, where C{[services.web.local]} has made tables of the parts of a name."""
     inner = path
     while isinstance(entry, dict) and len(entry) == 1 and len(inner) < 20:
         ((key, entry),) = entry.items()
-        if not isinstance(entry, dict) or key in settings(Service) or key in KEYS:
+        if not isinstance(entry, dict) or key in settings(Service) or key in OTHERS:
             break
         inner = (*inner, key)
     return inner if len(inner) > len(path) else ()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lproxy.balancing import place
 from lproxy.config import PLAIN, Service
 from lproxy.discover.about import metadata, of_member
 from lproxy.discover.literal import Known, literal
@@ -33,14 +34,16 @@ class Static:
         self._named: dict[str, dict[Target, Metadata]] = {}
         self._otherwise = otherwise
         for name, service in services.items():
-            places = [split_host_port(text) for text in service.endpoints]
-            known = [(literal(host), host, port, metadata(service, host)) for host, port in places]
-            self._endpoints[name] = {
-                Endpoint(address, port): about for addresses, _, port, about in known for address in addresses
-            }
-            self._named[name] = {
-                Authority(host, port): about for addresses, host, port, about in known if not addresses
-            }
+            fixed = self._endpoints[name] = {}
+            named = self._named[name] = {}
+            for endpoint in service.endpoints:
+                there = place(endpoint)
+                host, port = split_host_port(there.address)
+                about = metadata(service, host)._replace(weight=there.weight, zone=there.zone)
+                addresses = literal(host)
+                fixed.update({Endpoint(address, port): about for address in addresses})
+                if not addresses:
+                    named[Authority(host, port)] = about
             try:
                 host, port = split_host_port(name)
             except ValueError:

@@ -132,12 +132,13 @@ class EndpointCounter:
     @ivar connected: connections opened
     @ivar not_connected: those that were not, by reason
     @ivar ejected: how many times it went down, by reason
+    @ivar checks: outcomes of health checks: C{ok}, or the reason why not
     @ivar succeeded: requests that it has answered, but for those that it said it could not serve
     @ivar failed: those, and requests that were lost with their connection
     @ivar latency: of those that it answered, milliseconds for which they had a connection to it
     """
 
-    __slots__ = ("connected", "down", "ejected", "failed", "latency", "live", "not_connected", "succeeded")
+    __slots__ = ("checks", "connected", "down", "ejected", "failed", "latency", "live", "not_connected", "succeeded")
 
     def __init__(self) -> None:
         self.live: dict[Loaded, None] = {}
@@ -145,6 +146,7 @@ class EndpointCounter:
         self.connected = 0
         self.not_connected: dict[str, int] = {}
         self.ejected: dict[str, int] = {}
+        self.checks: dict[str, int] = {}
         self.succeeded = 0
         self.failed = 0
         self.latency = Histogram(MILLISECONDS)
@@ -157,6 +159,10 @@ class EndpointCounter:
         """Count that it went down."""
         self.ejected[reason] = self.ejected.get(reason, 0) + 1
 
+    def checked(self, outcome: str) -> None:
+        """Count a health check."""
+        self.checks[outcome] = self.checks.get(outcome, 0) + 1
+
     def mark(self) -> int:
         """Whatever was counted."""
         return (
@@ -165,6 +171,7 @@ class EndpointCounter:
             + self.failed
             + sum(self.not_connected.values())
             + sum(self.ejected.values())
+            + sum(self.checks.values())
         )
 
     def held(self) -> bool:

@@ -94,3 +94,9 @@ class EndpointSeries:
             "server_errors where it answered nothing else.",
             (((*labels, ("reason", reason)), n) for labels, c in series for reason, n in list(c.ejected.items())),
         )
+        yield Family(
+            "endpoint_health_checks_total",
+            "counter",
+            "Health checks of an endpoint by outcome: ok, or the reason why it was found not to serve.",
+            (((*labels, ("outcome", outcome)), n) for labels, c in series for outcome, n in list(c.checks.items())),
+        )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from lproxy.balancing import HealthCheck
 from lproxy.errors import Bug, ProxyError, explain, judge
 from lproxy.metrics.counters import EndpointCounter
 from lproxy.protocols.outward import Outward
@@ -83,6 +84,10 @@ class ConnectionClient:
         self._instant = connecting.called
         return connecting.addCallbacks(self._connected, self._failed)
 
+    def check(self, check: HealthCheck) -> Deferred[None]:
+        """Connect, whatever C{check} says: that the endpoint can be is all that is known of bytes."""
+        return self._outward.connector.connect(self.endpoint, self._metadata).addCallback(_close)
+
     def close(self) -> None:
         """Nothing is kept."""
 
@@ -132,6 +137,10 @@ class ConnectionClient:
         if isinstance(failure.value, ProxyError):
             self._counter.not_opened(failure.value.reason)
         return failure
+
+
+def _close(stream: Stream) -> None:
+    stream.close()
 
 
 class ConnectionLease:

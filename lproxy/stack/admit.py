@@ -68,6 +68,7 @@ class Admit(Generic[L]):
         self._in_flight = in_flight
         self._share = share
         self._try = inner.try_acquire
+        self.keep = inner.keep
 
     def try_acquire(self, target: Target, hint: Hint | None = None) -> L | None:
         """As below, if there is room; at the limit L{acquire} says so."""

@@ -1,7 +1,6 @@
 # -*- test-case-name: tests.stack.test_balance -*-
 """
-One service of many endpoints: pick two at random, take the one that will be done first: by how long it takes
-(L{lproxy.stack.latency}) and how much it has to do.
+One service of many endpoints, one of which is chosen for each request (L{lproxy.stack.choose}).
 
 Inside a service, below failfast. Endpoints come and go with discovery, whether anybody sends requests or not. An
 endpoint that fails is passed over for a while where there are others (L{lproxy.stack.health}); where there are none it
@@ -17,16 +16,20 @@ Over 300 lines: the balancer is one thing, and how it fails the greater part of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic
+from typing import Generic
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from lproxy.balancing import DEFAULT, Balancing
 from lproxy.errors import ProxyError, explain
 from lproxy.stack.backoff import Backoff
-from lproxy.stack.health import HEALTHY, PROBING, EndpointHealth, EndpointObserver, ServiceHealth
+from lproxy.stack.choose import Chooser
+from lproxy.stack.health import EndpointHealth, ServiceHealth
 from lproxy.stack.interfaces import NOTHING, BalanceLayer, Discover, EndpointService, Hint, L, NewEndpoint, NewService
+from lproxy.stack.member import Member
+from lproxy.stack.observer import EndpointObserver
 from lproxy.stack.report import Report
 from lproxy.stack.tried import GaveUp
 from lproxy.target import UNKNOWN, Endpoint, Metadata, Target
@@ -53,36 +56,6 @@ class NoEndpointReady(ProxyError):
         return self.__cause__ or self
 
 
-class Member(Generic[L]):
-    """
-    An endpoint of a service.
-
-    @ivar metadata: what its connections keep to
-    @ivar acquiring: leases that are waited for
-    """
-
-    def __init__(
-        self, endpoint: Endpoint, metadata: Metadata, service: EndpointService[L], health: EndpointHealth
-    ) -> None:
-        self.endpoint = endpoint
-        self.metadata = metadata
-        self.service = service
-        self.health = health
-        self.acquiring = 0
-        health.counter.live[self] = None
-
-    @property
-    def load(self) -> int:
-        """Leases that are out."""
-        return self.service.load - self.acquiring
-
-    def close(self) -> None:
-        """It is in use no more, but by leases that are out."""
-        self.health.gone()
-        self.health.counter.live.pop(self, None)
-        self.service.close()
-
-
 class Balance(Generic[L]):
     """
     A L{Service} that is also the L{Watcher} of its target's endpoints.
@@ -95,7 +68,7 @@ class Balance(Generic[L]):
         self._new_endpoint = new_endpoint
         self._clock = health.clock
         self._health = health
-        self._random = health.backoff.random.random
+        self._chooser: Chooser[L] = Chooser(health)
         self._members: dict[Endpoint, Member[L]] = {}
         self._list: list[Member[L]] = []
         # the warm path of the only one: by far the most services have one endpoint
@@ -116,20 +89,27 @@ class Balance(Generic[L]):
         before, self._members = self._members, {}
         self._error = None
         more = False
+        # where there were none, all are as new as each other
+        some = bool(before)
         for endpoint in endpoints:
             if endpoint in self._members:
                 continue
             metadata = about.get(endpoint, UNKNOWN)
             known = before.get(endpoint)
-            if known is not None and known.metadata == metadata:
+            if known is not None and known.metadata.connects_as(metadata):
+                known.metadata = metadata
                 self._members[endpoint] = before.pop(endpoint)
-            else:
-                health = EndpointHealth(self._health, endpoint)
-                service = self._new_endpoint(endpoint, metadata, health)
-                self._members[endpoint] = Member(endpoint, metadata, service, health)
-                more = True
+                continue
+            health = EndpointHealth(self._health, endpoint)
+            service = self._new_endpoint(endpoint, metadata, health)
+            member = self._members[endpoint] = Member(endpoint, metadata, service, health)
+            member.watch(self._health)
+            more = True
+            if some:
+                health.ease()
         self._list = members = list(self._members.values())
         self._health.count = len(members)
+        self._chooser.set(members)
         self._only = members[0].service.try_acquire if len(members) == 1 else None
         self._gone = [service for service in self._gone if service.load]
         for member in before.values():
@@ -161,17 +141,14 @@ class Balance(Generic[L]):
     # the service
 
     def try_acquire(self, hint: Hint | None = None) -> L | None:
-        """What the better of two random endpoints has ready, of those that do not fail."""
+        """What the one that is chosen has ready."""
         if self._only is not None:
             return self._only()
-        members = self._list
-        if not members:
+        if not self._list:
             return None
-        if not self._health.unhealthy:
-            return self._pick(members).service.try_acquire()
-        member = self._pick(self._candidates(members))
+        member = self._chooser.choose(hint)
         lease = member.service.try_acquire()
-        if lease is not None:
+        if lease is not None and self._health.unhealthy:
             member.health.succeeded()
         return lease
 
@@ -183,7 +160,7 @@ class Balance(Generic[L]):
         """
         members = self._list
         if len(members) != 1:
-            return Deferred.fromCoroutine(self._acquire())
+            return Deferred.fromCoroutine(self._acquire(hint))
         # no coroutine to choose the only one
         member = members[0]
         member.acquiring += 1
@@ -222,7 +199,7 @@ class Balance(Generic[L]):
         report.show(endpoints=[])
         for member in self._list:
             part = report.part("endpoints", "address", member.endpoint)
-            member.health.report(part)
+            member.report(part)
             member.service.report(part)
             if report.probing and member.acquiring:
                 # while callers are failed at once, nobody acquires but the probe, which is nobody's request
@@ -238,13 +215,12 @@ class Balance(Generic[L]):
             seconds = round(self._clock.seconds() - self._error_at, 3)
             report.show(last_error=explain(self._error), last_error_seconds=seconds)
 
-    async def _acquire(self) -> L:
+    async def _acquire(self, hint: Hint | None) -> L:
         await self._some_endpoints()
         tried: set[Member[L]] = set()
         told: ProxyError | None = None
-        untried = self._list
+        member = self._chooser.choose(hint)
         while True:
-            member = self._pick(self._candidates(untried) if self._health.unhealthy else untried)
             tried.add(member)
             health, began = member.health, self._clock.seconds()
             probing = health.due(began)
@@ -265,6 +241,7 @@ class Balance(Generic[L]):
                     if len(tried) == 1:
                         raise
                     raise NoEndpointReady(self._target, len(tried)).because(told) from told
+                following = self._chooser.among(untried, hint)
             else:
                 health.succeeded()
                 probing = False  # where connecting is no proof, it goes on until there is an answer
@@ -273,6 +250,7 @@ class Balance(Generic[L]):
                 member.acquiring -= 1
                 if probing:
                     health.probe_ended()
+            member = following
 
     def _connected(self, lease: L, member: Member[L]) -> L:
         member.acquiring -= 1
@@ -306,64 +284,31 @@ class Balance(Generic[L]):
             self._waiters.remove(d)
         d.errback(GaveUp(f"waiting for endpoints{_lately(self._error)}"))
 
-    def _candidates(self, members: list[Member[L]]) -> list[Member[L]]:
-        """
-        One that awaits its probe, if any. Else those that are healthy; where none is, one that can be reached at least,
-        that nobody probes, and whose backoff is over first: the last is never passed over.
-        """
-        now = self._clock.seconds()
-        healthy = []
-        for member in members:
-            if member.health.state is HEALTHY:
-                healthy.append(member)
-            elif member.health.due(now):
-                return [member]
-        return healthy or [min(members, key=_soonest)]
-
-    def _pick(self, members: list[Member[L]]) -> Member[L]:
-        """The power of two choices: nobody is flooded by all who find him best at the same moment."""
-        n = len(members)
-        if n == 1:
-            return members[0]
-        i = int(self._random() * n)
-        j = int(self._random() * (n - 1))
-        if j >= i:
-            j += 1
-        a, b = members[i], members[j]
-        now = self._clock.seconds()
-        cost = a.health.latency.cost(a.service.load, now)
-        return b if b.health.latency.cost(b.service.load, now) < cost else a
-
-
-def _soonest(member: Member[Any]) -> tuple[bool, bool, float]:
-    health = member.health
-    return not health.reachable, health.state is PROBING, health.retry_at
-
 
 def _lately(error: BaseException | None) -> str:
     return f"; lately: {explain(error)}" if error is not None else ""
 
 
-def _none(target: Target) -> int:
-    return 0
+def _default(target: Target) -> Balancing:
+    return DEFAULT
 
 
 def layer(
     discover: Discover,
     clock: IReactorTime,
     backoff: Backoff,
-    max_failures: Callable[[Target], int] = _none,
+    settings: Callable[[Target], Balancing] = _default,
     observer: EndpointObserver | None = None,
 ) -> BalanceLayer:
     """
     Spread each target's requests over the endpoints that C{discover} knows.
 
-    @param max_failures: of a target, bad answers in a row that put an endpoint of it down; 0: no number of them does
+    @param settings: of a target
     """
 
     def wrap(new_endpoint: NewEndpoint[L]) -> NewService[L]:
         return lambda target: Balance(
-            target, discover, new_endpoint, ServiceHealth(target, clock, backoff, max_failures(target), observer)
+            target, discover, new_endpoint, ServiceHealth(target, clock, backoff, settings(target), observer)
         )
 
     return wrap

@@ -38,12 +38,18 @@ class CacheFull(ProxyError):
 
 
 class Entry(Generic[L]):
-    """A cached service. C{used} is set by every request, and taken back by a sweep that finds it idle."""
+    """
+    A cached service.
+
+    @ivar used: set by every request, and taken back by a sweep that finds it idle
+    @ivar kept: whether it stays, whether anybody asks for it or not
+    """
 
     def __init__(self, service: Service[L], now: float) -> None:
         self.service = service
         self.try_acquire = service.try_acquire
         self.used = True
+        self.kept = False
         self.idle_since = now
 
 
@@ -91,6 +97,8 @@ class Cache(Generic[L]):
         Whoever asks next for a target that has C{changed} gets another service. One that is used, or waited for, goes
         when it is not any more.
         """
+        for entry in self.entries.values():
+            entry.kept = False
         for target in [target for target in self.entries if changed(target)]:
             service = self.entries.pop(target).service
             if service.busy():
@@ -112,7 +120,7 @@ class Cache(Generic[L]):
 
     def _make_room(self, target: Target) -> None:
         for candidate, entry in self.entries.items():
-            if not entry.service.busy():
+            if not (entry.kept or entry.service.busy()):
                 self._evict(candidate)
                 return
         raise CacheFull(target, self._capacity)
@@ -129,7 +137,7 @@ class Cache(Generic[L]):
         self._sweeper = None
         now = self._clock.seconds()
         for target, entry in list(self.entries.items()):
-            if entry.used:
+            if entry.used or entry.kept:
                 # whoever asked for it may have it still, and have it until just before the next sweep
                 entry.used = bool(entry.service.busy())
                 entry.idle_since = now

@@ -23,6 +23,7 @@ from typing import Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
+from lproxy.balancing import HealthCheck
 from lproxy.errors import ProxyError
 from lproxy.metrics.counters import EndpointCounter
 from lproxy.profile import RetryBudget
@@ -85,6 +86,12 @@ class Acquire(Protocol[L]):
 
     def acquire(self, target: Target, hint: Hint | None = None, /) -> Deferred[L]:
         """A lease, as soon as there is one. Cancelling the Deferred stops the work; nothing leaks."""
+
+    def keep(self, target: Target, /) -> None:
+        """
+        Make C{target}'s service now, and keep it until the end, whether anybody asks for it or not: such as one whose
+        endpoints are to be checked all the time. Told again, it does nothing.
+        """
 
     def report(self, report: Report, /) -> None:
         """Add what there is to show, and have what is below do so."""
@@ -172,6 +179,13 @@ class EndpointService(Protocol[L]):
 
     def acquire(self) -> Deferred[L]:
         """A lease, as soon as it is connected. Cancelling the Deferred stops that."""
+
+    def check(self, check: HealthCheck, /) -> Deferred[None]:
+        """
+        Ask the endpoint whether it serves, beside all leases: on a connection of its own, which counts for nothing.
+        Fires once it says so, fails with why it does not. Cancelling the Deferred stops that; its time is bounded by
+        who asks. A protocol that cannot ask in the way that C{check} says connects, and takes that for an answer.
+        """
 
     def report(self, report: Report, /) -> None:
         """Add what there is to show of it."""

@@ -4,7 +4,7 @@ How long an endpoint takes, as far as it matters for who is asked next: a moving
 
 Peak EWMA, as Finagle and linkerd have it: an answer that took longer than the average is the average from then on;
 quicker ones bring it down, each the more the longer ago the last one was. While nobody asks it falls by itself, so that
-whoever was slow is asked again.
+whoever was slow is asked again. Failures never bring it down, however quick they come.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from __future__ import annotations
 from math import exp
 from typing import Final
 
-#: seconds of an endpoint that has not answered yet: linkerd's, so that a new one is neither flooded nor shunned
+#: seconds of an endpoint that has not answered yet, for each request that it has: linkerd's. The first costs nothing,
+#: so that a new one is neither shunned nor flooded
 UNKNOWN: Final = 0.03
 #: seconds in which news are forgotten to a third
 DECAY: Final = 10.0
@@ -28,11 +29,13 @@ class Latency:
     @ivar seconds: the average, as of the last answer
     """
 
-    __slots__ = ("_at", "seconds")
+    __slots__ = ("_at", "_more", "seconds")
 
     def __init__(self, now: float) -> None:
-        self.seconds = UNKNOWN
-        self._at = now
+        self.seconds: float = UNKNOWN
+        self._at: float = now
+        # what a request adds to those that are under way: nothing, as long as nobody knows what it will
+        self._more: float = 0.0
 
     def __repr__(self) -> str:
         return f"<Latency {self.seconds * 1000:.3g} ms>"
@@ -43,12 +46,25 @@ class Latency:
             seconds = MOST
         kept = self._kept(now)
         before = self.seconds * kept
-        self.seconds = seconds if seconds > before else before + seconds * (1.0 - kept)
+        if seconds > before or not self._more:
+            # bad news, or the first at all
+            self.seconds = seconds
+            self._more = 1.0
+        else:
+            self.seconds = before + seconds * (1.0 - kept)
         self._at = now
 
-    def cost(self, load: int, now: float) -> float:
-        """What it costs to ask it now, while it has C{load} requests: seconds, to be compared with others'."""
-        return (self.seconds * self._kept(now) + 1e-6) * (load + 1)
+    def failed(self, seconds: float, now: float) -> None:
+        """A request has failed after so long: to fail soon is not to be quick, and the average stays at least."""
+        self.took(max(seconds, self.seconds), now)
+
+    def cost(self, load: float, now: float) -> float:
+        """
+        What it costs to ask it now: seconds, to be compared with others'.
+
+        @param load: requests that it has
+        """
+        return (self.seconds * self._kept(now) + 1e-6) * (load + self._more)
 
     def _kept(self, now: float) -> float:
         """What part of the average is left. A clock that was set back changes nothing."""

@@ -61,6 +61,7 @@ class Lock(Generic[L]):
         self._queues: dict[Target, _Queue[L]] = {}
         self._try = inner.try_acquire
         self.serves = inner.serves
+        self.keep = inner.keep
 
     def __repr__(self) -> str:
         return f"<Lock {len(self._queues)} held, {self.waiting} waiting>"

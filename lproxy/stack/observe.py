@@ -45,6 +45,7 @@ class Observe(Generic[L]):
         self._counter = counter
         self._clock = clock
         self._try = inner.try_acquire
+        self.keep = inner.keep
 
     def try_acquire(self, target: Target, hint: Hint | None = None) -> L | None:
         """A warm one counts as ready. One that must wait is counted by L{acquire}."""
@@ -79,6 +80,7 @@ class ObserveRetries(Generic[L]):
         # straight through: what is not tried once more costs nothing
         self.try_acquire = inner.try_acquire
         self.acquire = inner.acquire
+        self.keep = inner.keep
         self.budget = inner.budget
         self.report = inner.report
         self.close = inner.close

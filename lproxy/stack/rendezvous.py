@@ -44,6 +44,10 @@ def drawn(key: int, by: int, weight: float) -> float:
     z = key ^ by
     z = ((z ^ z >> 30) * 0xBF58476D1CE4E5B9) & WORD
     z = ((z ^ z >> 27) * 0x94D049BB133111EB) & WORD
-    z ^= z >> 31
-    # 52 of its bits: what a float keeps beside the half that keeps it from 0 and 1
-    return -weight / log(((z >> 12) + 0.5) * 2.0**-52)
+    return -weight / log(unit(z ^ z >> 31))
+
+
+def unit(word: int) -> float:
+    """C{word}, of 64 bits, as a number between 0 and 1, neither of them included."""
+    # 52 bits: what a float keeps beside the half
+    return ((word >> 12) + 0.5) * 2.0**-52

@@ -38,6 +38,7 @@ class Retry(Generic[L]):
         # straight through: what is not tried once more costs nothing
         self.try_acquire = inner.try_acquire
         self.acquire = inner.acquire
+        self.keep = inner.keep
         self.report = inner.report
         self.close = inner.close
 

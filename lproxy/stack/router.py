@@ -49,6 +49,16 @@ class CachedRouter(Generic[L]):
         entry.used = True
         return entry.service.acquire(hint)
 
+    def keep(self, target: Target) -> None:
+        """Make its service. Where there is no room it is made for the first who asks, and not kept."""
+        entry = self._entries.get(target)
+        if entry is None:
+            try:
+                entry = self._cache.add(target, self._new_service)
+            except CacheFull:
+                return
+        entry.kept = True
+
     def serves(self, target: Target) -> bool:
         """What its service says; of one that there is not, nothing bad is known."""
         entry = self._entries.get(target)
@@ -70,7 +80,7 @@ class CachedRouter(Generic[L]):
         """
         Make services by C{new_service} from now on, and bound them otherwise.
 
-        @param changed: whether a target's present service is to be used no more
+        @param changed: whether a target's present service is to be used no more. Which are kept is to be said again
         """
         self._new_service = new_service
         self._cache.bound(capacity, idle)

@@ -82,6 +82,15 @@ class Splitter(Generic[L]):
             backend = self._choose(target.backends, hint)
         return Deferred.fromCoroutine(self._acquire(target, backend, hint))
 
+    def keep(self, target: Target) -> None:
+        """Of a split, every backend that gets anything."""
+        if not isinstance(target, Split):
+            self.inner.keep(target)
+            return
+        for backend, weight in target.backends:
+            if weight:
+                self.inner.keep(backend)
+
     async def _acquire(self, target: Split, backend: Concrete, hint: Hint | None) -> L:
         left = target.backends
         while True:

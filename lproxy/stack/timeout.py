@@ -48,6 +48,7 @@ class Timeout(Generic[L]):
         self._clock = clock
         # straight through: what is ready now takes no time
         self.try_acquire = inner.try_acquire
+        self.keep = inner.keep
         self.report = inner.report
         self.close = inner.close
 

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from lproxy.balancing import HealthCheck
 from lproxy.errors import ProxyError
 from lproxy.profile import RetryBudget
 from lproxy.stack.budget import Budget, Budgets
@@ -153,6 +154,7 @@ class ScriptedAcquire(_Script):
     @ivar hints: what came with each of both
     @ivar retried: errors of C{again}
     @ivar down: targets that do not serve
+    @ivar kept: those that are to be kept
     @ivar budgets: what further tries draw on
     @ivar closed: how often it was closed
     """
@@ -167,6 +169,7 @@ class ScriptedAcquire(_Script):
         self.hints: list[Hint | None] = []
         self.retried: list[ProxyError] = []
         self.down: list[Target] = []
+        self.kept: list[Target] = []
         self.budgets = Budgets(Clock())
         self.closed = 0
 
@@ -190,6 +193,10 @@ class ScriptedAcquire(_Script):
     def budget(self, target: Target, settings: RetryBudget | None = None) -> Budget:
         """Of a clock that stands still."""
         return self.budgets.of(target, settings)
+
+    def keep(self, target: Target) -> None:
+        """Remember it."""
+        self.kept.append(target)
 
     def serves(self, target: Target) -> bool:
         """Unless it is among C{down}."""
@@ -217,6 +224,7 @@ class ScriptedService(_Script):
     @ivar on_ready: as of L{Service<lproxy.stack.interfaces.Service>}
     @ivar metadata: what is known of the endpoint besides
     @ivar health: where it may report failures, as an endpoint
+    @ivar checks: those that were asked for, the oldest first, for the test to answer
     """
 
     def __init__(self, key: Target, metadata: Metadata = UNKNOWN, health: Health | None = None) -> None:
@@ -226,6 +234,7 @@ class ScriptedService(_Script):
         self.health = health
         self.on_ready: Callable[[], None] | None = None
         self.tried = 0
+        self.checks: list[Deferred[None]] = []
         self.calls = 0
         self.hints: list[Hint | None] = []
         self.down = False
@@ -250,6 +259,12 @@ class ScriptedService(_Script):
     def serves(self) -> bool:
         """Unless C{down}."""
         return not self.down
+
+    def check(self, check: HealthCheck) -> Deferred[None]:
+        """Waits for the test's answer."""
+        asked: Deferred[None] = Deferred()
+        self.checks.append(asked)
+        return asked
 
     def busy(self) -> int:
         """Its load."""

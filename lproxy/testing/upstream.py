@@ -136,6 +136,7 @@ class OneEndpoint:
     @ivar counter: where the endpoint is counted
     @ivar budgets: what further tries draw on
     @ivar bounded: whether they do
+    @ivar kept: the targets that are to be kept
     """
 
     def __init__(
@@ -151,6 +152,7 @@ class OneEndpoint:
         self.counter = EndpointCounter()
         self.budgets = Budgets(Clock())
         self.bounded = False
+        self.kept: list[Target] = []
         self.service: EndpointService[Any] = new_endpoint(UPSTREAM, metadata, self)
         self._leases = leases
         self._targets = targets
@@ -199,6 +201,10 @@ class OneEndpoint:
 
     def took(self, seconds: float, now: float) -> None:
         """There is nobody to compare it with."""
+
+    def keep(self, target: Target) -> None:
+        """There is one, and it stays."""
+        self.kept.append(target)
 
     def report(self, report: Report) -> None:
         """Of the endpoint."""

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.endpoints import Endpoints
 from lproxy.app.warn import INTERVAL
+from lproxy.balancing import DEFAULT
 from lproxy.config import Metrics as Config
 from lproxy.metrics.endpoints import ENDPOINT_CAP, EndpointSeries
 from lproxy.stack.backoff import Backoff
@@ -40,7 +41,7 @@ class EndpointsTests(SynchronousTestCase):
 
     def make(self, endpoint: Endpoint) -> EndpointHealth:
         """That of another."""
-        service = ServiceHealth(TARGET, self.clock, Backoff(0.1, 5.0, Random(1)), 5, self.endpoints)
+        service = ServiceHealth(TARGET, self.clock, Backoff(0.1, 5.0, Random(1)), DEFAULT, self.endpoints)
         return EndpointHealth(service, endpoint)
 
     def observe(self, event: dict[str, object]) -> None:

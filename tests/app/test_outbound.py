@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app import outbound
 from lproxy.app.parts import Parts
+from lproxy.balancing import DEFAULT
 from lproxy.config import INBOUND, Limits, Timeouts
 from lproxy.errors import ProxyError
 from lproxy.metrics.counters import AcquireCounter
@@ -24,10 +25,10 @@ from lproxy.stack.backoff import Backoff
 from lproxy.stack.balance import Balance
 from lproxy.stack.budget import Budgets
 from lproxy.stack.failfast import FailedFast, FailFast
-from lproxy.stack.health import Unobserved
 from lproxy.stack.interfaces import Health
 from lproxy.stack.lock import Lock
 from lproxy.stack.observe import Observe, ObserveRetries
+from lproxy.stack.observer import Unobserved
 from lproxy.stack.retry import Retry
 from lproxy.stack.router import CachedRouter
 from lproxy.stack.shared import Shared
@@ -66,7 +67,7 @@ class AcquireTests(SynchronousTestCase):
             self.counter,
             self.discover,
             Backoff(0.1, 1.0, Random(0)),
-            lambda target: 0,
+            lambda target: DEFAULT,
             Unobserved(),
             Budgets(self.clock),
             Random(0),
@@ -75,7 +76,7 @@ class AcquireTests(SynchronousTestCase):
     def stack(self, timeouts: Timeouts | None = None, **limits: int) -> Any:
         """On scripted endpoints."""
         parts = self.parts(timeouts, **limits)
-        return outbound.acquire(parts, outbound.Lower(parts, self.new_endpoint))
+        return outbound.acquire(parts, outbound.Lower(parts, self.new_endpoint), [])
 
     def new_endpoint(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> Any:
         service = ScriptedService(endpoint, metadata, health)
@@ -104,7 +105,7 @@ class AcquireTests(SynchronousTestCase):
     def test_in_flight(self) -> None:
         """limits.in_flight is one for all stacks that share the parts, and over it nobody is kept waiting."""
         parts = self.parts(in_flight=1)
-        first, second = (outbound.acquire(parts, outbound.Lower(parts, self.new_endpoint)) for _ in range(2))
+        first, second = (outbound.acquire(parts, outbound.Lower(parts, self.new_endpoint), []) for _ in range(2))
         first.acquire(TARGET).addErrback(lambda _: None)
         self.failureResultOf(second.acquire(TARGET), TooManyInFlight)
 

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.stacks import Share, Stacks
+from lproxy.balancing import DEFAULT
 from lproxy.config import Config, Direction, Limits, Listen, Service
 from lproxy.discover.memory import Memory
 from lproxy.metrics.registry import Metrics
@@ -96,13 +97,14 @@ class StacksTests(SynchronousTestCase):
         used = [(name, "waiting") for name in ("web.local:80", "app.LOCAL:80", "other.local:80")]
         self.assertEqual([*used, ("queue", "unused")], states)
 
-    def test_max_failures(self) -> None:
-        """A service's own limit goes before that of all."""
+    def test_balancing(self) -> None:
+        """A service's own settings go before those of all; before there is a configuration nothing is set."""
+        self.assertIs(DEFAULT, Stacks(self.clock, self.metrics, self.crashed)._balancing(WEB))
         web, app = Service("web.local:80", ("10.0.0.1:80",), max_failures=0), Service("app.local:80", ("10.0.0.1:80",))
         services = {service.name: service for service in (web, app)}
         self.make(services=services, limits=Limits(max_failures=7))
         targets = (WEB, ServiceName("app.local:80"), Authority("other.local", 80))
-        self.assertEqual([0, 7, 7], [self.stacks._max_failures(target) for target in targets])
+        self.assertEqual([0, 7, 7], [self.stacks._balancing(target).max_failures for target in targets])
 
     def test_failfast(self) -> None:
         """A service that fails at once is shown as such, by its target."""

@@ -110,7 +110,8 @@ class AddressTests(FileTestCase):
             '["10.0.0.1:0"]': "endpoints[0]: port 0 is not one of 1 to 65535",
             '["10.0.0.1:1", "10.0.0.1:01"]': 'endpoints[1]: "10.0.0.1:1" is given twice; services."a:80".endpoints[0] '
             "is the same",
-            "[1]": "endpoints[0]: must be a string, not an integer; write it in double quotes",
+            "[1]": "endpoints[0]: must be a string or a table, not an integer; write an address such as "
+            '"127.0.0.1:8081", or { address = "127.0.0.1:8081", weight = 3 }',
             '["[::]:1"]': 'endpoints[0]: :: can be listened on, not connected to; did you mean "127.0.0.1:1"?',
         }.items():
             loaded = load(f'[services."a:80"]\nendpoints = {endpoints}', "f", {})

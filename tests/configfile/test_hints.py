@@ -12,7 +12,7 @@ from lproxy.configfile.kinds import settings
 from lproxy.configfile.load import plain_sections
 from lproxy.configfile.own import Refused
 from lproxy.configfile.profile.keys import ROUTE
-from lproxy.configfile.profile.read import KEYS
+from lproxy.configfile.services import OTHERS
 from tests.configfile.case import LISTEN, FileTestCase
 
 
@@ -22,8 +22,8 @@ class HintTests(FileTestCase):
         for name, says in {
             "retries": "where it does no harm, a request is repeated on another endpoint anyway; more is a route's",
             "routes": "HTTP is routed by its Host to [services] or DNS",
-            "health_check": "limits.max_failures is how many bad answers in a row it takes",
-            "healthCheck": "an endpoint that fails is passed over and tried again",
+            "health_check": 'with health = { path = "/healthz" }',
+            "healthCheck": "one that fails is passed over and tried again",
             "upstreams": 'endpoints stand in [services."NAME"]',
             "frontend": "each listener is a table [[listen]]",
             "tls": "certificates = [...] in [[listen]]",
@@ -51,7 +51,7 @@ class HintTests(FileTestCase):
             f"{LISTEN}accept_proxy = true": 'did you mean proxy_protocol = "require"?',
             f"{LISTEN}port = 80": 'write IP and port as one: address = "127.0.0.1:4140"',
             '[services."a:80"]\nendpoints = ["127.0.0.1:1"]\naddress = ""': 'did you mean "endpoints"?',
-            '[services."a:80"]\nendpoints = ["127.0.0.1:1"]\nweight = 3': "there is nothing to set: of two endpoints",
+            '[services."a:80"]\nendpoints = ["127.0.0.1:1"]\nweight = 3': "weights and zones are an endpoint's",
             "[metrics]\nport = 9090": "served at [admin] address",
         }.items():
             self.says(text, says)
@@ -83,7 +83,7 @@ class HintTests(FileTestCase):
             else:
                 known = {*tables, "listen", "services", "timeouts"} if not table else set(settings(tables[table]))
             if table == "services":
-                known |= KEYS
+                known |= OTHERS
             self.assertEqual(set(), {key.replace("_", "") for key in known} & set(hints), table)
 
     def test_plugins(self) -> None:

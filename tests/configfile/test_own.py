@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lproxy.config import setting
 from lproxy.configfile.own import Refused, read_own
 from lproxy.configfile.problem import Wrong
 from lproxy.protocols.kafka.plugin import KafkaPlugin
+from lproxy.setting import setting
 from tests.configfile.case import LISTEN, Configure, FileTestCase
 
 

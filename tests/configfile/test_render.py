@@ -67,7 +67,7 @@ class RenderTests(FileTestCase):
         )
         service = {"endpoints": ["127.0.0.1:8081", "[::1]:8081"], "max_failures": None, "protocol": None}
         service |= {"proxy": False, "lenient": False, "tls": False, "require_identity": False, "allow": [], "deny": []}
-        service |= {"proxy_protocol": None}
+        service |= {"proxy_protocol": None, "failure_ratio": None, "max_ejected": None, "slow_start": None}
         service |= dict.fromkeys(("server_name", "ca", "certificate", "key", "identity"), "")
         self.assertEqual(service, rendered["services"]["app"])
 

@@ -23,8 +23,8 @@ class TableTests(FileTestCase):
             f'{LISTEN}adress = ""': 'f:4: listen[0].adress: unknown key; did you mean "address"?',
             '[services."a:80"]\nendpoints = ["10.0.0.1:80"]\nname = "b"': 'f:3: services."a:80".name: unknown key; it '
             "belongs in [[listen]]",
-            "[mqtt]\nx = 1": "f:1: mqtt: unknown table; tables here are access_log, admin, dns, identity, kafka, "
-            'key_log, limits, listen, metrics, profiles, services, timeouts, tracing; the plugin "mqtt" is not '
+            "[mqtt]\nx = 1": "f:1: mqtt: unknown table; tables here are access_log, admin, balancing, dns, identity, "
+            'kafka, key_log, limits, listen, metrics, profiles, services, timeouts, tracing; the plugin "mqtt" is not '
             "installed",
         }.items():
             self.problems(text, says)

@@ -54,6 +54,7 @@ FAMILIES: dict[str, tuple[str, set[str]]] = {
     "endpoint_request_total": ("counter", ENDPOINT | {"classification"}),
     "endpoint_latency_ms": ("histogram", ENDPOINT),
     "endpoint_ejected_total": ("counter", ENDPOINT | {"reason"}),
+    "endpoint_health_checks_total": ("counter", ENDPOINT | {"outcome"}),
     "reactor_lag_seconds": ("histogram", set()),
     "plugin_errors_total": ("counter", {"plugin"}),
     "proxy_build_info": ("gauge", {"version", "python", "twisted", "build"}),
@@ -79,6 +80,7 @@ class ScrapeTests(MetricsCase):
         endpoint.live[ScriptedService(Endpoint("10.0.0.1", 80))] = None
         endpoint.succeeded = 1
         endpoint.eject("connect")
+        endpoint.checked("ok")
         m.certificates.use("identity", "mark", 1.0)
         m.certificates.refuse("identity", "expired")
         m.plugin_error("memo")

@@ -84,6 +84,9 @@ class LockFuzz:
     def serves(self, target: Target) -> bool:
         return True
 
+    def keep(self, target: Target) -> None:
+        raise AssertionError("nobody asks for that")
+
     def acquire(self, target: Target, hint: object = None) -> Deferred[FuzzLease]:
         """Who is next is known by the model."""
         caller = next(iter(self.queue[target]))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -14,6 +15,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.balancing import DEFAULT
 from lproxy.errors import ProxyError, explain, judge
 from lproxy.stack import balance
 from lproxy.stack.backoff import Backoff
@@ -25,6 +27,8 @@ from lproxy.transport.connect import LoopRefused
 
 TARGET = Authority("web.local", 80)
 ENDPOINTS = [Endpoint(f"10.0.0.{n}", 80) for n in range(10)]
+#: five bad answers in a row put an endpoint down
+FIVE = replace(DEFAULT, max_failures=5)
 
 
 class Refused(ProxyError):
@@ -63,7 +67,7 @@ class BalanceMixin:
         self.made: dict[Endpoint, ScriptedService] = {}
         self.all: list[ScriptedService] = []
         backoff = Backoff(1.0, 60.0, self.random)
-        new_service = balance.layer(self.discover, self.clock, backoff, lambda target: 5)(self.new_endpoint)
+        new_service = balance.layer(self.discover, self.clock, backoff, lambda target: FIVE)(self.new_endpoint)
         self.service: balance.Balance = new_service(TARGET)
 
     def tearDown(self) -> None:
@@ -317,10 +321,12 @@ class HealthTests(BalanceMixin, SynchronousTestCase):
         self.serve(ENDPOINTS[1])
 
     def warm(self, *services: ScriptedService) -> None:
-        """Each has many idle connections; none is in use."""
+        """Each has many idle connections; none is in use, and all have answered as quickly."""
         for service in services:
             service.warm[:] = [service.lease() for _ in range(1000)]
             service.load = 0
+            assert service.health is not None
+            service.health.took(0.03, self.clock.seconds())
 
     def take(self, n: int) -> Counter[Any]:
         """Who served C{n} warm requests; C{None} for those that had to wait."""
@@ -356,10 +362,12 @@ class HealthTests(BalanceMixin, SynchronousTestCase):
         self.assertEqual((calls + 1, 0), (self.good.calls, self.bad.calls))
 
     def answer_badly(self, n: int = 1) -> None:
-        """The bad one answers so many requests, one after the other, with errors."""
+        """The bad one answers so many requests, one after the other, with errors; the other one well, as quickly."""
         for _ in range(n):
             self.clock.advance(0.001)
-            self.bad.health.answered_badly(Errors(ENDPOINTS[0]), self.clock.seconds())
+            now = self.clock.seconds()
+            self.bad.health.answered_badly(Errors(ENDPOINTS[0]), now)
+            self.good.health.took(0.03, now)
 
     def test_answers_badly(self) -> None:
         """One that only ever answers with errors, as fast as can be, gets no more requests, but for its probes."""

@@ -5,16 +5,20 @@ Tests for L{lproxy.stack.health}.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import inf
 from random import Random
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.balancing import DEFAULT, HealthCheck
 from lproxy.errors import ProxyError
 from lproxy.metrics.counters import EndpointCounter
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.health import BACKOFF, HEALTHY, PROBE_SECONDS, PROBING, EndpointHealth, ServiceHealth
 from lproxy.target import Authority, Endpoint, Target
+from lproxy.testing import shown
 from lproxy.transport.connect import ConnectFailed, OutOfDescriptors
 
 TARGET = Authority("web.local", 80)
@@ -30,6 +34,8 @@ class Errors(ProxyError):
 
 
 BAD = Errors(ENDPOINT)
+#: five bad answers in a row put an endpoint down, and nothing else does
+FIVE = replace(DEFAULT, max_failures=5)
 
 
 class Observer:
@@ -63,7 +69,7 @@ class HealthCase(SynchronousTestCase):
         self.clock = Clock()
         self.clock.advance(1000.0)
         self.observer = Observer()
-        self.service = ServiceHealth(TARGET, self.clock, Backoff(1.0, 60.0, Random(3)), 5, self.observer)
+        self.service = ServiceHealth(TARGET, self.clock, Backoff(1.0, 60.0, Random(3)), FIVE, self.observer)
         self.health = EndpointHealth(self.service, ENDPOINT)
         # there is another
         self.service.count = 2
@@ -222,7 +228,7 @@ class AnswersTests(HealthCase):
 
     def test_off(self) -> None:
         """The limit may be none."""
-        self.service.max_failures = 0
+        self.service.settings = DEFAULT
         self.bad(100)
         self.assertIs(HEALTHY, self.health.state)
 
@@ -303,6 +309,145 @@ class AnswersTests(HealthCase):
         self.assertTrue(self.health.reachable)
         self.assertTrue(self.health.answered_well(self.attempt()))
         self.assertIs(HEALTHY, self.health.state)
+
+
+class PartTests(HealthCase):
+    """One whose answers are bad in part."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.service.settings = replace(DEFAULT, max_failures=5, failure_ratio=0.5)
+        self.other = EndpointHealth(self.service, Endpoint("10.0.0.2", 80))
+
+    def answers(self, n: int, good: int) -> None:
+        """So many at most while it is in use, the last so many of each three good ones; the other one answers well."""
+        for i in range(n):
+            if self.health.state is not HEALTHY:
+                return
+            began = self.attempt()
+            self.clock.advance(0.01)
+            self.other.took(0.01, self.clock.seconds())
+            if i % 3 < 3 - good:
+                self.health.answered_badly(BAD, began)
+            else:
+                self.health.took(0.01, self.clock.seconds())
+                self.health.answered_well(began)
+
+    def test_part(self) -> None:
+        """Two of three put it down once there are enough, although never five in a row; one of three does not."""
+        self.answers(300, 2)
+        self.assertIs(HEALTHY, self.health.state)
+        self.clock.advance(10.0)
+        self.answers(30, 1)
+        self.assertEqual((BACKOFF, 1), (self.health.state, self.health.failures))
+
+    def test_relapse(self) -> None:
+        """Back by a good answer and as bad as before, it is aside for longer each time; after a while, anew."""
+        delays = []
+        for _ in range(4):
+            while self.health.state is HEALTHY:
+                self.answers(3, 1)
+            delays.append(self.backoff())
+            self.clock.advance(self.backoff())
+            self.health.probe()
+            self.health.answered_well(self.attempt())
+        self.assertTrue(all(2.0**n / 2 <= delay <= 2.0**n for n, delay in enumerate(delays)), delays)
+        self.clock.advance(60.0)
+        while self.health.state is HEALTHY:
+            self.answers(3, 1)
+        self.assertLessEqual(self.backoff(), 1.0)
+
+    def test_probe(self) -> None:
+        """Its probe is judged by itself: answered badly, it is aside for longer."""
+        while self.health.state is HEALTHY:
+            self.answers(3, 1)
+        self.clock.advance(self.backoff())
+        self.health.probe()
+        self.health.answered_badly(BAD, self.attempt())
+        self.assertEqual((BACKOFF, 2), (self.health.state, self.health.failures))
+
+    def test_half(self) -> None:
+        """Where half of all are down already, it stays: being answered badly is better than by nobody."""
+        self.service.count, self.service.unhealthy = 4, 2
+        self.answers(100, 0)
+        self.assertIs(HEALTHY, self.health.state)
+        self.service.settings = replace(self.service.settings, max_ejected=0.75)
+        self.answers(100, 0)
+        self.assertIs(BACKOFF, self.health.state)
+
+
+class ChecksTests(HealthCase):
+    """What checks find out: two good ones are enough, and three bad ones."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.service.settings = replace(FIVE, check=HealthCheck(healthy=2, unhealthy=3))
+
+    def check(self, *outcomes: ProxyError | None) -> bool:
+        for outcome in outcomes:
+            self.clock.advance(5.0)
+            self.health.checked(outcome)
+        return self.health.well
+
+    def test_first(self) -> None:
+        """The first one decides: bad, and it is down; nothing good or bad is needed twice."""
+        self.assertFalse(self.check(ERROR))
+        self.assertEqual((HEALTHY, 1), (self.health.state, self.service.unhealthy))
+        self.assertFalse(self.check(None))
+        self.assertTrue(self.check(None))
+
+    def test_in_a_row(self) -> None:
+        """After that so many in a row do."""
+        self.assertTrue(self.check(None, ERROR, ERROR, None, ERROR, ERROR))
+        self.assertFalse(self.check(ERROR))
+        self.assertFalse(self.check(None, ERROR, None))
+        self.assertTrue(self.check(None))
+        self.assertEqual(0, self.service.unhealthy)
+
+    def test_said(self) -> None:
+        """It is said once that it is down, and once that it is back; every outcome is counted."""
+        self.check(ERROR, ERROR, ERROR, None, None)
+        self.assertEqual([("down", ERROR), ("up", 20.0)], [(said[0], said[3]) for said in self.observer.said])
+        counter = self.observer.one
+        self.assertEqual(({"ok": 2, "connect": 3}, {"connect": 1}, 0), (counter.checks, counter.ejected, counter.down))
+
+    def test_no_probe(self) -> None:
+        """While it is down no request tries it, however long that is."""
+        self.check(ERROR)
+        self.health.failed(BAD)
+        self.clock.advance(1000.0)
+        self.assertEqual((False, inf), (self.health.due(self.clock.seconds()), self.health.due_at()))
+
+    def test_requests_find_otherwise(self) -> None:
+        """One that checks find well, and requests do not, is down until a request says otherwise; and the reverse."""
+        self.check(None)
+        self.health.failed(BAD)
+        self.assertFalse(self.check(None, None, None))
+        self.assertTrue(self.health.due(self.clock.seconds()))
+        self.health.probe()
+        self.health.answered_well(self.attempt())
+        self.assertTrue(self.health.well)
+        self.check(ERROR, ERROR, ERROR)
+        self.health.failed(BAD)
+        self.health.answered_well(self.attempt())
+        self.assertEqual((HEALTHY, False, 1), (self.health.state, self.health.well, self.service.unhealthy))
+
+    def test_shown(self) -> None:
+        """What was found last, how often in a row, and how long ago."""
+        self.check(None, ERROR, ERROR)
+        self.clock.advance(2.0)
+        row = shown(self.health)
+        self.assertEqual({"last": "bad", "in_a_row": 2, "seconds_ago": 2.0}, row["checks"])
+        self.check(ERROR)
+        self.assertEqual("unhealthy", shown(self.health)["state"])
+
+    def test_gone(self) -> None:
+        """What comes late, of one that is an endpoint no more, is nobody's affair."""
+        self.check(ERROR)
+        self.health.gone()
+        self.assertEqual(0, self.service.unhealthy)
+        self.check(ERROR, ERROR, ERROR)
+        self.assertEqual((0, {"connect": 1}), (self.service.unhealthy, self.observer.one.checks))
 
 
 class ObserverTests(HealthCase):

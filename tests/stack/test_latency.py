@@ -20,12 +20,22 @@ class LatencyTests(SynchronousTestCase):
         return round(self.latency.cost(load, now), 4)
 
     def test_new(self) -> None:
-        """It begins with a guess."""
-        self.assertEqual(UNKNOWN, self.cost(0, 100.0))
+        """One that has answered nothing yet is worth a try, and no more than one: that, and others, are a guess."""
+        self.assertEqual([0.0, UNKNOWN, 2 * UNKNOWN], [self.cost(load, 100.0) for load in (0, 1, 2)])
 
     def test_load(self) -> None:
         """Whoever comes waits for those who are there."""
-        self.assertEqual([UNKNOWN * n for n in (1, 2, 5)], [self.cost(load, 100.0) for load in (0, 1, 4)])
+        self.latency.took(0.02, 100.0)
+        self.assertEqual([0.02, 0.04, 0.1], [self.cost(load, 100.0) for load in (0, 1, 4)])
+
+    def test_failed(self) -> None:
+        """To fail soon is not to be quick: it is no better for it than it was; to fail late is as bad as to be late."""
+        self.latency.took(0.2, 100.0)
+        for n in range(100):
+            self.latency.failed(0.001, 100.0 + n)
+        self.assertEqual(0.2, self.cost(0, 199.0))
+        self.latency.failed(0.5, 200.0)
+        self.assertEqual(0.5, self.cost(0, 200.0))
 
     def test_peak(self) -> None:
         """Bad news are believed at once, good news with time."""

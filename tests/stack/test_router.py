@@ -44,6 +44,30 @@ class RouterTests(SynchronousTestCase):
         lease = self.made[0].answer()
         self.assertIs(lease, self.successResultOf(d))
 
+    def test_keep(self) -> None:
+        """A service may be made before anybody asks, and kept whether anybody does; there has to be room for it."""
+        self.router.keep(TARGET)
+        self.router.keep(TARGET)
+        self.clock.pump([2.5] * 20)
+        self.assertEqual([0], [service.closed for service in self.made])
+        self.router.acquire(OTHER)
+        self.router.keep(OriginalDst("third.local", 80))
+        self.assertEqual(2, len(self.made))
+
+    def test_kept_no_more(self) -> None:
+        """Where others are to be kept from now on, it is idle like any other."""
+        self.router.keep(TARGET)
+        self.router.renew(self.make, 2, 5.0, lambda target: False)
+        self.clock.pump([2.5] * 20)
+        self.assertEqual([1], [service.closed for service in self.made])
+
+    def test_serves(self) -> None:
+        """Of a target without a service nothing bad is known; else it says so itself."""
+        self.assertTrue(self.router.serves(TARGET))
+        self.router.acquire(TARGET)
+        self.made[0].down = True
+        self.assertFalse(self.router.serves(TARGET))
+
     def test_hit(self) -> None:
         """Later ones find it, warm or not."""
         self.router.acquire(TARGET)

@@ -94,6 +94,12 @@ class SplitTests(SynchronousTestCase):
                 self.stack.try_acquire(SPLIT, Hint(key))
             self.assertEqual(1, len(set(self.inner.tried)))
 
+    def test_keep(self) -> None:
+        """Of a split, those are kept that get anything; anybody else as it is."""
+        self.stack.keep(SPLIT)
+        self.stack.keep(WEB)
+        self.assertEqual([OLD, NEW, WEB], self.inner.kept)
+
     def test_left_out(self) -> None:
         """One that does not serve is left out while another does; where none does, it is tried all the same."""
         self.inner.down = [OLD]

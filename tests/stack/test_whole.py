@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app import outbound
 from lproxy.app.parts import Parts
+from lproxy.balancing import DEFAULT
 from lproxy.config import Limits, Timeouts
 from lproxy.errors import ProxyError, explain
 from lproxy.metrics.counters import AcquireCounter
@@ -22,9 +23,9 @@ from lproxy.stack.admit import InFlight, TooManyInFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.budget import Budgets
 from lproxy.stack.failfast import FailedFast
-from lproxy.stack.health import Unobserved
 from lproxy.stack.interfaces import Health, Lease
 from lproxy.stack.lease import Hold
+from lproxy.stack.observer import Unobserved
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority, Endpoint, Metadata
 from lproxy.testing import ScriptedDiscover, ScriptedService, reported
@@ -62,13 +63,13 @@ class WholeMixin:
             self.counter,
             self.discover,
             Backoff(0.1, 1.0, Random(1)),
-            lambda target: 0,
+            lambda target: DEFAULT,
             Unobserved(),
             Budgets(self.clock),
             Random(2),
         )
         self.lower = outbound.Lower(parts, self.new_endpoint)
-        self.stack = outbound.acquire(parts, self.lower)
+        self.stack = outbound.acquire(parts, self.lower, [])
 
     def new_endpoint(self, endpoint: Endpoint, metadata: Metadata, health: Health) -> ScriptedService:
         service = ScriptedService(endpoint, metadata, health)

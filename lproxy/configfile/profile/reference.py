@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 
+from lproxy.configfile.health import HEALTH
+from lproxy.configfile.health import KEY as HEALTH_KEY
 from lproxy.configfile.profile.condition import ANSWER, REQUEST
 from lproxy.configfile.profile.keys import (
     ANSWER_KEYS,
@@ -39,7 +41,10 @@ INNER = {
     "backends": BACKEND,
     "retry_budget": BUDGET,
     "sticky": STICKY,
+    "health": HEALTH,
 }
+
+HEALTH_HELP = "how its endpoints are asked, beside all requests, whether they serve; unset: they are not"
 
 #: keys of a condition: what may stand there, and what it means
 CONDITIONS = {
@@ -65,6 +70,7 @@ CONDITIONS = {
 def service_keys() -> list[str]:
     """The lines of the keys that stand beside a service's own."""
     lines = _keys(SERVICE)
+    lines += [f"``{HEALTH_KEY}``", "    Table, or a path.", "", f"    {_sentence(HEALTH_HELP)}", ""]
     lines += [f"``{ROUTES}``", f"    Tables, ``{ROUTE_HEADER}``.", "", "    Some of its requests each; see below.", ""]
     return lines
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from lproxy.api import Report, Stream
+from lproxy.api import HealthCheck, Report, Stream
 from lproxy.protocols.http.pool import Dial
 from lproxy.protocols.http.streams import HttpLease
 
@@ -38,6 +38,9 @@ class Bottom(Protocol):
 
     def acquire(self) -> Deferred[HttpLease]:
         """A lease, as soon as there is one."""
+
+    def check(self, check: HealthCheck) -> Deferred[None]:
+        """Ask whether the endpoint serves."""
 
     def adopt(self, stream: Stream) -> None:
         """Have C{stream}, which nobody asked this for, and which nobody uses."""
@@ -92,6 +95,10 @@ class Agreed:
         """Of that; or of the other, where it turns out to be that."""
         return self._inner.acquire().addErrback(self._again)
 
+    def check(self, check: HealthCheck) -> Deferred[None]:
+        """Of that; or of the other, where it turns out to be that."""
+        return self._inner.check(check).addErrback(self._check_again, check)
+
     def report(self, report: Report) -> None:
         """Of what it is."""
         self._inner.report(report)
@@ -105,6 +112,9 @@ class Agreed:
     def _again(self, failure: Failure) -> Any:
         # what is not for us is not raised anew: a traceback has the frames that it goes through
         return self.acquire() if failure.check(OtherVersion) else failure
+
+    def _check_again(self, failure: Failure, check: HealthCheck) -> Any:
+        return self._inner.check(check) if failure.check(OtherVersion) else failure
 
     def _connect(self, wanted: bool) -> Deferred[Stream]:
         return self._dial().addCallback(self._connected, wanted)

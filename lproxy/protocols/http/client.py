@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from lproxy.api import Conn
 from lproxy.protocols.http.own import Own
 from lproxy.protocols.http.streams import Responder
 
@@ -21,6 +22,10 @@ class Client(Responder, Protocol):
     __slots__ = ("own",)
 
     own: Own | None
+
+    @property
+    def conn(self) -> Conn:
+        """The connection that the request came on."""
 
     def sending(self) -> bool:
         """Whether it is about to send the rest of its request's body, which it does not do before a 100."""

@@ -37,7 +37,7 @@ class HttpFactory(Explains):
         self.runtime = runtime
         self.detector: Detector | None = detect
         self.metrics = HttpMetrics(runtime.counters, runtime.direction, runtime.listen.name)
-        upstreams = Upstreams(runtime, self.name)
+        self._upstreams = upstreams = Upstreams(runtime, self.name)
         record = Recorder(runtime, self.name, self.metrics.faults)
         self.listener = Listener(runtime, upstreams, self.metrics, record)
         self._limits = configured(runtime.limits)
@@ -67,6 +67,8 @@ class HttpFactory(Explains):
         """The listener opens."""
         self._stopped = False
         self.listener.start()
+        for target in self.runtime.checked:
+            self._upstreams.keep(target, self.runtime.service(target))
         if self._sweeper is None:
             self._sweep()
 

@@ -17,7 +17,8 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from lproxy.api import FREE, Health, Hold, Outward, ProxyError, Report, Stream, ended
+from lproxy.api import FREE, Health, HealthCheck, Hold, Outward, ProxyError, Report, Stream, ended
+from lproxy.protocols.http.check import Unheeded, ask
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.standing import Standing
 from lproxy.protocols.http.streams import HttpLease, Outgoing, Responder, UpstreamLost
@@ -282,6 +283,11 @@ class Pool:
         """Have C{stream}, which nobody asked this for, and which nobody uses."""
         self.load += 1
         self._connected(stream).close()
+
+    def check(self, check: HealthCheck) -> Deferred[None]:
+        """Ask whether the endpoint serves."""
+        alone = Pool(self._outward, self.endpoint, self._dial, Unheeded(), self._protocol, self._connect)
+        return ask(alone, check, self.endpoint, False)
 
     def close(self) -> None:
         """Close what is idle now, and the others as they come back."""

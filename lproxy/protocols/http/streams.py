@@ -118,8 +118,8 @@ class Responder(Protocol):
     __slots__ = ()
 
     @property
-    def conn(self) -> Conn:
-        """The connection that the request came on: whose it is."""
+    def conn(self) -> Conn | None:
+        """The connection that the request came on: whose it is. C{None}: nobody's, the proxy itself asks."""
 
     def informational(self, head: Response) -> None:
         """A 1xx answer, before the real one."""

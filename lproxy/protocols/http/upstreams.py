@@ -18,6 +18,7 @@ from lproxy.protocols.http.agreed import ALPN_HTTP2
 from lproxy.protocols.http.bottoms import Bottoms
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.streams import HttpLease
+from lproxy.target import Target
 
 #: the stacks of HTTP/2, as listeners share one only where they agree on what reads its frames; that of HTTP/1 has the
 #: protocol's own name
@@ -61,6 +62,13 @@ class Upstreams:
         bottoms = Bottoms(runtime.outward, protocol, engine)
         self.http1: Stack[HttpLease] = runtime.acquire(protocol, bottoms.http1)
         self.http2: Stack[HttpLease] = runtime.acquire(STREAMS[engine], bottoms.http2)
+
+    def keep(self, target: Target, service: Service) -> None:
+        """Have the endpoints of C{target}, which C{service} is, checked from now on, as requests are sent there."""
+        request = Request(b"GET", b"/", [], 0, b"", False)
+        if service.health is not None and service.health.kind == "grpc":
+            request.grpc, request.stream_id = True, 1
+        self.stack(service, request).keep(target)
 
     def stack(self, service: Service, request: Request, tls: Secured | None = None) -> Stack[HttpLease]:
         """That of C{request}, which goes to C{service}, from a client that came by C{tls}."""

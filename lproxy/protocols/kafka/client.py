@@ -18,6 +18,7 @@ from lproxy.api import (
     ConnectionLease,
     Endpoint,
     Health,
+    HealthCheck,
     Hold,
     Metadata,
     Outward,
@@ -67,6 +68,10 @@ class KafkaClient:
     def acquire(self) -> Deferred[KafkaLease]:
         """Open a connection."""
         return self._connections.acquire().addCallback(self._lease)
+
+    def check(self, check: HealthCheck) -> Deferred[None]:
+        """Connect."""
+        return self._connections.check(check)
 
     def close(self) -> None:
         """Nothing is kept."""

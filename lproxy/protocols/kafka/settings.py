@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lproxy.config import KIB, MIB, NOTHING, Listen, setting
+from lproxy.config import KIB, MIB, NOTHING, Listen
 from lproxy.configfile import Demands, Refused, Wrong, messages_of, read_own
 from lproxy.configfile.problem import did_you_mean, show
 from lproxy.configfile.table import Check
 from lproxy.protocols.kafka.codec.apis import APIS, BY_NAME
 from lproxy.protocols.kafka.filter import Filter, Filters, make
+from lproxy.setting import setting
 from lproxy.target import split_host_port
 
 #: as brokers have it by default (socket.request.max.bytes)

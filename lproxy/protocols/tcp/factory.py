@@ -40,6 +40,8 @@ class TcpFactory:
 
     def start(self) -> None:
         """The listener opens."""
+        for target in self.runtime.checked:
+            self.acquire.keep(target)
 
     def drain(self) -> None:
         """A byte stream has no better moment to end than its own."""

@@ -17,6 +17,7 @@ from lproxy.identity.policy import IdentityDenied, IdentityRefused, IdentityRequ
 from lproxy.identity.refusal import Refusal
 from lproxy.profile import Rate
 from lproxy.protocols.http import rescue
+from lproxy.protocols.http.check import NotServing
 from lproxy.protocols.http.deadlines import DeadlineExceeded
 from lproxy.protocols.http.h2.call import NoWebSocket
 from lproxy.protocols.http.h2.client import NotHttp2
@@ -31,6 +32,7 @@ from lproxy.protocols.http.standing import ServerErrors
 from lproxy.protocols.http.streams import BadResponse, UpstreamLost
 from lproxy.protocols.http.timeouts import BodyNotTaken, CallTimedOut
 from lproxy.protocols.runtime import PlainRefused
+from lproxy.stack.active import CheckTimedOut
 from lproxy.stack.admit import TooManyInFlight
 from lproxy.stack.balance import NoEndpointReady
 from lproxy.stack.cache import CacheFull
@@ -225,6 +227,8 @@ TABLE: tuple[tuple[Any, int, int, str, str, bool, str], ...] = (
     (SlowTry(WEB), 504, 4, "slow_try", "UT", True, "upstream: web.local:80 takes longer than most"),
     (Unwanted(END, 503, -1), 502, 14, "unwanted_answer", "UF", True, "upstream: 10.0.0.7:8080 answered 503"),
     (Unwanted(END, 200, 14), 502, 14, "unwanted_answer", "UF", True, "10.0.0.7:8080 answered with grpc-status 14"),
+    (NotServing(END, "503"), 503, 14, "not_serving", "UF", True, "health: 10.0.0.7:8080 answered a health check with"),
+    (CheckTimedOut(END, 2.0), 504, 4, "check_timeout", "UT", True, "did not answer a health check within 2 s"),
     (
         ServerErrors(END, 503),
         502,

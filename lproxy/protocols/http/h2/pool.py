@@ -21,8 +21,9 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from lproxy.api import Endpoint, Health, Outward, ProxyError, Report, Stream
+from lproxy.api import Endpoint, Health, HealthCheck, Outward, ProxyError, Report, Stream
 from lproxy.config import Http2Engine
+from lproxy.protocols.http.check import Unheeded, ask
 from lproxy.protocols.http.h2.call import Call
 from lproxy.protocols.http.h2.client import Http2Client, NotHttp2, Owner
 from lproxy.protocols.http.h2.counts import PeerCounts
@@ -146,6 +147,13 @@ class Http2Pool(Owner):
     def adopt(self, stream: Stream) -> None:
         """Have C{stream}, which nobody asked this for, and which nobody uses."""
         self._connected(stream, None)
+
+    def check(self, check: HealthCheck) -> Deferred[None]:
+        """Ask whether the endpoint serves."""
+        outward, endpoint, frames = self._outward, self.endpoint, self._frames
+        counts = PeerCounts()
+        alone = Http2Pool(outward, endpoint, self._dial, Unheeded(), self._protocol, counts, frames, self.meshed)
+        return ask(alone, check, endpoint, True)
 
     def close(self) -> None:
         """Close what is idle now, and the others once their streams have ended."""

@@ -75,7 +75,7 @@ class Runner(Responder):
         self.outgoing: Outgoing | None = None
 
     @property
-    def conn(self) -> Conn:
+    def conn(self) -> Conn | None:
         """The client's connection."""
         return self._race.to.conn
 

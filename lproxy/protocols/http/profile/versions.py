@@ -84,6 +84,12 @@ class Chooser(Acquire[HttpLease]):
                     raise
             part = self.choose(left, hint)
 
+    def keep(self, target: Target) -> None:
+        """All that get anything."""
+        for part in self._parts:
+            if part.weight:
+                part.stack.keep(part.backend)
+
     def report(self, report: Report) -> None:
         """What there is to show the stacks show."""
 
@@ -122,6 +128,10 @@ class Versions(Stack[HttpLease]):
         if error.shed or not (error.unsent or self._budget.withdraw()):
             return fail(error)
         return self._bounded.acquire(target, hint)
+
+    def keep(self, target: Target) -> None:
+        """All of them that get anything."""
+        self._chooser.keep(target)
 
     def budget(self, target: Target, settings: RetryBudget | None = None) -> Budget:
         """That."""

@@ -1,0 +1,81 @@
+# -*- test-case-name: tests.app.test_spread -*-
+"""
+Tests for L{lproxy.app.spread}.
+"""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lproxy.app.spread import balancing, checked
+from lproxy.balancing import Balancing, HealthCheck
+from lproxy.config import Config, Limits, Listen, Service
+from lproxy.profile import Backend, Profile, Route
+from lproxy.target import Authority, ServiceName
+
+CHECK = HealthCheck("http", "/healthz")
+
+
+class BalancingTests(SynchronousTestCase):
+    """What is said for all, and what a service says itself."""
+
+    config = Config(balancing=Balancing(failure_ratio=0.3, zone="here"), limits=Limits(max_failures=7))
+
+    def test_all(self) -> None:
+        """A service that says nothing goes by what is said for all."""
+        wanted = Balancing(failure_ratio=0.3, zone="here", max_failures=7)
+        self.assertEqual(wanted, balancing(self.config, Service("web")))
+
+    def test_own(self) -> None:
+        """What it says goes before that."""
+        own = Service("web", max_failures=0, failure_ratio=0.9, max_ejected=0.1, slow_start=30.0)
+        found = balancing(self.config, own)
+        self.assertEqual(
+            (0, 0.9, 0.1, 30.0), (found.max_failures, found.failure_ratio, found.max_ejected, found.slow_start)
+        )
+
+    def test_host(self) -> None:
+        """Checks ask for the service's name, where clients could as well; unless they are told for whom."""
+        for name, host in (("Web.local:80", "web.local:80"), ("web", ""), ("[::1]:80", "[::1]:80")):
+            check = balancing(self.config, Service(name, health=CHECK)).check
+            assert check is not None
+            self.assertEqual(host, check.host)
+        told = HealthCheck(host="other")
+        self.assertEqual(told, balancing(self.config, Service("web:80", health=told)).check)
+
+
+class CheckedTests(SynchronousTestCase):
+    """Whose endpoints are checked from the start, listener by listener."""
+
+    services = {  # noqa: RUF012 - nobody changes it
+        name: Service(name, health=CHECK if "unchecked" not in name else None)
+        for name in ("web:80", "unchecked:80", "app", "unchecked")
+    }
+
+    def of(self, target: str) -> list[object]:
+        return list(checked(Listen("out", "127.0.0.1:1", target=target), self.services))
+
+    def test_by_name(self) -> None:
+        """By authority or SNI, whoever can be asked for."""
+        self.assertEqual([Authority("web", 80)], self.of("authority"))
+        self.assertEqual([Authority("web", 80)], self.of("sni"))
+
+    def test_fixed(self) -> None:
+        """With one target, that."""
+        self.assertEqual([ServiceName("app")], self.of("service:app"))
+        self.assertEqual([ServiceName("web:80")], self.of("service:web:80"))
+        self.assertEqual([Authority("web", 80)], self.of("web:80"))
+        self.assertEqual([], self.of("service:unchecked"))
+        self.assertEqual([], self.of("other:80"))
+
+    def test_behind(self) -> None:
+        """Who serves in the place of another, by its profile, is as well."""
+        profile = Profile((Route("r", backends=(Backend("app"), Backend("unchecked"))),))
+        self.services = {**self.services, "shop:80": Service("shop:80", profile=profile)}
+        self.assertEqual([Authority("web", 80), ServiceName("app")], self.of("authority"))
+        self.assertEqual([ServiceName("app")], self.of("original-dst"))
+        self.assertEqual([ServiceName("app")], self.of("service:app"))
+
+    def test_redirected(self) -> None:
+        """By original destination, nobody."""
+        self.assertEqual([], self.of("original-dst"))
