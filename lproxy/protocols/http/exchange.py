@@ -203,10 +203,6 @@ class Exchange(Owner, Expiring):
         plan = self.plan
         if plan is not None and plan.again is not None and self.tries.better(self, head, body, end, trailers):
             return AMPLE
-        return self.pass_on(head, body, trailers, end)
-
-    def pass_on(self, head: Response, body: bytes, trailers: Headers, end: bool) -> int:
-        """This is the answer."""
         listener = self._listener
         before = listener.seconds()
         self.status = head.status
@@ -215,7 +211,6 @@ class Exchange(Owner, Expiring):
             self.tries.private = True
         if head.proxied or self.request.id_told:
             self._told(head)
-        plan = self.plan
         if plan is not None:
             if plan.response is not None:
                 head.headers = plan.response.apply(head.headers, head.http2)

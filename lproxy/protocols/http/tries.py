@@ -55,9 +55,6 @@ class Owner(Responder, Protocol):
     upstream: str | None
     whole: bool
 
-    def pass_on(self, head: Response, body: bytes, trailers: Headers, end: bool) -> int:
-        """This is the answer, and will not be bettered."""
-
 
 class Tries:
     """
@@ -159,7 +156,9 @@ class Tries:
             self._kept = False
             last, self._last = self._last, None
             if last is not None:
-                owner.pass_on(last[0], last[1], last[2], True)
+                # and nobody may ask for a better one any more
+                self._again = None
+                owner.respond(last[0], last[1], True, last[2])
                 return
         assert failure.value is not None
         owner.reset(failure.value)
@@ -262,11 +261,7 @@ class Tries:
 
     def may_again(self, owner: Owner, error: ProxyError) -> bool:
         """Whether the request is to be sent once more, as it has come to C{error}, and nobody was told of an answer."""
-        if not self._kept:
-            if broken_off(error):
-                self._may(owner, self._again)  # for whoever counts
-            return False
-        if owner.account.tries < TRIES and may_replay(owner.request, owner.whole, error):
+        if self._kept and owner.account.tries < TRIES and may_replay(owner.request, owner.whole, error):
             return True
         return broken_off(error) and self._may(owner, self._again)
 
@@ -293,6 +288,9 @@ class Tries:
         request, destination, plan = owner.request, owner.destination, owner.plan
         if again is None or plan is None or destination is None or outgoing is None or not owner.whole:
             return False
+        if head.private or outgoing.owed():
+            # it is about the connection; or it came before all of the request did
+            return False
         grpc = outcome(head.status, trailers or head.headers) if end and request.grpc else NO_CALL
         if not again.unwanted(head.status, grpc) or not self._may(owner, again):
             return False
@@ -316,7 +314,7 @@ class Tries:
 
     def _may(self, owner: Owner, again: Again | None) -> bool:
         """Whether the route lets it be sent once more, where there is a reason to."""
-        if again is None or self.private or not again.may(owner.request):
+        if again is None or self.private or self._why_not or not again.may(owner.request):
             return False
         if owner.account.tries >= again.tries:
             self._why_not = LIMIT
@@ -350,7 +348,8 @@ class Tries:
         owner.account.again(self._listener.seconds(), reason, status, owner.upstream)
         self.outgoing = None
         self.private = owner.request.private
-        self._stop_waiting()
+        if self._clocks is not None:
+            self._clocks.answered()
         lease, self.lease = self.lease, None
         if lease is not None:
             lease.close()
@@ -366,9 +365,6 @@ class Tries:
         self._answered = self.lease is not None
         self._kept = False
         self._first = b""
-        self._stop_waiting()
-
-    def _stop_waiting(self) -> None:
         if self._clocks is not None:
             self._clocks.answered()
 
@@ -393,7 +389,8 @@ class Tries:
         """Give back all that is held."""
         if self._pending is not None:
             self._pending.cancel()
-        self.stop()
+        if self._clocks is not None:
+            self._clocks.stop()
         self.outgoing = None
         lease, self.lease = self.lease, None
         if lease is not None:

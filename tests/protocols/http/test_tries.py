@@ -168,6 +168,16 @@ class AnswerTests(TriesCase):
         self.assertEqual((BAD, {"budget": 1}), (self.heard(client), self.counted()))
         self.assertEqual(BAD, self.heard(self.answered(get("/2"), BAD)))
         self.assertEqual(({"budget": 2}, 2), (self.counted(), self.idle))
+        client, up = self.client(get("/3")), self.asked()[0]
+        up.reset()
+        self.assertRegex(self.heard(client), b"^HTTP/1.1 502 ")
+        self.assertEqual({"budget": 3}, self.counted())
+
+    def test_challenge(self) -> None:
+        """What demands that a connection be authenticated is the client's."""
+        self.route(Retries(statuses=((401, 401),)))
+        challenge = ok(b"", "WWW-Authenticate: Negotiate", status="401 X")
+        self.assertEqual(challenge, self.heard(self.answered(get(), challenge)))
 
     def test_total_failure(self) -> None:
         """However much fails, further tries are so many of a hundred, and the few of each second besides."""
@@ -430,6 +440,19 @@ class Http2Tests(Http2UpstreamCase):
         self.server.answer(5)
         client.hear()
         self.assertEqual((b"ok", [(1, None), (3, b"1"), (5, b"2")]), (client.answers[stream].body, self.sent()))
+
+    def test_early(self) -> None:
+        """An answer that comes while the upstream has yet to take some of the body is the caller's."""
+        self.settings = {4: 10}
+        for size, early in ((10, False), (11, True)):
+            client = self.begin(Retries())
+            stream = client.request(method="PUT", end=False)
+            self.server.credit = False
+            client.body(stream, b"x" * size, True)
+            self.assertEqual(b"x" * 10, self.server.bodies[1])
+            self.server.head(1, ((":status", "503"),), True)
+            client.hear()
+            self.assertEqual((503 if early else 0, 2 - early), (client.answers[stream].status, len(self.sent())))
 
     def test_cancelled(self) -> None:
         """A caller that gives up in any try is told to the upstream."""
