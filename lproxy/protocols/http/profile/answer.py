@@ -42,7 +42,13 @@ class Static:
         self._headers: Headers = response.apply(headers, True) if response is not None else headers
 
     def to(self, request: Request, https: bool) -> tuple[Response, bytes]:
-        """The answer to C{request}, and its body."""
+        """
+        The answer to C{request}, and its body.
+
+        @raise Rejected: it asks for a connection, which nobody has who is answered with a page
+        """
+        if request.method == b"CONNECT" and self._status < 300:
+            raise Rejected("", 400, "connect", "asks for a connection, and its route has none")
         # as servers and clients may take out fields of it, each has its own
         head = Response(self._status, self._reason, list(self._headers), len(self._body), ours=True)
         return head, b"" if request.method == b"HEAD" else self._body

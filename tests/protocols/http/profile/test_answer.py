@@ -49,6 +49,13 @@ class StaticTests(SynchronousTestCase):
             head, body = Static(Answer(status, "nobody reads this"), None).to(request(), False)
             self.assertEqual(([], b"", 0), (head.headers, body, head.framing))
 
+    def test_connect(self) -> None:
+        """Who wants a connection, or a WebSocket over HTTP/2, must not believe to have one; a refusal is one."""
+        page, refusal = Static(Answer(200, "hello"), None), Static(Answer(403, "no"), None)
+        for asked in (request(b"web:443", b"web:443", b"CONNECT"), request(b"/chat", method=b"CONNECT", stream_id=1)):
+            self.assertEqual("connect", self.assertRaises(Rejected, page.to, asked, False).reason)
+            self.assertEqual(403, refusal.to(asked, False)[0].status)
+
     def test_unknown_status(self) -> None:
         """A status that has no name is as good as others."""
         head, _ = Static(Answer(299), None).to(request(), False)
