@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lproxy.configfile.problem import Path
@@ -28,6 +29,29 @@ BARE = re.compile(r"[^,\]}#\n]+")
 def locate(text: str) -> dict[Path, int]:
     """The line, from 1, of every table, key and array element in C{text} that can be told."""
     return scan(text).lines
+
+
+class Lines(Mapping[Path, int]):
+    """What L{locate} says of a text, once somebody asks: most files have nothing wrong with them."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._found: dict[Path, int] | None = None
+
+    def _lines(self) -> dict[Path, int]:
+        found = self._found
+        if found is None:
+            found = self._found = locate(self._text)
+        return found
+
+    def __getitem__(self, path: Path) -> int:
+        return self._lines()[path]
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._lines())
+
+    def __len__(self) -> int:
+        return len(self._lines())
 
 
 def scan(text: str) -> Scanner:

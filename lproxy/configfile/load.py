@@ -16,9 +16,10 @@ from lproxy.config import DEFAULT_LISTEN, INBOUND, Admin, Config, Direction, Lis
 from lproxy.configfile.access import check_access_log
 from lproxy.configfile.address import refuse_unix
 from lproxy.configfile.admin import check_admin, check_key_log
+from lproxy.configfile.collector import uncollected
 from lproxy.configfile.health import KEY as HEALTH_KEY
 from lproxy.configfile.kinds import settings
-from lproxy.configfile.lines import BLANK, locate
+from lproxy.configfile.lines import BLANK, Lines
 from lproxy.configfile.listeners import (
     check_addresses,
     check_further_ports,
@@ -100,12 +101,13 @@ def load(text: str, name: str, plugins: Mapping[str, Configure]) -> Loaded:
     @param plugins: by name, what checks each plugin's table
     """
     text = text.removeprefix("\ufeff")
-    top = parse(text, name)
-    if isinstance(top, Problem):
-        return Loaded(None, (top,))
-    report = Report(name, locate(text))
-    config = build(top, report, plugins)
-    return Loaded(None if report.failed() else config, report.in_order())
+    with uncollected():
+        top = parse(text, name)
+        if isinstance(top, Problem):
+            return Loaded(None, (top,))
+        report = Report(name, Lines(text))
+        config = build(top, report, plugins)
+        return Loaded(None if report.failed() else config, report.in_order())
 
 
 def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Config:

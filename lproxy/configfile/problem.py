@@ -10,11 +10,13 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 from lproxy.errors import one_line
+
+T = TypeVar("T", bound=Hashable)
 
 Severity = Literal["error", "warning"]
 
@@ -60,6 +62,12 @@ class Report:
     file: str
     lines: Mapping[Path, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    #: values that were read so far
+    _values: dict[Hashable, Hashable] = field(default_factory=dict)
+
+    def shared(self, value: T) -> T:
+        """C{value}, or what is equal to it and was read before: most of what thousands of routes say is the same."""
+        return cast(T, self._values.setdefault(value, value))
 
     def error(self, path: Path, wrong: str, right: str = "") -> None:
         self._add("error", path, wrong, right)
@@ -75,6 +83,8 @@ class Report:
 
     def in_order(self) -> tuple[Problem, ...]:
         """All problems as they follow each other in the file, those of unknown line last."""
+        if not self.problems:
+            return ()
         last = max(self.lines.values(), default=0) + 1
         return tuple(sorted(self.problems, key=lambda problem: last if problem.line is None else problem.line))
 

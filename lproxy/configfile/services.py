@@ -21,7 +21,7 @@ from lproxy.configfile.places import check_places
 from lproxy.configfile.problem import Path, Report, show, spell
 from lproxy.configfile.profile.read import KEYS, read_profile
 from lproxy.configfile.profile.splits import check_splits
-from lproxy.configfile.table import Check, Table, as_table, read_table
+from lproxy.configfile.table import Check, Table, apart, as_table, read_table
 from lproxy.target import join_host_port, split_host_port
 
 SERVICE_HEADER = '[services."NAME"]'
@@ -42,6 +42,7 @@ def read_services(
     }
     services: dict[str, Service] = {}
     for name, entry in table.items():
+        name, entry = apart(name), apart(entry)
         path = ("services", name)
         if not name:
             report.error(path, "a service needs a name", 'write [services."web.local:80"]')

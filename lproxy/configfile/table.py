@@ -113,6 +113,18 @@ def unknown(
     report.error(path, f"unknown {noun}", right or f"keys here are {', '.join(sorted(known))}")
 
 
+def apart(value: Any) -> Any:
+    """
+    C{value}, with nothing in it that belongs to the file's tree: a text that lives on would keep the memory around it
+    from being given back, and of a large file that is thirty times what is made of it.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass")
+    if isinstance(value, dict):
+        return {apart(key): apart(one) for key, one in value.items()}
+    return [apart(one) for one in value] if isinstance(value, list) else value
+
+
 def is_table(value: object) -> bool:
     """Whether C{value} is a table, or an array of them."""
     if isinstance(value, list):

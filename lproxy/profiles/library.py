@@ -12,6 +12,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import NamedTuple
 
 from lproxy.config import Service
+from lproxy.configfile.collector import uncollected
 from lproxy.configfile.problem import Problem
 from lproxy.profiles.book import Book
 from lproxy.profiles.described import Described
@@ -22,12 +23,13 @@ from lproxy.profiles.together import conflicts, oddities
 
 def all_of(steps: Generator[None, None, list[Change]]) -> list[Change]:
     """What comes of C{steps}, at once."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as over:
-            changes: list[Change] = over.value
-            return changes
+    with uncollected():
+        while True:
+            try:
+                next(steps)
+            except StopIteration as over:
+                changes: list[Change] = over.value
+                return changes
 
 
 class Change(NamedTuple):

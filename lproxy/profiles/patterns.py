@@ -54,6 +54,7 @@ class BadPattern(ValueError):
     """What is wrong with a pattern, in words that continue "PATTERN ..."."""
 
 
+@lru_cache(maxsize=256)
 def refuse(pattern: str) -> None:
     """
     Compile C{pattern} to see whether it can be; nothing is kept.

@@ -7,10 +7,29 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.configfile.lines import locate
+from lproxy.configfile import lines, load
+from lproxy.configfile.lines import Lines, locate
 
 
 class LineTests(SynchronousTestCase):
+    def test_when_asked(self) -> None:
+        """Nothing is looked for in a file that has nothing wrong with it; where something is, it is found once."""
+        texts: list[str] = []
+
+        def counted(text: str) -> object:
+            texts.append(text)
+            return locate(text)
+
+        self.patch(lines, "locate", counted)
+        load('[admin]\naddress = ""', "f", {})
+        self.assertEqual([], texts)
+        loaded = load("a = 1\nb = 2", "f", {})
+        self.assertEqual(["f:1", "f:2"], [str(problem)[:3] for problem in loaded.problems])
+        self.assertEqual(1, len(texts))
+        found = Lines("a = 1\nb.c = 2")
+        self.assertEqual({("a",): 1, ("b",): 2, ("b", "c"): 2}, dict(found))
+        self.assertEqual((3, False), (len(found), ("c",) in found))
+
     def test_lines(self) -> None:
         """Every way to write a key in TOML has its line."""
         text = "\n".join(

@@ -5,11 +5,25 @@ What may stand in a table, and where tables may stand.
 
 from __future__ import annotations
 
+from datetime import date
+
 from lproxy.configfile import load
+from lproxy.configfile.table import apart
 from tests.configfile.case import LISTEN, PLUGINS, FileTestCase
 
 
 class TableTests(FileTestCase):
+    def test_apart(self) -> None:
+        """What is taken apart is the same, and has nothing of what it was taken from."""
+        text = "x" * 100
+        tree = {text: [text, {"a": (day := date(2020, 1, 1)), "b": 1.5, "c": True}], "\u00e9\U0001f600": []}
+        copied = apart(tree)
+        self.assertEqual(tree, copied)
+        (key, (value, table)) = next(iter(copied.items()))
+        self.assertIsNot(text, key)
+        self.assertIsNot(text, value)
+        self.assertIs(day, table["a"])
+
     def test_unknown_keys(self) -> None:
         """An unknown key or table is an error that says what was probably meant."""
         for text, says in {

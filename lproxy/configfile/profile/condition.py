@@ -140,7 +140,7 @@ class Match:
             parts += part.of if key in self.named and isinstance(part, All) else (part,)
         if NOTHING in parts:
             return NOTHING
-        return parts[0] if len(parts) == 1 else All(tuple(parts))
+        return report.shared(parts[0] if len(parts) == 1 else All(tuple(parts)))
 
     def _key(self, key: str, value: Any, path: KeyPath, report: Report, depth: int) -> Any:
         if key not in self.keys:
@@ -197,7 +197,7 @@ class Match:
 def several(value: Any, path: KeyPath, report: Report, leaf: Leaf) -> Any:
     """One value, or an array of which one has to fit."""
     if not isinstance(value, list):
-        return leaf(value)
+        return report.shared(leaf(value))
     if not value:
         raise Wrong("is empty", "leave it out")
     found = [attempt(_Leaf(leaf), one, (*path, index), report) for index, one in enumerate(value)]

@@ -189,7 +189,7 @@ class Keys:
         if self.settle is not None and len(found) == len(value):
             # else what is missing may be what is wrong
             self.settle(found)
-        return self.kind(**dict(self.fixed), **found)
+        return report.shared(self.kind(**dict(self.fixed), **found))
 
     def values(self, table: Table, path: Path, report: Report) -> dict[str, Any]:
         """What C{table} has, by attribute; what is wrong with it is reported."""
