@@ -37,6 +37,9 @@ extensions = ["sphinx.ext.autodoc"]
 html_theme = "furo"
 html_title = f"lproxy {release}"
 html_copy_source = False
+html_show_copyright = False
+# of what does not say its language: commands, mostly
+highlight_language = "none"
 exclude_patterns = ["_build"]
 nitpicky = True
 autodoc_member_order = "bysource"
@@ -108,7 +111,7 @@ def fields(lines: list[str]) -> list[str]:
 def said(*command: str) -> str:
     """What a command says of itself."""
     out = io.StringIO()
-    wide = mock.patch.dict(os.environ, COLUMNS="110")
+    wide = mock.patch.dict(os.environ, COLUMNS="88")
     with wide, contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         cli.main([*command, "--help"])
     return out.getvalue().rstrip()
