@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from threading import Event
 
 from lproxy.config import Config, Service
 from lproxy.profile import Backend, Method, Path, Profile, Retries, Route, RouteTimeouts, Sticky
@@ -19,7 +20,7 @@ BODY = bytes(range(256)) * 256
 PROFILE = Profile(
     (
         Route("put", Method("PUT"), retries=Retries()),
-        Route("slow", Path("/slow"), timeouts=RouteTimeouts(per_try=0.2), retries=Retries(tries=2)),
+        Route("slow", Path("/slow"), timeouts=RouteTimeouts(per_try=0.5), retries=Retries(tries=2)),
         Route("canary", Path("/canary", "prefix"), backends=(Backend("old:80", 3), Backend("new", 1))),
     ),
     sticky=Sticky(cookie="user"),
@@ -71,6 +72,17 @@ class Routes(CrossingCase):
         asked.clear()
         answer = self.ask("PUT", "/a", body=BODY + b"x")
         self.assertEqual((503, 1, BODY + b"x"), (answer.status, len(asked), asked[0][1].body))
+
+    @threaded
+    def test_per_try(self) -> None:
+        """A try that takes too long is followed by one elsewhere."""
+        done = Event()
+        self.addCleanup(done.set)
+        self.serve(lambda request: Answer(200, [], b"slow") if done.wait(20) else Answer(500))
+        self.serve(lambda request: Answer(200, [], b"quick"), self.others[0])
+        for _ in range(2):
+            answer = self.ask("GET", "/slow")
+            self.assertEqual((200, b"quick"), (answer.status, answer.body))
 
     @threaded
     def test_split(self) -> None:
