@@ -2,12 +2,14 @@
 """
 The page for people, and what changes of it, every two seconds, for as long as somebody watches (server-sent events).
 
-Where nobody does, nothing is looked at and no timer runs.
+Where nobody does, nothing is looked at and no timer runs. Where there is so much to look at that it takes its time, it
+is looked at less often: a hundredth of the time goes into it at most.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,15 +17,19 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.web import server
 from zope.interface import implementer
 
-from lproxy.admin.overview import NAMES, Proxy, look, overview
+from lproxy.admin.overview import NAMES, Proxy, Shown, Traffic, look, overview
 from lproxy.admin.page import main, page
-from lproxy.admin.pages import HTML, Page, body, log, say
+from lproxy.admin.pages import HTML, JSON, Page, as_json, body, log, say
 from lproxy.admin.window import Window
 from lproxy.metrics.family import Family
 
 EVENTS = b"text/event-stream"
 #: seconds between two looks
 INTERVAL = 2.0
+#: the same, in how long a look takes
+PACE = 100
+#: and at most
+LONGEST = 60.0
 #: pages that may be open at once
 VIEWERS = 20
 #: characters of a filter
@@ -74,15 +80,23 @@ class Live:
 
     @param families: what metrics say at this moment
     @param now: seconds of the epoch
+    @param cost: seconds of CPU that were used so far
     """
 
     def __init__(
-        self, proxy: Proxy, families: Callable[[], Iterable[Family]], clock: IReactorTime, now: Callable[[], float]
+        self,
+        proxy: Proxy,
+        families: Callable[[], Iterable[Family]],
+        clock: IReactorTime,
+        now: Callable[[], float],
+        cost: Callable[[], float] = time.process_time,
     ) -> None:
         self._proxy = proxy
         self._now = now
         self._families = families
         self._clock = clock
+        self._cost = cost
+        self._interval = INTERVAL
         self._window = Window(NAMES)
         self._looked = 0.0
         self._viewers: dict[Viewer, None] = {}
@@ -96,6 +110,12 @@ class Live:
         if self._timer is None:
             self._look()
         return page(overview(self._proxy, self._window, wanted), pages, self._now(), wanted)
+
+    def values(self, wanted: str) -> bytes:
+        """The same, for programs."""
+        if self._timer is None:
+            self._look()
+        return as_json(plain(overview(self._proxy, self._window, wanted)))
 
     def watch(self, request: Any, wanted: str) -> bool:
         """Tell C{request} whatever changes until it is gone; C{False} where too many are told already."""
@@ -117,13 +137,22 @@ class Live:
 
     def _look(self) -> None:
         now = self._clock.seconds()
-        if now - self._looked > STALE:
+        if now - self._looked > max(STALE, 2 * self._interval):
             self._window.forget()
         self._looked = now
         look(self._window, self._families(), now)
 
     def _tick(self) -> None:
-        self._timer = self._clock.callLater(INTERVAL, self._tick)
+        began = self._cost()
+        try:
+            self._tell()
+        finally:
+            self._interval = min(max(INTERVAL, PACE * (self._cost() - began)), LONGEST)
+            if self._viewers:
+                self._timer = self._clock.callLater(self._interval, self._tick)
+
+    def _tell(self) -> None:
+        self._timer = None
         self._look()
         events: dict[str, bytes] = {}
         for viewer in list(self._viewers):
@@ -152,7 +181,10 @@ class Overview(Page):
         self._pages = pages
 
     def render_GET(self, request: Any) -> bytes:
-        """As of now."""
+        """As of now; for programs that say so, or ask for it by its other name, as JSON."""
+        request.setHeader(b"vary", b"accept")
+        if request.path.endswith(b".json") or _wants_json(request):
+            return body(request, JSON, self._live.values(wanted(request)))
         return body(request, HTML, self._live.page(self._pages, wanted(request)))
 
 
@@ -173,6 +205,20 @@ class Events(Page):
         request.setHeader(b"x-accel-buffering", b"no")
         request.write(b": lproxy\n\n")
         return server.NOT_DONE_YET
+
+
+def _wants_json(request: Any) -> bool:
+    accept: bytes = request.getHeader(b"accept") or b""
+    return b"application/json" in accept and b"text/html" not in accept
+
+
+def plain(value: Any) -> Any:
+    """C{value} with tables in the place of named tuples, which JSON would have as lists."""
+    if isinstance(value, (Shown, Traffic)):
+        return {name: plain(one) for name, one in value._asdict().items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return {name: plain(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def wanted(request: Any) -> str:

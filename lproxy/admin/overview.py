@@ -9,7 +9,8 @@ says.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from lproxy.admin.window import Window, added, quantile
@@ -17,6 +18,8 @@ from lproxy.metrics.family import Family, Labels
 
 #: rows of services, routes and the like: those with the most to tell
 ROWS = 100
+#: rows of connections
+SOME = 50
 
 REQUESTS, LATENCY = "endpoint_request_total", "endpoint_latency_ms"
 ROUTE_REQUESTS, ROUTE_RESPONSES, ROUTE_LATENCY = "request_total", "response_total", "response_latency_ms"
@@ -52,6 +55,30 @@ PROFILED = (PROFILE_REQUESTS, PROFILE_RESPONSES, PROFILE_LATENCY)
 WORST_FIRST = ("down", "failing", "failfast", "probing", "degraded", "waiting", "connecting")
 
 
+class Standing(Protocol):
+    """How a service does."""
+
+    @property
+    def target(self) -> str:
+        """Its name."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether it does."""
+
+    @property
+    def ailing(self) -> int:
+        """Endpoints that are passed over."""
+
+    @property
+    def busy(self) -> int:
+        """Leases that are out, or waited for."""
+
+    @property
+    def row(self) -> Callable[[], dict[str, Any] | None]:
+        """Everything there is to show; C{None} where that cannot be told."""
+
+
 class Proxy(Protocol):
     """The proxy, as far as the page shows it."""
 
@@ -63,14 +90,26 @@ class Proxy(Protocol):
     def describe_config(self) -> dict[str, Any]:
         """The configuration in effect."""
 
+    def glance(self) -> dict[str, Any]:
+        """Of that, which one it is (C{live}), and the listeners (C{listen})."""
+
     def addresses(self) -> dict[str, tuple[str, int]]:
         """Where each listener accepts, by name."""
 
-    def services(self) -> list[dict[str, Any]]:
-        """Services, used or configured."""
+    def services(self, wanted: str = "", /) -> Iterable[dict[str, Any]]:
+        """Services, used or configured, that have C{wanted} in their names."""
 
-    def connections(self) -> list[dict[str, Any]]:
-        """Accepted connections."""
+    def standings(self, wanted: str, /) -> Sequence[Standing]:
+        """Those that are used, in short."""
+
+    def unused(self, wanted: str, /) -> Iterable[dict[str, Any]]:
+        """The others."""
+
+    def connections(self, limit: int = ..., /) -> list[dict[str, Any]]:
+        """Accepted connections, the oldest first."""
+
+    def spoken(self) -> Counter[tuple[str, str]]:
+        """How many of them there are, by listener and protocol."""
 
     def failures(self) -> list[dict[str, Any]]:
         """What went wrong lately, the latest first."""
@@ -90,6 +129,9 @@ class Traffic(NamedTuple):
     quantiles: tuple[float | None, float | None, float | None]
 
 
+NONE = Traffic(0.0, None, (None, None, None))
+
+
 class Shown(NamedTuple):
     """
     One picture.
@@ -98,7 +140,9 @@ class Shown(NamedTuple):
     @ivar live: which configuration serves
     @ivar figures: of the whole process, by their names
     @ivar services: rows of C{/services}, with their L{Traffic} and that of each endpoint
-    @ivar more: how many services there are besides
+    @ivar more: how many services are used besides
+    @ivar connections: the oldest, and those that are wanted
+    @ivar brokers: of Kafka
     @ivar routes: by authority
     @ivar profiled: routes of services with a profile, and how often their requests were sent
     """
@@ -114,6 +158,8 @@ class Shown(NamedTuple):
     routes: list[tuple[dict[str, str], Traffic]]
     profiled: list[tuple[dict[str, str], Traffic, float]]
     kafka: list[tuple[str, float]]
+    brokers: list[dict[str, Any]]
+    connections: list[dict[str, Any]]
     certificates: list[tuple[dict[str, str], float]]
     failures: list[dict[str, Any]]
 
@@ -124,16 +170,15 @@ def overview(proxy: Proxy, window: Window, wanted: str = "") -> Shown:
 
     @param wanted: part of the names of the services and routes to show; all otherwise
     """
-    config = proxy.describe_config()
-    connections = proxy.connections()
-    services, more = _services(proxy.services(), window, wanted)
+    glance, spoken = proxy.glance(), proxy.spoken()
+    services, more = _services(proxy, window, wanted)
     return Shown(
         proxy.version,
         proxy.ready(),
         window.seconds,
-        config.get("live", {}),
-        _figures(window, len(connections)),
-        _listeners(config, proxy.addresses(), connections),
+        glance.get("live", {}),
+        _figures(window, sum(spoken.values())),
+        _listeners(glance, proxy.addresses(), spoken),
         services,
         more,
         [(dict(labels), traffic) for labels, traffic in _routes(window, wanted, "authority", ROUTES)],
@@ -142,12 +187,30 @@ def overview(proxy: Proxy, window: Window, wanted: str = "") -> Shown:
             for labels, traffic in _routes(window, wanted, "dst", PROFILED)
         ],
         _kafka(window),
+        [
+            {"cluster": row.get("target"), **endpoint}
+            for row, _, _ in services
+            if row.get("protocol") == "kafka"
+            for endpoint in row.get("endpoints", ())
+        ],
+        _connections(proxy, wanted),
         sorted(
             ((dict(labels), window.value(CERTIFICATES, labels)) for labels in window.series(CERTIFICATES)),
             key=lambda one: one[1],
         ),
         proxy.failures(),
     )
+
+
+def _connections(proxy: Proxy, wanted: str) -> list[dict[str, Any]]:
+    if not wanted:
+        return proxy.connections(SOME)[:SOME]
+    return [row for row in proxy.connections() if about(row, wanted)][:SOME]
+
+
+def about(row: dict[str, Any], wanted: str) -> bool:
+    """Whether C{wanted} is in any of a row's words."""
+    return any(wanted in value for value in row.values() if isinstance(value, str))
 
 
 def look(window: Window, families: Iterable[Family], seconds: float) -> None:
@@ -166,34 +229,42 @@ def _figures(window: Window, connections: int) -> dict[str, str]:
 
 
 def _listeners(
-    config: dict[str, Any], addresses: dict[str, tuple[str, int]], connections: list[dict[str, Any]]
+    glance: dict[str, Any], addresses: dict[str, tuple[str, int]], spoken: Counter[tuple[str, str]]
 ) -> list[dict[str, Any]]:
-    open_now = Counter(str(row.get("listener")) for row in connections)
-    spoken = Counter((str(row.get("listener")), str(row.get("protocol") or "undecided")) for row in connections)
     rows = []
-    for listen in config.get("listen", ()):
+    for listen in glance.get("listen", ()):
         name = listen["name"]
-        speaks = ", ".join(f"{protocol} {n}" for (listener, protocol), n in spoken.items() if listener == name)
-        rows.append({**listen, "address": addresses.get(name), "connections": open_now[name], "speaks": speaks})
+        mine = {protocol: n for (listener, protocol), n in spoken.items() if listener == name}
+        speaks = ", ".join(f"{protocol} {n}" for protocol, n in mine.items())
+        rows.append({**listen, "address": addresses.get(name), "connections": sum(mine.values()), "speaks": speaks})
     return rows
 
 
 def _services(
-    rows: list[dict[str, Any]], window: Window, wanted: str
+    proxy: Proxy, window: Window, wanted: str
 ) -> tuple[list[tuple[dict[str, Any], Traffic, dict[str, Traffic]]], int]:
+    """Those that somebody should look at, then those with the most traffic: everything is asked of so many alone."""
     by_service: dict[str, dict[str, Labels]] = {}
     for labels in window.series(LATENCY):
         names = dict(labels)
         by_service.setdefault(names.get("service", ""), {})[names.get("endpoint", "")] = labels
-    found = []
-    for row in rows:
-        target = str(row.get("target"))
-        if wanted not in target:
-            continue
-        endpoints = {name: _traffic(window, [labels]) for name, labels in by_service.get(target, {}).items()}
-        found.append((row, _traffic(window, by_service.get(target, {}).values()), endpoints))
+    traffic = {name: _traffic(window, series.values()) for name, series in by_service.items()}
+    standings = sorted(
+        proxy.standings(wanted),
+        key=lambda one: (one.serves, not one.ailing, -traffic.get(one.target, NONE).rate, -one.busy, one.target),
+    )
+    rows = [row for standing in standings[:ROWS] if (row := standing.row()) is not None]
+    rows += islice(proxy.unused(wanted), ROWS - len(rows))
+    found = [
+        (
+            row,
+            traffic.get(target := str(row.get("target")), NONE),
+            {name: _traffic(window, [labels]) for name, labels in by_service.get(target, {}).items()},
+        )
+        for row in rows
+    ]
     found.sort(key=lambda one: (_badness(one[0]), -one[1].rate, str(one[0].get("target"))))
-    return found[:ROWS], max(0, len(found) - ROWS)
+    return found, max(0, len(standings) - ROWS)
 
 
 def _badness(row: dict[str, Any]) -> int:

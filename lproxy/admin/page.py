@@ -23,9 +23,10 @@ _HTML = """<!DOCTYPE html>
 </head><body>
 <header><h1>lproxy <small>{version}</small></h1>
 <nav aria-label="Sections"><a href="#listeners">Listeners</a> <a href="#services">Services</a>
-<a href="#routes">Routes</a> <a href="#failures">Failures</a> <a href="#more">For programs</a></nav>
-<form role="search"><input type="search" name="q" value="{wanted}" placeholder="service or route"
-aria-label="Show services and routes whose name has"> <button>Filter</button></form></header>
+<a href="#routes">Routes</a> <a href="#connections">Connections</a> <a href="#failures">Failures</a>
+<a href="#more">For programs</a></nav>
+<form role="search"><input type="search" name="q" value="{wanted}" placeholder="service, route or client" accesskey="f"
+aria-label="Show services, routes and connections whose names have"> <button>Filter</button></form></header>
 <main>{main}</main>
 <footer id="more"><h2>For programs</h2><dl>{pages}</dl>
 <p>POST /reload, /log-level and /shutdown work from this machine, where the configuration turns them on.</p></footer>
@@ -48,6 +49,13 @@ TONES = {
 #: part of the answers that succeeded, from which on that is good, and below which it is bad
 GOOD, BAD = 0.999, 0.95
 DAY = 86_400
+#: the page that has what a figure is made of
+MADE_OF = {
+    "connections": "connections",
+    "requests and streams in flight": "connections",
+    "waiting for a turn": "services",
+    "reactor lag, p99": "metrics",
+}
 
 
 def page(shown: Shown, pages: Mapping[str, str], now: float, wanted: str = "") -> bytes:
@@ -79,8 +87,13 @@ def main(shown: Shown, now: float, wanted: str = "") -> str:
     if shown.profiled:
         parts.append(_profiled(shown))
     if shown.kafka:
-        rows = (_row(f"kafka-{api}", [escape(api), _rate(rate)]) for api, rate in shown.kafka)
-        parts.append(_table("kafka", "Kafka", ["API", "requests/s" if shown.seconds else "requests"], rows))
+        rows = (
+            _row(f"kafka-{api}", [f'<a href="/metrics">{escape(api)}</a>', _rate(rate)]) for api, rate in shown.kafka
+        )
+        parts.append(_table("kafka", "Kafka: APIs", ["API", "requests/s" if shown.seconds else "requests"], rows))
+    if shown.brokers:
+        parts.append(_brokers(shown))
+    parts.append(_connections(shown, wanted))
     if shown.certificates:
         parts.append(_certificates(shown, now))
     parts.append(_failures(shown, now))
@@ -91,7 +104,8 @@ def _state(shown: Shown) -> str:
     ready = shown.not_ready is None
     said = "ready" if ready else f"not ready: {shown.not_ready}"
     figures = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in shown.figures.items()
+        f'<div><dt>{escape(name)}</dt><dd><a href="/{MADE_OF.get(name, "metrics")}">{escape(text)}</a></dd></div>'
+        for name, text in shown.figures.items()
     )
     of = f"the last {shown.seconds:.0f} seconds" if shown.seconds else "all time"
     live = shown.live
@@ -120,7 +134,8 @@ def _listeners(shown: Shown) -> str:
                     f"<code>{escape(str(listen.get('target', '')))}</code>",
                     escape(str(listen.get("protocol") or ", ".join(listen.get("detect", ())))),
                     escape(str(listen.get("tls") or "off")),
-                    f'<a href="/connections">{listen["connections"]}</a> <small>{escape(speaks)}</small>',
+                    f"{_link('/connections', listen['name'], str(listen['connections']))} "
+                    f"<small>{escape(speaks)}</small>",
                 ],
             )
         )
@@ -134,30 +149,27 @@ def _services(shown: Shown, wanted: str) -> str:
     for row, traffic, endpoints in shown.services:
         target = str(row.get("target"))
         key = f"service-{row.get('direction', '')}-{row.get('protocol', '')}-{target}"
-        waits = f"{row.get('waiters', 0)}" + (
-            f" <small>lock {escape(str(row['lock']))}</small>" if "lock" in row else ""
-        )
-        name = (
-            f'<a href="?q={quote(target, errors="replace")}">{escape(target)}</a> <small>{escape(_kind(row))}</small>'
-        )
-        cells = [name, _tone(str(row.get("state"))), *_cells(traffic), str(row.get("in_flight", 0)), waits, _error(row)]
+        name = f"{_link('/', target, target)} <small>{escape(_kind(row))}</small>"
+        state = _link("/services", target, str(row.get("state")), TONES.get(str(row.get("state")), "idle"))
+        in_flight = _link("/connections", target, str(row.get("in_flight", 0)))
+        cells = [name, state, *_cells(traffic), in_flight, _waits(row), _error(row)]
         rows.append(_row(key, cells, "service"))
         for endpoint in row.get("endpoints", ()):
             address = str(endpoint.get("address"))
             of = endpoints.get(address)
             cells = [
-                f"<code>{escape(address)}</code>",
-                _tone(str(endpoint.get("state", "-"))),
+                f"<code>{_link('/', address, address)}</code>",
+                _tone(str(endpoint.get("state", "-"))) + _passed_over(endpoint),
                 *(_cells(of) if of is not None else ["-"] * 5),
-                str(endpoint.get("in_flight", "-")),
-                f"{endpoint['idle']} idle" if "idle" in endpoint else "",
+                _link("/connections", address, str(endpoint.get("in_flight", "-"))),
+                f"<small>{endpoint['idle']} idle</small>" if "idle" in endpoint else "",
                 _error(endpoint),
             ]
             rows.append(_row(f"{key}-{address}", cells, "endpoint"))
     title = "Services" + (f" with {wanted!r} in their names" if wanted else "")
     rate = "requests/s" if shown.seconds else "requests"
     head = ["name", "state", rate, "success", "p50", "p95", "p99", "in flight", "waiting", "last error"]
-    more = f"<p>{shown.more} more: filter by name, or see <a href='/services'>/services</a>.</p>" if shown.more else ""
+    more = f'<p>{shown.more} more: filter by name, or see <a href="/services">/services</a>.</p>' if shown.more else ""
     return _table("services", title, head, rows, more)
 
 
@@ -169,7 +181,11 @@ def _routes(shown: Shown) -> str:
     rows = (
         _row(
             "route-" + "-".join(labels.values()),
-            [escape(labels.get("authority", "")), escape(labels.get("listener", "")), *_cells(traffic)],
+            [
+                _link("/", labels.get("authority", ""), labels.get("authority", "")),
+                escape(labels.get("listener", "")),
+                *_cells(traffic),
+            ],
         )
         for labels, traffic in shown.routes
     )
@@ -182,7 +198,7 @@ def _profiled(shown: Shown) -> str:
         _row(
             "profiled-" + "-".join(labels.values()),
             [
-                escape(labels.get("dst", "")),
+                _link("/", labels.get("dst", ""), labels.get("dst", "")),
                 escape(labels.get("rt_route", "(none)")),
                 escape(labels.get("listener", "")),
                 *_cells(traffic),
@@ -194,6 +210,67 @@ def _profiled(shown: Shown) -> str:
     requests, tries = ("requests/s", "tries/s") if shown.seconds else ("requests", "tries")
     head = ["service", "route", "listener", requests, "success", "p50", "p95", "p99", tries]
     return _table("profiled", "Routes of services with a profile", head, rows)
+
+
+def _waits(row: Mapping[str, Any]) -> str:
+    """Who waits for what, and for how long whoever is first has."""
+    lock = row.get("lock")
+    if not isinstance(lock, dict):
+        return str(row.get("waiters", 0))
+    acquiring = f"{lock.get('holders', 0)} acquiring, for {_span(float(lock.get('held_seconds', 0)))}"
+    return f'<span class="doubt">{row.get("waiters", 0)}</span> <small>behind {acquiring}</small>'
+
+
+def _passed_over(endpoint: Mapping[str, Any]) -> str:
+    """For how long it is, and has been."""
+    said = []
+    if "down_seconds" in endpoint:
+        said.append(f"for {_span(float(endpoint['down_seconds']))}")
+    if "backoff_seconds" in endpoint:
+        said.append(f"next try in {_span(float(endpoint['backoff_seconds']))}")
+    return f" <small>{escape(', '.join(said))}</small>" if said else ""
+
+
+def _brokers(shown: Shown) -> str:
+    rows = (
+        _row(
+            f"broker-{one['cluster']}-{one.get('address')}",
+            [
+                _link("/", str(one["cluster"]), str(one["cluster"])),
+                escape(str(one.get("node") or "-")),
+                f"<code>{escape(str(one.get('address')))}</code>",
+                _tone(str(one.get("state", "-"))) + _passed_over(one),
+                _link("/connections", str(one.get("address")), str(one.get("connections", 0))),
+                str(one.get("in_flight", 0)),
+                escape(", ".join(map(str, one.get("client_ids", ()))) or "-"),
+            ],
+        )
+        for one in shown.brokers
+    )
+    head = ["cluster", "node", "address", "state", "connections", "in flight", "client ids"]
+    return _table("brokers", "Kafka: brokers", head, rows)
+
+
+def _connections(shown: Shown, wanted: str) -> str:
+    rows = (
+        _row(
+            f"connection-{one.get('listener')}-{one.get('client')}-{n}",
+            [
+                f"<code>{escape(str(one.get('client')))}</code>",
+                escape(str(one.get("remote_identity") or one.get("sni") or "-")),
+                escape(str(one.get("listener"))),
+                escape(str(one.get("protocol") or "undecided")),
+                escape(str(one.get("state", "-"))),
+                _link("/", str(one["target"]), str(one["target"])) if one.get("target") else "-",
+                f"<code>{escape(str(one['upstream']))}</code>" if one.get("upstream") else "-",
+                _span(float(one.get("seconds", 0))),
+            ],
+        )
+        for n, one in enumerate(shown.connections)
+    )
+    title = "Connections" + (f" about {wanted!r}" if wanted else ", the oldest")
+    head = ["client", "identity", "listener", "protocol", "state", "to", "upstream", "since"]
+    return _table("connections", title, head, rows, '<p>All: <a href="/connections">/connections</a>.</p>')
 
 
 def _certificates(shown: Shown, now: float) -> str:
@@ -209,10 +286,13 @@ def _certificates(shown: Shown, now: float) -> str:
 
 def _failures(shown: Shown, now: float) -> str:
     rows = (
-        _row(f"failure-{n}", [_span(now - one["at"]) + " ago", str(one["times"]), escape(one["text"])])
+        _row(
+            f"failure-{n}",
+            [_span(now - one["at"]) + " ago", str(one["times"]), escape(str(one["kind"])), escape(one["text"])],
+        )
         for n, one in enumerate(shown.failures)
     )
-    return _table("failures", "Recent failures", ["last", "times", "what"], rows)
+    return _table("failures", "Recent failures", ["last", "times", "kind", "what"], rows)
 
 
 def _table(key: str, title: str, head: Iterable[str], rows: Iterable[str], more: str = "") -> str:
@@ -225,6 +305,12 @@ def _table(key: str, title: str, head: Iterable[str], rows: Iterable[str], more:
 def _row(key: str, cells: Iterable[str], style: str = "") -> str:
     inner = "".join(f"<td>{cell}</td>" for cell in cells)
     return f'<tr id="{escape(key)}"{f" class={style}" if style else ""}>{inner}</tr>'
+
+
+def _link(page: str, wanted: str, text: str, style: str = "") -> str:
+    """To what C{text} is made of: C{page}, as far as it is about C{wanted}."""
+    look = f' class="{style}"' if style else ""
+    return f'<a href="{page}?q={escape(quote(wanted, errors="replace"))}"{look}>{escape(text)}</a>'
 
 
 def _tone(state: str) -> str:

@@ -7,7 +7,7 @@ It changes something by POST only, from this machine only, and only where the co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from lproxy.admin import overview
 from lproxy.admin.assets import CSS, JS
-from lproxy.admin.live import Events, Live, Overview
+from lproxy.admin.live import Events, Live, Overview, wanted
 from lproxy.admin.pages import JSON, PLAIN, Command, Get, Status, as_json
 from lproxy.admin.scrape import Scrape
 from lproxy.admin.site import Root, Site, names
@@ -73,6 +73,7 @@ def admin_site(
     root = Root(names(config.hosts, host))
     live = Live(proxy, metrics.families, clock, now)
     root.add("", "this page", Overview(live, root.pages))
+    root.putChild(b"overview.json", Overview(live, root.pages))
     root.putChild(b"events", Events(live))
     for file, kind, text in ((b"lproxy.css", b"text/css", CSS), (b"lproxy.js", b"text/javascript", JS)):
         root.putChild(file, Get(kind, lambda text=text: text.encode()))  # type: ignore[misc]
@@ -81,15 +82,25 @@ def admin_site(
     root.add("live", "whether the process is alive", Get(PLAIN, lambda: b"live\n"))
     root.add("config", "the configuration in effect", Get(JSON, lambda: as_json(proxy.describe_config())))
     for name, title, rows in (
-        ("services", "every cached service: endpoints, waiters, last error", proxy.services),
-        ("connections", "every accepted connection", proxy.connections),
-        ("plugins", "the protocols that were found", proxy.plugins),
+        ("services", "every cached service: endpoints, waiters, last error; ?q= has part of its name", proxy.services),
+        ("connections", "every accepted connection; ?q= what one of its values has", partial(_connections, proxy)),
+        ("plugins", "the protocols that were found", lambda wanted: proxy.plugins()),
     ):
-        root.add(name, title, Stream(JSON, lambda rows=rows: array(rows(), metrics.failed), cooperate))  # type: ignore[misc]
+        page = Stream(JSON, partial(_rows, rows, metrics), cooperate)
+        root.add(name, title, page)
+        root.putChild(f"{name}.json".encode(), page)
     root.putChild(b"shutdown", Command(config.shutdown, "admin.shutdown", partial(_shutdown, proxy)))
     root.putChild(b"reload", Command(config.reload, "admin.reload", partial(_reload, proxy)))
     root.putChild(b"log-level", Command(config.log_level, "admin.log_level", partial(_level, proxy)))
     return Site(root)
+
+
+def _rows(rows: Callable[[str], Iterable[dict[str, Any]]], metrics: Metrics, request: Any) -> Iterator[bytes]:
+    return array(rows(wanted(request)), metrics.failed)
+
+
+def _connections(proxy: Proxy, wanted: str) -> Iterable[dict[str, Any]]:
+    return (row for row in proxy.connections() if not wanted or overview.about(row, wanted))
 
 
 def _ready(proxy: Proxy) -> tuple[int, str]:

@@ -50,11 +50,11 @@ class Stream(Page):
     """
     An answer in pieces.
 
-    @param pieces: makes them
+    @param pieces: makes them, for a request
     @param cooperate: as L{task.cooperate}: runs the pieces of an answer, with other work in between
     """
 
-    def __init__(self, kind: bytes, pieces: Callable[[], Iterator[bytes]], cooperate: Any) -> None:
+    def __init__(self, kind: bytes, pieces: Callable[[Any], Iterator[bytes]], cooperate: Any) -> None:
         super().__init__()
         self._kind = kind
         self._pieces = pieces
@@ -62,7 +62,7 @@ class Stream(Page):
 
     def render_GET(self, request: Any) -> Any:
         """As fast as others, and the client, leave time for it."""
-        return send(request, self._kind, self._pieces(), self._cooperate)
+        return send(request, self._kind, self._pieces(request), self._cooperate)
 
 
 def send(request: Any, kind: bytes, pieces: Iterator[bytes], cooperate: Any) -> Any:

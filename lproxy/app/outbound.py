@@ -13,14 +13,15 @@ endpoints, goes on from one configuration to the next.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic
+from typing import Any, Generic
 
 from lproxy.app.parts import Parts
 from lproxy.stack import admit, balance, failfast, observe, retry, split, timeout
 from lproxy.stack.cache import Cache
 from lproxy.stack.compose import stack
-from lproxy.stack.interfaces import L, NewEndpoint, NewService, Stack
+from lproxy.stack.interfaces import L, NewEndpoint, NewService, Service, Stack
 from lproxy.stack.lock import Lock
+from lproxy.stack.report import Report
 from lproxy.stack.router import CachedRouter
 from lproxy.stack.shared import Shared
 from lproxy.target import Target
@@ -73,6 +74,18 @@ class Lower(Generic[L]):
         cache: Cache[L] = Cache(limits.services, timeouts.service_idle, parts.clock)
         self._router = CachedRouter(new_service(parts, new_endpoint), cache)
         self.lock = Lock(self._router, parts.clock, limits.acquiring)
+
+    def services(self) -> list[tuple[Target, Service[L]]]:
+        """Those that there are now."""
+        return self._router.services()
+
+    def row(self, target: Target, service: Service[L]) -> dict[str, Any]:
+        """What there is to show of one of them, and of who waits for it."""
+        report = Report(rows=True)
+        report.show(target=str(target))
+        service.report(report)
+        self.lock.show(report, target)
+        return report.row()
 
     def renew(self, parts: Parts, new_endpoint: NewEndpoint[L], changed: Callable[[Target], bool]) -> None:
         """

@@ -101,6 +101,7 @@ class Reload:
         self._turn = turn
         self._asked: list[Deferred[Outcome]] = []
         self._busy = False
+        self._digested: tuple[Config, str] | None = None
 
     def live(self) -> None:
         """A configuration begins to serve."""
@@ -109,9 +110,11 @@ class Reload:
     def describe(self, config: Config) -> dict[str, Any]:
         """Which configuration is live: the file, a hash of what was understood of it, since when."""
         since = self._counter.live_since
+        if self._digested is None or self._digested[0] is not config:
+            self._digested = config, digest(config)
         return {
             "file": self._source.file if self._source is not None else None,
-            "hash": digest(config),
+            "hash": self._digested[1],
             "since": datetime.fromtimestamp(since, UTC).isoformat(timespec="milliseconds") if since else None,
         }
 

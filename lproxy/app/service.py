@@ -33,6 +33,7 @@ from lproxy.app.plugins import Found, packages
 from lproxy.app.process import Process, alone
 from lproxy.app.recent import Recent
 from lproxy.app.reload import Outcome, Reload, Source
+from lproxy.app.rows import Standing
 from lproxy.app.sessions import Sessions
 from lproxy.app.sockets import CannotListen, Sockets, place_of
 from lproxy.app.stacks import Stacks
@@ -44,14 +45,18 @@ from lproxy.app.watchdog import Watchdog
 from lproxy.build import version
 from lproxy.config import Config, Direction
 from lproxy.configfile import render
+from lproxy.configfile.render import render_table
 from lproxy.metrics.lag import ReactorLag
 from lproxy.metrics.registry import Metrics
 from lproxy.stack.rates import Rates
-from lproxy.target import join_host_port
+from lproxy.target import Target, join_host_port
 from lproxy.transport.hub import hub
 from lproxy.transport.listen import ConnectionLimit
 from lproxy.transport.stream import Address
 from lproxy.transport.tls.memory import Handshakes
+
+#: connections that are shown of each configuration
+CONNECTIONS = 1_000
 
 
 class Proxy(service.Service):
@@ -105,6 +110,7 @@ class Proxy(service.Service):
             rates=Rates(process.portion.workers),
         )
         self._assembly: Assembly | None = None
+        self._glanced: tuple[Config, list[dict[str, Any]]] | None = None
         self._retiring: dict[Assembly, Deferred[None]] = {}
         self._admin = AdminPort(self._own, process.binder, reactor)
         self._upkeep = Upkeep(self._sessions, self._stacks, reactor, self._crashes.crashed)
@@ -366,23 +372,44 @@ class Proxy(service.Service):
         live = {**self._reload.describe(self._config), "takeover": self._process.door() or None}
         return {**render(self._config), "live": live}
 
+    def glance(self) -> dict[str, Any]:
+        """Of that, which one it is, and the listeners: what is looked at every other second."""
+        config = self._config
+        if self._glanced is None or self._glanced[0] is not config:
+            self._glanced = config, [render_table(listen) for listen in config.listen]
+        return {"live": self._reload.describe(config), "listen": self._glanced[1]}
+
     def _assemblies(self) -> list[Assembly]:
         current = [self._assembly] if self._assembly is not None else []
         return [*self._retiring, *current]
 
-    def services(self) -> list[dict[str, Any]]:
-        """Every service that is used or configured: state, endpoints, who waits."""
-        if self._assembly is None:
-            return self._stacks.describe()
-        profiles = self._assembly.profiles
-        return [*self._stacks.describe(profiles.describe), *profiles.refused()]
+    def services(self, wanted: str = "") -> Iterator[dict[str, Any]]:
+        """Every service that is used or configured, and has C{wanted} in its name: state, endpoints, who waits."""
+        yield from self._stacks.rows.describe(wanted, self._profile)
+        if self._assembly is not None:
+            yield from (row for row in self._assembly.profiles.refused() if wanted in row["target"])
+
+    def standings(self, wanted: str) -> list[Standing]:
+        """How those do that are used, in short."""
+        return self._stacks.rows.standings(wanted, self._profile)
+
+    def unused(self, wanted: str) -> Iterator[dict[str, Any]]:
+        """The others."""
+        return self._stacks.rows.unused(wanted, self._profile)
+
+    def _profile(self, target: Target) -> dict[str, Any] | None:
+        return self._assembly.profiles.describe(target) if self._assembly is not None else None
 
     def _sessions(self) -> list[Sessions]:
         return [assembly.sessions for assembly in self._assemblies()]
 
-    def connections(self) -> list[dict[str, Any]]:
-        """Every accepted connection."""
-        return [row for assembly in self._assemblies() for row in assembly.sessions.describe()]
+    def connections(self, limit: int = CONNECTIONS) -> list[dict[str, Any]]:
+        """Accepted connections: of each configuration that is at work the oldest C{limit}."""
+        return [row for some in self._sessions() for row in some.describe(limit)]
+
+    def spoken(self) -> Counter[tuple[str, str]]:
+        """How many there are, by listener and protocol."""
+        return sum((some.spoken() for some in self._sessions()), Counter())
 
     def failures(self) -> list[dict[str, Any]]:
         """What went wrong lately, the latest first."""

@@ -140,6 +140,10 @@ class Sessions:
         """How many there are, by protocol."""
         return Counter(place.protocol for place in self._live.values())
 
+    def spoken(self) -> Counter[tuple[str, str]]:
+        """The same, by listener and protocol."""
+        return Counter((place.listener, place.protocol) for place in self._live.values())
+
     def look(self, now: float) -> None:
         """
         Now and then: end those whose connections have ended for L{OVERDUE}, and forget those that do not end even then.

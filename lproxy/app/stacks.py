@@ -11,7 +11,7 @@ Over 300 lines: all that is asked of all stacks together, and shown of them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -24,9 +24,10 @@ from twisted.python.failure import Failure
 from lproxy.app import outbound, settled
 from lproxy.app.endpoints import Endpoints
 from lproxy.app.parts import Parts
+from lproxy.app.rows import ServiceRows
 from lproxy.app.share import Share, StackKey, Use, owner
 from lproxy.app.spread import balancing
-from lproxy.balancing import DEFAULT, Balancing, place
+from lproxy.balancing import DEFAULT, Balancing
 from lproxy.config import PLAIN, Config, Direction, Service
 from lproxy.config import Dns as DnsConfig
 from lproxy.discover.current import Current
@@ -44,7 +45,7 @@ from lproxy.stack.budget import Budgets
 from lproxy.stack.interfaces import Discover, L, NewEndpoint
 from lproxy.stack.lease import Hold
 from lproxy.stack.report import Key, Report
-from lproxy.target import ServiceName, Target
+from lproxy.target import Target
 from lproxy.transport.connect import Connector
 from lproxy.transport.current import CurrentConnector
 
@@ -56,19 +57,12 @@ TOTALS = ("lock_waiters", "service_cache_size", "service_cache_evictions_total")
 SLICE: Final = 200
 
 
-def _nothing(target: Target) -> None:
-    return None
-
-
-def _profile(said: dict[str, Any] | None) -> dict[str, Any]:
-    return {} if said is None else {"profile": said}
-
-
 class Stacks:
     """
     One stack per protocol and direction, shared by the listeners.
 
     @ivar in_flight: the limit that all of them share
+    @ivar rows: what there is to show of them
     """
 
     def __init__(self, clock: IReactorTime, metrics: Metrics, crashed: Crashed) -> None:
@@ -90,6 +84,7 @@ class Stacks:
         self._endpoints = Endpoints(metrics.endpoints, clock)
         self._budgets = Budgets(clock, self._served)
         self._dns: tuple[DnsConfig, Discover] | None = None
+        self.rows = ServiceRows(self._lower, lambda: self._now, metrics.failed)
         self._turn: IDelayedCall | None = None
         self._discover = Current(Static({}, Literal(Dns(DnsConfig(), clock))))
         self.in_flight = InFlight(0)
@@ -238,28 +233,6 @@ class Stacks:
         service = self._find(target)
         return target if service is None else service.name
 
-    def describe(self, said: Callable[[Target], dict[str, Any] | None] = _nothing) -> list[dict[str, Any]]:
-        """
-        Rows of C{/services}: state, endpoints, who waits. Last, those of the configuration that nobody uses.
-
-        @param said: what there is to show of a target's profile
-        """
-        rows: list[dict[str, Any]] = []
-        rest = dict(self._now.config.services) if self._now is not None else {}
-        for direction, protocol, report in self._reports(self._lower, rows=True):
-            for part in report.parts("services"):
-                row = {"direction": direction, "protocol": protocol, **part.row()}
-                rows.append(row)
-                if isinstance(part.about, Target):
-                    row |= _profile(said(part.about))
-                    if (found := self._find(part.about)) is not None:
-                        rest.pop(found.name, None)
-        for name, service in rest.items():
-            endpoints = [{"address": place(one).address} for one in service.endpoints]
-            row = {"target": name, "state": "unused", "in_flight": 0, "waiters": 0, "endpoints": endpoints}
-            rows.append(row | _profile(said(ServiceName(name))))
-        return rows
-
     def leases(self) -> Counter[str]:
         """How many leases are out, by protocol."""
         out: Counter[str] = Counter()
@@ -288,7 +261,7 @@ class Stacks:
 
     def _samples(self, lower: Mapping[StackKey, outbound.Lower[Any]], cap: Cap) -> Iterator[tuple[str, Labels, float]]:
         counts: Counter[Key] = Counter()
-        for _, _, report in self._reports(lower):
+        for report in self._reports(lower):
             counts.update(report.counts)
         for name in TOTALS:
             yield name, (), counts[name, None]
@@ -304,15 +277,13 @@ class Stacks:
             yield "failfast_state", (("target", label),), failing[label]
             yield "failfast_total", (("target", label),), n
 
-    def _reports(
-        self, lower: Mapping[StackKey, outbound.Lower[Any]], rows: bool = False
-    ) -> Iterator[tuple[Direction, str, Report]]:
-        """Of each by itself: endpoints are a protocol's, and what they raise costs that protocol's rows."""
-        for (direction, protocol), one in lower.items():
-            report = Report(rows)
+    def _reports(self, lower: Mapping[StackKey, outbound.Lower[Any]]) -> Iterator[Report]:
+        """Of each by itself: endpoints are a protocol's, and what they raise costs that protocol's numbers."""
+        for (_, protocol), one in lower.items():
+            report = Report()
             try:
                 one.lock.report(report)
             except BaseException:
                 self._metrics.failed(owner(protocol), Failure())
             else:
-                yield direction, protocol, report
+                yield report

@@ -177,6 +177,10 @@ class Balance(Generic[L]):
         now = self._clock.seconds()
         return any(member.health.due(now) for member in self._list)
 
+    def ailing(self) -> int:
+        """Those that are not healthy."""
+        return self._health.unhealthy
+
     def busy(self) -> int:
         """How many leases are out on any endpoint, or waited for."""
         return len(self._waiters) + sum([m.service.load for m in self._list]) + sum([s.load for s in self._gone])

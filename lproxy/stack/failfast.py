@@ -155,6 +155,10 @@ class FailFast(Generic[L]):
         """Not while failing; else as what is inside."""
         return not self.failing and self._inner.serves()
 
+    def ailing(self) -> int:
+        """As what is inside."""
+        return self._inner.ailing()
+
     def busy(self) -> int:
         """How many use it or wait. A probe, which may wait for ever, is nobody's."""
         return self._inner.busy() - (1 if self._probe is not None else 0)

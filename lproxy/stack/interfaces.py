@@ -155,6 +155,9 @@ class Service(Protocol[L]):
     def serves(self) -> bool:
         """As L{Judging.serves}, for this service's target."""
 
+    def ailing(self) -> int:
+        """How many endpoints are passed over at the moment."""
+
     def busy(self) -> int:
         """How many leases are out or waited for: while there are any, the service is not evicted."""
 

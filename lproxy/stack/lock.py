@@ -97,13 +97,17 @@ class Lock(Generic[L]):
         report.count("lock_waiters", self.waiting)
         self.inner.report(report)
         for row in report.parts("services"):
-            queue = self._queues.get(row.about)  # type: ignore[call-overload]
-            if queue is None or not queue.holders:
-                row.show(waiters=0, lock="free")
-                continue
-            oldest = next(iter(queue.holders.values()))
-            held = round(self._clock.seconds() - oldest.since, 3)
-            row.show(waiters=len(queue.waiters), lock={"holders": len(queue.holders), "held_seconds": held})
+            self.show(row, row.about)
+
+    def show(self, row: Report, target: object) -> None:
+        """Who waits for C{target}, and how long its oldest holder has had its permit."""
+        queue = self._queues.get(target)  # type: ignore[call-overload]
+        if queue is None or not queue.holders:
+            row.show(waiters=0, lock="free")
+            return
+        oldest = next(iter(queue.holders.values()))
+        held = round(self._clock.seconds() - oldest.since, 3)
+        row.show(waiters=len(queue.waiters), lock={"holders": len(queue.holders), "held_seconds": held})
 
     def close(self) -> None:
         """Those who still wait do so, until the timeout above ends that."""

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 
 from lproxy.stack.cache import Cache, CacheFull
-from lproxy.stack.interfaces import Hint, Judging, L, NewService, RouterLayer
+from lproxy.stack.interfaces import Hint, Judging, L, NewService, RouterLayer, Service
 from lproxy.stack.report import Report
 from lproxy.target import Target
 
@@ -63,6 +63,10 @@ class CachedRouter(Generic[L]):
         """What its service says; of one that there is not, nothing bad is known."""
         entry = self._entries.get(target)
         return entry is None or entry.service.serves()
+
+    def services(self) -> list[tuple[Target, Service[L]]]:
+        """Those that there are now."""
+        return [(target, entry.service) for target, entry in self._entries.items()]
 
     def report(self, report: Report) -> None:
         """The cache's size, and each service."""

@@ -256,6 +256,10 @@ class ScriptedService(_Script):
         self.hints.append(hint)
         return self._acquire(self.key, self.cancelled)
 
+    def ailing(self) -> int:
+        """None, or the only one."""
+        return 1 if self.down else 0
+
     def serves(self) -> bool:
         """Unless C{down}."""
         return not self.down

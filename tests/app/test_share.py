@@ -104,7 +104,7 @@ class ShareTests(SynchronousTestCase):
         second = self.take(services={"app.local:80": ("10.0.0.3:80",)})
         self.assertEqual([1, 1, 0], [one.closed for one in self.endpoints])
         self.assertNoResult(second.acquire(WEB).addErrback(lambda _: None))
-        self.assertEqual([], [row["endpoints"] for row in self.stacks.describe() if row["target"] == str(WEB)][0])
+        self.assertEqual([], [row["endpoints"] for row in self.stacks.rows.describe() if row["target"] == str(WEB)][0])
 
     def test_health(self) -> None:
         """An endpoint that is down stays down."""

@@ -80,20 +80,20 @@ class StacksTests(SynchronousTestCase):
         self.discover.set(WEB, [Endpoint("10.0.0.1", 80), Endpoint("10.0.0.2", 80)])
         self.assertEqual({(): 2}, self.samples("service_cache_size"))
         self.assertEqual({(): 2}, self.samples("in_flight"))
-        self.assertEqual(["outbound", "inbound"], [row["direction"] for row in self.stacks.describe()])
+        self.assertEqual(["outbound", "inbound"], [row["direction"] for row in self.stacks.rows.describe()])
 
     def test_unused(self) -> None:
         """Services of the configuration that nobody uses are shown as well, last; used by whatever name, once."""
         names = ("web.local:80", "App.local:80", "queue")
         services = {name: Service(name, ("10.0.0.1:80", "10.0.0.2:80")) for name in names}
         share, stacks = self.make(services=services), self.stacks
-        rows = [(row["target"], row["state"], row["in_flight"]) for row in stacks.describe()]
+        rows = [(row["target"], row["state"], row["in_flight"]) for row in stacks.rows.describe()]
         self.assertEqual([(name, "unused", 0) for name in names], rows)
-        self.assertEqual([{"address": "10.0.0.1:80"}, {"address": "10.0.0.2:80"}], stacks.describe()[0]["endpoints"])
+        self.assertEqual([{"address": "10.0.0.1:80"}, {"address": "10.0.0.2:80"}], next(stacks.rows.describe())["endpoints"])
         for target in (ServiceName("web.local:80"), Authority("app.LOCAL", 80), Authority("other.local", 80)):
             waiting = self.acquire("outbound", "http", ScriptedService, share).acquire(target)
             self.addCleanup(lambda d: (d.addErrback(lambda _: None), d.cancel()), waiting)
-        states = [(row["target"], row["state"]) for row in stacks.describe()]
+        states = [(row["target"], row["state"]) for row in stacks.rows.describe()]
         used = [(name, "waiting") for name in ("web.local:80", "app.LOCAL:80", "other.local:80")]
         self.assertEqual([*used, ("queue", "unused")], states)
 
@@ -142,7 +142,7 @@ class StacksTests(SynchronousTestCase):
             waiting = self.acquire("outbound", protocol, kind).acquire(WEB)
             self.addCleanup(lambda d: (d.addErrback(lambda _: None), d.cancel()), waiting)
         self.discover.set(WEB, [Endpoint("10.0.0.1", 80)])
-        self.assertEqual(["http"], [row["protocol"] for row in self.stacks.describe()])
+        self.assertEqual(["http"], [row["protocol"] for row in self.stacks.rows.describe()])
         self.assertEqual({(): 1}, self.samples("service_cache_size"))
         self.assertIn('plugin_errors_total{plugin="memo"} ', b"".join(self.metrics.text()).decode())
 
@@ -169,7 +169,7 @@ class StacksTests(SynchronousTestCase):
             for name in ("http", "http/2", "http/2")
         ]
         self.assertEqual({"http": 3}, self.stacks.leases())
-        self.assertEqual(["http", "http/2"], [row["protocol"] for row in self.stacks.describe()])
+        self.assertEqual(["http", "http/2"], [row["protocol"] for row in self.stacks.rows.describe()])
         for lease in leases:
             lease.close()
         self.assertEqual({"http": 0}, self.stacks.leases())
