@@ -9,10 +9,11 @@ says.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
+from lproxy.admin.told import Proxy
 from lproxy.admin.window import Window, added, quantile
 from lproxy.metrics.family import Family, Labels
 
@@ -53,66 +54,6 @@ ROUTES = (ROUTE_REQUESTS, ROUTE_RESPONSES, ROUTE_LATENCY)
 PROFILED = (PROFILE_REQUESTS, PROFILE_RESPONSES, PROFILE_LATENCY)
 #: states of services, those first that somebody should look at
 WORST_FIRST = ("down", "failing", "failfast", "probing", "degraded", "waiting", "connecting")
-
-
-class Standing(Protocol):
-    """How a service does."""
-
-    @property
-    def target(self) -> str:
-        """Its name."""
-
-    @property
-    def serves(self) -> bool:
-        """Whether it does."""
-
-    @property
-    def ailing(self) -> int:
-        """Endpoints that are passed over."""
-
-    @property
-    def busy(self) -> int:
-        """Leases that are out, or waited for."""
-
-    @property
-    def row(self) -> Callable[[], dict[str, Any] | None]:
-        """Everything there is to show; C{None} where that cannot be told."""
-
-
-class Proxy(Protocol):
-    """The proxy, as far as the page shows it."""
-
-    version: str
-
-    def ready(self) -> str | None:
-        """Why it is not ready, if it is not."""
-
-    def describe_config(self) -> dict[str, Any]:
-        """The configuration in effect."""
-
-    def glance(self) -> dict[str, Any]:
-        """Of that, which one it is (C{live}), and the listeners (C{listen})."""
-
-    def addresses(self) -> dict[str, tuple[str, int]]:
-        """Where each listener accepts, by name."""
-
-    def services(self, wanted: str = "", /) -> Iterable[dict[str, Any]]:
-        """Services, used or configured, that have C{wanted} in their names."""
-
-    def standings(self, wanted: str, /) -> Sequence[Standing]:
-        """Those that are used, in short."""
-
-    def unused(self, wanted: str, /) -> Iterable[dict[str, Any]]:
-        """The others."""
-
-    def connections(self, limit: int = ..., /) -> list[dict[str, Any]]:
-        """Accepted connections, the oldest first."""
-
-    def spoken(self) -> Counter[tuple[str, str]]:
-        """How many of them there are, by listener and protocol."""
-
-    def failures(self) -> list[dict[str, Any]]:
-        """What went wrong lately, the latest first."""
 
 
 class Traffic(NamedTuple):

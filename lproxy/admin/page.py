@@ -8,12 +8,12 @@ Whatever it shows has an id, by which the script finds what has changed, and whi
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from html import escape
 from typing import Any
-from urllib.parse import quote
 
-from lproxy.admin.overview import Shown, Traffic
+from lproxy.admin import cells
+from lproxy.admin.overview import Shown
 
 _HTML = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>lproxy</title>
@@ -33,22 +33,6 @@ aria-label="Show services, routes and connections whose names have"> <button>Fil
 </body></html>
 """
 
-#: how good or bad a state is: a class of the style
-TONES = {
-    "ready": "good",
-    "open": "good",
-    "healthy": "good",
-    "unused": "idle",
-    "waiting": "doubt",
-    "degraded": "doubt",
-    "probing": "doubt",
-    "backoff": "bad",
-    "down": "bad",
-    "failing": "bad",
-}
-#: part of the answers that succeeded, from which on that is good, and below which it is bad
-GOOD, BAD = 0.999, 0.95
-DAY = 86_400
 #: the page that has what a figure is made of
 MADE_OF = {
     "connections": "connections",
@@ -88,9 +72,10 @@ def main(shown: Shown, now: float, wanted: str = "") -> str:
         parts.append(_profiled(shown))
     if shown.kafka:
         rows = (
-            _row(f"kafka-{api}", [f'<a href="/metrics">{escape(api)}</a>', _rate(rate)]) for api, rate in shown.kafka
+            cells.row(f"kafka-{api}", [f'<a href="/metrics">{escape(api)}</a>', cells.per_second(rate)])
+            for api, rate in shown.kafka
         )
-        parts.append(_table("kafka", "Kafka: APIs", ["API", "requests/s" if shown.seconds else "requests"], rows))
+        parts.append(cells.table("kafka", "Kafka: APIs", ["API", "requests/s" if shown.seconds else "requests"], rows))
     if shown.brokers:
         parts.append(_brokers(shown))
     parts.append(_connections(shown, wanted))
@@ -125,7 +110,7 @@ def _listeners(shown: Shown) -> str:
         where = f"{address[0]}:{address[1]}" if address else "closed"
         speaks = listen.get("speaks") or ""
         rows.append(
-            _row(
+            cells.row(
                 f"listener-{listen['name']}",
                 [
                     escape(str(listen["name"])),
@@ -134,12 +119,12 @@ def _listeners(shown: Shown) -> str:
                     f"<code>{escape(str(listen.get('target', '')))}</code>",
                     escape(str(listen.get("protocol") or ", ".join(listen.get("detect", ())))),
                     escape(str(listen.get("tls") or "off")),
-                    f"{_link('/connections', listen['name'], str(listen['connections']))} "
+                    f"{cells.link('/connections', listen['name'], str(listen['connections']))} "
                     f"<small>{escape(speaks)}</small>",
                 ],
             )
         )
-    return _table(
+    return cells.table(
         "listeners", "Listeners", ["name", "direction", "address", "target", "protocols", "TLS", "connections"], rows
     )
 
@@ -149,28 +134,28 @@ def _services(shown: Shown, wanted: str) -> str:
     for row, traffic, endpoints in shown.services:
         target = str(row.get("target"))
         key = f"service-{row.get('direction', '')}-{row.get('protocol', '')}-{target}"
-        name = f"{_link('/', target, target)} <small>{escape(_kind(row))}</small>"
-        state = _link("/services", target, str(row.get("state")), TONES.get(str(row.get("state")), "idle"))
-        in_flight = _link("/connections", target, str(row.get("in_flight", 0)))
-        cells = [name, state, *_cells(traffic), in_flight, _waits(row), _error(row)]
-        rows.append(_row(key, cells, "service"))
+        name = f"{cells.link('/', target, target)} <small>{escape(_kind(row))}</small>"
+        state = cells.link("/services", target, str(row.get("state")), cells.TONES.get(str(row.get("state")), "idle"))
+        in_flight = cells.link("/connections", target, str(row.get("in_flight", 0)))
+        line = [name, state, *cells.of_traffic(traffic), in_flight, cells.waits(row), cells.last_error(row)]
+        rows.append(cells.row(key, line, "service"))
         for endpoint in row.get("endpoints", ()):
             address = str(endpoint.get("address"))
             of = endpoints.get(address)
-            cells = [
-                f"<code>{_link('/', address, address)}</code>",
-                _tone(str(endpoint.get("state", "-"))) + _passed_over(endpoint),
-                *(_cells(of) if of is not None else ["-"] * 5),
-                _link("/connections", address, str(endpoint.get("in_flight", "-"))),
+            line = [
+                f"<code>{cells.link('/', address, address)}</code>",
+                cells.tone(str(endpoint.get("state", "-"))) + cells.passed_over(endpoint),
+                *(cells.of_traffic(of) if of is not None else ["-"] * 5),
+                cells.link("/connections", address, str(endpoint.get("in_flight", "-"))),
                 f"<small>{endpoint['idle']} idle</small>" if "idle" in endpoint else "",
-                _error(endpoint),
+                cells.last_error(endpoint),
             ]
-            rows.append(_row(f"{key}-{address}", cells, "endpoint"))
+            rows.append(cells.row(f"{key}-{address}", line, "endpoint"))
     title = "Services" + (f" with {wanted!r} in their names" if wanted else "")
     rate = "requests/s" if shown.seconds else "requests"
     head = ["name", "state", rate, "success", "p50", "p95", "p99", "in flight", "waiting", "last error"]
     more = f'<p>{shown.more} more: filter by name, or see <a href="/services">/services</a>.</p>' if shown.more else ""
-    return _table("services", title, head, rows, more)
+    return cells.table("services", title, head, rows, more)
 
 
 def _kind(row: Mapping[str, Any]) -> str:
@@ -179,68 +164,49 @@ def _kind(row: Mapping[str, Any]) -> str:
 
 def _routes(shown: Shown) -> str:
     rows = (
-        _row(
+        cells.row(
             "route-" + "-".join(labels.values()),
             [
-                _link("/", labels.get("authority", ""), labels.get("authority", "")),
+                cells.link("/", labels.get("authority", ""), labels.get("authority", "")),
                 escape(labels.get("listener", "")),
-                *_cells(traffic),
+                *cells.of_traffic(traffic),
             ],
         )
         for labels, traffic in shown.routes
     )
     rate = "requests/s" if shown.seconds else "requests"
-    return _table("routes", "Routes (HTTP)", ["authority", "listener", rate, "success", "p50", "p95", "p99"], rows)
+    return cells.table("routes", "Routes (HTTP)", ["authority", "listener", rate, "success", "p50", "p95", "p99"], rows)
 
 
 def _profiled(shown: Shown) -> str:
     rows = (
-        _row(
+        cells.row(
             "profiled-" + "-".join(labels.values()),
             [
-                _link("/", labels.get("dst", ""), labels.get("dst", "")),
+                cells.link("/", labels.get("dst", ""), labels.get("dst", "")),
                 escape(labels.get("rt_route", "(none)")),
                 escape(labels.get("listener", "")),
-                *_cells(traffic),
-                _rate(tries),
+                *cells.of_traffic(traffic),
+                cells.per_second(tries),
             ],
         )
         for labels, traffic, tries in shown.profiled
     )
     requests, tries = ("requests/s", "tries/s") if shown.seconds else ("requests", "tries")
     head = ["service", "route", "listener", requests, "success", "p50", "p95", "p99", tries]
-    return _table("profiled", "Routes of services with a profile", head, rows)
-
-
-def _waits(row: Mapping[str, Any]) -> str:
-    """Who waits for what, and for how long whoever is first has."""
-    lock = row.get("lock")
-    if not isinstance(lock, dict):
-        return str(row.get("waiters", 0))
-    acquiring = f"{lock.get('holders', 0)} acquiring, for {_span(float(lock.get('held_seconds', 0)))}"
-    return f'<span class="doubt">{row.get("waiters", 0)}</span> <small>behind {acquiring}</small>'
-
-
-def _passed_over(endpoint: Mapping[str, Any]) -> str:
-    """For how long it is, and has been."""
-    said = []
-    if "down_seconds" in endpoint:
-        said.append(f"for {_span(float(endpoint['down_seconds']))}")
-    if "backoff_seconds" in endpoint:
-        said.append(f"next try in {_span(float(endpoint['backoff_seconds']))}")
-    return f" <small>{escape(', '.join(said))}</small>" if said else ""
+    return cells.table("profiled", "Routes of services with a profile", head, rows)
 
 
 def _brokers(shown: Shown) -> str:
     rows = (
-        _row(
+        cells.row(
             f"broker-{one['cluster']}-{one.get('address')}",
             [
-                _link("/", str(one["cluster"]), str(one["cluster"])),
+                cells.link("/", str(one["cluster"]), str(one["cluster"])),
                 escape(str(one.get("node") or "-")),
                 f"<code>{escape(str(one.get('address')))}</code>",
-                _tone(str(one.get("state", "-"))) + _passed_over(one),
-                _link("/connections", str(one.get("address")), str(one.get("connections", 0))),
+                cells.tone(str(one.get("state", "-"))) + cells.passed_over(one),
+                cells.link("/connections", str(one.get("address")), str(one.get("connections", 0))),
                 str(one.get("in_flight", 0)),
                 escape(", ".join(map(str, one.get("client_ids", ()))) or "-"),
             ],
@@ -248,12 +214,12 @@ def _brokers(shown: Shown) -> str:
         for one in shown.brokers
     )
     head = ["cluster", "node", "address", "state", "connections", "in flight", "client ids"]
-    return _table("brokers", "Kafka: brokers", head, rows)
+    return cells.table("brokers", "Kafka: brokers", head, rows)
 
 
 def _connections(shown: Shown, wanted: str) -> str:
     rows = (
-        _row(
+        cells.row(
             f"connection-{one.get('listener')}-{one.get('client')}-{n}",
             [
                 f"<code>{escape(str(one.get('client')))}</code>",
@@ -261,90 +227,37 @@ def _connections(shown: Shown, wanted: str) -> str:
                 escape(str(one.get("listener"))),
                 escape(str(one.get("protocol") or "undecided")),
                 escape(str(one.get("state", "-"))),
-                _link("/", str(one["target"]), str(one["target"])) if one.get("target") else "-",
+                cells.link("/", str(one["target"]), str(one["target"])) if one.get("target") else "-",
                 f"<code>{escape(str(one['upstream']))}</code>" if one.get("upstream") else "-",
-                _span(float(one.get("seconds", 0))),
+                cells.span(float(one.get("seconds", 0))),
             ],
         )
         for n, one in enumerate(shown.connections)
     )
     title = "Connections" + (f" about {wanted!r}" if wanted else ", the oldest")
     head = ["client", "identity", "listener", "protocol", "state", "to", "upstream", "since"]
-    return _table("connections", title, head, rows, '<p>All: <a href="/connections">/connections</a>.</p>')
+    return cells.table("connections", title, head, rows, '<p>All: <a href="/connections">/connections</a>.</p>')
 
 
 def _certificates(shown: Shown, now: float) -> str:
     rows = []
     for labels, at in shown.certificates:
         left = at - now
-        tone = "bad" if left <= 0 else "doubt" if left < 3 * DAY else "good"
+        tone = "bad" if left <= 0 else "doubt" if left < 3 * cells.DAY else "good"
         until = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
         name = " ".join(labels.values())
-        rows.append(_row(f"certificate-{name}", [escape(name), until, f'<span class="{tone}">{_span(left)}</span>']))
-    return _table("certificates", "Certificates", ["name", "valid until", "that is in"], rows)
+        rows.append(
+            cells.row(f"certificate-{name}", [escape(name), until, f'<span class="{tone}">{cells.span(left)}</span>'])
+        )
+    return cells.table("certificates", "Certificates", ["name", "valid until", "that is in"], rows)
 
 
 def _failures(shown: Shown, now: float) -> str:
     rows = (
-        _row(
+        cells.row(
             f"failure-{n}",
-            [_span(now - one["at"]) + " ago", str(one["times"]), escape(str(one["kind"])), escape(one["text"])],
+            [cells.span(now - one["at"]) + " ago", str(one["times"]), escape(str(one["kind"])), escape(one["text"])],
         )
         for n, one in enumerate(shown.failures)
     )
-    return _table("failures", "Recent failures", ["last", "times", "kind", "what"], rows)
-
-
-def _table(key: str, title: str, head: Iterable[str], rows: Iterable[str], more: str = "") -> str:
-    body = "\n".join(rows)
-    columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    inner = f"<table><thead><tr>{columns}</tr></thead><tbody>\n{body}\n</tbody></table>" if body else "<p>None.</p>"
-    return f'<section id="{key}"><h2>{escape(title)}</h2><div class="wide" tabindex="0">{inner}</div>{more}</section>'
-
-
-def _row(key: str, cells: Iterable[str], style: str = "") -> str:
-    inner = "".join(f"<td>{cell}</td>" for cell in cells)
-    return f'<tr id="{escape(key)}"{f" class={style}" if style else ""}>{inner}</tr>'
-
-
-def _link(page: str, wanted: str, text: str, style: str = "") -> str:
-    """To what C{text} is made of: C{page}, as far as it is about C{wanted}."""
-    look = f' class="{style}"' if style else ""
-    return f'<a href="{page}?q={escape(quote(wanted, errors="replace"))}"{look}>{escape(text)}</a>'
-
-
-def _tone(state: str) -> str:
-    return f'<span class="{TONES.get(state, "idle")}">{escape(state)}</span>'
-
-
-def _cells(traffic: Traffic) -> list[str]:
-    if traffic.success is None:
-        success = "-"
-    else:
-        tone = "good" if traffic.success >= GOOD else "bad" if traffic.success < BAD else "doubt"
-        success = f'<span class="{tone}">{traffic.success * 100:.4g} %</span>'
-    return [_rate(traffic.rate), success, *("-" if ms is None else f"{ms:.3g} ms" for ms in traffic.quantiles)]
-
-
-def _rate(rate: float) -> str:
-    return f"{rate:.0f}" if rate >= 100 or rate == int(rate) else f"{rate:.1f}"
-
-
-def _error(row: Mapping[str, Any]) -> str:
-    if not row.get("last_error"):
-        return ""
-    ago = f" <small>{_span(row['last_error_seconds'])} ago</small>" if "last_error_seconds" in row else ""
-    return escape(str(row["last_error"])) + ago
-
-
-def _span(seconds: float) -> str:
-    """A time, by its two largest units."""
-    if seconds < 0:
-        return f"-{_span(-seconds)}"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    for unit, length, less, shorter in (("d", DAY, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if seconds >= length:
-            n, rest = divmod(int(seconds), length)
-            return f"{n} {unit} {rest // shorter} {less}"
-    return "0 s"
+    return cells.table("failures", "Recent failures", ["last", "times", "kind", "what"], rows)

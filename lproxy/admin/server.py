@@ -15,9 +15,10 @@ from twisted.internet import task
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from lproxy.admin import overview
+from lproxy.admin import told
 from lproxy.admin.assets import CSS, JS
 from lproxy.admin.live import Events, Live, Overview, wanted
+from lproxy.admin.overview import about
 from lproxy.admin.pages import JSON, PLAIN, Command, Get, Status, as_json
 from lproxy.admin.scrape import Scrape
 from lproxy.admin.site import Root, Site, names
@@ -38,7 +39,7 @@ class Reloaded(Protocol):
         """What there is to say about it."""
 
 
-class Proxy(overview.Proxy, Protocol):
+class Proxy(told.Proxy, Protocol):
     """The proxy, as far as the admin server shows it and changes something."""
 
     def plugins(self) -> list[dict[str, Any]]:
@@ -100,7 +101,7 @@ def _rows(rows: Callable[[str], Iterable[dict[str, Any]]], metrics: Metrics, req
 
 
 def _connections(proxy: Proxy, wanted: str) -> Iterable[dict[str, Any]]:
-    return (row for row in proxy.connections() if not wanted or overview.about(row, wanted))
+    return (row for row in proxy.connections() if not wanted or about(row, wanted))
 
 
 def _ready(proxy: Proxy) -> tuple[int, str]:

@@ -5,6 +5,8 @@ The admin server, fed with raw HTTP in memory.
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy import config
 from lproxy.admin.server import admin_site
+from lproxy.app.rows import Standing
 from lproxy.metrics.registry import Metrics
 
 PATHS = ("/", "/metrics", "/ready", "/live", "/config", "/services", "/connections", "/plugins")
@@ -41,12 +44,25 @@ class FakeProxy:
     def describe_config(self) -> dict[str, Any]:
         return {"zebra": 1, "apple": {"pear": [1, 2]}}
 
-    def services(self) -> list[dict[str, Any]]:
+    def glance(self) -> dict[str, Any]:
+        return {}
+
+    def services(self, wanted: str = "") -> list[dict[str, Any]]:
         if self.rows and isinstance(self.rows[0], Exception):
             raise self.rows[0]
-        return self.rows
+        return [row for row in self.rows if wanted in row.get("target", "")]
 
-    connections = services
+    def standings(self, wanted: str) -> list[Standing]:
+        return [Standing(row.get("target", ""), True, 0, 0, partial(dict, row)) for row in self.services(wanted)]
+
+    def unused(self, wanted: str) -> list[dict[str, Any]]:
+        return []
+
+    def connections(self, limit: int = 1_000) -> list[dict[str, Any]]:
+        return self.services()[:limit]
+
+    def spoken(self) -> Counter[tuple[str, str]]:
+        return Counter()
 
     def failures(self) -> list[dict[str, Any]]:
         return []

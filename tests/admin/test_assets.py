@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from lproxy.admin.assets import CSS, JS
-from lproxy.admin.page import TONES
+from lproxy.admin.cells import TONES
 from tests.admin.case import AdminCase
 
 

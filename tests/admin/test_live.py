@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from lproxy.admin.live import INTERVAL, VIEWERS
+from lproxy.admin.live import INTERVAL, VIEWERS, Live
 from tests.admin.case import AdminCase
 
 
@@ -44,6 +46,29 @@ class LiveTests(AdminCase):
         self.assertIn('id="services"', first)
         self.assertIn("the last 4 seconds", last)
         self.leave(channel)
+
+    def test_pace(self) -> None:
+        """Where looking takes long, it is done less often: a hundredth of the time goes into it."""
+        used = [0.0]
+        live = Live(self.proxy, self.metrics.families, self.clock, self.clock.seconds, lambda: used[0])
+
+        class Request(StringTransport):
+            channel = None
+
+            def registerProducer(self, producer: Any, streaming: bool) -> None:
+                pass
+
+            def notifyFinish(self) -> Deferred[Any]:
+                return gone
+
+        gone: Deferred[Any] = Deferred()
+        self.patch(self.proxy, "ready", lambda: used.__setitem__(0, used[0] + 0.05))
+        live.watch(Request(), "")
+        self.clock.advance(INTERVAL)
+        (call,) = self.clock.getDelayedCalls()
+        self.assertAlmostEqual(5.0, call.getTime() - self.clock.seconds(), 3)
+        gone.callback(None)
+        self.assertEqual([], self.clock.getDelayedCalls())
 
     def test_nobody(self) -> None:
         """Where nobody watches nothing is done, and no timer runs."""

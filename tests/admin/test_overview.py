@@ -5,12 +5,15 @@ L{lproxy.admin.overview}: what the page shows, as values.
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import partial
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.admin.overview import KAFKA_REQUESTS, LATENCY, NAMES, REQUESTS, ROWS, Traffic, overview
 from lproxy.admin.window import Window
+from lproxy.app.rows import Standing
 from lproxy.metrics.counters import MILLISECONDS, Histogram
 from lproxy.metrics.family import Family, Labels
 
@@ -23,21 +26,42 @@ class Told:
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
         self.open: list[dict[str, Any]] = []
+        self.asked = 0
 
     def ready(self) -> str | None:
         return "draining"
 
     def describe_config(self) -> dict[str, Any]:
+        return {}
+
+    def glance(self) -> dict[str, Any]:
         return {"listen": [{"name": "web", "target": "authority"}, {"name": "db"}], "live": {"hash": "abc"}}
 
     def addresses(self) -> dict[str, tuple[str, int]]:
         return {"web": ("127.0.0.1", 80)}
 
-    def services(self) -> list[dict[str, Any]]:
-        return self.rows
+    def services(self, wanted: str = "") -> list[dict[str, Any]]:
+        return [row for row in self.rows if wanted in row["target"]]
 
-    def connections(self) -> list[dict[str, Any]]:
-        return self.open
+    def standings(self, wanted: str) -> list[Standing]:
+        return [
+            Standing(row["target"], row["state"] != "down", int(row["state"] == "degraded"), 0, partial(self.row, row))
+            for row in self.services(wanted)
+            if row["state"] != "unused"
+        ]
+
+    def row(self, row: dict[str, Any]) -> dict[str, Any]:
+        self.asked += 1
+        return row
+
+    def unused(self, wanted: str) -> list[dict[str, Any]]:
+        return [row for row in self.services(wanted) if row["state"] == "unused"]
+
+    def connections(self, limit: int = 1_000) -> list[dict[str, Any]]:
+        return self.open[:limit]
+
+    def spoken(self) -> Counter[tuple[str, str]]:
+        return Counter((row["listener"], row["protocol"] or "undecided") for row in self.open)
 
     def failures(self) -> list[dict[str, Any]]:
         return [{"at": 1.0, "kind": "http", "text": "x", "times": 1}]
@@ -116,6 +140,7 @@ class OverviewTests(SynchronousTestCase):
         self.look()
         shown = overview(self.proxy, self.window)
         self.assertEqual((ROWS, 4_900), (len(shown.services), shown.more))
+        self.assertEqual(ROWS, self.proxy.asked, "nothing is asked of the others")
         self.assertEqual("s4321.local:80", self.names()[0])
         self.assertEqual(["s77.local:80"], self.names("s77."))
 

@@ -62,12 +62,19 @@ def shown(**more: Any) -> Shown:
                 "direction": "outbound",
                 "protocol": "http",
                 "state": "degraded",
-                "lock": "held",
+                "lock": {"holders": 1, "held_seconds": 0.25},
                 "waiters": 3,
                 "in_flight": 2,
                 "endpoints": [
                     {"address": "10.0.0.1:80", "state": "healthy", "idle": 1, "in_flight": 2},
-                    {"address": "10.0.0.2:80", "state": "backoff", "last_error": "refused", "last_error_seconds": 61.0},
+                    {
+                        "address": "10.0.0.2:80",
+                        "state": "backoff",
+                        "last_error": "refused",
+                        "last_error_seconds": 61.0,
+                        "down_seconds": 90.0,
+                        "backoff_seconds": 4.0,
+                    },
                 ],
             },
             Traffic(12.5, 0.97, (1.234, 20.0, None)),
@@ -86,6 +93,29 @@ def shown(**more: Any) -> Shown:
         routes=[({"authority": "web.local", "listener": "web"}, QUIET)],
         profiled=[({"listener": "web", "dst": "web.local:80", "rt_route": "GET /books"}, QUIET, 12.0)],
         kafka=[("Fetch", 0.5)],
+        brokers=[
+            {
+                "cluster": "kafka",
+                "address": "10.0.0.3:9092",
+                "node": "7",
+                "state": "healthy",
+                "connections": 2,
+                "in_flight": 1,
+                "client_ids": ["app", "job"],
+            }
+        ],
+        connections=[
+            {
+                "client": "10.9.9.9:5",
+                "remote_identity": "app.mesh",
+                "listener": "web",
+                "protocol": None,
+                "state": "acquiring",
+                "target": "web:80",
+                "upstream": None,
+                "seconds": 3.2,
+            }
+        ],
         certificates=[({"name": "web.mesh"}, 100_000.0 + 90_000)],
         failures=[{"at": 99_990.0, "kind": "http", "text": "it broke", "times": 7}],
     )
@@ -110,14 +140,20 @@ class MainTests(SynchronousTestCase):
         html = self.html()
         key = "service-outbound-http-web:80"
         self.assertEqual(
-            ["web:80 outbound http", "degraded", "12.5", "97 %", "1.23 ms", "20 ms", "-", "2", "3 lock held", ""],
+            [
+                *("web:80 outbound http", "degraded", "12.5", "97 %", "1.23 ms", "20 ms", "-", "2"),
+                *("3 behind 1 acquiring, for 0 s", ""),
+            ],
             row(html, key),
         )
         self.assertEqual(
             ["10.0.0.1:80", "healthy", "12.5", "99.95 %", "1 ms", "2 ms", "3 ms", "2", "1 idle", ""],
             row(html, f"{key}-10.0.0.1:80"),
         )
-        self.assertEqual("refused 1 min 1 s ago", row(html, f"{key}-10.0.0.2:80")[-1])
+        _, state, *_, error = row(html, f"{key}-10.0.0.2:80")
+        self.assertEqual(
+            ("backoff for 1 min 30 s, next try in 4 s", "refused 1 min 1 s ago"), (state, error), "since when, and why"
+        )
 
     def test_rest(self) -> None:
         """Listeners, routes, Kafka's APIs, certificates, failures."""
@@ -127,15 +163,19 @@ class MainTests(SynchronousTestCase):
         profiled = ["web.local:80", "GET /books", "web", "0", "-", "-", "-", "-", "12"]
         self.assertEqual(profiled, row(html, "profiled-web-web.local:80-GET /books"))
         self.assertEqual(["Fetch", "0.5"], row(html, "kafka-Fetch"))
+        broker = ["kafka", "7", "10.0.0.3:9092", "healthy", "2", "1", "app, job"]
+        self.assertEqual(broker, row(html, "broker-kafka-10.0.0.3:9092"))
+        connection = ["10.9.9.9:5", "app.mesh", "web", "undecided", "acquiring", "web:80", "-", "3 s"]
+        self.assertEqual(connection, row(html, "connection-web-10.9.9.9:5-0"))
         self.assertEqual(["web.mesh", "1970-01-03 04:46:40Z", "1 d 1 h"], row(html, "certificate-web.mesh"))
-        self.assertEqual(["10 s ago", "7", "it broke"], row(html, "failure-0"))
+        self.assertEqual(["10 s ago", "7", "http", "it broke"], row(html, "failure-0"))
 
     def test_nothing(self) -> None:
         """Where there is nothing, that is said; what does not concern this proxy is left out."""
-        left_out = ("profiled", "kafka", "certificates")
-        empty: dict[str, Any] = {name: [] for name in ("services", "routes", "failures", *left_out)}
+        left_out = ("profiled", "kafka", "brokers", "certificates")
+        empty: dict[str, Any] = {name: [] for name in ("services", "routes", "connections", "failures", *left_out)}
         html = self.html(**empty, listeners=[])
-        self.assertEqual(4, html.count("<p>None.</p>"))
+        self.assertEqual(5, html.count("<p>None.</p>"))
         self.assertNotIn("Kafka", html)
         self.assertNotIn("profile", html)
         self.assertNotIn("Certificates", html)

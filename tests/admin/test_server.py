@@ -45,6 +45,33 @@ class PageTests(AdminCase):
         values = {s.name: s.value for f in text_string_to_metric_families(answer.text) for s in f.samples}
         self.assertEqual(7.0, values["detect_total"])
 
+    def test_filtered(self) -> None:
+        """Of rows, those that are asked for: by the name of a service, by any word of a connection."""
+        self.proxy.rows = [{"target": "web:80", "client": "a"}, {"target": "app:80", "client": "web"}]
+        for path, count in (
+            ("/services?q=web", 1),
+            ("/services.json", 2),
+            ("/connections?q=web", 2),
+            ("/plugins.json", 0),
+        ):
+            self.assertEqual(count, len(json.loads(self.ask(f"GET {path}").text)), path)
+
+    def test_overview(self) -> None:
+        """What the first page shows, for programs: where they say that they are, or by its other name."""
+        self.proxy.rows = [{"target": "web:80", "state": "open"}, {"target": "app:80", "state": "open"}]
+        answers = [
+            self.ask("GET /overview.json?q=web"),
+            self.ask("GET /?q=web", "Accept: application/json"),
+        ]
+        for answer in answers:
+            self.assertEqual("application/json", answer.fields["content-type"])
+            shown = json.loads(answer.text)
+            ((row, traffic, _),) = shown["services"]
+            self.assertEqual(("web:80", None, 0.0), (row["target"], traffic["success"], traffic["rate"]))
+        browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+        for accept in (browser, "*/*", f"application/json,{browser}"):
+            self.assertIn("text/html", self.ask("GET /", f"Accept: {accept}").fields["content-type"])
+
     def test_fields(self) -> None:
         """Every answer, a refusal too, is not to be kept, guessed at or framed, and does not boast."""
         answers = [self.ask(f"GET {path}") for path in (*PATHS, *COMMANDS, "/nothing")]

@@ -89,7 +89,9 @@ class StacksTests(SynchronousTestCase):
         share, stacks = self.make(services=services), self.stacks
         rows = [(row["target"], row["state"], row["in_flight"]) for row in stacks.rows.describe()]
         self.assertEqual([(name, "unused", 0) for name in names], rows)
-        self.assertEqual([{"address": "10.0.0.1:80"}, {"address": "10.0.0.2:80"}], next(stacks.rows.describe())["endpoints"])
+        self.assertEqual(
+            [{"address": "10.0.0.1:80"}, {"address": "10.0.0.2:80"}], next(stacks.rows.describe())["endpoints"]
+        )
         for target in (ServiceName("web.local:80"), Authority("app.LOCAL", 80), Authority("other.local", 80)):
             waiting = self.acquire("outbound", "http", ScriptedService, share).acquire(target)
             self.addCleanup(lambda d: (d.addErrback(lambda _: None), d.cancel()), waiting)

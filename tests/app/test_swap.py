@@ -401,7 +401,7 @@ class DrainTests(SwapCase):
             self.assertEqual(b"yz", await other.ask(b"y", 1) + await client.ask(b"z", 1))
             rows = {row["upstream"] for row in self.running.connections()}
             self.assertEqual({f"127.0.0.1:{port}" for port in upstreams}, rows)
-            (row,) = self.running.services()
+            (row,) = list(self.running.services())
             self.assertEqual([f"127.0.0.1:{upstreams[1]}"], [one["address"] for one in row["endpoints"]])
             for one in (client, other):
                 await one.leave()

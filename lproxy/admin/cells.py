@@ -1,0 +1,104 @@
+# -*- test-case-name: tests.admin.test_cells -*-
+"""
+The cells that the first page's tables are made of, as HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+from lproxy.admin.overview import Traffic
+
+#: how good or bad a state is: a class of the style
+TONES = {
+    "ready": "good",
+    "open": "good",
+    "healthy": "good",
+    "unused": "idle",
+    "waiting": "doubt",
+    "degraded": "doubt",
+    "probing": "doubt",
+    "backoff": "bad",
+    "down": "bad",
+    "failing": "bad",
+}
+#: part of the answers that succeeded, from which on that is good, and below which it is bad
+GOOD, BAD = 0.999, 0.95
+DAY = 86_400
+
+
+def waits(row: Mapping[str, Any]) -> str:
+    """Who waits for what, and for how long whoever is first has."""
+    lock = row.get("lock")
+    if not isinstance(lock, dict):
+        return str(row.get("waiters", 0))
+    acquiring = f"{lock.get('holders', 0)} acquiring, for {span(float(lock.get('held_seconds', 0)))}"
+    return f'<span class="doubt">{row.get("waiters", 0)}</span> <small>behind {acquiring}</small>'
+
+
+def passed_over(endpoint: Mapping[str, Any]) -> str:
+    """For how long it is, and has been."""
+    said = []
+    if "down_seconds" in endpoint:
+        said.append(f"for {span(float(endpoint['down_seconds']))}")
+    if "backoff_seconds" in endpoint:
+        said.append(f"next try in {span(float(endpoint['backoff_seconds']))}")
+    return f" <small>{escape(', '.join(said))}</small>" if said else ""
+
+
+def table(key: str, title: str, head: Iterable[str], rows: Iterable[str], more: str = "") -> str:
+    body = "\n".join(rows)
+    columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    inner = f"<table><thead><tr>{columns}</tr></thead><tbody>\n{body}\n</tbody></table>" if body else "<p>None.</p>"
+    return f'<section id="{key}"><h2>{escape(title)}</h2><div class="wide" tabindex="0">{inner}</div>{more}</section>'
+
+
+def row(key: str, cells: Iterable[str], style: str = "") -> str:
+    inner = "".join(f"<td>{cell}</td>" for cell in cells)
+    return f'<tr id="{escape(key)}"{f" class={style}" if style else ""}>{inner}</tr>'
+
+
+def link(page: str, wanted: str, text: str, style: str = "") -> str:
+    """To what C{text} is made of: C{page}, as far as it is about C{wanted}."""
+    look = f' class="{style}"' if style else ""
+    return f'<a href="{page}?q={escape(quote(wanted, errors="replace"))}"{look}>{escape(text)}</a>'
+
+
+def tone(state: str) -> str:
+    return f'<span class="{TONES.get(state, "idle")}">{escape(state)}</span>'
+
+
+def of_traffic(traffic: Traffic) -> list[str]:
+    if traffic.success is None:
+        success = "-"
+    else:
+        tone = "good" if traffic.success >= GOOD else "bad" if traffic.success < BAD else "doubt"
+        success = f'<span class="{tone}">{traffic.success * 100:.4g} %</span>'
+    return [per_second(traffic.rate), success, *("-" if ms is None else f"{ms:.3g} ms" for ms in traffic.quantiles)]
+
+
+def per_second(rate: float) -> str:
+    return f"{rate:.0f}" if rate >= 100 or rate == int(rate) else f"{rate:.1f}"
+
+
+def last_error(row: Mapping[str, Any]) -> str:
+    if not row.get("last_error"):
+        return ""
+    ago = f" <small>{span(row['last_error_seconds'])} ago</small>" if "last_error_seconds" in row else ""
+    return escape(str(row["last_error"])) + ago
+
+
+def span(seconds: float) -> str:
+    """A time, by its two largest units."""
+    if seconds < 0:
+        return f"-{span(-seconds)}"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    for unit, length, less, shorter in (("d", DAY, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if seconds >= length:
+            n, rest = divmod(int(seconds), length)
+            return f"{n} {unit} {rest // shorter} {less}"
+    return "0 s"
