@@ -15,16 +15,20 @@ def asking(ca: str | None = None, certificate: str | None = None, key: str | Non
     @param ca: a PEM file of whom we believe; C{None}: whom OpenSSL does, which C{SSL_CERT_FILE} tells it
     @param certificate: a PEM file of ours, for a server that asks for one
     @param key: its key, where that is not in the same file
-    @raise OSError: a file is not there, or not what it should be; C{ssl.SSLError} is one, its filename is set
+    @raise OSError: a file is not there, or not what it should be
     """
     for file in filter(None, (ca, certificate, key)):
         # OpenSSL does not say which file was missing
         with open(file, "rb"):
             pass
     context = ssl.create_default_context(cafile=ca)
+    why = ""
     if certificate is not None:
         try:
             context.load_cert_chain(certificate, key)
         except ssl.SSLError as e:
-            raise OSError(f"{certificate}: {e.reason or e} (with its key)") from e
+            # which does not say of which file
+            why = f"{certificate}: {e.reason or e} (with its key)"
+    if why:
+        raise OSError(why)
     return context
