@@ -369,7 +369,8 @@ class Tracing:
     endpoint: str = setting("", "the collector's URL, such as http://127.0.0.1:4318; empty turns tracing off")
     sample: float = setting(
         0.01,
-        "the part of traces that begin here which is sampled, 0 to 1; of others their beginning has decided",
+        "the part of traces that begin here which is sampled; of others their beginning has decided",
+        "part or 0",
     )
     service: str = setting("lproxy", "the name of the service that the spans are of (service.name)")
     propagation: tuple[Propagation, ...] = setting(

@@ -181,6 +181,10 @@ def read_part(value: object) -> float:
     return number
 
 
+def read_part_or_0(value: object) -> float:
+    return 0.0 if value == 0 and not isinstance(value, bool) else read_part(value)
+
+
 def read_count_or_0(value: object) -> int:
     return 0 if value == 0 and not isinstance(value, bool) else read_count(value)
 
@@ -213,6 +217,7 @@ KINDS: dict[tuple[Any, str], Kind] = {
     (int, "workers"): Kind('count or "auto"', read_workers, lambda workers: workers or "auto"),
     (float, ""): Kind("number", read_number),
     (float, "part"): Kind("part of 1", read_part),
+    (float, "part or 0"): Kind("part of 1, or 0", read_part_or_0),
     (float, "part or unset"): Kind("part of 1", read_part),
     (float, "duration or unset"): Kind("duration", read_duration, write_duration),
     (str | Place, "address"): Kind("host:port, or table", read_place, write_place),

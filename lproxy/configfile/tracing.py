@@ -18,9 +18,6 @@ PACKAGES = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http.t
 
 def check_tracing(tracing: Tracing, report: Report) -> None:
     """All that can be known before the first span is sent."""
-    if not 0.0 <= tracing.sample <= 1.0:
-        right = "write the part that is sampled, from 0 to 1: 0.01 is one of a hundred"
-        report.error(("tracing", "sample"), f"{tracing.sample:g} is no part", right)
     if not tracing.service:
         report.error(("tracing", "service"), "is empty", "write the name that spans are found by")
     if not tracing.endpoint:

@@ -19,6 +19,13 @@ class KindTests(FileTestCase):
         self.says('[timeouts]\ndrain = "none"', '"none" is no duration')
         self.says("[timeouts]\nbody = 5", 'write "5s"')
 
+    def test_part_or_none(self) -> None:
+        """What may be no part at all is 0 then."""
+        part = kind_of(float, "part or 0")
+        self.assertEqual((0.0, 0.01, 1.0), (part.read(0), part.read(0.01), part.read(1)))
+        for value in (-0.1, 1.5, float("nan"), False, "1%", 2**70):
+            self.assertRaises(Wrong, part.read, value)
+
     def test_numbers(self) -> None:
         """A plain number is above zero and finite, whole or not."""
         number = kind_of(float, "")
