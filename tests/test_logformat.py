@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,7 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.logformat import FIELDS, FORMS, PRESETS, BadFormat, Text, lines
 from tests.floors_source import ROOT
 
-NOW = datetime(2025, 11, 24, 16, 0, 2, 750_000, UTC)
+#: 2025-11-24 16:00:02.750 UTC
+NOW = 1_764_000_002.75
 ROW: dict[str, Any] = {
     "kind": "request",
     "client": "10.0.0.1:40000",

@@ -212,11 +212,12 @@ class DeclaredTests(SynchronousTestCase):
         self.assertEqual(declared, {modules.get(name, name) for name in imported - extra})
 
     def test_extra(self) -> None:
-        """What only tracing needs is an extra, and imported by the one module that is for it."""
+        """What only tracing needs is an extra, and imported by the modules that are for it."""
         users = {source.module for source in sources() for _, name in source.imports if under(name, "opentelemetry")}
-        self.assertEqual({"lproxy.app.otel"}, users)
+        self.assertEqual({"lproxy.app.otel", "lproxy.app.otlp"}, users)
         declared = re.findall(r"^([\w-]+)>=", self.setup["options.extras_require"]["otel"], re.M)
-        self.assertEqual(["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"], declared)
+        parts = ("sdk", "exporter-otlp-proto-http", "proto")
+        self.assertEqual([f"opentelemetry-{part}" for part in parts], declared)
 
     def test_floors_only(self) -> None:
         """Each has a floor and none a ceiling, with its reason on the line above."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from datetime import UTC, datetime
 from os import write
+from time import time
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -31,10 +31,6 @@ STDOUT = 1
 MODE = 0o666
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class AccessLog:
     """
     Appends to a file, C{-} being standard output.
@@ -46,12 +42,12 @@ class AccessLog:
     """
 
     def __init__(
-        self, path: str, line: Line, counts: AccessLines, clock: IReactorTime, now: Callable[[], datetime] = _now
+        self, path: str, line: Line, counts: AccessLines, clock: IReactorTime, now: Callable[[], float] = time
     ) -> None:
         """
         @param line: the format
         @param clock: for timers; what it reads need not be the time of day
-        @param now: the time of day, in UTC
+        @param now: the time of day, in seconds of the epoch
         @raise OSError: it cannot be opened
         """
         self._path = path

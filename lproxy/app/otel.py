@@ -2,8 +2,9 @@
 """
 Traces by OpenTelemetry's SDK, which is an extra, C{lproxy[otel]}: imported where traces are configured, nowhere else.
 
-The SDK makes the spans. Which traces are sampled is decided before, so that those which are not cost no span; and they
-are sent by L{lproxy.app.spans}, as the SDK's own batches are neither counted nor bounded at the end.
+The SDK knows what is told of the process (the resource) and how a collector is asked: OTLP over HTTP, its retries and
+its environment variables. Which traces are sampled is decided before there is a span; spans are plain values until they
+are sent, in a thread of their own (L{lproxy.app.spans}).
 """
 
 from __future__ import annotations
@@ -15,24 +16,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from opentelemetry.trace import (
-    NonRecordingSpan,
-    SpanContext,
-    SpanKind,
-    StatusCode,
-    TraceFlags,
-    set_span_in_context,
-)
-from opentelemetry.trace import Span as ApiSpan
 
 import lproxy
+from lproxy.app.otlp import Encoder, Ended
 from lproxy.app.spans import Sender
 from lproxy.config import Tracing
 from lproxy.metrics.tracing import SpanCounts
@@ -42,7 +30,6 @@ from lproxy.protocols.tracing import Attributes, Kind, Parent, Span
 TIMEOUT = 3.0
 #: where a collector takes traces, if its URL names no other place (OTLP specification)
 PATH = "/v1/traces"
-KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 #: more than any 16 digits: all are sampled
 ALL = "g"
 
@@ -63,49 +50,33 @@ class Said(logging.Handler):
         self.last = record.getMessage()
 
 
-class Ids(IdGenerator):
-    """
-    Span ids at random, and the trace id that was chosen already.
+class Exporter(OTLPSpanExporter):
+    """The SDK's, for what is encoded already."""
 
-    @ivar chosen: of the next span that has no parent
-    """
-
-    def __init__(self) -> None:
-        self.chosen = ""
-
-    def generate_trace_id(self) -> int:
-        """Called for the first span of a trace."""
-        return int(self.chosen, 16)
-
-    def generate_span_id(self) -> int:
-        """Called for each span."""
-        return random.getrandbits(64) or 1
-
-
-class Ended(SpanProcessor):
-    """Hands over each span that is over."""
-
-    def __init__(self, put: Callable[[ReadableSpan], None]) -> None:
-        self._put = put
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Called by the SDK."""
-        self._put(span)
+    def send(self, body: bytes) -> bool:
+        """Whether the collector has taken it, within L{TIMEOUT}."""
+        return self._client.export(body).success
 
 
 class OtelSpan:
     """A L{Span<lproxy.protocols.tracing.Span>}."""
 
-    def __init__(self, span: ApiSpan) -> None:
-        self._span = span
-        self.span_id = f"{span.get_span_context().span_id:016x}"
+    __slots__ = ("_at", "_kind", "_name", "_parent", "_put", "span_id")
+
+    def __init__(self, put: Callable[[Ended], None], name: str, kind: Kind, at: float, parent: Parent) -> None:
+        self._put = put
+        self._name = name
+        self._kind = kind
+        self._at = at
+        self._parent = parent
+        self.span_id = f"{random.getrandbits(64) or 1:016x}"
 
     def end(self, at: float, attributes: Attributes, error: str = "") -> None:
         """It is over."""
-        self._span.set_attributes(attributes)
-        if error:
-            self._span.set_status(StatusCode.ERROR)
-        self._span.end(_nanoseconds(at))
+        trace_id, parent_id = self._parent
+        began, ended = _nanoseconds(self._at), _nanoseconds(at)
+        span = Ended(trace_id, self.span_id, parent_id, self._name, self._kind, began, ended, attributes, bool(error))
+        self._put(span)
 
 
 class Otel:
@@ -121,17 +92,11 @@ class Otel:
         logger = logging.getLogger("opentelemetry.exporter")
         logger.addHandler(self._said)
         logger.propagate = False
-        self._exporter = OTLPSpanExporter(traces_url(config.endpoint), timeout=TIMEOUT, compression=Compression.Gzip)
+        self._exporter = Exporter(traces_url(config.endpoint), timeout=TIMEOUT)
+        resource = Resource.create({"service.name": config.service}).attributes
+        known = {key: value for key, value in resource.items() if isinstance(value, str | int)}
+        self._encode = Encoder(known, "lproxy", lproxy.__version__)
         self._sender = Sender(self._export, counts, failed, time.monotonic)
-        self._ids = Ids()
-        provider = TracerProvider(
-            sampler=ALWAYS_ON,
-            resource=Resource.create({"service.name": config.service}),
-            shutdown_on_exit=False,
-            id_generator=self._ids,
-        )
-        provider.add_span_processor(Ended(self._sender.put))
-        self._tracer = provider.get_tracer("lproxy", lproxy.__version__)
 
     def __repr__(self) -> str:
         return f"<Otel {self._sender!r}>"
@@ -142,15 +107,7 @@ class Otel:
 
     def span(self, name: str, kind: Kind, at: float, parent: Parent) -> Span:
         """One that has begun."""
-        context: Any = None
-        if parent.span_id:
-            above = SpanContext(
-                int(parent.trace_id, 16), int(parent.span_id, 16), kind == "server", trace_flags=TraceFlags(1)
-            )
-            context = set_span_in_context(NonRecordingSpan(above))
-        else:
-            self._ids.chosen = parent.trace_id
-        return OtelSpan(self._tracer.start_span(name, context, KINDS[kind], start_time=_nanoseconds(at)))
+        return OtelSpan(self._sender.put, name, kind, at, parent)
 
     def close(self) -> None:
         """Nothing more is traced; what waits is sent, within seconds."""
@@ -162,7 +119,7 @@ class Otel:
 
     def _export(self, spans: list[Any]) -> str:
         self._said.last = ""
-        if self._exporter.export(spans) is SpanExportResult.SUCCESS:
+        if self._exporter.send(self._encode(spans)):
             return ""
         return self._said.last or "the collector does not take them"
 

@@ -13,7 +13,11 @@ from lproxy.configfile.problem import Report, show
 
 EXAMPLE = 'write "http://127.0.0.1:4318", with the collector\'s address'
 #: what C{lproxy[otel]} installs
-PACKAGES = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http.trace_exporter")
+PACKAGES = (
+    "opentelemetry.sdk.resources",
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.proto.trace.v1.trace_pb2",
+)
 
 
 def check_tracing(tracing: Tracing, report: Report) -> None:

@@ -9,7 +9,6 @@ import errno
 import json
 import os
 import socket
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +34,12 @@ class AccessLogTests(SynchronousTestCase):
         globalLogPublisher.addObserver(self.observe)
         self.addCleanup(globalLogPublisher.removeObserver, self.observe)
 
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.clock.seconds(), UTC)
-
     def observe(self, event: Any) -> None:
         if event.get("log_namespace") == "lproxy":
             self.errors.append(formatEvent(event))
 
     def open(self) -> AccessLog:
-        log = AccessLog(str(self.path), lines("json"), self.counts, self.clock, self.now)
+        log = AccessLog(str(self.path), lines("json"), self.counts, self.clock, self.clock.seconds)
         self.addCleanup(log.close)
         return log
 

@@ -57,7 +57,7 @@ class TracingTests(SynchronousTestCase):
         self.assertEqual([], self.says())
         (wrong,) = self.says(endpoint="http://a:4318")
         self.assertEqual(
-            "f: tracing.endpoint: tracing needs OpenTelemetry, of which opentelemetry.sdk.trace is not installed; "
+            "f: tracing.endpoint: tracing needs OpenTelemetry, of which opentelemetry.sdk.resources is not installed; "
             "pip install 'lproxy[otel]', or leave it out",
             wrong,
         )

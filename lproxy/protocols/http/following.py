@@ -8,11 +8,9 @@ whoever comes next is told that it is not.
 
 from __future__ import annotations
 
-from typing import Final
-
 from lproxy.api import Conn, Runtime
 from lproxy.protocols.http.account import Account
-from lproxy.protocols.http.context import UNDECIDED, W3C, Context, extract, fields, without
+from lproxy.protocols.http.context import UNDECIDED, W3C, Context, extract, fields, has_context, without
 from lproxy.protocols.http.digits import Digits
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.request_id import RequestIds
@@ -20,14 +18,11 @@ from lproxy.protocols.http.trace import Trace
 from lproxy.protocols.tracing import Tracer
 from lproxy.transport.networks import Networks
 
-#: of requests that nobody has traced before
-_NOTHING: Final = Context()
-
 
 class Following:
     """Of one listener."""
 
-    __slots__ = ("_digits", "_formats", "_ids", "_tracer", "_trusted", "_w3c_alone")
+    __slots__ = ("_digits", "_formats", "_ids", "_threshold", "_tracer", "_trusted", "_w3c_alone")
 
     def __init__(self, runtime: Runtime) -> None:
         self._digits = Digits()
@@ -35,6 +30,7 @@ class Following:
         self._ids = RequestIds(listen, self._digits) if listen.request_id != "pass" else None
         self._tracer: Tracer | None = runtime.tracer
         self._formats: list[str] = list(runtime.tracer.propagation) if runtime.tracer is not None else []
+        self._threshold = runtime.tracer.threshold.encode("ascii") if runtime.tracer is not None else b""
         self._w3c_alone = self._formats == [W3C]
         self._trusted = Networks(listen.trusted) if listen.trusted else None
 
@@ -45,31 +41,32 @@ class Following:
         tracer = self._tracer
         if tracer is None:
             return
-        context = extract(request.headers)
-        if context is None:
-            context = _NOTHING
-        elif self._trusted is not None and not self._trusted.has(conn.peer[0]):
+        headers = request.headers
+        if self._w3c_alone and not has_context(headers):
+            # by far the most
+            digits = self._digits.take(48)
+            if digits[16:32] >= self._threshold:
+                request.headers = [*headers, (b"traceparent", b"00-%b-%b-00" % (digits[:32], digits[32:]))]
+            else:
+                account.trace = Trace(tracer, request, account, Context(), digits[:32], self._formats)
+            return
+        context = extract(headers)
+        if self._trusted is not None and not self._trusted.has(conn.peer[0]):
             # nobody from outside makes us sample, or writes into our traces
             formats, context = context.formats, Context()
             context.formats = formats
         sampled = context.sampled
         if sampled == 0 and context.trace_id:
             return
-        trace_id = context.trace_id
-        if not trace_id:
-            trace_id = self._digits.take(32)
+        trace_id = context.trace_id or self._digits.take(32)
         if sampled == UNDECIDED:
-            sampled = int(trace_id[16:].decode("ascii") < tracer.threshold)
+            sampled = int(trace_id[16:] < self._threshold)
         if sampled:
             account.trace = Trace(tracer, request, account, context, trace_id, self._all(context))
-        elif context is _NOTHING and self._w3c_alone:
-            # by far the most
-            parent = b"00-%b-%b-00" % (trace_id, self._digits.take(16))
-            request.headers = [*request.headers, (b"traceparent", parent)]
         else:
             span_id = context.span_id or self._digits.take(16)
             told = fields(self._all(context), trace_id, span_id, False, context.random)
-            request.headers = [*without(request.headers, context.state), *told]
+            request.headers = [*without(headers, context.state), *told]
 
     def _all(self, context: Context) -> list[str]:
         """The formats in which upstreams are told."""

@@ -137,13 +137,10 @@ class Trace:
         values: Values = {
             **_names(request, *(request.asked or (request.authority, request.target))),
             "url.scheme": "https" if by_https(conn.tls) else "http",
-            "network.protocol.name": "http",
             "network.protocol.version": "2" if request.stream_id else "1.0" if request.old else "1.1",
             "client.address": conn.peer[0],
             "network.peer.address": conn.peer[0],
             "network.peer.port": conn.peer[1],
-            "http.request.body.size": exchange.account.received,
-            "http.response.body.size": exchange.account.sent,
         }
         agent = said(request.headers)[USER_AGENT]
         if agent is not None:
