@@ -21,12 +21,14 @@ from twisted.python.failure import Failure
 from lproxy.balancing import place
 from lproxy.config import Config
 from lproxy.configfile import Problem
+from lproxy.discover.memory import Memory
 from lproxy.discover.static import Static
 from lproxy.metrics.profiles import APPLIED, REFUSED, REMOVED, ProfileFiles
 from lproxy.profile import Profile
+from lproxy.profiles.described import OfService
 from lproxy.profiles.library import Change, Library, all_of
 from lproxy.profiles.read import Within
-from lproxy.protocols.runtime import Profiles
+from lproxy.protocols.runtime import Profiles, fixed_target
 from lproxy.target import Authority, OriginalDst, ServiceName, Target, split_host_port
 
 #: seconds between two looks; and to the next one where something is about to change
@@ -203,6 +205,18 @@ class LiveProfiles(Profiles):
             row["backends"] = {one.service: one.weight for one in profile.backends}
         return row
 
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong, or odd, with the files."""
+        return self._library.problems()
+
+    def unknown_opaque(self, config: Config) -> list[Problem]:
+        """Profiles with opaque ports that nobody can know of before something is read."""
+        targets: list[Target] = [ServiceName(one.name) for one in config.services.values() if one.endpoints]
+        targets += [target for one in config.listen if (target := fixed_target(one.target)) is not None]
+        known = {profile.source for target in targets if (profile := self.of(target)) is not None}
+        every = [one for several in self._library.book.profiles.values() for one in several]
+        return [_opaque_line(one) for one in every if one.profile.opaque_ports and one.profile.source not in known]
+
     def refused(self) -> list[dict[str, Any]]:
         """Rows of C{/services}: files of which what is in them now is not used, and why."""
         return [
@@ -224,6 +238,14 @@ def library(config: Config, before: Library | None = None) -> Library:
     return Library(own.files, Within(own.namespace, own.cluster_domain), config.services, before)
 
 
+def _opaque_line(one: OfService) -> Problem:
+    wrong = (
+        "opaquePorts are not looked at: no listener has this service as its target, and no endpoints are known of it"
+    )
+    right = "write a [services] table with its endpoints, where connections to them are redirected"
+    return Problem("warning", one.file, one.line, f"ServiceProfile {one.host}", wrong, right)
+
+
 def as_of_now(config: Config, static: Static) -> LiveProfiles:
     """What is said now, for whoever has a look and is told of no changes."""
     found = LiveProfiles(config, static, Shelf(), Clock(), ProfileFiles(), _nobody, _nobody, Failure.raiseException)
@@ -238,9 +260,8 @@ def _nobody(*text: str) -> None:
 
 def problems(config: Config) -> list[Problem]:
     """Everything that is wrong, or odd, with the files that C{config} names."""
-    found = library(config)
-    all_of(found.look(insist=True))
-    return found.problems()
+    live = as_of_now(config, Static(config.services, Memory()))
+    return [*live.problems(), *live.unknown_opaque(config)]
 
 
 def _place(target: Target) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.profiles import INTERVAL, SOON, LiveProfiles, Shelf, problems
-from lproxy.config import Config, ProfileFiles, Service
+from lproxy.config import Config, Listen, ProfileFiles, Service
 from lproxy.discover.memory import Memory
 from lproxy.discover.static import Static
 from lproxy.metrics.profiles import ProfileFiles as Counter
@@ -239,6 +239,20 @@ class LiveProfilesTests(SynchronousTestCase):
         self.assertGreater(len(self.failed), 1)
         self.assertEqual(["b"], self.names())
         self.profiles.stop()
+
+    def test_unknown_opaque(self) -> None:
+        """Opaque ports of which nothing can be known in time are told of."""
+        self.write(SP + "  opaquePorts: ['3306']\n")
+        files = ProfileFiles((str(self.file),))
+        (problem,) = problems(Config(profiles=files))
+        self.assertIn(
+            f"{self.file}:1: warning: ServiceProfile web.shop.svc.cluster.local: opaquePorts are not looked",
+            str(problem),
+        )
+        service = Service(name="web.shop:3306", endpoints=("10.0.0.1:3306",))
+        self.assertEqual([], problems(Config(profiles=files, services={service.name: service})))
+        listen = Listen(name="db", address="127.0.0.1:0", target="web.shop:3306")
+        self.assertEqual([], problems(Config(profiles=files, listen=(listen,))))
 
     def test_problems(self) -> None:
         """What lproxy check says of them."""

@@ -11,7 +11,7 @@ from textwrap import dedent
 from tests.configfile.case import FileTestCase
 from tests.floors_source import ROOT
 
-PAGES = ("tls.rst", "identity.rst")
+PAGES = ("tls.rst", "identity.rst", "profiles.rst")
 BLOCK = re.compile(r"^\.\. code-block:: toml\n\n((?:    .*\n|\n)+)", re.MULTILINE)
 
 
