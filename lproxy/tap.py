@@ -30,6 +30,8 @@ from lproxy.app.reload import Source
 from lproxy.app.running import Profiled, Running
 from lproxy.app.signals import Signals
 from lproxy.app.takeover import Pidfile, Takeover, door_of
+from lproxy.app.watch import Seen
+from lproxy.app.watch import look as look_at
 from lproxy.app.worker import Worker
 from lproxy.build import version
 from lproxy.config import Config
@@ -152,6 +154,8 @@ class Options(usage.Options):
     found: list[Found]
     #: the supervisor, where this is one of its workers
     worker: Worker | None = None
+    #: the file, as it was before it was read
+    seen: Seen | None = None
     #: what was read where it cannot be read again
     text = b""
 
@@ -168,8 +172,8 @@ class Options(usage.Options):
         again = partial(rehearsed, path=place, found=self.found, here=True)
         if worker is not None:
             # the supervisor has read it, for all of them
-            return Source(path, place, lambda: parsed_text(worker.text, place, self.found), again)
-        return Source(path, place, partial(parsed, place, self.found), again)
+            return Source(path, place, lambda: parsed_text(worker.text, place, self.found), again, self.seen)
+        return Source(path, place, partial(parsed, place, self.found), again, self.seen)
 
     def again(self) -> Again:
         """How this is started once more."""
@@ -188,6 +192,8 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Read the file now, before anything is started. What is wrong with it goes to standard error."""
         self.found = plugins()
+        # before it is read: who watches it is to notice what changes meanwhile
+        self.seen = look_at(self["config"] or "")
         if (fd := os.environ.pop(WORKER, "")) and not self["check"]:
             from twisted.internet import reactor
 

@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred
 
 from lproxy.app.assembly import CannotStart
 from lproxy.app.log import log
+from lproxy.app.watch import Seen
 from lproxy.config import Config
 from lproxy.configfile import Loaded, render
 from lproxy.errors import one_line
@@ -41,6 +42,7 @@ class Source(NamedTuple):
     @ivar file: its name, for people
     @ivar path: where it is
     @ivar read: reads it, and checks what stands there: in any thread
+    @ivar seen: what was there before it was read first
     @ivar rehearse: checks what has been read by what a start makes of it, in the reactor's thread
     """
 
@@ -48,6 +50,7 @@ class Source(NamedTuple):
     path: str
     read: Callable[[], Loaded]
     rehearse: Callable[[Loaded], Loaded] = lambda loaded: loaded
+    seen: Seen | None = None
 
 
 class Outcome(NamedTuple):

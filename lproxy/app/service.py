@@ -125,7 +125,12 @@ class Proxy(service.Service):
             beside(reactor),
             partial(deferLater, reactor, 0),
         )
-        self._watch = FileWatch(source.path, self.reload, reactor) if source is not None else None
+        # of several workers the first: what it asks for is done by all
+        self._watch = (
+            FileWatch(source.path, self.reload, reactor, source.seen)
+            if source is not None and not process.portion.index
+            else None
+        )
         self._ending = self._hurried = self._given = False
         self._not_ready: str | None = "starting"
         self._delayed: Deferred[Any] | None = None

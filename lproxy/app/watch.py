@@ -42,32 +42,39 @@ class FileWatch:
     """
     Looks at one file.
 
-    @ivar _known: what was there when C{changed} was called last, or when it began
+    @ivar _known: what was there when C{changed} was called last, or when the file was read first
     @ivar _last: what the latest look has seen
     """
 
     def __init__(
-        self, path: str, changed: Callable[[], object], clock: IReactorTime, look: Callable[[str], Seen | None] = look
+        self,
+        path: str,
+        changed: Callable[[], object],
+        clock: IReactorTime,
+        known: Seen | None = None,
+        look: Callable[[str], Seen | None] = look,
     ) -> None:
         """
         @param changed: called when the file is another
+        @param known: what was there before the file was read; C{None}: what is there when it begins
         """
         self._path = path
         self._changed = changed
         self._clock = clock
         self._look = look
-        self._known: Seen | None = None
+        self._known = known
         self._last: Seen | None = None
         self._timer: IDelayedCall | None = None
 
     def set(self, on: bool) -> None:
         """Look from now on, or no more; harmless to be told twice."""
         if on and self._timer is None:
-            self._known = self._last = self._look(self._path)
+            self._last = self._look(self._path)
+            self._known = self._known or self._last
             self._later()
         elif not on and self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer = self._known = None
 
     def _later(self) -> None:
         self._timer = self._clock.callLater(INTERVAL, self._again)

@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.app.watch import INTERVAL, FileWatch
+from lproxy.app.watch import INTERVAL, FileWatch, look
 
 
 class WatchTests(SynchronousTestCase):
@@ -91,6 +91,15 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual([], self.looks(5))
         self.write("two")
         self.assertEqual(["two"], self.looks(2))
+
+    def test_known(self) -> None:
+        """What was written between the file's first reading and the first look is not missed."""
+        late = FileWatch(str(self.file), self.changed, self.clock, look(str(self.file)))
+        self.write("two")
+        late.set(True)
+        self.addCleanup(late.set, False)
+        self.watch.set(False)
+        self.assertEqual(["two"], self.looks(3))
 
     def test_off(self) -> None:
         """Turned off nobody looks; turned on, what is there is what is known."""
