@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.web import server
 from zope.interface import implementer
@@ -81,6 +82,7 @@ class Live:
 
     @param families: what metrics say at this moment
     @param now: seconds of the epoch
+    @param before: to be waited for before each look: what others have to say
     @param cost: seconds of CPU that were used so far
     """
 
@@ -91,13 +93,16 @@ class Live:
         clock: IReactorTime,
         now: Callable[[], float],
         cost: Callable[[], float] = time.process_time,
+        before: Callable[[], Deferred[None]] | None = None,
     ) -> None:
         self._proxy = proxy
+        self._before = before
         self._now = now
         self._families = families
         self._clock = clock
         self._cost = cost
         self._interval = INTERVAL
+        self._asking = False
         self._window = Window(NAMES)
         self._looked = 0.0
         self._viewers: dict[Viewer, None] = {}
@@ -125,7 +130,7 @@ class Live:
         viewer = Viewer(request, wanted)
         self._viewers[viewer] = None
         request.notifyFinish().addBoth(self._gone, viewer)
-        if self._timer is None:
+        if self._timer is None and not self._asking:
             self._timer = self._clock.callLater(INTERVAL, self._tick)
         return True
 
@@ -144,6 +149,17 @@ class Live:
         look(self._window, self._families(), now)
 
     def _tick(self) -> None:
+        self._timer = None
+        if self._before is None:
+            self._tell_and_go_on()
+            return
+        self._asking = True
+        asked = self._before()
+        asked.addErrback(lambda failure: log.failure("admin server: the page failed", failure))
+        asked.addCallback(lambda _: self._tell_and_go_on())
+
+    def _tell_and_go_on(self) -> None:
+        self._asking = False
         began = self._cost()
         try:
             self._tell()
@@ -153,7 +169,6 @@ class Live:
                 self._timer = self._clock.callLater(self._interval, self._tick)
 
     def _tell(self) -> None:
-        self._timer = None
         self._look()
         events: dict[str, bytes] = {}
         for viewer in list(self._viewers):

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from twisted.internet import task
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 from lproxy.admin import told
 from lproxy.admin.assets import CSS, JS
@@ -21,10 +22,10 @@ from lproxy.admin.live import Events, Live, Overview, wanted
 from lproxy.admin.overview import about
 from lproxy.admin.pages import JSON, PLAIN, Command, Get, Status, as_json
 from lproxy.admin.scrape import Scrape
-from lproxy.admin.site import Root, Site, names
+from lproxy.admin.site import Before, Root, Site, names
 from lproxy.admin.stream import Stream, array
 from lproxy.config import Admin
-from lproxy.metrics.registry import Metrics
+from lproxy.metrics.family import Family
 
 
 class Reloaded(Protocol):
@@ -39,11 +40,27 @@ class Reloaded(Protocol):
         """What there is to say about it."""
 
 
+class Counted(Protocol):
+    """What is counted."""
+
+    def text(self, open_metrics: bool = False) -> Iterator[bytes]:
+        """The exposition in pieces, between which the reactor may turn."""
+
+    def families(self) -> Iterable[Family]:
+        """As of now."""
+
+    def failed(self, plugin: str, failure: Failure) -> None:
+        """What C{plugin} has to show cannot be shown."""
+
+
 class Proxy(told.Proxy, Protocol):
     """The proxy, as far as the admin server shows it and changes something."""
 
     def plugins(self) -> list[dict[str, Any]]:
         """Protocols found."""
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Processes that serve, where there are several."""
 
     def reload(self) -> Deferred[Any]:
         """Read the configuration anew: a L{Reloaded}."""
@@ -57,22 +74,24 @@ class Proxy(told.Proxy, Protocol):
 
 def admin_site(
     proxy: Proxy,
-    metrics: Metrics,
+    metrics: Counted,
     config: Admin,
     host: str,
     clock: IReactorTime,
     now: Callable[[], float],
     cooperate: Any = task.cooperate,
+    before: Before | None = None,
 ) -> Site:
     """
     The site to listen with.
 
     @param host: the IP address that it listens on
     @param now: seconds of the epoch
+    @param before: to be waited for before a page is made, by its name: what others have to say
     @param cooperate: as L{task.cooperate}: runs the pieces of a long answer, with other work in between
     """
-    root = Root(names(config.hosts, host))
-    live = Live(proxy, metrics.families, clock, now)
+    root = Root(names(config.hosts, host), before)
+    live = Live(proxy, metrics.families, clock, now, before=partial(before, "events") if before is not None else None)
     root.add("", "this page", Overview(live, root.pages))
     root.putChild(b"overview.json", Overview(live, root.pages))
     root.putChild(b"events", Events(live))
@@ -86,6 +105,7 @@ def admin_site(
         ("services", "every cached service: endpoints, waiters, last error; ?q= has part of its name", proxy.services),
         ("connections", "every accepted connection; ?q= what one of its values has", partial(_connections, proxy)),
         ("plugins", "the protocols that were found", lambda wanted: proxy.plugins()),
+        ("workers", "the processes that serve, where there are several", lambda wanted: proxy.workers()),
     ):
         page = Stream(JSON, partial(_rows, rows, metrics), cooperate)
         root.add(name, title, page)
@@ -96,7 +116,7 @@ def admin_site(
     return Site(root)
 
 
-def _rows(rows: Callable[[str], Iterable[dict[str, Any]]], metrics: Metrics, request: Any) -> Iterator[bytes]:
+def _rows(rows: Callable[[str], Iterable[dict[str, Any]]], metrics: Counted, request: Any) -> Iterator[bytes]:
     return array(rows(wanted(request)), metrics.failed)
 
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.web import resource, server
 
-from lproxy.admin.pages import BODY, Page, Refused
+from lproxy.admin.pages import BODY, Page, Refused, failed
 from lproxy.target import split_host_port
 
+#: what has to be waited for, by the name of a page
+Before = Callable[[str], Deferred[None]]
 #: pages load nothing but what is ours, ask nobody else, and cannot be framed
 POLICY = (
     b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'self'; "
@@ -46,6 +50,30 @@ def names(hosts: Iterable[str], address: str) -> Callable[[str], bool]:
     return known
 
 
+class Later(resource.Resource):
+    """
+    A page that has to be waited for.
+
+    @param before: fires when it can be made
+    """
+
+    isLeaf = True
+
+    def __init__(self, page: Any, before: Callable[[], Deferred[None]]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._page = page
+        self._before = before
+
+    def render(self, request: Any) -> Any:
+        """Once it can be made, and if the client is still there."""
+        gone: list[object] = []
+        request.notifyFinish().addBoth(gone.append)
+        self._before().addErrback(lambda failure: failed(request, failure)).addCallback(
+            lambda _: None if gone else request.render(self._page)
+        )
+        return server.NOT_DONE_YET
+
+
 class Root(resource.Resource):
     """
     Checks whom a request is for, and has the pages.
@@ -53,9 +81,13 @@ class Root(resource.Resource):
     @ivar pages: what each is about, by its name
     """
 
-    def __init__(self, known: Callable[[str], bool]) -> None:
+    def __init__(self, known: Callable[[str], bool], before: Before | None = None) -> None:
+        """
+        @param before: to be waited for before a page is made, by its name
+        """
         super().__init__()  # type: ignore[no-untyped-call]
         self._known = known
+        self._before = before
         self.pages: dict[str, str] = {}
 
     def add(self, name: str, title: str, page: Page) -> None:
@@ -72,6 +104,8 @@ class Root(resource.Resource):
         if not self._is_asked(request):
             return Refused(403, "this server does not answer to that Host; admin.hosts adds names")
         page = self.children.get(path) if not request.postpath else None
+        if page is not None and self._before is not None:
+            return Later(page, partial(self._before, path.decode("latin-1")))
         return page or Refused(404, "no such page; / lists them")
 
     def _is_asked(self, request: Any) -> bool:

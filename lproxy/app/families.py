@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 
 from lproxy.app.plugins import Found, find, tried
 from lproxy.app.service import Proxy
+from lproxy.app.together import of_workers
 from lproxy.config import Config
 from lproxy.configfile import refresh
 from lproxy.metrics.family import Family
@@ -42,7 +43,8 @@ def families(found: list[Found], config: Config | None = None) -> list[Family]:
     reactor: Any = Clock()
     proxy = Proxy(config or Config(), found, reactor)
     with proxy.rehearsed():
-        return [family._replace(samples=()) for family in proxy.metrics.families()]
+        every = [*proxy.metrics.families(), *of_workers(())]
+        return [family._replace(samples=()) for family in every]
 
 
 def reference(every: list[Family]) -> str:

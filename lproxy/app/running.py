@@ -6,11 +6,14 @@ The proxy as the only service of a process: whoever started the process, or look
 from __future__ import annotations
 
 import gc
+import time
 from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 
+from lproxy.admin.server import admin_site
+from lproxy.admin.site import Site
 from lproxy.app.assembly import CannotStart
 from lproxy.app.log import log
 from lproxy.app.oneline import one_line
@@ -20,6 +23,7 @@ from lproxy.app.reload import Outcome, Source
 from lproxy.app.service import Proxy
 from lproxy.app.supervised import Supervised
 from lproxy.app.takeover import Takeover
+from lproxy.app.together import Together
 from lproxy.config import Config
 from lproxy.metrics.reload import APPLIED, INVALID
 from lproxy.supervise.handover import CannotTakeOver
@@ -51,7 +55,17 @@ class Running(Proxy):
         self._notify = notify
         self._takeover = takeover
         self._from = admin
-        self._supervised = Supervised(self, process.worker) if process.worker is not None else None
+        worker = process.worker
+        self._supervised = Supervised(self, worker) if worker is not None else None
+        self._together = Together(self, worker, reactor) if worker is not None else None
+
+    def _site(self, host: str) -> Site:
+        together = self._together
+        if together is None:
+            return super()._site(host)
+        together.start()
+        config = self.config.admin
+        return admin_site(together, together, config, host, self._reactor, time.time, before=together.ask_all)
 
     def privilegedStartService(self) -> None:
         with one_line():
@@ -126,6 +140,11 @@ class Running(Proxy):
         if self._process.worker is not None:
             self._process.worker.stopping(self.ending_seconds())
         return super().stopService().addBoth(self._ended)
+
+    async def _stop(self) -> None:
+        await super()._stop()
+        if self._together is not None:
+            await self._together.stop()
 
     def _ended(self, result: Any) -> Any:
         self._notify.over()

@@ -21,6 +21,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from lproxy.admin.server import admin_site
+from lproxy.admin.site import Site
 from lproxy.app.adminport import AdminPort
 from lproxy.app.assembly import Assembly, CannotStart
 from lproxy.app.beside import beside
@@ -184,7 +185,7 @@ class Proxy(service.Service):
         if (host := self._admin.host()) is not None:
             if assembly.security.admin is not None:
                 self._admin.handshakes = Handshakes(assembly.security.admin)
-            self._admin.open(admin_site(self, self.metrics, self._config.admin, host, self._reactor, time.time))
+            self._admin.open(self._site(host))
         try:
             assembly.start()
         except CannotStart:
@@ -202,6 +203,10 @@ class Proxy(service.Service):
         self._upkeep.start()
         self._watchdog.start()
         self._not_ready = None
+
+    def _site(self, host: str) -> Site:
+        """What the admin server shows, at the address C{host}."""
+        return admin_site(self, self.metrics, self._config.admin, host, self._reactor, time.time)
 
     def _abandon(self) -> None:
         """It cannot be started: let go of whatever was opened."""
@@ -435,6 +440,14 @@ class Proxy(service.Service):
             }
             for found in self._found
         ]
+
+    def workers(self) -> list[dict[str, Any]]:
+        """There is but this process."""
+        return []
+
+    def warn(self, kind: str, text: str) -> None:
+        """Tell the log, not too often."""
+        self._around.warn(kind, text)
 
     def shutdown(self) -> None:
         """As the first SIGTERM."""

@@ -9,6 +9,7 @@ What it asks for while it starts, and sockets, it waits for: the supervisor answ
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -88,6 +89,8 @@ class Worker:
         self.level: str = values["level"]
         self.door: str = values["door"]
         self.supervisor: int = values["supervisor"]
+        #: where other workers ask us
+        self.answers_at = f"lproxy-{os.getpid()}-{secrets.token_hex(8)}"
 
     def __repr__(self) -> str:
         return f"<Worker {self.portion.index} of {self.portion.workers}>"
@@ -110,7 +113,7 @@ class Worker:
         @param hung: seconds of silence after which somebody else is to
         @param ending: seconds that draining may take
         """
-        self._channel.send({"do": "serving", "hung": hung, "ending": ending + LAST})
+        self._channel.send({"do": "serving", "hung": hung, "ending": ending + LAST, "at": self.answers_at})
 
     def stopping(self, within: float) -> None:
         """We end, within so many seconds."""

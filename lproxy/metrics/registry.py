@@ -5,7 +5,7 @@ All metrics of a proxy: who counts gets a counter here, and a scrape reads them 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from lproxy.config import Metrics as Config
-from lproxy.metrics import exposition, openmetrics
+from lproxy.metrics import exposition, openmetrics, sums
 from lproxy.metrics.accesslog import AccessLines
 from lproxy.metrics.acquisition import STATE, Acquisitions, StateSource, state_families
 from lproxy.metrics.caps import Cap
@@ -77,6 +77,7 @@ class Metrics:
         self._plugins: list[PluginCounters] = []
         self._past = Past()
         self._past_state = Past()
+        self._inherited = Past()
         self.lag = self._process.lag
         self.plugin_error = self._process.plugin_error
         self.transport = self._transport.counter
@@ -118,16 +119,20 @@ class Metrics:
         """A cap for targets as labels, to be used for one scrape."""
         return Cap(self._config.target_cap)
 
+    def sweep(self) -> None:
+        """Forget series that nothing has changed for long."""
+        self._transport.sweep()
+        self.endpoints.sweep()
+        for plugin in self._plugins:
+            plugin.sweep()
+
     def text(self, open_metrics: bool = False) -> Iterator[bytes]:
         """
         The exposition in pieces, between which the reactor may turn.
 
         @param open_metrics: in that format, and not in Prometheus' text format
         """
-        self._transport.sweep()
-        self.endpoints.sweep()
-        for plugin in self._plugins:
-            plugin.sweep()
+        self.sweep()
         if open_metrics:
             yield from openmetrics.text(self.families())
             # ends as the whole does
@@ -136,8 +141,22 @@ class Metrics:
             yield from exposition.text(self.families())
             yield generate_latest(self._standard)
 
+    def inherit(self, families: Iterable[Family]) -> None:
+        """Another process has counted this before us: it is part of the sums from now on."""
+        self._inherited.add(families)
+
+    def everything(self) -> Iterator[Family]:
+        """The standard ones, too."""
+        yield from self.families()
+        yield from sums.standard(self._standard)
+
     def families(self) -> Iterator[Family]:
-        """All but the standard ones. C{plugin_errors_total} comes late, to have what goes wrong on the way."""
+        """All but the standard ones."""
+        inherited = list(self._inherited.families())
+        yield from sums.summed([("", self._counted()), ("", inherited)]) if inherited else self._counted()
+
+    def _counted(self) -> Iterator[Family]:
+        """C{plugin_errors_total} comes late, to have what goes wrong on the way."""
         process = list(self._process.families())
         yield from self._own()
         yield from state_families([*self._states, self._gone], partial(self.failed, OWN))

@@ -71,9 +71,8 @@ class Channel:
         return bool(self._out)
 
     def peer(self) -> tuple[int, int]:
-        """Process and user at the other end, as the kernel knows them (SO_PEERCRED)."""
-        pid, uid, _ = struct.unpack("3i", self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return pid, uid
+        """Process and user at the other end, as the kernel knows them."""
+        return peer(self._sock)
 
     def send(self, values: dict[str, Any], fds: Sequence[int] = ()) -> None:
         """Send C{values} now, or as soon as there is room; C{fds} are the caller's to close at once."""
@@ -172,6 +171,17 @@ class Channel:
         for _, fds in self._out:
             _close(fds)
         self._out.clear()
+
+
+def peer(sock: socket.socket) -> tuple[int, int]:
+    """Process and user at the other end of a UNIX socket (SO_PEERCRED)."""
+    pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, uid
+
+
+def same_user(sock: socket.socket) -> bool:
+    """Whether our own user is at the other end of a UNIX socket."""
+    return peer(sock)[1] == os.geteuid()
 
 
 def pair() -> tuple[Channel, socket.socket]:

@@ -42,6 +42,7 @@ class Process:
     @ivar held: what it said of whoever holds it up; empty: nothing
     @ivar named: whether it was told of that it gives none
     @ivar killed: why we have killed it; empty: we have not
+    @ivar at: where others may ask it what it does; empty: nowhere
     @ivar due: when it has to be over; C{None} while it need not
     """
 
@@ -50,7 +51,7 @@ class Process:
         self.started = self.beat = now
         self.served: float | None = None
         self.state = State.STARTING
-        self.held = self.killed = ""
+        self.held = self.killed = self.at = ""
         self.named = False
         self.due: float | None = None
 
@@ -112,11 +113,11 @@ class Slot:
             self._effects.say("error", f"worker {self.index}: {self.failed}")
             self._later(now)
 
-    def serves(self, pid: int, now: float) -> None:
-        """C{pid} says that it serves."""
+    def serves(self, pid: int, now: float, at: str = "") -> None:
+        """C{pid} says that it serves, and where others may ask it what it does."""
         process = self.process
         if process is not None and process.pid == pid and process.state is State.STARTING:
-            process.state, process.served, process.beat = State.SERVING, now, now
+            process.state, process.served, process.beat, process.at = State.SERVING, now, now, at
             self._effects.say("info", f"worker {self.index} (pid {pid}) serves")
 
     def beats(self, pid: int, now: float) -> None:
@@ -229,6 +230,7 @@ class Slot:
             "state": "hung" if silent >= NAMED else process.state if process is not None else "down",
             "seconds": round(now - process.started, 1) if process is not None else None,
             "silent_seconds": round(silent, 1),
+            "at": process.at if process is not None else "",
             "held_by": process.held if process is not None else "",
             "draining": sorted(self.leaving),
             "restarts": dict(self.restarts),

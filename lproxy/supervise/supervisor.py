@@ -328,7 +328,7 @@ class Supervisor:
     def _serving(self, slot: Slot, pid: int, values: dict[str, Any], fds: list[int]) -> None:
         self._hung = float(values.get("hung", self._hung))
         self._spec.ending = float(values.get("ending", self._spec.ending))
-        slot.serves(pid, self._world.seconds())
+        slot.serves(pid, self._world.seconds(), str(values.get("at", "")))
         self._catch_up(slot)
         channel = self._channels.get(pid)
         if channel is not None:

@@ -23,7 +23,7 @@ from lproxy.admin.server import admin_site
 from lproxy.app.rows import Standing
 from lproxy.metrics.registry import Metrics
 
-PATHS = ("/", "/metrics", "/ready", "/live", "/config", "/services", "/connections", "/plugins")
+PATHS = ("/", "/metrics", "/ready", "/live", "/config", "/services", "/connections", "/plugins", "/workers")
 COMMANDS = ("/shutdown", "/reload", "/log-level")
 
 
@@ -69,6 +69,9 @@ class FakeProxy:
 
     def addresses(self) -> dict[str, tuple[str, int]]:
         return {"web": ("127.0.0.1", 80)}
+
+    def workers(self) -> list[dict[str, str]]:
+        return []
 
     def plugins(self) -> list[dict[str, str]]:
         return []

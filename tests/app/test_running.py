@@ -5,6 +5,7 @@ L{lproxy.app.running}: who is told when it serves and ends; L{tests.test_tap} ha
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -75,6 +76,9 @@ class FakeWorker:
     def __init__(self) -> None:
         self.told: list[Any] = []
         self.text = b""
+        self.portion = Portion(0, 2)
+        self.ledgers = [os.memfd_create("ledger")]
+        self.answers_at = f"lproxy-test-{os.getpid()}-running"
 
     def attach(self, proxy: Any) -> None:
         self.told.append("attach")
@@ -128,6 +132,7 @@ class RunningTests(RunningCase):
             proxy.startService()
             await self.turn()
             await self.stop(proxy)
+            os.close(worker.ledgers[0])
             self.assertEqual(["attach", (10.0, 2.01), 2.01, "over"], worker.told)
             self.assertEqual(["stopping", "over"], self.notify.told)
 

@@ -175,7 +175,7 @@ class WorkerTests(SynchronousTestCase):
         self.worker.held("held by lproxy")
         self.worker.stopping(25.0)
         told = [
-            {"do": "serving", "hung": 10.0, "ending": 30.0},
+            {"do": "serving", "hung": 10.0, "ending": 30.0, "at": self.worker.answers_at},
             {"do": "held", "text": "held by lproxy"},
             {"do": "stopping", "within": 30.0},
         ]

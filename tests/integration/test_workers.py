@@ -136,6 +136,42 @@ class StartTests(WorkersTestCase):
                 os.kill(one, signal.SIGKILL)
 
 
+class AdminTests(WorkersTestCase):
+    """One admin server for all."""
+
+    def test_sum(self) -> None:
+        """
+        It shows the sum of both, which does not fall when one is killed; one that hangs is named within a second, and
+        replaced; a reload and a log level are both's.
+        """
+        proxy = self.start('[timeouts]\nworker = "3s"\n')
+        path = self.home / "lproxy.toml"
+        for number in range(40):
+            self.assertEqual(200, request(proxy.ports["web"], f"/{number}", "web.local")[0])
+        total = 'request_total{direction="outbound",listener="web",authority="web.local",tls="false"}'
+        self.assertEqual(40, proxy.metric(total))
+        victim, other = sorted(self.workers(proxy))
+        os.kill(victim, signal.SIGKILL)
+        self.assertEqual(40, proxy.metric(total))
+        eventually(lambda: proxy.get("/ready")[0] == 200 and proxy.out.count(" serves") == 3, "its successor")
+        self.assertEqual(40, proxy.metric(total))
+        self.assertEqual(1, sum(row["restarts"]["died"] for row in proxy.json("/workers")))
+        os.kill(other, signal.SIGSTOP)
+        eventually(lambda: proxy.get("/ready") != (200, "ready\n"), "a proxy that knows")
+        self.assertRegex(proxy.get("/ready")[1], r"^worker \d is (silent|hung)\n$")
+        eventually(lambda: proxy.out.count(" serves") == 4, "another in its place")
+        self.assertIn("hangs, for", proxy.out)
+        eventually(lambda: proxy.get("/ready")[0] == 200, "both")
+        self.assertGreaterEqual(proxy.metric(total), 40)
+        with socket.create_connection(("127.0.0.1", proxy.ports["echo"])) as client:
+            client.sendall(b"x")
+            client.recv(1)
+            self.assertEqual(1, len(proxy.json("/connections")))
+            self.assertIn("worker", proxy.json("/connections")[0])
+        self.assertIn("takeover", proxy.json("/config")["live"])
+        self.assertTrue(path.exists())
+
+
 class LossTests(WorkersTestCase):
     """What is lost, and what is not."""
 
