@@ -6,6 +6,7 @@ L{lproxy.protocols.http.bottoms}: what speaks to an endpoint.
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 from lproxy.api import Endpoint, Metadata, Secure
@@ -13,6 +14,7 @@ from lproxy.protocols.http.agreed import Agreed
 from lproxy.protocols.http.bottoms import Bottoms
 from lproxy.protocols.http.h2.pool import Http2Pool
 from lproxy.protocols.http.pool import Pool
+from lproxy.stack.backoff import Backoff
 from lproxy.stack.health import EndpointHealth, ServiceHealth
 from lproxy.target import Authority
 from tests.protocols.http.harness import HttpTestCase
@@ -27,8 +29,7 @@ class BottomsTests(HttpTestCase):
         return Bottoms(replace(self.proxy.runtime.outward, **more), "http", "lane")
 
     def made(self, make: Any, metadata: Metadata) -> Any:
-        backoff: Any = None
-        service = ServiceHealth(Authority("web.local", 80), self.proxy.reactor, backoff)
+        service = ServiceHealth(Authority("web.local", 80), self.proxy.reactor, Backoff(0.1, 5.0, Random(1)))
         return make(ENDPOINT, metadata, EndpointHealth(service, ENDPOINT))
 
     def test_kinds(self) -> None:
