@@ -20,7 +20,7 @@ from lproxy.configfile.names import server_name
 from lproxy.configfile.places import check_places
 from lproxy.configfile.problem import Path, Report, show, spell
 from lproxy.configfile.profile.read import KEYS, read_profile
-from lproxy.configfile.profile.splits import check_splits
+from lproxy.configfile.profile.splits import backends, check_splits
 from lproxy.configfile.table import Check, Table, apart, as_table, read_table
 from lproxy.target import join_host_port, split_host_port
 
@@ -60,7 +60,7 @@ def read_services(
         services[name] = Service(name=name, **values, health=health, profile=profile)
         if isinstance(entry, dict) and entry.get("endpoints", []) == [] and not (profile and profile.backends):
             report.warning(path, "has no endpoints: every request to it fails", 'write endpoints = ["127.0.0.1:8081"]')
-    check_names(list(services), listeners, report)
+    check_names(list(services), listeners, backends(services), report)
     check_splits(services, report)
     return MappingProxyType(services)
 
@@ -82,9 +82,13 @@ def unquoted(entry: object, path: tuple[str, ...]) -> tuple[str, ...]:
     return inner if len(inner) > len(path) else ()
 
 
-def check_names(names: list[str], listeners: tuple[Listen, ...], report: Report) -> None:
-    """Warn of names that nobody can ask for; two names of one authority are an error."""
-    by_name = targeted(listeners)
+def check_names(names: list[str], listeners: tuple[Listen, ...], serving: set[str], report: Report) -> None:
+    """
+    Warn of names that nobody can ask for; two names of one authority are an error.
+
+    @param serving: those that serve in the place of others
+    """
+    by_name = serving.union(targeted(listeners))
     wanted = {authority_of(listener.target) for listener in listeners}
     asked_for = any(asks(listener) for listener in listeners)
     first: dict[tuple[str, int], str] = {}

@@ -20,6 +20,12 @@ class ServiceTests(FileTestCase):
                 '["127.0.0.1:8081"]',
             )
 
+    def test_backend(self) -> None:
+        """A name that a profile asks for needs no port."""
+        shared = '[services."web.local:80"]\nbackends = ["new", { service = "old" }]\n'
+        backends = [f'[services.{name}]\nendpoints = ["127.0.0.1:1"]\n' for name in ("new", "old")]
+        self.good(shared + "".join(backends))
+
     def test_name_without_port(self) -> None:
         """A name that no client can ask for is a warning, unless a listener asks for it."""
         service = '[services."web.local"]\nendpoints = ["127.0.0.1:1"]\n'

@@ -30,6 +30,11 @@ def check_splits(services: Mapping[str, Service], report: Report) -> None:
         )
 
 
+def backends(services: Mapping[str, Service]) -> set[str]:
+    """All that serve in the place of another."""
+    return {backend.service for name, one in services.items() for _, backend in _backends(name, one.profile)}
+
+
 def nobody(service: str, services: Mapping[str, Service]) -> str:
     """Why a backend can be nobody; empty where it can be somebody. A name that is not configured is one of DNS."""
     if service in services:
