@@ -2,15 +2,17 @@
 """
 Which of a service's endpoints a request goes to.
 
-Of two at random the one that will be done first (the power of two choices over L{lproxy.stack.latency}): nobody is
-flooded by all who find him best at the same moment. Who is chosen between:
+Of two at random the one that will be done first (the power of two choices): by how long they take
+(L{lproxy.stack.latency}) and how much they have to do; by that alone where they are about as quick, or whoever was slow
+once would be shunned until that is forgotten. So nobody is flooded by all who find him best at the same moment. One
+that nobody knows yet is sent one request to find out. Who is chosen between:
 
  - those that are well. Where none is, those that only checks have put down; else the one whose backoff is over first:
    the last is never passed over, since a stale refusal helps nobody.
  - an endpoint that awaits its probe gets the next request, and that one alone.
  - those of the own zone, as long as L{ENOUGH} of them are well; of fewer, they get as much less, and others the rest.
  - where weights differ, or somebody is eased in, the two are drawn by these, and the second is taken only where it will
-   be done in half the time: else whoever is a bit quicker would have it all, whatever the weights say.
+   be done far sooner: else whoever is a bit quicker would have it all, whatever the weights say.
  - for a request with a key, the one that draws highest for it (L{lproxy.stack.rendezvous}), whatever there is to do.
 
 What does not depend on the request is found out once, and again when a state changes or a backoff is over.
@@ -30,8 +32,11 @@ from lproxy.stack.rendezvous import digest, drawn, unit
 #: the part of the own zone's endpoints that have to be well for these to serve all requests: the others of them have
 #: room for that much more
 ENOUGH: Final = 0.7
-#: of two that are drawn by weight, how many times sooner the second has to be done
-SOONER: Final = 2.0
+#: two of which one takes no more than so many times as long are as quick as each other
+ALIKE: Final = 2.0
+#: of two that are drawn by weight, how many times sooner the second has to be done: weights are what somebody wants,
+#: and only who is far slower does not get what he should
+SOONER: Final = 5.0
 #: draws, after which the parts are summed up instead: some weigh little beside others
 DRAWS: Final = 16
 
@@ -175,14 +180,19 @@ class Chooser(Generic[L]):
         if j >= i:
             j += 1
         a, b = members[i], members[j]
-        cost = a.health.latency.cost(a.service.load, now)
-        return b if b.health.latency.cost(b.service.load, now) < cost else a
+        first, second = a.health.latency, b.health.latency
+        x, y = first.level(now), second.level(now)
+        if x <= y * ALIKE and y <= x * ALIKE:
+            return b if b.service.load < a.service.load else a
+        return b if y * (b.service.load + second.known) < x * (a.service.load + first.known) else a
 
     def _weighed(self, group: Group[L], now: float) -> Member[L]:
         a = self._draw(group, now, None)
         b = self._draw(group, now, a)
-        cost = a.health.latency.cost(a.service.load / a.metadata.weight, now)
-        return b if b.health.latency.cost(b.service.load / b.metadata.weight, now) * SOONER < cost else a
+        first, second = a.health.latency, b.health.latency
+        x = first.level(now) * (a.service.load / a.metadata.weight + first.known)
+        y = second.level(now) * (b.service.load / b.metadata.weight + second.known)
+        return b if y * SOONER < x else a
 
     def _draw(self, group: Group[L], now: float, other: Member[L] | None) -> Member[L]:
         """One of several but C{other}, by their parts."""

@@ -231,7 +231,7 @@ class Health(Protocol):
         """A lease has ended, and nothing was learnt from that; to be told likewise."""
 
     def took(self, seconds: float, now: float, /) -> None:
-        """A request was answered, well or badly, in so many seconds: what a balancer weighs endpoints by."""
+        """A request was answered well, in so many seconds: what a balancer weighs endpoints by."""
 
 
 NewService = Callable[[Target], Service[L]]

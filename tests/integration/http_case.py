@@ -341,6 +341,11 @@ class HttpCase(TestCase):
         for family in ("http_errors_total", "http_rejected_total"):
             self._forgotten[family] = self._forgotten.get(family, Counter()) + Counter(self._reasons(family))
 
+    def samples(self, family: str) -> list[tuple[dict[str, str], int]]:
+        """Those of a family."""
+        found: list[tuple[dict[str, str], int]] = blockingCallFromThread(reactor, _samples, self.proxy, family)
+        return found
+
     @property
     def in_flight(self) -> int:
         """Requests under way."""

@@ -63,7 +63,9 @@ class Standing:
         if status:
             took = now - began
             self.counter.latency.observe(took * 1000.0)
-            self._health.took(took, now)
+            if status < 500:
+                # to fail is not to be quick
+                self._health.took(took, now)
         if status >= 500 or self.failing:
             self.judge(status, began)
         elif status:
