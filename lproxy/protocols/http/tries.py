@@ -126,7 +126,8 @@ class Tries:
         destination.budget.requests += 1
         if plan is not None:
             self._again = plan.again
-            self._hint = plan.hint(request)
+            if plan.sticking is not None:
+                self._hint = plan.sticking.hint(request)
         if listener.by_authority and request.method == b"CONNECT" and not request.protocol:
             self._wait(owner, listener.tunnels.acquire(target), self._tunnel_acquired)
             return

@@ -53,7 +53,8 @@ class RouteCounter:
     """
     Requests of one route to one service.
 
-    @ivar requests: as they came from clients
+    @ivar requests: as they came from clients; each has an end
+    @ivar over: those that had it
     @ivar outcomes: answers to those, and to each try, by status, grpc-status (or NO_CALL) and failure
     @ivar latency: milliseconds from a request's head to the end of its answer
     @ivar tries: how often they were sent
@@ -62,22 +63,18 @@ class RouteCounter:
     @ivar limited: requests that were more than there may be
     """
 
-    __slots__ = ("_holders", "hedges", "latency", "limited", "outcomes", "requests", "retries", "tries")
+    __slots__ = ("_holders", "hedges", "latency", "limited", "outcomes", "over", "requests", "retries", "tries")
 
     def __init__(self) -> None:
         self._holders: int = 0
         self.requests: int = 0
+        self.over: int = 0
         self.outcomes: dict[tuple[int, int, bool], Outcome] = {}
         self.latency = Histogram(MILLISECONDS)
         self.tries: int = 0
         self.retries: dict[str, int] = {}
         self.hedges: dict[str, int] = {}
         self.limited: int = 0
-
-    def began(self) -> None:
-        """Count a request; it L{ended} once, whatever became of it."""
-        self.requests += 1
-        self._holders += 1
 
     def outcome(self, status: int, failure: bool, grpc: int = NO_CALL) -> Outcome:
         """
@@ -95,7 +92,7 @@ class RouteCounter:
 
     def ended(self, outcome: Outcome | None, milliseconds: float) -> None:
         """Count what came of a request; C{None}: it was not answered."""
-        self._holders -= 1
+        self.over += 1
         if outcome is not None:
             outcome.answers += 1
             self.latency.observe(milliseconds)
@@ -122,7 +119,7 @@ class RouteCounter:
 
     def held(self) -> bool:
         """Whether a request is under way, or this is kept for the next."""
-        return self._holders > 0
+        return self._holders > 0 or self.over < self.requests
 
 
 class RouteMetrics:

@@ -5,7 +5,7 @@ What becomes of the requests of one route: all that a profile says of it, ready 
 
 from __future__ import annotations
 
-from lproxy.api import Conn, Hint
+from lproxy.api import Conn
 from lproxy.config import Timeouts
 from lproxy.errors import ProxyError
 from lproxy.profile import Route
@@ -134,7 +134,7 @@ class Plan:
     def begin(self, request: Request, conn: Conn, now: float) -> ProxyError | None:
         """Count C{request}, which came on C{conn}; why it may go no further, if it may not."""
         counter = self.counter
-        counter.began()
+        counter.requests += 1
         if self.gate is not None:
             limited = self.gate.refuse(request, conn, now)
             if limited is not None:
@@ -145,10 +145,6 @@ class Plan:
     def too_large(self, size: int) -> BodyTooLarge | None:
         """What is wrong with a body of so many bytes, or of what framing it has, if anything."""
         return BodyTooLarge(self.place.target, self.max_body) if size > self.max_body >= 0 else None
-
-    def hint(self, request: Request) -> Hint | None:
-        """What is known of C{request} that matters for who serves it."""
-        return self.sticking.hint(request) if self.sticking is not None else None
 
     def outcome(self, status: int, grpc: int = NO_CALL) -> Outcome:
         """Where answers are counted that are like that."""
