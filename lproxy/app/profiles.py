@@ -184,6 +184,9 @@ class LiveProfiles(Profiles):
             else:
                 self._metrics.done(APPLIED, self._now())
                 self._say(f"profiles: {one.file} is in use")
+        for path in library.restless():
+            still = "what it said before still holds" if library.uses(path) else "it says nothing until then"
+            self._warn(f"restless-{path}", f"profiles: {path} is written to without a pause, and is not read; {still}")
         self._metrics.used = sum(1 for path in library.files if library.uses(path))
         self._metrics.refused = len(library.refused)
         if changes:

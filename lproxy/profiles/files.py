@@ -101,6 +101,11 @@ class Watched:
     def __repr__(self) -> str:
         return f"<Watched {self.path}{' pending' if self.pending else ''}>"
 
+    @property
+    def restless(self) -> bool:
+        """Whether it has been another at each look for long."""
+        return self._changes > 2 * PATIENCE
+
     def look(self, insist: bool = False) -> bool:
         """
         See whether it has changed, and is to be read now.

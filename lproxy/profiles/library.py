@@ -85,29 +85,26 @@ class Library:
         """Whether there is a file that has changed, and is to be read when it keeps still."""
         return bool(self._missing) or any(one.pending for one in self.files.values())
 
+    def restless(self) -> list[str]:
+        """Files that are written to all the time, and so are not read."""
+        return [path for path, one in self.files.items() if one.restless]
+
     def uses(self, path: str) -> bool:
         """Whether something of that file's is in use."""
         return path in self._used
 
     def problems(self) -> list[Problem]:
         """Everything that is wrong, or odd, as of the latest look."""
-        every = list(self._patterns_wrong)
+        every = dict.fromkeys(self._patterns_wrong)
         for path, watched in self.files.items():
-            every += watched.latest.problems if watched.latest is not None else ()
-            every += [one for one in self.refused.get(path, ()) if one not in every]
-        every += oddities(self._described(), self._services)
-        every += [
-            Problem(
-                "warning",
-                hosts[0],
-                None,
-                "",
-                f"{name} alone may be any of {', '.join(hosts)}, and is none of them",
-                'write which namespace is meant: [profiles] namespace = "..."',
-            )
-            for name, hosts in self.book.ambiguous().items()
-        ]
-        return every
+            every.update(dict.fromkeys(watched.latest.problems if watched.latest is not None else ()))
+            every.update(dict.fromkeys(self.refused.get(path, ())))
+        every.update(dict.fromkeys(oddities(self._described(), self._services)))
+        for name, hosts in self.book.ambiguous().items():
+            wrong = f"{name} alone may be any of {', '.join(hosts)}, and is none of them"
+            right = 'write which namespace is meant: [profiles] namespace = "..."'
+            every[Problem("warning", hosts[0], None, "", wrong, right)] = None
+        return list(every)
 
     def look(self, insist: bool = False) -> Generator[None, None, list[Change]]:
         """

@@ -145,6 +145,20 @@ class LiveProfilesTests(SynchronousTestCase):
         self.assertEqual((["a"], []), (self.names(), self.profiles.refused()))
         self.profiles.stop()
 
+    def test_restless(self) -> None:
+        """A file that is written to all the time is not read, and that is told."""
+        self.profiles.start()
+        self.said.clear()
+        for _ in range(20):
+            self.write(SP + "  routes: []\n")
+            self.clock.advance(SOON)
+            self.assertEqual(["a"], self.names())
+        wrong = f"profiles: {self.file} is written to without a pause, and is not read; what it said before still holds"
+        self.assertEqual({wrong}, set(self.said))
+        self.wait()
+        self.assertEqual([], self.names())
+        self.profiles.stop()
+
     def test_described(self) -> None:
         """What /services shows of a target's profile."""
         self.write(SP + ROUTES + "  dstOverrides: [{authority: v1.shop, weight: 1}]\n")

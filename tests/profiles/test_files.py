@@ -102,9 +102,11 @@ class WatchedTests(SynchronousTestCase):
         """What is written to in place is never read half written, however long that goes on."""
         self.look(insist=True)
         for n in range(PATIENCE * 3):
+            self.assertEqual(n > PATIENCE * 2, self.watched.restless)
             self.write(SP + f"# {n}")
             self.assertFalse(self.look())
         self.assertTrue(self.look())
+        self.assertFalse(self.watched.restless)
 
     def test_replaced_all_the_time(self) -> None:
         """What is replaced by renaming is whole each time, and so is read now and then."""
