@@ -21,6 +21,7 @@ from lproxy.metrics.counters import DetectCounter
 from lproxy.protocols.tcp.detect import detect
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.protocols.tcp.plugin import TcpPlugin
+from lproxy.target import Authority, Target
 from lproxy.testing.proxy import ScriptedProxy
 from lproxy.testing.upstream import CLIENT, OURS
 from lproxy.testing.wire import Peer
@@ -503,6 +504,57 @@ class RedirectedTests(EdgeMixin):
             self.target = target
             self.setUp()
             self.assertEqual(asked, self.edge.redirected, target)
+
+
+class OpaqueTests(EdgeMixin):
+    """What is spoken with some targets is nobody's to detect."""
+
+    opaque = True
+
+    def make_edge(self) -> ListenerEdge:
+        self.asked: list[Target] = []
+        factories: Any = {"echo": self.factory, "tcp": self.tcp}
+        edge = ListenerEdge(self.runtime, self.sessions, factories, self.detectors, self.tcp, opaque=self.is_opaque)
+        edge.count_into(self.counter)
+        return edge
+
+    def is_opaque(self, target: Target) -> bool:
+        self.asked.append(target)
+        return self.opaque
+
+    def test_opaque(self) -> None:
+        """Their upstream is dialled at once, and gets whatever it is, though a protocol begins so."""
+        peer = self.connect(b"echo hello")
+        (upstream,) = self.proxy.connector.upstreams
+        self.assertEqual((b"echo hello", {}, {"tcp"}), (upstream.heard, self.counter.results, self.labels()))
+        self.assertEqual([Authority("upstream.test", 9000)], self.asked)
+        peer.reset()
+        self.proxy.settle()
+        self.assert_nothing_left()
+
+    def test_silent(self) -> None:
+        """So does one that speaks first."""
+        self.connect()
+        self.assertEqual(1, len(self.proxy.connector.upstreams))
+
+    def test_others(self) -> None:
+        """What is spoken with others is detected."""
+        self.opaque = False
+        peer = self.connect(b"echo hello")
+        self.assertEqual((b"echo hello", {"echo": 1}), (peer.heard, self.counter.results))
+
+
+class OpaqueNowhereTests(OpaqueTests):
+    """Of a connection that says itself where it goes."""
+
+    target = "authority"
+
+    def test_opaque(self) -> None:
+        """Nothing is known before it is read: it is detected."""
+        peer = self.connect(b"echo hello")
+        self.assertEqual((b"echo hello", []), (peer.heard, self.asked))
+
+    test_silent = test_opaque
 
 
 class ListenerTests(EdgeMixin):
