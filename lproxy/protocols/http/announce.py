@@ -51,7 +51,7 @@ class Unannounced(Connection, Reader):
         stream, entry = self._stream, self._entry
         assert entry is not None, "used although it is over"
         self._entry = None
-        stream.write(announcement(self._version, to.conn))
+        stream.write(announcement(self._version, to.behalf))
         entry.private = True
         connection = entry.connection = self._connect(stream, entry)
         return connection.dispatch(head, body, end, to)

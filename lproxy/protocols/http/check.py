@@ -98,7 +98,7 @@ class Asker(Responder):
         self._body = b""
 
     @property
-    def conn(self) -> Conn | None:
+    def behalf(self) -> Conn | None:
         """Nobody's: it is the proxy itself that asks."""
         return None
 

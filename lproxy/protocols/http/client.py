@@ -27,6 +27,11 @@ class Client(Responder, Protocol):
     def conn(self) -> Conn:
         """The connection that the request came on."""
 
+    @property
+    def behalf(self) -> Conn | None:
+        """That."""
+        return self.conn
+
     def sending(self) -> bool:
         """Whether it is about to send the rest of its request's body, which it does not do before a 100."""
 

@@ -189,7 +189,7 @@ class Exchange(Owner, Expiring):
     # the upstream's side: Responder
 
     @property
-    def conn(self) -> Conn:
+    def behalf(self) -> Conn | None:
         """The client's connection."""
         return self._client.conn
 

@@ -118,7 +118,7 @@ class Responder(Protocol):
     __slots__ = ()
 
     @property
-    def conn(self) -> Conn | None:
+    def behalf(self) -> Conn | None:
         """The connection that the request came on: whose it is. C{None}: nobody's, the proxy itself asks."""
 
     def informational(self, head: Response) -> None:

@@ -75,9 +75,9 @@ class Runner(Responder):
         self.outgoing: Outgoing | None = None
 
     @property
-    def conn(self) -> Conn | None:
+    def behalf(self) -> Conn | None:
         """The client's connection."""
-        return self._race.to.conn
+        return self._race.to.behalf
 
     def informational(self, head: Response) -> None:
         """It goes on, whoever says it."""
