@@ -87,6 +87,10 @@ class Entry:
         self.status = 0
         self.pool.standing.bad(error, self.since)
 
+    def outrun(self) -> None:
+        """The exchange is given up for being slow."""
+        self.pool.standing.outrun(self.since, self.pool.seconds())
+
     def became_tunnel(self, status: int) -> None:
         """The upstream has agreed to speak something else, for however long: an answer, and no latency."""
         self.pool.standing.judge(status, self.since)

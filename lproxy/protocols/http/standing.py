@@ -87,6 +87,10 @@ class Standing:
         self.failing = True
         self._health.answered_badly(error, began)
 
+    def outrun(self, began: float, now: float) -> None:
+        """A request is given up, as another endpoint has answered it first: it would have taken longer still."""
+        self._health.took(now - began, now)
+
     def judge(self, status: int, began: float) -> None:
         """There was an answer of 500 and above, or the endpoint is C{failing} and there may have been none."""
         if not status:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from twisted.internet.defer import CancelledError
+
 from lproxy.api import Conn, Hold, Stream
 from lproxy.errors import ProxyError
 from lproxy.protocols.http.message import Headers, Request, Response
@@ -74,6 +76,10 @@ class BadResponse(ProxyError):
     def what(self) -> str:
         """What the cause explains."""
         return "sent a malformed answer"
+
+
+class Outrun(CancelledError):
+    """Another try has answered first, after this one had its time: it is given up, and was slow."""
 
 
 class Outgoing(Protocol):

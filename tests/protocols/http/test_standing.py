@@ -66,6 +66,11 @@ class StandingTests(SynchronousTestCase):
         self.assertEqual(((1, 0, 1), 500.0, []), (self.counts(), self.counter.latency.total, self.health.told))
         self.assertEqual([0.5], self.health.took_seconds)
 
+    def test_outrun(self) -> None:
+        """What is given up for being slow has a time, and is no answer."""
+        self.standing.outrun(1.0, 1.5)
+        self.assertEqual(((0, 0, 0), [], [0.5]), (self.counts(), self.health.told, self.health.took_seconds))
+
     def test_bad(self) -> None:
         """A bad one is told, and then good ones until the health has enough of them."""
         self.standing.ended(503, 1.0, 2.0)

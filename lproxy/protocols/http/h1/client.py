@@ -28,7 +28,7 @@ from lproxy.protocols.http.message import (
     kinds,
 )
 from lproxy.protocols.http.pool import Connection, Entry
-from lproxy.protocols.http.streams import BadResponse, Outgoing, Responder, UpstreamLost
+from lproxy.protocols.http.streams import BadResponse, Outgoing, Outrun, Responder, UpstreamLost
 from lproxy.protocols.http.timeouts import CallTimedOut
 
 #: 1xx answers to one request, each of which is relayed; an upstream that never comes to the real one is stopped
@@ -222,8 +222,11 @@ class Http1Client(Connection, Outgoing, Reader):
     def reset(self, error: BaseException) -> None:
         """To give one up is to give the connection up."""
         self._to = None
-        if isinstance(error, CallTimedOut) and self._entry is not None:
-            self._entry.bad(error)
+        if self._entry is not None:
+            if isinstance(error, CallTimedOut):
+                self._entry.bad(error)
+            elif isinstance(error, Outrun):
+                self._entry.outrun()
         self._drop()
 
     # the stream's Reader

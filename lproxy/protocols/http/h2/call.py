@@ -22,7 +22,7 @@ from lproxy.protocols.http.h2.requests import trailer_section
 from lproxy.protocols.http.h2.tunnel import TunnelStream
 from lproxy.protocols.http.message import NO_TRAILERS, Headers, Rejected, Request, Response
 from lproxy.protocols.http.standing import Standing
-from lproxy.protocols.http.streams import BadResponse, Outgoing, Responder, UpstreamLost
+from lproxy.protocols.http.streams import BadResponse, Outgoing, Outrun, Responder, UpstreamLost
 from lproxy.protocols.http.timeouts import CallTimedOut
 
 #: 1xx answers to one request, as of HTTP/1
@@ -272,6 +272,9 @@ class Call(Outgoing, Sending):
         self._to = None
         if isinstance(error, CallTimedOut):
             self._bad(error)
+        elif isinstance(error, Outrun):
+            carrier = self._carrier
+            carrier.standing.outrun(self._began, carrier.seconds())
         if not self._over():
             self._carrier.reset(self, code_of(error))
 

@@ -24,11 +24,12 @@ from lproxy.protocols.http.deadlines import Deadlines, Expiring
 from lproxy.protocols.http.message import Headers, Request, Response
 from lproxy.protocols.http.profile.latency import Latency
 from lproxy.protocols.http.profile.metrics import BUDGET, LOST, WON, RouteCounter
-from lproxy.protocols.http.streams import HttpLease, Kept, Outgoing, Responder
+from lproxy.protocols.http.streams import HttpLease, Kept, Outgoing, Outrun, Responder
 from lproxy.stack.retry import refused
 
-#: what the slower of two is reset with
+#: what the second of two is reset with, which had less time, and the first
 LATE: Final = CancelledError("another was first")
+OUTRUN: Final = Outrun("another was first")
 
 
 class SlowTry(ProxyError):
@@ -279,7 +280,7 @@ class Race(Outgoing, Expiring):
         for other in self._runners[:]:
             if other is not runner:
                 if other.outgoing is not None:
-                    other.outgoing.reset(LATE)
+                    other.outgoing.reset(LATE if other.second else OUTRUN)
                 self._end(other)
 
     def lost(self, runner: Runner, error: BaseException) -> None:

@@ -66,6 +66,22 @@ class HedgeTests(ProfiledTestCase):
         self.assertEqual((ok(b"2"), "reset", {"won": 1}), (self.heard(client), first.ended, self.counted))
         self.assertEqual((1, 2), (self.idle, self.proxy.records[-1]["tries"]))
 
+    def test_slow(self) -> None:
+        """A first try that is given up counts as slow for its endpoint's weight; a second one had too little time."""
+        took: list[float] = []
+        self.patch(self.proxy.acquires["http"], "took", lambda seconds, now: took.append(round(seconds, 3)))
+        client, first, second = self.two()
+        self.wait(0.03, 0.01)
+        self.say(second, ok())
+        self.assertEqual([0.05, 0.035], sorted(took, reverse=True))
+        self.assertEqual(ok(), self.heard(client))
+        took.clear()
+        client = self.client(get())
+        self.wait(0.05, 0.005)
+        self.say(self.ups[1], ok())
+        self.assertEqual(1, len(took))
+        self.assertEqual(ok(), self.heard(client))
+
     def test_first(self) -> None:
         """And the reverse."""
         client, first, second = self.two()
