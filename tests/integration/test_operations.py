@@ -278,6 +278,38 @@ class AccessLogTests(OperationsTestCase):
         self.assertEqual({"request": 200, "connection": None}, {row["kind"]: row.get("status") for row in new})
         self.no_traceback(proxy.out, proxy.err)
 
+    def test_disk_full(self) -> None:
+        """A full disk, as /dev/full is, costs lines of any format, which are counted and told once, and no request."""
+        table = '[access_log]\npath = "/dev/full"\nformat = "combined"\n'
+        proxy = Proxy(self, self.home, self.config(table))
+        for n in range(3):
+            self.assertEqual(200, request(proxy.ports["web"], f"/{n}", "web.local")[0])
+            eventually(lambda: f"access_log_lost_lines_total {n + 1}\n" in proxy.get("/metrics")[1], "a lost line")  # noqa: B023
+        self.assertIn("access_log_lines_total 0\n", proxy.get("/metrics")[1])
+        proxy.signal(signal.SIGTERM)
+        self.assertEqual(0, proxy.status())
+        self.assertEqual(1, proxy.out.count("access log /dev/full: lines are lost: "), proxy.out)
+        self.no_traceback(proxy.out, proxy.err)
+
+    def test_formats(self) -> None:
+        """Requests and byte streams in a format of one's own, each with the time that it took where."""
+        table = """[access_log]
+path = "access.log"
+format = '{method} {path} {protocol} {status} {bytes_out} {upstream} {tries} {acquire_seconds} {seconds} "{user_agent}"'
+connections = '{protocol} {target} {bytes_in} {bytes_out} {acquire_seconds} {seconds} {errno}'
+"""
+        proxy = Proxy(self, self.home, self.config(table))
+        request(proxy.ports["web"], "/a%22b", "web.local")
+        raw = self.connect(proxy.ports["echo"])
+        self.echoes(raw, b"12345")
+        raw.close()
+        proxy.signal(signal.SIGTERM)
+        self.assertEqual(0, proxy.status())
+        first, second = sorted((self.home / "access.log").read_text().splitlines())
+        number = r"\d+\.\d{6}"
+        self.assertRegex(first, rf'^GET /a%22b HTTP/1\.1 200 \d+ 127\.0\.0\.1:\d+ 1 {number} {number} "-"$')
+        self.assertRegex(second, rf"^tcp \S+ 5 5 {number} {number} -$")
+
     def test_cannot_reopen(self) -> None:
         """Where the new file cannot be opened, that is logged, and the old one is written on."""
         logs = self.home / "logs"

@@ -10,7 +10,9 @@ from typing import Any
 
 from lproxy.protocols.http.trace import Trace
 from lproxy.transport.stream import Secured
+from tests.protocols.http.h2.case import Http2Case
 from tests.protocols.http.harness import GET, OK, HttpTestCase, get, ok, post
+from tests.protocols.http.test_context import PARENT, SPAN, TRACE
 from tests.protocols.http.tracer import ScriptedSpan, ScriptedTracer
 
 
@@ -166,3 +168,55 @@ class TraceTests(HttpTestCase):
         self.say(self.up, OK)
         self.tracer.spans.clear()
         self.assertEqual(0, sum(type(found) is Trace for found in gc.get_objects()))
+
+
+class Http2TraceTests(Http2Case):
+    """The same over HTTP/2, and of calls of gRPC."""
+
+    def start(self, **changes: Any) -> None:
+        self.tracer = ScriptedTracer()
+        super().start(tracer=self.tracer, **changes)
+
+    def test_request(self) -> None:
+        """A stream is a request: its context is read and written, whatever version its upstream speaks."""
+        client = self.talk()
+        client.request(("traceparent", PARENT.decode()), ("tracestate", "a=b"), path="/a?secret")
+        heard = self.heard(self.up)
+        self.say(self.up, OK)
+        server, _, call = self.tracer.spans
+        self.assertEqual((TRACE.decode(), SPAN.decode()), server.parent)
+        self.assertIn(b"\r\ntraceparent: 00-%b-%b-01\r\n" % (TRACE, call.span_id.encode()), heard)
+        self.assertEqual(1, heard.count(b"traceparent"))
+        self.assertIn(b"\r\ntracestate: a=b\r\n", heard)
+        self.assertEqual(("2", "/a"), (server.attributes["network.protocol.version"], server.attributes["url.path"]))
+
+    def test_call(self) -> None:
+        """A call of gRPC says of which method of which service, and what came of it: that decides what is a failure."""
+        for status, server, called in (("0", "", ""), ("5", "", ""), ("14", "14", "14")):
+            self.start()
+            client = self.talk()
+            fields = ("content-type", "application/grpc"), ("te", "trailers")
+            client.request(*fields, method="POST", path="/shop.Cart/Add")
+            self.say(self.up, ok(b"", f"grpc-status: {status}"))
+            first, _, second = self.tracer.spans
+            self.assertEqual((server, called), (first.error, second.error))
+            names = ("rpc.system", "rpc.service", "rpc.method", "rpc.grpc.status_code")
+            self.assertEqual(["grpc", "shop.Cart", "Add", int(status)], [first.attributes[name] for name in names])
+
+    def test_id(self) -> None:
+        """Ids are spelt as HTTP/2 spells names, in both directions."""
+        self.start(listen={"request_id": "keep", "request_id_reply": True})
+        client = self.talk()
+        one = client.request(("x-request-id", "mine"))
+        self.assertIn(b"\r\nx-request-id: mine\r\n", self.heard(self.up))
+        self.say(self.up, ok(b"", "X-Request-Id: theirs"))
+        client.hear()
+        self.assertEqual("mine", client.answers[one].headers["x-request-id"])
+
+    def test_reset(self) -> None:
+        """A stream that its client gives up ends its spans."""
+        client = self.talk()
+        one = client.request()
+        client.reset(one)
+        self.assertEqual([1, 1, 1], [len(span.ended) for span in self.tracer.spans])
+        self.assertEqual("DC", self.tracer.spans[0].error)
