@@ -23,7 +23,7 @@ from lproxy.app import trace
 from lproxy.app.access import AccessLog
 from lproxy.app.listener import ListenerEdge
 from lproxy.app.log import log
-from lproxy.app.openings import Openings
+from lproxy.app.openings import Openings, beginning
 from lproxy.app.profiles import LiveProfiles
 from lproxy.app.readiness import Readiness
 from lproxy.app.sessions import Sessions
@@ -114,6 +114,8 @@ class Assembly:
             partial(around.crashed, "profiles"),
         )
         self.openings = Openings(around.sockets)
+        #: who hears of what other workers expose, by how its owners' names begin
+        self._hearing: dict[str, Callable[[str], None]] = {}
         self.edges: dict[Listen, ListenerEdge] = {}
         try:
             for listen in config.listen:
@@ -302,6 +304,7 @@ class Assembly:
                     outward=self.share.outward(listen.direction, name),
                     counters=self._counters(name),
                     not_ready=partial(self.readiness.add, name),
+                    told=partial(self._hearing.__setitem__, beginning(listen, name)),
                     remembered=self._around.remembered.setdefault((listen.name, name), {}),
                     checked=tuple(checked(listen, self.config.services)) if name == names[0] else (),
                 )
@@ -344,7 +347,7 @@ class Assembly:
             crashed=around.crashed,
             tunnels=lambda: acquire("tcp", client),
             detect=partial(self._redetect, listen),
-            expose=lambda port, protocol, make: self._expose(listen, port, protocol, make),
+            expose=partial(self._expose, listen),
             conceal=partial(self.openings.conceal, listen),
             not_ready=partial(self.readiness.add, "tcp"),
             tracer=self._tracer,
@@ -400,16 +403,31 @@ class Assembly:
         timeouts = self.config.timeouts(direction)
         return Keepalive(timeouts.keepalive, timeouts.keepalive_interval) if timeouts.keepalive is not None else None
 
-    def _expose(self, listen: Listen, port: int, protocol: str, make: Callable[[Accepted], Session]) -> Address:
+    def _expose(
+        self,
+        listen: Listen,
+        port: int,
+        protocol: str,
+        make: Callable[[Accepted], Session],
+        owner: str = "",
+        note: str = "",
+    ) -> Address:
         edge = self.edges.get(listen)
         if edge is None:
             raise CannotExpose(f"{listen.name}: {protocol}: cannot listen on {port} before the factory is started")
         keepalive, plain = self._keepalive(listen.direction), self.security.accepted(listen)
         accepting = Accepting(edge.further(protocol, make), edge.refused, False, keepalive, plain)
         try:
-            return self.openings.expose(listen, protocol, port, accepting)
+            return self.openings.expose(listen, protocol, port, accepting, owner, note)
         except CannotListen as e:
-            raise CannotExpose(str(e)) from e
+            raise CannotExpose(str(e), e.instead) from e
+
+    def exposed(self, owner: str, note: str) -> None:
+        """Another worker has exposed a port in the name of C{owner}: whose protocol that is hears of it."""
+        for name, heard in self._hearing.items():
+            if owner.startswith(name):
+                # as L{beginning} has it
+                self._guard(name.split(": ")[-2], partial(heard, note))
 
     def _log_access(self, row: dict[str, Any]) -> None:
         # opened only when it starts; closed before the last connection where that did not end in time

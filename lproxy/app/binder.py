@@ -25,7 +25,7 @@ class Direct:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._ready: dict[str, Given] = {}
-        self._bound: dict[str, tuple[bool, list[Bound]]] = {}
+        self._bound: dict[str, tuple[dict[str, Any], list[Bound]]] = {}
         self.given = False
 
     def __repr__(self) -> str:
@@ -39,12 +39,13 @@ class Direct:
         """Raises L{lproxy.app.sockets.CannotListen}."""
         key = key_of(wanted)
         ready = self._ready.pop(key, None)
+        place = {"place": key, "shared": shared, "owner": wanted.owner, "note": wanted.note}
         if ready is not None:
-            shared = ready.place["shared"]
+            place["shared"] = ready.place["shared"]
             bound = [Bound(sock, partial(self._close, sock.close, key)) for sock in ready.sockets]
         else:
             bound = [bind_now(wanted.name, wanted.address, self._reactor)]
-        self._bound[key] = shared, bound
+        self._bound[key] = place, bound
         return tuple(Bound(one.sock, partial(self._release, key, one)) for one in bound)
 
     def _close(self, close: Callable[[], None], key: str) -> None:
@@ -61,6 +62,11 @@ class Direct:
                 del self._bound[key]
         bound.release()
 
+    def owned(self) -> list[tuple[str, str, str]]:
+        """Of what was given and nobody has wanted yet: owners, notes and keys, where there is an owner."""
+        places = [one.place for one in self._ready.values()]
+        return [(place["owner"], place["note"], place["place"]) for place in places if place["owner"]]
+
     def drop(self) -> None:
         """Let go of what was given, and nobody wants."""
         ready, self._ready = self._ready, {}
@@ -70,6 +76,5 @@ class Direct:
 
     def describe(self) -> Iterator[tuple[dict[str, Any], list[int]]]:
         """What is bound, as L{lproxy.supervise.handover.Owner.given} has it."""
-        for key, (shared, bound) in self._bound.items():
-            place = {"place": key, "shared": shared, "owner": "", "note": ""}
+        for place, bound in self._bound.values():
             yield place, [one.sock.fileno() for one in bound]

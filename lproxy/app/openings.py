@@ -37,16 +37,21 @@ class Openings:
         for place, accepting in self._accepting.items():
             self._sockets.listen(place, accepting)
 
-    def expose(self, listen: Listen, protocol: str, port: int, accepting: Accepting) -> Address:
+    def expose(
+        self, listen: Listen, protocol: str, port: int, accepting: Accepting, owner: str = "", note: str = ""
+    ) -> Address:
         """
         Accept on C{port} of the listener's own address, too: now or when the others open. Where that is.
 
+        @param owner: in whose name, and C{note} what others have to know of him
         @raise CannotListen: it is taken, also where it is by one of our own, or the listener is not bound
         """
         ours = self._sockets.address(place_of(wanted(listen)))
         if ours is None or self._closed:
             raise CannotListen(f"{listen.name}: {protocol}: cannot listen on {port}: the listener is not open")
-        further = Wanted(f"{listen.name}: {protocol}", join_host_port(ours[0], port))
+        name = beginning(listen, protocol)
+        address = join_host_port(ours[0], port)
+        further = Wanted(f"{listen.name}: {protocol}", address, f"{name}{owner}" if owner else "", note)
         place = place_of(further)
         if place in self._accepting:
             raise CannotListen(f"{further.name}: cannot listen on {further.address}: another listener does")
@@ -54,9 +59,9 @@ class Openings:
         self._accepting[place] = accepting
         if self._opened:
             self._sockets.listen(place, accepting)
-        address = self._sockets.address(place)
-        assert address is not None
-        return address
+        found = self._sockets.address(place)
+        assert found is not None
+        return found
 
     def conceal(self, listen: Listen, port: int) -> None:
         """Accept no more on C{port}, which was exposed. Harmless where it was not, or another assembly has it now."""
@@ -78,6 +83,11 @@ class Openings:
     def places(self) -> frozenset[Place]:
         """All of them."""
         return frozenset(self._accepting)
+
+
+def beginning(listen: Listen, protocol: str) -> str:
+    """How the owners of ports that C{protocol} exposes for C{listen} are called among workers; behind it is whose."""
+    return f"{listen.name}: {protocol}: "
 
 
 def wanted(listen: Listen) -> Wanted:

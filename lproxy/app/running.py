@@ -95,6 +95,8 @@ class Running(Proxy):
             self._process.worker.attach(self._supervised)
             self._supervised.serving()
         elif self._takeover is not None:
+            for one in self._takeover.owned():
+                self.exposed(*one)
             self._takeover.open(self._taken)
             self._takeover.serving(self._serves)
         else:

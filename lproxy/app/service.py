@@ -334,7 +334,9 @@ class Proxy(service.Service):
         self.shutdown()
 
     def exposed(self, owner: str, note: str, key: str) -> None:
-        """Another worker has opened a port in the name of C{owner}."""
+        """Another worker, or the lproxy whose place we take, has opened a port in the name of C{owner}."""
+        if self._assembly is not None:
+            self._assembly.exposed(owner, note)
 
     def end(self) -> None:
         """As SIGTERM or SIGINT: drain and end. Told again, end at once."""

@@ -26,7 +26,15 @@ from lproxy.transport.stream import UNSECURED, Address, Plain, Stream
 
 
 class CannotListen(Exception):
-    """An address cannot be listened on; nothing was opened."""
+    """
+    An address cannot be listened on; nothing was opened.
+
+    @ivar instead: the port that another worker has opened for the same owner, or C{None}
+    """
+
+    def __init__(self, text: str, instead: int | None = None) -> None:
+        super().__init__(text)
+        self.instead = instead
 
 
 class Wanted(NamedTuple):

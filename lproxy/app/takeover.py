@@ -107,6 +107,10 @@ class Takeover:
         self._claim = claim(door_of(admin))
         self._binder.take(self._claim.given)
 
+    def owned(self) -> list[tuple[str, str, str]]:
+        """Ports that protocols have opened there, in whose names, with what there is to know of them."""
+        return self._binder.owned()
+
     def serving(self, done: Callable[[bool], None]) -> None:
         """
         We do.

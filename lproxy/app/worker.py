@@ -199,7 +199,8 @@ class Worker:
             more = {"owner": wanted.owner, "note": wanted.note, "shared": shared}
             answer, fds = self._wait({"do": "bind", "place": key, "host": str(place.ip), "port": place.port, **more})
         if "error" in answer:
-            raise CannotListen(f"{wanted.name}: cannot listen on {wanted.address}: {answer['error']}")
+            why = f"{wanted.name}: cannot listen on {wanted.address}: {answer['error']}"
+            raise CannotListen(why, answer.get("instead"))
         key = answer["place"]
         bound = [inherited(fd) for fd in fds]
         return tuple(Bound(one.sock, partial(self._release, one, key, last)) for last, one in enumerate(bound))

@@ -34,7 +34,30 @@ HTTPS = 443
 
 
 class CannotExpose(Exception):
-    """A further address cannot be listened on."""
+    """
+    A further address cannot be listened on.
+
+    @ivar instead: the port that another worker has opened in the same owner's name, which can be; or C{None}
+    """
+
+    def __init__(self, text: str, instead: int | None = None) -> None:
+        super().__init__(text)
+        self.instead = instead
+
+
+class Expose(Protocol):
+    """Listens on a further port."""
+
+    def __call__(
+        self, port: int, protocol: str, make: Callable[[Accepted], Session], owner: str = "", note: str = ""
+    ) -> tuple[str, int]:
+        """
+        Listen on C{port} for sessions that C{make} makes; the address.
+
+        @param owner: in whose name: where there are several workers it is his in all of them, and nobody else's
+        @param note: what another worker has to know to serve him as well; see C{Runtime.told}
+        @raise CannotExpose: it cannot be
+        """
 
 
 class PlainRefused(ProxyError):
@@ -104,6 +127,8 @@ class Runtime:
         C{session}'s protocol carries, and hands the session's place over to what is found
     @ivar expose: C{expose(port, protocol, make)} listens on a further port of the listener's own address, for sessions
         of a protocol that C{make} makes; returns the address. Raises L{CannotExpose}
+    @ivar told: C{told(heard)} has C{heard(note)} called when another worker, or an lproxy whose place this one takes,
+        has exposed a port with that note: it is to be exposed here, too
     @ivar conceal: C{conceal(port)} accepts no more on such a port; connections that there are go on
     @ivar not_ready: C{not_ready(source)} has C{source()} asked for why C{/ready} is to say no: words, or C{None}
     @ivar service: C{service(target)} is what the configuration says about who serves it
@@ -135,7 +160,7 @@ class Runtime:
     crashed: Crashed
     tunnels: Callable[[], Stack[Any]]
     detect: Callable[[Stream, Session], None]
-    expose: Callable[[int, str, Callable[[Accepted], Session]], tuple[str, int]]
+    expose: Expose
     conceal: Callable[[int], None]
     not_ready: Callable[[Callable[[], str | None]], None]
     access: Callable[[dict[str, Any]], None] | None = None
@@ -147,6 +172,7 @@ class Runtime:
     denied: Callable[[str], None] = lambda reason: None
     profiles: Profiles = field(default_factory=NoProfiles)
     superseded: Callable[[], bool] = lambda: False
+    told: Callable[[Callable[[str], None]], None] = lambda heard: None
     rates: Rates = field(default_factory=Rates)
     remembered: dict[str, Any] = field(default_factory=dict)
     fixed: Target | None = field(init=False)

@@ -297,6 +297,9 @@ class Supervisor:
             )
         except (OSError, Taken) as e:
             return {"error": why(e)}, []
+        if place.key != key:
+            port = place.sockets[0].getsockname()[1]
+            return {"error": f"{owner} has port {port} in another worker", "instead": port}, []
         if owner and len(self._places) > known:
             # where one worker says that somebody is, others may be asked for him
             told = {"do": "exposed", **place.describe()}

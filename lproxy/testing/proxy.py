@@ -44,6 +44,9 @@ class ScriptedProxy:
     @ivar targets: what was acquired, or waited for
     @ivar acquires: by protocol, the stack that its sessions acquire from; its C{service} is the endpoint's
     @ivar exposed: by port, what makes the sessions of further addresses
+    @ivar elsewhere: ports that another worker has opened, by owner
+    @ivar notes: what was said for other workers, by owner
+    @ivar hearing: who is to be told what other workers say
     @ivar taken: ports that another program has
     @ivar unready: what is asked whether the protocol is ready
     @ivar redetected: streams that are to be detected anew, each with the session that carries it
@@ -73,6 +76,9 @@ class ScriptedProxy:
         self.counted: dict[tuple[str, ...], TransportCounter] = {}
         self.exposed: dict[int, Callable[[Accepted], Session]] = {}
         self.taken: set[int] = set()
+        self.elsewhere: dict[str, int] = {}
+        self.notes: dict[str, str] = {}
+        self.hearing: list[Callable[[str], None]] = []
         self.unready: list[Callable[[], str | None]] = []
         self.redetected: list[tuple[Stream, Session]] = []
         self.metrics: list[Callable[[], Iterable[Family]]] = []
@@ -100,6 +106,7 @@ class ScriptedProxy:
             detect=lambda stream, session: self.redetected.append((stream, session)),
             expose=self._expose,
             conceal=self._conceal,
+            told=self.hearing.append,
             not_ready=self.unready.append,
             access=self.records.append,
         )
@@ -211,10 +218,17 @@ class ScriptedProxy:
         """As L{lproxy.protocols.runtime.Counters.families}."""
         self.metrics.append(source)
 
-    def _expose(self, port: int, protocol: str, make: Callable[[Accepted], Session]) -> tuple[str, int]:
+    def _expose(
+        self, port: int, protocol: str, make: Callable[[Accepted], Session], owner: str = "", note: str = ""
+    ) -> tuple[str, int]:
+        elsewhere = self.elsewhere.get(owner, port)
+        if elsewhere != port:
+            raise CannotExpose(f"cannot listen on {port}: {owner} has port {elsewhere} in another worker", elsewhere)
         if port in self.exposed or port in self.taken:
             raise CannotExpose(f"cannot listen on {port}: Address already in use")
         self.exposed[port] = make
+        if owner:
+            self.notes[owner] = note
         return OURS[0], port
 
     def _conceal(self, port: int) -> None:

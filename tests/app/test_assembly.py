@@ -294,6 +294,20 @@ class ExposeTests(LifeMixin):
         self.assertEqual(b"hello", self.scene.client(further, b"hello").heard)
         self.assertEqual((1, 2), (len(assembly.sessions), len(assembly.openings.places())))
 
+    def test_told(self) -> None:
+        """What another worker has exposed its protocol hears of, for that listener; what that raises costs nothing."""
+        heard: list[str] = []
+        assembly = self.scene.assembly(NOTE)
+        runtime = self.note.factories[-1].runtime
+        runtime.told(heard.append)
+        assembly.exposed(f"{NOTE.name}: note: broker 1", "at 7")
+        assembly.exposed(f"{NOTE.name}: other: broker 1", "at 8")
+        assembly.exposed("other: note: broker 1", "at 9")
+        self.assertEqual(["at 7"], heard)
+        runtime.told(lambda note: 1 / 0)
+        assembly.exposed(f"{NOTE.name}: note: broker 1", "at 7")
+        self.assertEqual([("note", ZeroDivisionError)], self.scene.crashes)
+
     def test_said(self) -> None:
         """What a protocol says is one line of the log, whatever is in it."""
         self.note.on["factory"] = lambda: None

@@ -53,11 +53,26 @@ class DirectTests(SynchronousTestCase):
         self.assertEqual(sockets, [one.sock, two.sock])
         (fresh,) = self.binder.bind(WEB._replace(name="other"))
         self.assertNotIn(fresh.sock, sockets)
+        self.assertEqual([], self.binder.owned())
         self.binder.drop()
         self.assertEqual(-1, other.fileno())
         for bound in (one, two, fresh):
             bound.release()
         self.assertEqual([-1, -1], [sock.fileno() for sock in sockets])
+
+    def test_owned(self) -> None:
+        """Whose a port is goes with it, and what there is to know of him, until somebody wants it."""
+        wanted = Wanted("web: kafka", "127.0.0.1:0", "web: kafka: 7", "note")
+        (bound,) = self.binder.bind(wanted)
+        ((place, fds),) = self.binder.describe()
+        self.assertEqual(("web: kafka: 7", "note"), (place["owner"], place["note"]))
+        next_one = Direct(reactor)
+        next_one.take([Given(place, [socket.socket(fileno=socket.dup(fds[0]))])])
+        self.assertEqual([("web: kafka: 7", "note", place["place"])], next_one.owned())
+        (again,) = next_one.bind(wanted)
+        self.assertEqual([], next_one.owned())
+        for one in (bound, again):
+            one.release()
 
     def test_unix(self) -> None:
         """The file of a UNIX socket goes with it, whoever made it, but not where another process has it now."""

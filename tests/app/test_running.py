@@ -66,6 +66,9 @@ class FakeTakeover:
     def close(self) -> None:
         self.told.append("close")
 
+    def owned(self) -> list[tuple[str, str, str]]:
+        return []
+
     def upgrade(self) -> None:
         self.told.append("upgrade")
 

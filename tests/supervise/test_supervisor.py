@@ -265,6 +265,13 @@ class PlacesTests(Case):
         self.say(103, do="serving")
         self.assertEqual([told], self.heard(103))
 
+    def test_elsewhere(self) -> None:
+        """Who has a port already is not given another by another worker, which is told of that one."""
+        (sock,) = self.sockets(101, do="bind", place="h:1", host="127.0.0.1", port=0, owner="kafka 1", note="n")
+        answer = self.ask(102, do="bind", place="h:2", host="127.0.0.1", port=0, owner="kafka 1").values
+        port = sock.getsockname()[1]
+        self.assertEqual((port, f"kafka 1 has port {port} in another worker"), (answer["instead"], answer["error"]))
+
     def test_leave(self) -> None:
         """What nobody wants any more is closed."""
         ports = []

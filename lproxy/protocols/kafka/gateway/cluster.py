@@ -11,6 +11,7 @@ Where another configuration goes on, it knows of the same brokers, and serves th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -105,10 +106,20 @@ class Cluster:
             address = self._config.brokers.get(node, (host, port))
             if self._target(address) is not None and len(self.brokers) < self._config.most_brokers:
                 self._bind(node, address, partial(self._ports.bind_again, ours))
+        self._runtime.told(self._heard)
         configured = [(node, *address) for node, address in self._config.brokers.items()]
         # those that cannot be where they were are somewhere else
         self.learn([*[(node, host, port) for node, host, port, _ in again], *configured], all_there_are=False)
         return bool(again)
+
+    def _heard(self, note: str) -> None:
+        """Another worker serves a broker: so do we, on the same port."""
+        node, host, port, ours = json.loads(note)
+        address = self._config.brokers.get(node, (host, port))
+        if node in self.brokers or self._target(address) is None or len(self.brokers) >= self._config.most_brokers:
+            return
+        if self._bind(node, address, partial(self._ports.bind_again, ours)):
+            self._remember()
 
     def _remember(self) -> None:
         """For whoever comes after us; once somebody has, it is theirs to do."""
@@ -198,8 +209,14 @@ class Cluster:
         broker = Broker(node, address, target, self._rules(str(node)))
         make = partial(self._session, broker)
         where: list[tuple[str, int]] = []
+
+        def bind(port: int) -> None:
+            # other workers serve it there, too
+            note = json.dumps([node, *address, port])
+            where.append(self._runtime.expose(port, self._name, make, str(node), note))
+
         try:
-            broker.port = have_bound(node, lambda port: where.append(self._runtime.expose(port, self._name, make)))
+            broker.port = have_bound(node, bind)
         except NoPort as e:
             self.left_out[node] = str(e)
             return False

@@ -75,6 +75,9 @@ class Ports:
                 bind(port)
             except CannotExpose as e:
                 why = str(e)
+                if e.instead is not None and e.instead not in self.used:
+                    # another worker has given it a port
+                    return self._bind((e.instead,), bind)
                 self._taken[port] = now, why
                 continue
             self._taken.pop(port, None)

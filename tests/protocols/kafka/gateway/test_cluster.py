@@ -68,6 +68,24 @@ class ClusterTests(ClusterTestCase):
         broker = self.made(9107)
         self.assertEqual((7, Authority("kafka-7", 9092)), (broker.node, broker.target))
 
+    def test_other_worker(self) -> None:
+        """What another worker says of a broker is served here, too, on the same port; and is said of ours."""
+        self.cluster.start()
+        (heard,) = self.proxy.hearing
+        heard('[7, "kafka-7", 9092, 9104]')
+        heard('[7, "kafka-7", 9092, 9104]')
+        self.assertEqual({7: 9104}, self.learn(7))
+        self.assertEqual('[7, "kafka-7", 9092, 9104]', self.proxy.notes["7"])
+        self.assertEqual([9104], list(self.proxy.exposed))
+        heard('[8, "", 9092, 9105]')
+        self.assertIsNone(self.port(8))
+
+    def test_elsewhere(self) -> None:
+        """A broker to which another worker has just given a port has that here, whatever would be its own."""
+        self.proxy.elsewhere["7"] = 9104
+        self.assertEqual({7: 9104, 8: 9108}, self.learn(7, 8))
+        self.assertEqual([9104, 9108], sorted(self.proxy.exposed))
+
     def again(self, **table: Any) -> tuple[bool, dict[int, int]]:
         """Another configuration goes on. Whether any brokers were known, and the ports of those that are served."""
         before = self.proxy
