@@ -9,10 +9,16 @@ which it might leave what stands in the prefix's place, it is the normal form th
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from lproxy.profile import All, AnyOf, Condition, Path, Rewrite
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.profile.conditions import below
 from lproxy.protocols.http.profile.seen import path_of
+
+#: what may begin a segment that leads upward
+_DOTS: Final = re.compile(rb"/(?:\.|%2[eE])")
 
 
 class NewPath:
@@ -49,7 +55,7 @@ class NewPath:
         normal = path_of(path)
         for prefix in self._prefixes:
             if _begins(normal, prefix):
-                as_it_is = _begins(path, prefix) and normal.count(b"/") == path.count(b"/")
+                as_it_is = path == normal or (_begins(path, prefix) and not _DOTS.search(path))
                 return new + (path if as_it_is else normal)[len(prefix) :] or b"/"
         return path
 

@@ -72,7 +72,16 @@ class NewPathTests(SynchronousTestCase):
     def test_escapes(self) -> None:
         """What is not replaced stays byte by byte: escapes, dots and double slashes mean something to somebody."""
         path = NewPath(None, "/x", under("/foo"))
-        for rest in (b"/%2f%2e%2E", b"//a", b"/...", b"/a;b=c", b"/%C3%A9", b"/%61", b"/" + b"a" * 8_000):
+        for rest in (
+            b"/a%2e%2E",
+            b"//a",
+            b"/.well-known",
+            b"/...",
+            b"/a;b=c",
+            b"/%C3%A9",
+            b"/%61",
+            b"/" + b"a" * 8_000,
+        ):
             self.assertEqual(b"/x" + rest, path.of(b"/foo" + rest))
 
     def test_normal(self) -> None:
@@ -82,6 +91,7 @@ class NewPathTests(SynchronousTestCase):
         self.assertEqual(b"/x/a", path.of(b"/b/../foo/a"))
         self.assertEqual(b"/x/b", path.of(b"/foo/a/../b"))
         self.assertEqual(b"/x/b", path.of(b"/foo/%2e%2e/foo/b"))
+        self.assertEqual([b"/x/", b"/x/"], [NewPath(None, "/x", ALWAYS).of(p) for p in (b"/..", b"/%2E%2e")])
 
     def test_no_path(self) -> None:
         """What is no path stays."""
