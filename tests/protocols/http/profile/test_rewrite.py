@@ -5,11 +5,15 @@ Tests for L{lproxy.protocols.http.profile.rewrite}.
 
 from __future__ import annotations
 
+from random import Random
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.profile import ALWAYS, All, AnyOf, Condition, Method, Not, Path, Rewrite
 from lproxy.protocols.http.message import Request
+from lproxy.protocols.http.profile.match import Matcher
 from lproxy.protocols.http.profile.rewrite import NewPath, Rewriter, prefixes
+from lproxy.protocols.http.profile.seen import path_of
 
 
 def under(prefix: str) -> Condition:
@@ -92,6 +96,19 @@ class NewPathTests(SynchronousTestCase):
         self.assertEqual(b"/x/b", path.of(b"/foo/a/../b"))
         self.assertEqual(b"/x/b", path.of(b"/foo/%2e%2e/foo/b"))
         self.assertEqual([b"/x/", b"/x/"], [NewPath(None, "/x", ALWAYS).of(p) for p in (b"/..", b"/%2E%2e")])
+
+    def test_below(self) -> None:
+        """Whatever is asked for, if the prefix was that of its route it stays below what takes its place."""
+        random = Random(3)
+        pieces = (b"/", b"a", b"%61", b"%2F", b"..", b".", b"//", b"%", b"%zz", b"\xff", b"%2e", b"a/", b"/a", b"/..")
+        conditions = (ALWAYS, under("/a"), under("/a/a"), AnyOf((under("/a"), under("/aa"))))
+        for _ in range(3_000):
+            target = b"/" + b"".join(random.choice(pieces) for _ in range(random.randrange(7)))
+            condition = random.choice(conditions)
+            new = NewPath(None, "/x", condition).of(target + b"?q=/..")
+            self.assertTrue(new.startswith(b"/") and new.endswith(b"?q=/.."))
+            if Matcher([condition]).first(Request(b"GET", target, [], 0, b"web", False)) == 0:
+                self.assertRegex(path_of(new), rb"^/x(/|$)", (target, condition))
 
     def test_no_path(self) -> None:
         """What is no path stays."""
