@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_cli -*-
 """
 The C{lproxy} command: C{run}, C{check}, C{demo}, C{plugins}, C{identity}, C{iptables}, C{inject},
-C{routes}, C{explain}. C{lproxy run} is short for C{twistd -n lproxy}.
+C{routes}, C{explain}, C{top}, C{tap}. C{lproxy run} is short for C{twistd -n lproxy}.
 
 Over 300 lines: all commands with their arguments, one after the other.
 """
@@ -21,6 +21,8 @@ from lproxy.config import Admin, Config
 from lproxy.configfile import Loaded
 from lproxy.explain import commands as explain
 from lproxy.sidecar import commands as sidecar
+from lproxy.terminal import commands as terminal
+from lproxy.terminal.asking import ask, secure
 
 #: seconds for the admin server's answer
 ANSWER = 10.0
@@ -123,27 +125,6 @@ def probe(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def ask(admin: str, page: str, seconds: float, secure: argparse.Namespace) -> bytes:
-    """
-    What an admin server has to say; raises OSError, ValueError or HTTPException.
-
-    @param admin: C{IP:port}, or a URL where it is not plain HTTP
-    @param secure: with the arguments of L{_secure}
-    """
-    from urllib.request import BaseHandler, HTTPSHandler, ProxyHandler, build_opener
-
-    # never by way of a proxy, which is what is asked
-    handlers: list[BaseHandler] = [ProxyHandler({})]
-    address = admin.rstrip("/") if "://" in admin else f"http://{admin}"
-    if address.startswith("https:"):
-        from lproxy.transport.tls.asking import asking
-
-        handlers.append(HTTPSHandler(context=asking(secure.ca, secure.certificate, secure.key)))
-    with build_opener(*handlers).open(f"{address}/{page}", timeout=seconds) as answer:
-        said: bytes = answer.read()
-        return said
-
-
 def plugins(arguments: argparse.Namespace) -> int:
     """List the protocols there are; C{1} if one is broken."""
     from lproxy.app.plugins import find, tried
@@ -244,13 +225,6 @@ def _identity(commands: Any) -> None:
     command.set_defaults(run=identity_show)
 
 
-def _secure(command: argparse.ArgumentParser) -> None:
-    """The arguments for an admin server that speaks https."""
-    command.add_argument("--ca", metavar="FILE", help="PEM: whom to believe that it is, else whom OpenSSL does")
-    command.add_argument("--certificate", metavar="FILE", help="PEM: to show where it asks for one (admin.client_ca)")
-    command.add_argument("--key", metavar="FILE", help="PEM: its key, where that is not in the same file")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit status."""
     parser = argparse.ArgumentParser(
@@ -276,7 +250,7 @@ def main(argv: list[str] | None = None) -> int:
         metavar="ADMIN",
         help="also tell what a reload would change in the proxy whose admin server is here: IP:port, or https://IP:port",
     )
-    _secure(command)
+    secure(command)
     command.set_defaults(run=check)
     command = commands.add_parser("demo", help="two toy upstreams, the proxy in front of them, and a little traffic")
     command.add_argument("--once", action="store_true", help="end after the traffic instead of waiting for Ctrl-C")
@@ -290,11 +264,12 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("admin", metavar="ADMIN", nargs="?", default=Admin().address, help=f"else {Admin().address}")
     command.add_argument("--live", action="store_true", help="whether it is alive, though perhaps draining")
     command.add_argument("--timeout", metavar="SECONDS", type=float, default=2.0, help="for its answer (2)")
-    _secure(command)
+    secure(command)
     command.set_defaults(run=probe)
     command = commands.add_parser("plugins", help="list the protocols that were found")
     command.set_defaults(run=plugins)
     _identity(commands)
+    terminal.add(commands)
     sidecar.add(commands)
     explain.add(commands, _loaded)
     arguments = parser.parse_args(argv)

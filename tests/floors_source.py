@@ -50,6 +50,8 @@ FLOORS = {
     "lproxy.sidecar": (9, "sidecar"),
     # what a request gets, asked of whatever would give it
     "lproxy.explain": (9, "explain"),
+    # a running proxy, watched through its admin server
+    "lproxy.terminal": (9, "terminal"),
     "lproxy.tap": (10, "tap"),
     "lproxy.cli": (10, "cli"),
 }

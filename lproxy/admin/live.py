@@ -119,9 +119,11 @@ class Live:
 
     def values(self, wanted: str) -> bytes:
         """The same, for programs."""
+        began = self._cost()
         if self._timer is None:
             self._look()
-        return as_json(plain(overview(self._proxy, self._window, wanted)))
+        shown = plain(overview(self._proxy, self._window, wanted))
+        return as_json({**shown, "interval": self._paced(began)})
 
     def watch(self, request: Any, wanted: str) -> bool:
         """Tell C{request} whatever changes until it is gone; C{False} where too many are told already."""
@@ -164,9 +166,14 @@ class Live:
         try:
             self._tell()
         finally:
-            self._interval = min(max(INTERVAL, PACE * (self._cost() - began)), LONGEST)
+            self._paced(began)
             if self._viewers:
                 self._timer = self._clock.callLater(self._interval, self._tick)
+
+    def _paced(self, began: float) -> float:
+        """In how many seconds to look again, as this look began when so much CPU was used."""
+        self._interval = min(max(INTERVAL, PACE * (self._cost() - began)), LONGEST)
+        return self._interval
 
     def _tell(self) -> None:
         self._look()
