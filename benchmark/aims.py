@@ -59,6 +59,7 @@ AIMS: dict[str, tuple[Aim, ...]] = {
     "aims-profiles": (
         Aim("a request through 20 routes, to one without", "routes", "of_unrouted", "", 1.1),
         Aim("the same, to Envoy's", "routes", COST, ENVOY, 1.0, 0.8),
+        Aim("p99 with one slow endpoint of ten, to that of good ones", "tail", "of_good", "", 1.5),
         Aim("1,000 services with profiles, added start, s", "services", "start_added_s", "", 2.0),
         Aim("what each adds to memory, KiB", "services", "kib_per_profile", "", 40.0),
     ),

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark import http2, kafka, matrix, peers, profiles, tls
+from benchmark import http2, kafka, matrix, peers, profiles, tail, tls
 from benchmark.matrix import Matrix, WrongMatrix
 from benchmark.peer import DIRECT, Peer
 from benchmark.profile import PROFILERS, Profiler
@@ -72,7 +72,7 @@ TOGETHER = {
     "plain": list(SCENARIOS),
     "tls": list(tls.SCENARIOS),
     "http2": list(http2.SCENARIOS),
-    "profiles": list(profiles.SCENARIOS),
+    "profiles": [*profiles.SCENARIOS, *tail.SCENARIOS],
     "kafka": list(kafka.SCENARIOS),
     "all": list(ALL_SCENARIOS),
 }

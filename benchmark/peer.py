@@ -125,3 +125,5 @@ def debian(tool: str, package: str) -> Callable[[], str | None]:
 EVERY = PLAIN | {name for name, way in WAYS.items() if way.group != "second"}
 #: what no other proxy has: services of a file that say how they are treated
 SERVICES = "services"
+#: a service of ten endpoints, which its scenario configures
+TAIL = "tail"

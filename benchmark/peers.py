@@ -30,6 +30,7 @@ from benchmark.peer import (
     LPROXY,
     PLAIN,
     SERVICES,
+    TAIL,
     Peer,
     Ports,
     Proxy,
@@ -343,7 +344,7 @@ PEERS: dict[str, Peer] = {
             LPROXY,
             lproxy_missing,
             lproxy_command,
-            EVERY | {SERVICES},
+            EVERY | {SERVICES, TAIL},
             version=lproxy_version,
             ours=True,
             reactor="epoll",
@@ -372,7 +373,7 @@ PEERS: dict[str, Peer] = {
             EVERY,
             version=lambda: " ".join(first_line("haproxy", "-v").split()[:3]),
         ),
-        Peer(ENVOY, envoy_missing, envoy_command, EVERY, version=envoy_version),
+        Peer(ENVOY, envoy_missing, envoy_command, EVERY | {TAIL}, version=envoy_version),
     )
 }
 
