@@ -18,7 +18,6 @@ import lproxy
 from lproxy.app.signals import calm, undo
 from lproxy.build import version
 from lproxy.config import Admin, Config
-from lproxy.configfile import Loaded
 from lproxy.explain import commands as explain
 from lproxy.sidecar import commands as sidecar
 from lproxy.terminal import commands as terminal
@@ -78,7 +77,7 @@ def check_profiles(file: str) -> int:
     return status
 
 
-def _loaded(file: str | None) -> Loaded:
+def _loaded(file: str | None) -> Any:
     """The configuration in C{file}, or the embedded one; on standard error, what is wrong with it."""
     from lproxy.tap import read, report
 

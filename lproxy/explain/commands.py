@@ -11,14 +11,14 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from lproxy.configfile import Loaded, Problem
-from lproxy.profiles.files import ENDS
+from lproxy.profiles import ENDS
 from lproxy.target import split_host_port
 
 ERRORS, WARNINGS = 2, 1
 
-#: reads a configuration, or without a file the embedded one, and says on standard error what is wrong with it
-Read = Callable[[str | None], Loaded]
+#: reads a configuration, or without a file the embedded one, and says on standard error what is wrong with it; a
+#: L{Loaded<lproxy.configfile.Loaded>}, which is imported when it is needed, as all is here
+Read = Callable[[str | None], Any]
 
 
 def describes(file: str) -> bool:
@@ -26,7 +26,7 @@ def describes(file: str) -> bool:
     return file.endswith(ENDS) or os.path.isdir(file)
 
 
-def told(problems: Iterable[Problem]) -> int:
+def told(problems: Iterable[Any]) -> int:
     """Say C{problems} on standard error; the exit status: 0, 1 for warnings, 2 for errors."""
     status = 0
     for problem in problems:

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from lproxy.configfile.problem import Problem
+from lproxy.profiles import ENDS
 from lproxy.profiles.read import Pages, Within, in_steps, too_long
 
 #: what a file was, for comparison: device, inode, size, times
 Stamp = tuple[int, int, int, int, int]
 
-#: the ends of names that files in folders have to have
-ENDS: Final = (".yaml", ".yml", ".json")
 #: looks that a file may change at before it is read as it is, if it is replaced and not written to
 PATIENCE: Final = 5
 #: files of one configuration
