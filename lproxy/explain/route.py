@@ -10,18 +10,19 @@ does that with. Why a route has not got the request is found by asking the same 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lproxy.app.profiles import as_of_now
 from lproxy.config import KEYWORDS, Config, Listen, Service
 from lproxy.configfile.listeners import spoken
+from lproxy.configfile.units import write_duration
 from lproxy.discover.memory import Memory
 from lproxy.discover.static import Static
 from lproxy.errors import ProxyError
 from lproxy.explain import words
 from lproxy.explain.request import Asked
-from lproxy.profile import All, Condition, Profile, Route
+from lproxy.profile import NO_PROFILE, All, Condition, Profile, RetryBudget, Route, RouteTimeouts
 from lproxy.protocols.http.destination import named
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.profile.answer import Elsewhere
@@ -132,6 +133,7 @@ class Explainer:
         yield _line("service", self._served_by(found.service))
         if found.profile is None or found.route is None:
             yield _line("profile", "none: it goes the plain way")
+            yield from self._bounds(listen, Route(""), NO_PROFILE)
             return
         profile, own = found.profile, found.route
         source = profile.source or (f'[services."{found.service.name}"]' if found.service is not None else "")
@@ -142,15 +144,31 @@ class Explainer:
             yield _line("route", "none has it: what holds for the service holds for it")
         else:
             yield _line("route", f"{found.number + 1} {own.name}: {words.condition(own.condition)}")
-        for kind, what in words.policies(own):
-            yield _line(f"  {kind}", what)
         for backend in own.backends:
             service = self._static.find(named(backend.service))
             yield _line("", f"{backend.service}: {self._served_by(service)}")
-        for kind, what in words.service(profile):
-            if kind != "backends":
-                yield _line(f"  {kind}", what)
+        for kind, what in words.policies(replace(own, timeouts=RouteTimeouts(), retries=None)):
+            yield _line(f"  {kind}", what)
+        if own.answer is None and own.redirect is None:
+            yield from self._bounds(listen, own, profile)
+        for kind, what in words.service(replace(profile, backends=(), budget=None)):
+            yield _line(f"  {kind}", what)
         yield from self._sent(asked, own)
+
+    def _bounds(self, listen: Listen, own: Route, profile: Profile) -> Iterator[str]:
+        """How long it may take, and how often it is tried, be that the route's or what holds for all."""
+        of_all = self._config.timeouts(listen.direction)
+        headers, whole = own.timeouts.response_headers, own.timeouts.stream
+        timeouts = replace(
+            own.timeouts,
+            response_headers=headers if headers is not None else of_all.response_headers,
+            stream=whole if whole is not None else of_all.stream,
+        )
+        also = words.timeouts(timeouts)
+        yield _line("  timeouts", f"{write_duration(of_all.acquire)} to acquire{', ' if also else ''}{also}")
+        plain = "where nothing can have come of it, and nowhere else"
+        yield _line("  retries", words.retries(own.retries) if own.retries is not None else plain)
+        yield _line("  retry budget", words.budgeted(profile.budget or RetryBudget()))
 
     def _served_by(self, service: Service | None) -> str:
         if service is None:

@@ -26,6 +26,7 @@ from lproxy.profile import (
     Rate,
     Redirect,
     Retries,
+    RetryBudget,
     Rewrite,
     Route,
     RouteTimeouts,
@@ -121,13 +122,16 @@ def service(profile: Profile) -> Iterator[tuple[str, str]]:
         by = profile.sticky
         yield "sticky", f"by the header {by.header}" if by.header else f"by the cookie {by.cookie}"
     if profile.budget is not None:
-        budget = profile.budget
-        part = f"{100 * budget.ratio:g} % of the requests of {write_duration(budget.ttl)}"
-        yield "retry budget", f"{part}, and {budget.minimum:g} a second"
+        yield "retry budget", budgeted(profile.budget)
     for rate in profile.rates:
         yield "rate", limited(rate)
     if profile.opaque_ports:
         yield "opaque", ", ".join(map(str, sorted(profile.opaque_ports)))
+
+
+def budgeted(own: RetryBudget) -> str:
+    """How many further tries there may be."""
+    return f"{100 * own.ratio:g} % of the requests of {write_duration(own.ttl)}, and {own.minimum:g} a second"
 
 
 def timeouts(own: RouteTimeouts) -> str:

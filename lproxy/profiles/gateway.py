@@ -10,6 +10,7 @@ is told: a warning where it can be left out, else an error.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from lproxy.configfile.problem import show
@@ -96,16 +97,19 @@ def read(document: Field, kind: str, name: str, namespace: str, domain: str) -> 
         hosts = ()
     rules = spec.get("rules")
     ranked: list[Ranked] = []
-    if rules is not None:
-        fields = list(rules.items())
-        if len(fields) > MAX_RULES:
-            raise rules.refuse(f"are more than {MAX_RULES} rules")
-        names: dict[str, int] = {}
-        for index, field in enumerate(fields):
-            try:
-                ranked += _rule(field, index, owner, names)
-            except Skip:
-                continue
+    fields = list(rules.items()) if rules is not None else []
+    if rules is not None and len(fields) > MAX_RULES:
+        raise rules.refuse(f"are more than {MAX_RULES} rules")
+    if not fields:
+        # the API's own default: every request, and whoever it is for serves it
+        every = Match(KINDS[kind].everything, KINDS[kind].least)
+        ranked += _ranked([every], Route(f"{name}/rules[0]"), 0, owner)
+    names: dict[str, int] = {}
+    for index, field in enumerate(fields):
+        try:
+            ranked += _rule(field, index, owner, names)
+        except Skip:
+            continue
     return OfRoutes(
         kind,
         name,
@@ -182,20 +186,26 @@ def _rule(field: Field, index: int, owner: _Owner, names: dict[str, int]) -> lis
     timeouts = _timeouts(field)
     retry = field.get("retry")
     retries = _retry(retry) if retry is not None else None
+    route = Route(
+        name=rule,
+        retries=retries,
+        timeouts=timeouts,
+        backends=backends,
+        request=filters.request,
+        response=filters.response,
+        rewrite=filters.rewrite,
+        redirect=filters.redirect,
+    )
+    return _ranked(matches, route, index, owner)
+
+
+def _ranked(matches: list[Match], route: Route, index: int, owner: _Owner) -> list[Ranked]:
+    """C{route}, of the rule number C{index}, once for each of its C{matches}."""
     found = []
     for number, match in enumerate(matches):
-        route = Route(
-            name=rule if len(matches) == 1 else f"{rule}/matches[{number}]",
-            condition=match.condition,
-            retries=retries,
-            timeouts=timeouts,
-            backends=backends,
-            request=filters.request,
-            response=filters.response,
-            rewrite=filters.rewrite,
-            redirect=filters.redirect,
-        )
-        found.append(Ranked((*match.rank, *owner.rank, index, number), route))
+        name = route.name if len(matches) == 1 else f"{route.name}/matches[{number}]"
+        own = replace(route, name=name, condition=match.condition)
+        found.append(Ranked((*match.rank, *owner.rank, index, number), own))
     return found
 
 

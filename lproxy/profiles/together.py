@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lproxy.config import Service
 from lproxy.configfile.problem import Problem, Severity, show
-from lproxy.configfile.profile.splits import circles
+from lproxy.configfile.profile.splits import BARE, circles
 from lproxy.profiles.described import Described, OfRoutes, OfService
 from lproxy.profiles.names import service_of
 from lproxy.target import split_host_port
@@ -51,6 +51,14 @@ def _circles(profiles: list[OfService], services: Mapping[str, Service]) -> Iter
         yield [_problem("error", by_host[host], wrong, right) for host in circle if host in by_host]
 
 
+def _backends(one: Described) -> Iterator[str]:
+    """Who serves in its place."""
+    if isinstance(one, OfService):
+        yield from (backend.service for backend in one.profile.backends)
+    else:
+        yield from (backend.service for _, route in one.ranked for backend in route.backends)
+
+
 def _named(one: Described) -> tuple[str, str]:
     return ("ServiceProfile", one.host) if isinstance(one, OfService) else (one.kind, one.name)
 
@@ -69,7 +77,11 @@ def oddities(described: Sequence[Described], services: Mapping[str, Service]) ->
     """Warnings: what has no effect, as something else has precedence."""
     configured = {_host(name): name for name, service in services.items() if service.profile is not None}
     of_service = {one.host for one in described if isinstance(one, OfService)}
+    known = {_host(name) for name in services} | {"localhost"}
     for one in described:
+        for name in dict.fromkeys(map(_host, _backends(one))):
+            if "." not in name and ":" not in name and name not in known:
+                yield _problem("warning", one, f"{show(name)} {BARE}", "write its namespace, too")
         if isinstance(one, OfService) and one.host in configured:
             table = f"[services.{show(configured[one.host])}]"
             yield _problem("warning", one, f"is unused: {table} has a profile, which has precedence")

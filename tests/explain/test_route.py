@@ -26,6 +26,7 @@ from lproxy.profile import (
     Profile,
     Query,
     Redirect,
+    Retries,
     RetryBudget,
     Rewrite,
     Route,
@@ -34,7 +35,9 @@ from lproxy.profile import (
 from tests.protocols.http.harness import OK, get
 from tests.protocols.http.profile.test_router import ProfiledTestCase
 
-BOOKS = Route("books", All((Method("GET"), Path("/books", "prefix"))), timeouts=RouteTimeouts(stream=2.0))
+BOOKS = Route(
+    "books", All((Method("GET"), Path("/books", "prefix"))), timeouts=RouteTimeouts(stream=2.0), retries=Retries()
+)
 OLD = Route("old", Path("/old", "prefix"), redirect=Redirect(301, prefix="/new"))
 DOWN = Route("down", Header("x-down"), answer=Answer(503))
 API = Route(
@@ -44,7 +47,7 @@ API = Route(
     request=Fields((("x-by", "proxy"),)),
     backends=(Backend("v2:80", 3), Backend("gone:80", 1)),
 )
-PROFILE = Profile((BOOKS, OLD, DOWN, API), budget=RetryBudget(), backends=(Backend("v1:80"),))
+PROFILE = Profile((BOOKS, OLD, DOWN, API), budget=RetryBudget(0.25), backends=(Backend("v1:80"),))
 SERVICES = {
     "web.local:80": Service(name="web.local:80", endpoints=("127.0.0.1:1",), profile=PROFILE),
     "v2:80": Service(name="v2:80", endpoints=("127.0.0.1:2", "127.0.0.1:3")),
@@ -81,12 +84,14 @@ class ExplainTests(SynchronousTestCase):
                 "  not             2 old: it is not so that path is /old or below",
                 "  not             3 down: it is not so that has x-down",
                 "route             4 api: path is /api or below",
+                '                    v2:80: [services."v2:80"], 2 endpoints',
+                "                    gone:80: none of the configuration's: by DNS",
                 "  backends        v2:80 75 %, gone:80 25 %",
                 "  rewrite         /v2 in the prefix's place, host api.internal",
                 "  request fields  x-by: proxy",
-                '                    v2:80: [services."v2:80"], 2 endpoints',
-                "                    gone:80: none of the configuration's: by DNS",
-                "  retry budget    20 % of the requests of 10s, and 10 a second",
+                "  timeouts        3s to acquire",
+                "  retries         where nothing can have come of it, and nowhere else",
+                "  retry budget    25 % of the requests of 10s, and 10 a second",
                 "sent              GET /v2/x?y=1",
                 "                    Host: api.internal",
                 "                    x-by: proxy",
@@ -99,7 +104,11 @@ class ExplainTests(SynchronousTestCase):
         said = self.said("http://web.local/books/1")
         self.assertIn("route             1 books: method GET and path is /books or below", said)
         self.assertIn("  backends        v1:80 100 %", said)
-        self.assertIn("  timeouts        2s in all", said)
+        self.assertIn("  timeouts        3s to acquire, 2s in all", said)
+        self.assertIn(
+            "  retries         3 tries at most where the answer is a failure; idempotent methods, bodies up to 64KiB",
+            said,
+        )
 
     def test_ours(self) -> None:
         """What the proxy answers itself is said as the client gets it."""
@@ -111,7 +120,9 @@ class ExplainTests(SynchronousTestCase):
         self.assertIn(
             "route             none has it: what holds for the service holds for it", self.said("http://web.local/")
         )
-        self.assertEqual("profile           none: it goes the plain way", self.said("http://other/")[-1])
+        said = self.said("http://other/")
+        self.assertEqual("profile           none: it goes the plain way", said[3])
+        self.assertEqual("  timeouts        3s to acquire", said[4])
 
     def test_refused(self) -> None:
         """What goes nowhere is said with its reason."""

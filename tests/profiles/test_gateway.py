@@ -5,7 +5,7 @@ HTTPRoute and GRPCRoute of the Gateway API.
 
 from __future__ import annotations
 
-from lproxy.profile import Backend, Retries, RouteTimeouts
+from lproxy.profile import Backend, Path, Retries, RouteTimeouts
 from lproxy.profiles.described import Parent
 from lproxy.profiles.names import ServiceOf
 from lproxy.profiles.read import Within
@@ -74,6 +74,12 @@ class GatewayTests(PagesTestCase):
                 route.backends,
             )
         self.assertEqual((None, RouteTimeouts()), (routes[2].retries, routes[2].timeouts))
+
+    def test_no_rules(self) -> None:
+        """Without a rule there is one, as the API has it: for every request, served by the service itself."""
+        for rules in ("", "  rules: []\n", "  rules: [{}]\n"):
+            ((_, route),) = self.routes(HTTP + rules).ranked
+            self.assertEqual(("web/rules[0]", Path("/", "prefix"), ()), (route.name, route.condition, route.backends))
 
     def test_within(self) -> None:
         """Documents without a namespace are in the one that is configured; without that, names stand alone."""

@@ -74,6 +74,20 @@ class TogetherTests(PagesTestCase):
         ((error,),) = self.wrong(profile("a", b), services={b: service})
         self.assertIn("overrides in a circle", error)
 
+    def test_bare(self) -> None:
+        """A backend of a bare name, which DNS is hardly to know, is a warning; unless it is configured."""
+        text = profile("a", "v2:80", "v3.shop", "10.0.0.1:80", "localhost:80")
+        described = read("f", text.encode(), Within()).described
+        (problem,) = oddities(described, {})
+        self.assertEqual(
+            'f:1: warning: ServiceProfile a.shop.svc.cluster.local: "v2" is no [services] table: DNS is asked for that '
+            "bare name, without any domain; write its namespace, too",
+            str(problem),
+        )
+        self.assertEqual([], list(oddities(described, {"v2:80": Service(name="v2:80")})))
+        routes = HTTP.replace("  namespace: shop\n", "") + "  rules: [{backendRefs: [{name: v2, port: 80}]}]\n"
+        self.assertEqual(1, len(list(oddities(read("f", routes.encode(), Within()).described, {}))))
+
     def test_unused(self) -> None:
         """What has no effect is a warning."""
         texts = (SP + "  routes: []\n", HTTP + "  rules: []\n")

@@ -15,6 +15,9 @@ from lproxy.configfile.profile.read import ROUTES
 from lproxy.profile import Backend, Profile
 from lproxy.target import split_host_port
 
+#: of a backend
+BARE = "is no [services] table: DNS is asked for that bare name, without any domain"
+
 
 def check_splits(services: Mapping[str, Service], report: Report) -> None:
     """Report every backend of C{services} that is nobody, and every circle of services that stand in for each other."""
@@ -22,6 +25,8 @@ def check_splits(services: Mapping[str, Service], report: Report) -> None:
         for path, backend in _backends(name, service.profile):
             if wrong := nobody(backend.service, services):
                 report.error(path, f"{show(backend.service)} {wrong}", did_you_mean(backend.service, services))
+            elif bare(backend.service, services):
+                report.warning(path, f"{show(backend.service)} {BARE}", did_you_mean(backend.service, services))
     follow = {name: _others(name, service.profile) for name, service in services.items()}
     for circle in circles(follow):
         words = " > ".join(show(name) for name in (*circle, circle[0]))
@@ -33,6 +38,12 @@ def check_splits(services: Mapping[str, Service], report: Report) -> None:
 def backends(services: Mapping[str, Service]) -> set[str]:
     """All that serve in the place of another."""
     return {backend.service for name, one in services.items() for _, backend in _backends(name, one.profile)}
+
+
+def bare(service: str, services: Mapping[str, object]) -> bool:
+    """Whether a backend is none of the configuration's, and has a name that DNS is hardly to know."""
+    host = split_host_port(service, 80)[0] if service not in services else "."
+    return "." not in host and ":" not in host and host != "localhost"
 
 
 def nobody(service: str, services: Mapping[str, Service]) -> str:

@@ -39,7 +39,7 @@ SERVICE = '[services."web:80"]\nendpoints = ["127.0.0.1:1"]\n'
 EVERYTHING = (
     SERVICE
     + """
-backends = [{ service = "web:80", weight = 90 }, { service = "v2:80", weight = 0 }, "v3:80"]
+backends = [{ service = "web:80", weight = 90 }, { service = "v2.local:80", weight = 0 }, "v3.local:80"]
 sticky = { cookie = "Session" }
 retry_budget = { ratio = 0, minimum = 2.5, ttl = "5s" }
 rates = [{ requests = 10, per = "1m", burst = 20, header = "X-Key" }, { requests = 5, by = "client" }]
@@ -64,7 +64,7 @@ redirect = { status = 308, scheme = "https", host = "new.example", port = 8443, 
 [services."web:80".routes."3 things"]
 retries = true
 hedge = true
-backends = ["v2:80"]
+backends = ["v2.local:80"]
 
 [services."web:80".routes.down]
 answer = { status = 503, body = "back at 9\\n", content_type = "text/html" }
@@ -84,7 +84,7 @@ class ProfileTests(FileTestCase):
         self.assertEqual(
             (
                 RetryBudget(0.0, 2.5, 5.0),
-                (Backend("web:80", 90), Backend("v2:80", 0), Backend("v3:80", 1)),
+                (Backend("web:80", 90), Backend("v2.local:80", 0), Backend("v3.local:80", 1)),
                 Sticky(cookie="Session"),
                 (Rate(10, 60.0, 20, "header", "X-Key"), Rate(5, by="client")),
                 frozenset((25, 3306)),
@@ -105,7 +105,9 @@ class ProfileTests(FileTestCase):
         self.assertEqual((1024 * 1024, (Rate(1),)), (zebra.max_body, zebra.rates))
         self.assertEqual(AnyOf((Path("/old"), Not(Header("x-old")))), apple.condition)
         self.assertEqual(Redirect(308, "https", "new.example", 8443, "/new"), apple.redirect)
-        self.assertEqual(Route("3 things", retries=Retries(), hedge=Hedge(), backends=(Backend("v2:80"),)), things)
+        self.assertEqual(
+            Route("3 things", retries=Retries(), hedge=Hedge(), backends=(Backend("v2.local:80"),)), things
+        )
         self.assertEqual(Route("down", answer=Answer(503, "back at 9\n", "text/html")), down)
 
     def test_none(self) -> None:
@@ -123,7 +125,7 @@ class ProfileTests(FileTestCase):
 
     def test_backends_instead_of_endpoints(self) -> None:
         """A service that others serve needs no endpoints."""
-        self.good('[services."web:80"]\nbackends = ["v2:80"]')
+        self.good('[services."web:80"]\nbackends = ["v2.local:80"]')
         self.says('[services."web:80".routes.a]\nretries = true', "has no endpoints")
 
     def test_wrong(self) -> None:
@@ -154,22 +156,25 @@ class ProfileTests(FileTestCase):
                 '.backends[0].service: is empty; write an authority such as "web-v2.local:80", or',
             ),
             (
-                'backends = [{ service = "a:80", weight = -1 }]',
+                'backends = [{ service = "a.local:80", weight = -1 }]',
                 ".backends[0].weight: -1 is negative; write a number such as 90",
             ),
             (
-                'backends = [{ service = "a:80", weight = 0.5 }]',
+                'backends = [{ service = "a.local:80", weight = 0.5 }]',
                 ".backends[0].weight: must be a whole number, not a float; write a number such as 90",
             ),
             (
-                'backends = [{ service = "a:80", weight = 2000000 }]',
+                'backends = [{ service = "a.local:80", weight = 2000000 }]',
                 ".backends[0].weight: 2000000 is more than 1000000; write a number such as 90",
             ),
             (
-                'backends = [{ service = "a:80", weight = 0 }]',
+                'backends = [{ service = "a.local:80", weight = 0 }]',
                 ".backends: have no weight at all: nobody would be asked; give one of them a weight",
             ),
-            ('backends = ["a:80", "a:80"]', '.backends[1]: "a:80" is given twice; give it the sum of both weights'),
+            (
+                'backends = ["a.local:80", "a.local:80"]',
+                '.backends[1]: "a.local:80" is given twice; give it the sum of both weights',
+            ),
             ("request_headers = {}", ".request_headers: is empty; leave it out"),
             ('request_headers = { set = { Host = "a" } }', ".request_headers.set.Host: is changed by a rewrite's host"),
             (
@@ -196,7 +201,7 @@ class ProfileTests(FileTestCase):
             ("answer = {}", ".answer.status: is missing; of the answer, such as 503"),
             ("answer = { status = 99 }", ".answer.status: 99 is no status of an answer: they are 200 to 599"),
             (
-                'answer = { status = 503 }\nbackends = ["a:80"]',
+                'answer = { status = 503 }\nbackends = ["a.local:80"]',
                 ": has backends and answer, and can have one of them; leave out the others",
             ),
             ("rates = [{ requests = 0 }]", ".rates[0]: requests 0 is not more than zero"),

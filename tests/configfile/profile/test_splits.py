@@ -26,6 +26,16 @@ class SplitTests(FileTestCase):
         route = '[services."a:80".routes.x]\nbackends = ["bb"]\n'
         self.says(service("a:80") + route, 'services."a:80".routes.x.backends[0]: "bb" is no [services] table')
 
+    def test_bare(self) -> None:
+        """A bare name that is no service's is a warning: DNS is hardly to know it."""
+        self.says(
+            service("a.local:80", "v2:80") + service("v1:80"),
+            'warning: services."a.local:80".backends[0]: "v2:80" is no [services] table: DNS is asked for that bare '
+            "name, "
+            'without any domain; did you mean "v1:80"?',
+        )
+        self.good(service("a.local:80", "localhost:80"))
+
     def test_circle(self) -> None:
         """Services that stand in for each other are an error, once for each circle."""
         self.says(
