@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from lproxy.protocols.http.h2.faults import ENHANCE_YOUR_CALM, FLOOD, ConnectionFault
 from lproxy.protocols.http.h2.limits import Limits
+from lproxy.stack.tokens import Tokens
 
 
 def flood(what: str) -> ConnectionFault:
@@ -32,9 +33,8 @@ class Guard:
     __slots__ = (
         "_limits",
         "_priorities",
+        "_resets",
         "_seconds",
-        "_since",
-        "_tokens",
         "_updates",
         "data_sent",
         "empties",
@@ -45,8 +45,7 @@ class Guard:
     def __init__(self, limits: Limits, seconds: Callable[[], float]) -> None:
         self._limits = limits
         self._seconds = seconds
-        self._tokens = float(limits.resets)
-        self._since = seconds()
+        self._resets = Tokens(limits.resets_per_second, limits.resets, seconds())
         self._priorities = 0
         self._updates = 0
         self.opened = 0
@@ -56,12 +55,8 @@ class Guard:
 
     def reset(self) -> None:
         """A stream was reset by the peer, or for what it did."""
-        now = self._seconds()
-        limit = self._limits.resets
-        self._tokens = min(float(limit), self._tokens + (now - self._since) * self._limits.resets_per_second) - 1
-        self._since = now
-        if self._tokens < 0:
-            self.exceeded = f"streams reset: more than {limit}"
+        if self._resets.take(1, self._seconds()):
+            self.exceeded = f"streams reset: more than {self._limits.resets}"
 
     def empty(self) -> None:
         """HEADERS, CONTINUATION or DATA have come that hold nothing, and do not end a stream."""
