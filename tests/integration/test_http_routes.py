@@ -5,6 +5,7 @@ Routes of profiles through the whole proxy, whatever version of HTTP clients and
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from dataclasses import replace
 from threading import Event
@@ -121,6 +122,46 @@ class DownTests(Routes):
 
 
 del Routes
+
+
+class MixedTests(CrossingCase):
+    """Backends of one route that speak different versions."""
+
+    def setUp(self) -> None:
+        self.other = Upstream()
+        super().setUp()
+
+    def config(self) -> Config:
+        """C{one} speaks HTTP/1 and C{two} HTTP/2; half of the requests go to each."""
+        config = super().config()
+        services = {
+            "web.local:80": Service("web.local:80", profile=Profile(backends=(Backend("one"), Backend("two")))),
+            "one": Service("one", (self.upstream.address,), protocol="http1"),
+            "two": Service("two", (self.other.address,), protocol="http2"),
+        }
+        return replace(config, services=services)
+
+    def tearDown(self) -> object:
+        self.other.close()
+        return super().tearDown()
+
+    @threaded
+    def test_both(self) -> None:
+        """Each is spoken to in its own, whatever clients speak; where one is gone the other serves."""
+        self.serve(lambda request: Answer(200, [], b"one"))
+        self.back = 2
+        self.serve(lambda request: Answer(200, [], b"two"), self.other)
+        for self.front in (1, 2):
+            speaker = self.speaker()
+            counts = Counter(speaker.ask(Asked("GET", "/", [])).body for _ in range(60))
+            self.assertEqual({b"one", b"two"}, set(counts))
+        # a thread waits in accept(), which would go on
+        self.upstream.sock.shutdown(socket.SHUT_RDWR)
+        self.upstream.close()
+        speaker = self.speaker()
+        for _ in range(10):
+            answer = speaker.ask(Asked("GET", "/", []))
+            self.assertEqual((200, b"two"), (answer.status, answer.body))
 
 
 class GrpcTests(GrpcCase):

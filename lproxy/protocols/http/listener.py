@@ -26,6 +26,8 @@ from lproxy.protocols.http.upstreams import Upstreams, native, single
 
 #: destinations remembered, before it begins to remember anew
 DESTINATIONS: Final = 1_000
+#: profiles remembered, likewise: they take longer to be made ready, a millisecond for 20 routes
+ROUTERS: Final = 10_000
 
 
 class Swept(Protocol):
@@ -196,7 +198,7 @@ class Listener:
             # whoever knows profiles has failed: requests go the plain way
             self.record.crashed(e)
             return None
-        if len(self._routers) >= DESTINATIONS and target not in self._routers:
+        if len(self._routers) >= ROUTERS and target not in self._routers:
             self.forget()
             self._forget_routers()
         self._routers[target] = router

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.profile import Answer, Backend, Path, Profile, Rate, Route
+from lproxy.protocols.http.listener import ROUTERS
+from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.profile.router import ProfileRouter
 from lproxy.target import Target
+from lproxy.transport.stream import Conn
 from tests.protocols.http.harness import HttpTestCase, get, ok
 from tests.protocols.http.profile.test_match import asked
 from tests.protocols.http.profile.test_plan import CONN, place
@@ -162,3 +165,12 @@ class LiveTests(ProfiledTestCase):
         self.factory.stop()
         self.assertEqual([], self.profiles.watchers)
         self.factory.start()
+
+    def test_bounded(self) -> None:
+        """Clients cannot make it keep more profiles ready than so many: then it begins anew."""
+        self.begin()
+        self.start(profiles=self.profiles, listen={"target": "authority"})
+        listener, conn = self.factory.listener, Conn(("10.0.0.1", 1), ("10.0.0.2", 2))
+        for n in range(ROUTERS + 1):
+            listener.destination(Request(b"GET", b"/", [], 0, b"web%d.test" % n, False), conn)
+        self.assertEqual(1, len(listener._routers))
