@@ -22,6 +22,12 @@ class Spans(Protocol):
     def call(self, now: float) -> None:
         """The request is about to be sent."""
 
+    def beside(self) -> None:
+        """It is about to be sent a second time, as that takes long, and the first goes on."""
+
+    def won(self, second: bool) -> None:
+        """One of the two is answered: C{second}, or the first."""
+
     def again(self, now: float, error: str, status: int, upstream: str | None) -> None:
         """That has failed, or its answer is not good enough, and there is another try."""
 

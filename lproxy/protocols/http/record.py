@@ -133,8 +133,10 @@ class Recorder:
             exchange.account.trace = None
             trace.over(exchange, conn)
             if exchange.status and exchange.destination is not None:
-                took = (exchange.ended - exchange.began) * 1000.0
-                exchange.destination.counter.latency.exemplify(took, trace.trace_id, trace.epoch(exchange.ended))
+                took, at = (exchange.ended - exchange.began) * 1000.0, trace.epoch(exchange.ended)
+                exchange.destination.counter.latency.exemplify(took, trace.trace_id, at)
+                if exchange.plan is not None:
+                    exchange.plan.counter.latency.exemplify(took, trace.trace_id, at)
         if self.access is not None:
             self.access(self._line(conn, exchange))
 

@@ -19,7 +19,7 @@ from lproxy.protocols.http.guard import by_https
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.record import Ended, text
 from lproxy.protocols.http.said import USER_AGENT, said
-from lproxy.protocols.tracing import Parent, Span, Tracer
+from lproxy.protocols.tracing import Kind, Parent, Span, Tracer
 from lproxy.target import split_host_port
 
 #: methods that are told as they are (HTTP semantic conventions)
@@ -37,6 +37,7 @@ class Trace:
 
     __slots__ = (
         "_account",
+        "_beside",
         "_call",
         "_formats",
         "_offset",
@@ -61,6 +62,7 @@ class Trace:
         self._offset = tracer.now() - account.asked
         self.trace_id = trace_id.decode("ascii")
         self._call: Span | None = None
+        self._beside: Span | None = None
         parent = Parent(self.trace_id, context.span_id.decode("ascii"))
         self._server: Span = tracer.span(_method(request), "server", tracer.now(), parent)
         self._tell(self._server)
@@ -87,11 +89,27 @@ class Trace:
         @param upstream: whom it was sent to
         """
         call, self._call = self._call, None
+        self._both_failed(now, error)
         if call is not None:
             values = self._called(upstream)
             if status:
                 values["http.response.status_code"] = status
             self._end(call, now, values, error)
+
+    def beside(self) -> None:
+        """It is about to be sent a second time, and the first goes on."""
+        now = self._tracer.now()
+        self._beside = self._tracer.span(_method(self._request), "client", now, self._parent())
+        self._tell(self._beside)
+
+    def won(self, second: bool) -> None:
+        """One of the two is answered. The other is no failure: it was not needed."""
+        beside, self._beside = self._beside, None
+        if beside is None or self._call is None:
+            return
+        late = self._call if second else beside
+        self._call = beside if second else self._call
+        late.end(self._tracer.now(), {**self._called(None), "lproxy.hedge": "late"})
 
     def over(self, exchange: Ended, conn: Conn) -> None:
         """The exchange is."""
@@ -101,6 +119,7 @@ class Trace:
         if grpc != NO_CALL and http_status(grpc) >= 500:
             failed = failed or str(grpc)
         account = self._account
+        self._both_failed(exchange.ended, error)
         if self._call is None and account.is_out():
             # a CONNECT that we have answered
             self._acquired(account.dispatched, account.tries, "")
@@ -113,14 +132,21 @@ class Trace:
             self._end(self._call, exchange.ended, values, wrong)
         self._end(self._server, exchange.ended, {**self._asked(exchange, conn), **_outcome(exchange)}, failed)
 
+    def _both_failed(self, now: float, error: str) -> None:
+        beside, self._beside = self._beside, None
+        if beside is not None:
+            self._end(beside, now, self._called(None), error)
+
     def _end(self, span: Span, at: float, values: Values, error: str) -> None:
         if error:
             values["error.type"] = error
         span.end(self.epoch(at), values, error)
 
-    def _span(self, name: str, kind: str, at: float) -> Span:
-        parent = Parent(self.trace_id, self._server.span_id)
-        return self._tracer.span(name, "client" if kind == "client" else "internal", self.epoch(at), parent)
+    def _span(self, name: str, kind: Kind, at: float) -> Span:
+        return self._tracer.span(name, kind, self.epoch(at), self._parent())
+
+    def _parent(self) -> Parent:
+        return Parent(self.trace_id, self._server.span_id)
 
     def _acquired(self, now: float, n: int, error: str) -> None:
         span = self._span("acquire", "internal", self._account.asked)

@@ -259,6 +259,8 @@ class Race(Outgoing, Expiring):
         self._hedged = True
         self._counter.tries += 1
         self._account.tries += 1
+        if self._account.trace is not None:
+            self._account.trace.beside()
         try:
             runner.outgoing = lease.call(head, self._body, True, runner)
         except ProxyError:
@@ -277,6 +279,8 @@ class Race(Outgoing, Expiring):
         self._count(runner.second)
         assert runner.outgoing is not None
         self.address = runner.outgoing.address
+        if self._account.trace is not None:
+            self._account.trace.won(runner.second)
         for other in self._runners[:]:
             if other is not runner:
                 if other.outgoing is not None:

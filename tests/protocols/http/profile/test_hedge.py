@@ -5,11 +5,14 @@ L{lproxy.protocols.http.profile.hedge}: a second try beside a first one.
 
 from __future__ import annotations
 
+from typing import Any
+
 from lproxy.profile import Hedge, Retries, RetryBudget, Route
 from lproxy.protocols.http.profile.latency import ENOUGH
 from lproxy.testing import Peer
 from tests.protocols.http.harness import get, ok, post
 from tests.protocols.http.profile.test_router import ProfiledTestCase
+from tests.protocols.http.tracer import ScriptedSpan, ScriptedTracer
 
 BAD = ok(b"bad", status="503 X")
 
@@ -191,3 +194,55 @@ class HedgeTests(ProfiledTestCase):
         self.wait(0.5)
         self.say(self.ups[0], ok())
         self.assertEqual((ok(), {}), (self.heard(client), self.counted))
+
+
+class TracedTests(ProfiledTestCase):
+    """Each of both has a span of its own, in the request's."""
+
+    def start(self, **changes: Any) -> None:
+        self.tracer = ScriptedTracer()
+        super().start(tracer=self.tracer, **changes)
+
+    def two(self) -> tuple[Peer, Peer, list[ScriptedSpan]]:
+        """Both upstreams that a request is sent to, and their spans."""
+        self.begin(Route("r", hedge=Hedge()), budget=RetryBudget(minimum=1000.0))
+        self.proxy.acquires["http"].bounded = True
+        client = self.client()
+        for _ in range(ENOUGH):
+            self.say(client, get())
+            self.wait(0.01, 0.01)
+            self.say(self.up, ok())
+        self.tracer.spans.clear()
+        self.heard(self.up)
+        self.client(get())
+        first = self.ups[0]
+        self.wait(0.02, 0.005)
+        calls = [span for span in self.tracer.spans if span.kind == "client"]
+        for up, span in zip((first, self.up), calls, strict=True):
+            self.assertIn(f"-{span.span_id}-01".encode(), self.heard(up))
+        return first, self.up, calls
+
+    def test_won(self) -> None:
+        """The one that was not needed is no failure; the other has the answer."""
+        for number in (0, 1):
+            *ups, calls = self.two()
+            self.say(ups[number], ok())
+            won, late = calls[number], calls[1 - number]
+            self.assertEqual(("late", None), (late.attributes["lproxy.hedge"], won.attributes.get("lproxy.hedge")))
+            self.assertEqual((200, ""), (won.attributes["http.response.status_code"], late.error))
+            self.assertEqual({1}, {len(span.ended) for span in self.tracer.spans})
+            latency = self.factory.metrics.profiled.route("upstream.test:9000", "r").latency
+            traces = {exemplar.trace_id for exemplar in (latency.exemplars or {}).values()}
+            self.assertIn(won.parent.trace_id, traces)
+
+    def test_both_lost(self) -> None:
+        """Where nobody answers, both say why."""
+        first, second, calls = self.two()
+        first.reset()
+        self.settle()
+        second.reset()
+        self.settle()
+        for up in self.open:
+            self.say(up, ok())
+        self.assertEqual(["upstream_lost"] * 2, [span.error for span in calls])
+        self.assertEqual({1}, {len(span.ended) for span in self.tracer.spans})
