@@ -76,3 +76,12 @@ class OfRoutes:
 
 
 Described = OfService | OfRoutes
+
+
+def key(one: Described) -> tuple[str, str, str]:
+    """Its kind, its own name and its namespace: there is to be one of these."""
+    return (
+        ("ServiceProfile", one.host, one.namespace)
+        if isinstance(one, OfService)
+        else (one.kind, one.name, one.namespace)
+    )

@@ -140,7 +140,7 @@ class Watched:
         if stamp(self.path) != before:
             return  # it was written to meanwhile: see the next look
         if pages is None:
-            for step in in_steps(self.path, content, within):
+            for step in in_steps(self.path, content, within, self.good.described if self.good is not None else ()):
                 pages = step
                 yield
         assert pages is not None

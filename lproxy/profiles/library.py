@@ -9,7 +9,7 @@ does not go together with others.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from lproxy.config import Service
 from lproxy.configfile.collector import uncollected
@@ -30,6 +30,10 @@ def all_of(steps: Generator[None, None, list[Change]]) -> list[Change]:
             except StopIteration as over:
                 changes: list[Change] = over.value
                 return changes
+
+
+#: files that are looked at between two turns of others
+TURN: Final = 100
 
 
 class Change(NamedTuple):
@@ -117,7 +121,9 @@ class Library:
         self._patterns_wrong = tuple(wrong)
         changes = self._forget(paths, insist)
         read = []
-        for path in paths:
+        for number, path in enumerate(paths, 1):
+            if number % TURN == 0:
+                yield
             watched = self.files.get(path)
             if watched is None:
                 watched = self.files[path] = Watched(path)

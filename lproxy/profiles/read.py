@@ -5,13 +5,13 @@ From a file's bytes to what its documents describe, or to everything that is wro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from lproxy.configfile.problem import Problem, did_you_mean, show
 from lproxy.profiles import gateway, linkerd
-from lproxy.profiles.described import Described
+from lproxy.profiles.described import Described, key
 from lproxy.profiles.field import Field, Sheet, Skip
 from lproxy.profiles.names import DOMAIN
 from lproxy.profiles.tree import BadYaml, Mapping, documents
@@ -71,15 +71,18 @@ def read(file: str, content: bytes, within: Within) -> Pages:
     raise AssertionError("the last step has all")
 
 
-def in_steps(file: str, content: bytes, within: Within) -> Iterator[Pages | None]:
+def in_steps(file: str, content: bytes, within: Within, before: Iterable[Described] = ()) -> Iterator[Pages | None]:
     """
     The same, one document after the other: C{None} for each, and at the end what all of them describe. Between them
     there is time for others.
+
+    @param before: what the file described before: of the same, the same value is had again
     """
     if (refused := too_long(file, len(content))) is not None:
         yield refused
         return
     sheet = Sheet(file)
+    known = {key(one): one for one in before}
     found: list[Described] = []
     try:
         # utf-8-sig: editors' byte order mark is ignored
@@ -87,7 +90,9 @@ def in_steps(file: str, content: bytes, within: Within) -> Iterator[Pages | None
         for node in documents(text):
             for field in _resources(Field(sheet, node)):
                 described = _described(field, within)
-                found += [described] if described is not None else []
+                if described is not None:
+                    earlier = known.get(key(described))
+                    found.append(earlier if earlier is not None and earlier == described else described)
             yield None
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1

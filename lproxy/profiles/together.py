@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from lproxy.config import Service
 from lproxy.configfile.problem import Problem, Severity, show
 from lproxy.configfile.profile.splits import BARE, circles
-from lproxy.profiles.described import Described, OfRoutes, OfService
+from lproxy.profiles.described import Described, OfRoutes, OfService, key
 from lproxy.profiles.names import service_of
 from lproxy.target import split_host_port
 
@@ -24,7 +24,7 @@ def conflicts(described: Sequence[Described], services: Mapping[str, Service]) -
     """
     first: dict[tuple[str, ...], Described] = {}
     for one in described:
-        other = first.setdefault((*_named(one), one.namespace), one)
+        other = first.setdefault(key(one), one)
         if other is not one:
             yield [_second(other, one), _second(one, other)]
     yield from _circles([one for one in described if isinstance(one, OfService)], services)
@@ -59,10 +59,6 @@ def _backends(one: Described) -> Iterator[str]:
         yield from (backend.service for _, route in one.ranked for backend in route.backends)
 
 
-def _named(one: Described) -> tuple[str, str]:
-    return ("ServiceProfile", one.host) if isinstance(one, OfService) else (one.kind, one.name)
-
-
 def _host(service: str) -> str:
     """Whom a backend, or a service of the configuration, is; by the longest name where it is one of Kubernetes."""
     try:
@@ -93,4 +89,4 @@ def oddities(described: Sequence[Described], services: Mapping[str, Service]) ->
 
 
 def _problem(severity: Severity, one: Described, wrong: str, right: str = "") -> Problem:
-    return Problem(severity, one.file, one.line, " ".join(_named(one)), wrong, right)
+    return Problem(severity, one.file, one.line, " ".join(key(one)[:2]), wrong, right)

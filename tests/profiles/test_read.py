@@ -73,6 +73,19 @@ class ReadTests(PagesTestCase):
             [str(one) for one in pages.problems],
         )
 
+    def test_same(self) -> None:
+        """What a file said before, and says again, is the same value; what it says otherwise is another."""
+        other = SP.replace("web.shop", "api.shop")
+        before = self.all_of(f"{SP}{ROUTE}---\n{other}{ROUTE}")
+        text = f"# moved\n---\n{other}{ROUTE}---\n{SP}{ROUTE.replace('GET', 'PUT')}"
+        *_, pages = in_steps("f", text.encode(), Within(), before)
+        assert pages is not None
+        api, web = pages.described
+        self.assertEqual((False, False), (api is before[1], web == before[0]))
+        *_, pages = in_steps("f", f"{SP}{ROUTE}---\n{other}{ROUTE}# x\n".encode(), Within(), before)
+        assert pages is not None
+        self.assertEqual([True, True], [one is two for one, two in zip(before, pages.described, strict=True)])
+
     def test_steps(self) -> None:
         """Between two documents there is time for others."""
         steps = list(in_steps("f", f"{SP}{ROUTE}---\n{HTTP}".encode(), Within()))
