@@ -21,6 +21,8 @@ import lproxy
 from lproxy.app.families import OURS, families
 from lproxy.app.plugins import find
 from lproxy.config import Limits, Timeouts
+from lproxy.metrics import exposition
+from lproxy.metrics.counters import Histogram
 from lproxy.sidecar.inject import injected
 from lproxy.sidecar.pod import IDENTITY_FOLDER
 from lproxy.sidecar.redirect import UID
@@ -83,6 +85,26 @@ class PrometheusTests(SynchronousTestCase):
         require("promtool")
         done = run("promtool", "check", "rules", path)
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+
+
+class ScrapeTests(SynchronousTestCase):
+    """What Prometheus' own tool says of the families themselves."""
+
+    def test_metrics(self) -> None:
+        """It takes all of them, and would have other names for latencies in milliseconds alone, which are linkerd's."""
+        require("promtool")
+        histogram = Histogram((1.0, 2.0))
+        histogram.observe(1.5)
+        labels = (("a", "b"),)
+        every = [
+            family._replace(samples=[(labels, histogram if family.kind == "histogram" else 1)])
+            for family in families([one for one in find() if one.name in OURS])
+        ]
+        text = b"".join(exposition.text(every))
+        done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=60)
+        said = (done.stdout + done.stderr).decode().split("\n")
+        complaint = "_latency_ms metric names should not contain abbreviated units"
+        self.assertEqual([], [line for line in said if line and not line.endswith(complaint)])
 
 
 class SystemdTests(SynchronousTestCase):
