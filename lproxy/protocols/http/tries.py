@@ -64,7 +64,8 @@ class Tries:
     @ivar outgoing: whom it was sent to, as long as that is of interest
     @ivar private: whether the client has authenticated the connection that the request goes on
     @ivar _pending: what is acquired
-    @ivar _first: of the body, what was at hand when the request was dispatched, and what was kept since
+    @ivar _first: of the body, what was at hand when the request was dispatched
+    @ivar _rest: what was kept of it since, and C{_size}: bytes of both
     @ivar _kept: whether that is all that was sent of it
     @ivar _again: when the route has more tries made
     @ivar _hint: for acquisitions
@@ -86,6 +87,8 @@ class Tries:
         "_listener",
         "_more",
         "_pending",
+        "_rest",
+        "_size",
         "_trailers",
         "_tunnel",
         "_why_not",
@@ -104,6 +107,8 @@ class Tries:
         self._pending: Deferred[Any] | None = None
         self._clocks: CallClocks | None = None
         self._first = b""
+        self._rest: list[bytes] | None = None
+        self._size = 0
         self._kept = True
         self._trailers = NO_TRAILERS
         self._again: Again | None = None
@@ -247,16 +252,25 @@ class Tries:
             self._trailers = trailers
             return 0
         if self._kept:
-            if self._again is not None and len(self._first) + len(raw) <= self._again.body:
-                self._first += raw
-                self._trailers = trailers
-            else:
-                self._kept = False
-                self._first = b""
+            self._keep(raw, trailers)
         credit = outgoing.data(raw, end, trailers)
         if end and self._clocks is not None:
             self._clocks.sent(self._listener.seconds())
         return credit
+
+    def _keep(self, raw: bytes, trailers: Headers) -> None:
+        """Of a body that goes on, as much as its route may have sent once more."""
+        size = (self._size or len(self._first)) + len(raw)
+        if self._again is None or size > self._again.body:
+            self._kept = False
+            self._first = b""
+            self._rest = None
+            return
+        self._size = size
+        self._trailers = trailers
+        if self._rest is None:
+            self._rest = []
+        self._rest.append(raw)
 
     # another one
 
@@ -289,11 +303,9 @@ class Tries:
         request, destination, plan = owner.request, owner.destination, owner.plan
         if again is None or plan is None or destination is None or outgoing is None or not owner.whole:
             return False
-        if head.private or outgoing.owed():
-            # it is about the connection; or it came before all of the request did
-            return False
         grpc = outcome(head.status, trailers or head.headers) if end and request.grpc else NO_CALL
-        if not again.unwanted(head.status, grpc) or not self._may(owner, again):
+        # what is about the connection, or came before all of the request did, is the client's
+        if not again.unwanted(head.status, grpc) or head.private or outgoing.owed() or not self._may(owner, again):
             return False
         self._avoid(owner, outgoing)
         error = Unwanted(outgoing.peer(), head.status, grpc)
@@ -319,7 +331,7 @@ class Tries:
             return False
         if owner.account.tries >= again.tries:
             self._why_not = LIMIT
-        elif not self._kept or len(self._first) > again.body:
+        elif not self._kept or (self._size or len(self._first)) > again.body:
             self._why_not = BODY
         else:
             return True
@@ -348,6 +360,10 @@ class Tries:
         owner.state = ACQUIRING
         owner.account.again(self._listener.seconds(), reason, status, owner.upstream)
         self.outgoing = None
+        if self._rest is not None:
+            self._first = b"".join((self._first, *self._rest))
+            self._rest = None
+        self._size = 0
         self.private = owner.request.private
         if self._clocks is not None:
             self._clocks.answered()
@@ -366,6 +382,7 @@ class Tries:
         self._answered = self.lease is not None
         self._kept = False
         self._first = b""
+        self._rest = None
         if self._clocks is not None:
             self._clocks.answered()
 

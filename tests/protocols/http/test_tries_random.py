@@ -46,7 +46,7 @@ class Http1Tests(HttpTestCase):
 
     def test_anything(self) -> None:
         """What clients hear is one answer, ours or an upstream's; what upstreams hear of bodies is what was sent."""
-        for seed in range(60):
+        for seed in range(30):
             random = Random(seed)
             self.start(profiles=ScriptedProfiles(PROFILE))
             self.proxy.acquires["http"].bounded = True
@@ -121,7 +121,7 @@ class Http2Tests(Http2UpstreamCase):
 
     def test_anything(self) -> None:
         """The same of streams."""
-        for seed in range(60):
+        for seed in range(30):
             random = Random(seed)
             self.start(profiles=ScriptedProfiles(PROFILE))
             self.acquires().bounded = True
