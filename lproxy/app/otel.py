@@ -50,6 +50,13 @@ class Said(logging.Handler):
         self.last = record.getMessage()
 
 
+#: one for all: of two configurations, one is about to end
+SAID = Said()
+_logger = logging.getLogger("opentelemetry.exporter")
+_logger.addHandler(SAID)
+_logger.propagate = False
+
+
 class Exporter(OTLPSpanExporter):
     """The SDK's, for what is encoded already."""
 
@@ -88,15 +95,11 @@ class Otel:
         """
         self.propagation: tuple[str, ...] = config.propagation
         self.threshold = threshold(config.sample)
-        self._said = Said()
-        logger = logging.getLogger("opentelemetry.exporter")
-        logger.addHandler(self._said)
-        logger.propagate = False
         self._exporter = Exporter(traces_url(config.endpoint), timeout=TIMEOUT)
         resource = Resource.create({"service.name": config.service}).attributes
         known = {key: value for key, value in resource.items() if isinstance(value, str | int)}
         self._encode = Encoder(known, "lproxy", lproxy.__version__)
-        self._sender = Sender(self._export, counts, failed, time.monotonic)
+        self._sender = Sender(self._export, counts, failed, time.monotonic, self._exporter.shutdown)
 
     def __repr__(self) -> str:
         return f"<Otel {self._sender!r}>"
@@ -118,10 +121,10 @@ class Otel:
         self._sender.join()
 
     def _export(self, spans: list[Any]) -> str:
-        self._said.last = ""
+        SAID.last = ""
         if self._exporter.send(self._encode(spans)):
             return ""
-        return self._said.last or "the collector does not take them"
+        return SAID.last or "the collector does not take them"
 
 
 def threshold(sample: float) -> str:

@@ -38,16 +38,19 @@ class Sender:
         counts: SpanCounts,
         failed: Callable[[str], None],
         seconds: Callable[[], float],
+        done: Callable[[], None] = lambda: None,
     ) -> None:
         """
         @param export: sends some, within seconds, in the thread; returns why it could not, or nothing
         @param failed: told why, in the thread
         @param seconds: a monotonic clock
+        @param done: told when there is nothing more to be sent
         """
         self._export = export
         self._counts = counts
         self._failed = failed
         self._seconds = seconds
+        self._done = done
         self._queue: deque[Any] = deque()
         self._thread: Thread | None = None
         self._waiting = Event()
@@ -76,6 +79,8 @@ class Sender:
             self._until = self._seconds() + LAST
             self._hurry.set()
             self._waiting.set()
+            if self._thread is None:
+                self._done()
 
     def join(self) -> None:
         """Wait for the thread's end, which C{close} brings about. Not in a reactor's thread that serves."""
@@ -91,6 +96,7 @@ class Sender:
             self._send()
         # whatever was put in meanwhile
         self._send()
+        self._done()
 
     def _send(self) -> None:
         while self._queue:

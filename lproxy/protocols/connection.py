@@ -182,6 +182,7 @@ def let_go(
     flags: str,
     tried: Endpoint | None = None,
     waited: float | None = None,
+    since: float | None = None,
 ) -> None:
     """
     The end of C{session}, whose request was the whole connection: close its lease, write its line of the access log,
@@ -191,7 +192,8 @@ def let_go(
     @param stream: the client's connection
     @param flags: the access log's
     @param tried: which endpoint was tried, where nothing came of that
-    @param waited: seconds that a lease was waited for; C{None}: it had all its time to itself, or nobody knows
+    @param waited: seconds that a lease was waited for; C{None}: none was, or nobody knows
+    @param since: when, by the runtime's clock, it had its upstream; C{None}: never, or nobody knows
     """
     try:
         if lease is not None:
@@ -203,6 +205,8 @@ def let_go(
                 row["upstream"] = str(tried)
             if waited is not None:
                 row["acquire_seconds"] = round(waited, 6)
+            if since is not None:
+                row["upstream_seconds"] = round(max(0.0, runtime.clock.seconds() - since), 6)
             if stream.conn.tls is not None:
                 add_tls(row, stream.conn.tls)
             runtime.access({"kind": "connection", **row, "errno": stream.errno, "flags": flags})

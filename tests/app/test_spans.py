@@ -68,6 +68,19 @@ class SenderTests(SynchronousTestCase):
         self.sender.put(1)
         self.assertTrue(self.asked.wait(5))
 
+    def test_done(self) -> None:
+        """The end is told once, whether there was anything to be sent or not."""
+        for spans_put in (0, 1):
+            ended: list[int] = []
+            sender = Sender(self.export, self.counts, self.errors.append, lambda: self.now, lambda: ended.append(1))  # noqa: B023
+            for n in range(spans_put):
+                sender.put(n)
+            self.assertEqual([], ended)
+            sender.close()
+            sender.close()
+            sender.join()
+            self.assertEqual([1], ended)
+
     def test_failed(self) -> None:
         """What the collector does not take is counted, and told why; what raises is, too."""
         self.why = "connection refused"

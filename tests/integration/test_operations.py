@@ -296,7 +296,7 @@ class AccessLogTests(OperationsTestCase):
         table = """[access_log]
 path = "access.log"
 format = '{method} {path} {protocol} {status} {bytes_out} {upstream} {tries} {acquire_seconds} {seconds} "{user_agent}"'
-connections = '{protocol} {target} {bytes_in} {bytes_out} {acquire_seconds} {seconds} {errno}'
+connections = '{protocol} {target} {bytes_in} {bytes_out} {acquire_seconds} {upstream_seconds} {seconds} {errno}'
 """
         proxy = Proxy(self, self.home, self.config(table))
         request(proxy.ports["web"], "/a%22b", "web.local")
@@ -308,7 +308,7 @@ connections = '{protocol} {target} {bytes_in} {bytes_out} {acquire_seconds} {sec
         first, second = sorted((self.home / "access.log").read_text().splitlines())
         number = r"\d+\.\d{6}"
         self.assertRegex(first, rf'^GET /a%22b HTTP/1\.1 200 \d+ 127\.0\.0\.1:\d+ 1 {number} {number} "-"$')
-        self.assertRegex(second, rf"^tcp \S+ 5 5 {number} {number} -$")
+        self.assertRegex(second, rf"^tcp \S+ 5 5 {number} {number} {number} -$")
 
     def test_cannot_reopen(self) -> None:
         """Where the new file cannot be opened, that is logged, and the old one is written on."""

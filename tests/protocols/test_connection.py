@@ -272,6 +272,16 @@ class LetGoTests(SynchronousTestCase):
             [{**row, "upstream": None, "flags": "SD"}, {**row, "upstream": "10.0.0.9:80", "flags": "UF"}], self.rows
         )
 
+    def test_times(self) -> None:
+        """How long it waited for its upstream, and how long it had that, where this is known."""
+        runtime = self.proxy.runtime
+        since = runtime.clock.seconds()
+        self.proxy.settle(2.5)
+        let_go(Session(), runtime, ScriptedLease(), self.stream, "", waited=0.25, since=since)
+        let_go(Session(), runtime, None, self.stream, "UF", waited=0.5)
+        names = ("acquire_seconds", "upstream_seconds")
+        self.assertEqual([(0.25, 2.5), (0.5, None)], [tuple(row.get(name) for name in names) for row in self.rows])
+
     def test_secured(self) -> None:
         """Of one who came by TLS, the line says who that was."""
         self.stream.conn = self.stream.conn._replace(tls=Secured(version="TLSv1.3", remote_identity="a.mesh"))

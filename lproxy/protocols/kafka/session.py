@@ -79,6 +79,7 @@ class KafkaSession:
         #: since when, and in the end for how long, in seconds
         self._asked_at = 0.0
         self._waited: float | None = None
+        self._since: float | None = None
         self._over = False
         self._began = runtime.clock.seconds()
         #: why the client is not read, if it is not, and since when
@@ -183,7 +184,8 @@ class KafkaSession:
             lease.close()
             return
         self._lease = lease
-        self._waited = self._runtime.clock.seconds() - self._asked_at
+        self._since = self._runtime.clock.seconds()
+        self._waited = self._since - self._asked_at
         upstream = lease.call(self, self._stream.conn)
         self._upstream = upstream
         self._relay.join(upstream.stream)
@@ -225,7 +227,8 @@ class KafkaSession:
             self._read_again()
             self._talk.ended()
         finally:
-            let_go(self, self._runtime, lease, self._stream, self._flags, self._tried, self._waited)
+            times = self._waited, self._since
+            let_go(self, self._runtime, lease, self._stream, self._flags, self._tried, *times)
 
     # the lease's request
 

@@ -40,6 +40,7 @@ class TcpSession:
         self._target: Target | None = None
         self._began = runtime.clock.seconds()
         self._waited: float | None = None
+        self._since: float | None = None
         self._flags = ""
         self._timer: Any = None
         self._over = False
@@ -69,6 +70,7 @@ class TcpSession:
             return
         if dialled is not None:
             self._endpoint = dialled.endpoint
+            self._since = self._began
             dialled.join(self._relay)
         elif target is None:
             runtime.warn(
@@ -130,7 +132,8 @@ class TcpSession:
             lease.close()
             return
         self._lease = lease
-        self._waited = self._runtime.clock.seconds() - self._began
+        self._since = self._runtime.clock.seconds()
+        self._waited = self._since - self._began
         stream, self._endpoint = lease.call(self._stream.conn)
         self._relay.join(stream)
 
@@ -158,4 +161,4 @@ class TcpSession:
         if self._pending is not None:
             self._pending.cancel()
         lease, self._lease = self._lease, None
-        let_go(self, self._runtime, lease, self._stream, self._flags, self._tried, self._waited)
+        let_go(self, self._runtime, lease, self._stream, self._flags, self._tried, self._waited, self._since)
