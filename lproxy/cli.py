@@ -79,9 +79,14 @@ def check_profiles(file: str) -> int:
 
 def _loaded(file: str | None) -> Any:
     """The configuration in C{file}, or the embedded one; on standard error, what is wrong with it."""
+    from lproxy.app.profiles import problems
+    from lproxy.configfile import Loaded
     from lproxy.tap import read, report
 
-    loaded = read(file, profiles=True)
+    loaded = read(file)
+    if loaded.config is not None:
+        # what is wrong with files of profiles keeps nobody from starting
+        loaded = Loaded(loaded.config, (*loaded.problems, *problems(loaded.config)))
     report(loaded)
     return loaded
 

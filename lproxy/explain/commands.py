@@ -28,11 +28,15 @@ def describes(file: str) -> bool:
 
 def told(problems: Iterable[Any]) -> int:
     """Say C{problems} on standard error; the exit status: 0, 1 for warnings, 2 for errors."""
-    status = 0
+    problems = list(problems)
     for problem in problems:
         print(problem, file=sys.stderr)
-        status = max(status, ERRORS if problem.severity == "error" else WARNINGS)
-    return status
+    return worst(problems)
+
+
+def worst(problems: Iterable[Any]) -> int:
+    """The exit status that C{problems} are."""
+    return max((ERRORS if problem.severity == "error" else WARNINGS for problem in problems), default=0)
 
 
 def add(commands: Any, read: Read) -> None:
@@ -80,7 +84,7 @@ def routes(arguments: argparse.Namespace, read: Read) -> int:
         if file in files:
             continue
         loaded = read(file)
-        status = max(status, ERRORS if loaded.config is None else WARNINGS if loaded.problems else 0)
+        status = max(status, ERRORS if loaded.config is None else worst(loaded.problems))
         if loaded.config is not None:
             lines += listing.of_config(loaded.config)
     if files:
