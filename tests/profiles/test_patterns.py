@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import time
+from random import Random
 
 import re2
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.profiles.patterns import MAX_LENGTH, BadPattern, deterministic, matches, refuse
+from lproxy.profiles.patterns import MAX_LENGTH, BadPattern, deterministic, matches, options, refuse
 
 
 class PatternTests(SynchronousTestCase):
@@ -106,3 +107,21 @@ class PatternTests(SynchronousTestCase):
             for text in texts:
                 mine, other = re.compile(pattern).fullmatch(text), re2.compile(pattern, options).fullmatch(text)
                 self.assertEqual(mine is None, other is None, (pattern, text))
+
+    def test_same_at_random(self) -> None:
+        """So they do of whatever anybody could write."""
+        random = Random(2)
+        parts = [
+            *"ab/.*+?(|1-x",
+            *("[ab]", "[^/]", "[a-c]", "[-a]", "[a-]", "[^a-]", "[.]", "\\d", "\\w", "\\.", "\\*"),
+        ]
+        seen = 0
+        while seen < 500:
+            pattern = "".join(random.choice(parts) for _ in range(random.randint(1, 8))).encode()
+            if not deterministic(pattern):
+                continue
+            seen += 1
+            mine, other = re.compile(pattern), re2.compile(pattern, options(1 << 20))
+            for _ in range(10):
+                text = bytes(random.choices(b"ab/1.-x\nc*", k=random.randint(0, 7)))
+                self.assertEqual(mine.fullmatch(text) is None, other.fullmatch(text) is None, (pattern, text))
