@@ -94,7 +94,7 @@ UNSAFE: Final = re.compile(r'[^\x20-\x7e]|"|\\(?!x[0-9a-f]{2})')
 #: nor outside of them, where a blank ends it
 UNSAFE_BARE: Final = re.compile(r'[^\x21-\x7e]|"|\\(?!x[0-9a-f]{2})')
 #: what is no JSON is shown as text: a plugin's row is not lost by it
-_encode: Final = json.JSONEncoder(default=str).encode
+_encode: Final = json.JSONEncoder(default=str, skipkeys=True).encode
 _MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
@@ -208,11 +208,12 @@ class Value:
         """Its value."""
         name = self._name
         if name in TIMES:
-            return _time(now if name == "time" else now - (row.get("seconds") or 0.0), self._form)
+            took = row.get("seconds") if name == "start_time" else None
+            return _time(now - took if isinstance(took, int | float) else now, self._form)
         value: Any = _without_port(row.get("client")) if name == "client_ip" else row.get(name)
         if value is None or value == "":
             return NOTHING
-        if name in DURATIONS:
+        if name in DURATIONS and isinstance(value, int | float):
             return _duration(value, self._form)
         if isinstance(value, int):
             return str(value)

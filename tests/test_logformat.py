@@ -130,6 +130,25 @@ class TextTests(SynchronousTestCase):
             self.assertTrue(error.right.startswith(right), error.right)
 
 
+class OddTests(SynchronousTestCase):
+    """Rows of plugins, which may have anything in them."""
+
+    def test_anything(self) -> None:
+        """What is no duration, and what is no text, is shown as it is, on one line."""
+        row = {
+            "kind": "connection",
+            "seconds": "soon",
+            "client": None,
+            "path": ["a\n", 1],
+            "status": True,
+            "tries": b"x",
+        }
+        line = Text("{start_time} {seconds:ms} {client_ip} {path} {status} {tries}")(row, NOW)
+        self.assertEqual(r"2025-11-24T16:00:02.750Z soon - ['a\x5cn',\x201] True b'x'", line)
+        for format in ("json", *PRESETS):
+            self.assertTrue(lines(format)(row, NOW).isprintable())
+
+
 class InjectionTests(SynchronousTestCase):
     """Nobody forges a line, or a part of one."""
 
