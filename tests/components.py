@@ -29,7 +29,16 @@ def require(*commands: str, packages: Iterable[str] = (), root: bool = False) ->
         if shutil.which(command) is None:
             missing(f"{command} is not installed")
     for package in packages:
-        if importlib.util.find_spec(package) is None:
+        if not installed(package):
             missing(f"the Python package {package} is not installed")
     if root and os.geteuid() != 0:
         missing("needs root")
+
+
+def installed(package: str) -> bool:
+    """Whether C{package}, which may be part of another, could be imported."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:
+        # not even what it is part of
+        return False

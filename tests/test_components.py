@@ -30,6 +30,13 @@ class RequireTests(SynchronousTestCase):
         error = self.assertRaises(SkipTest, require, "sh", "no-such-program")
         self.assertEqual("no-such-program is not installed", str(error))
 
+    def test_package(self) -> None:
+        """So is a package, also one that would be part of another which is missing."""
+        require(packages=("twisted.web",))
+        for package in ("no_such_package", "no_such_package.at.all"):
+            error = self.assertRaises(SkipTest, require, packages=(package,))
+            self.assertEqual(f"the Python package {package} is not installed", str(error))
+
     def test_fail(self) -> None:
         """In CI it is a failure, not a skip."""
         os.environ["LPROXY_DENY_WARNINGS"] = "1"
