@@ -22,6 +22,7 @@ TONES = {
     "degraded": "doubt",
     "probing": "doubt",
     "backoff": "bad",
+    "unhealthy": "bad",
     "down": "bad",
     "failing": "bad",
 }

@@ -22,6 +22,7 @@ WORST_FIRST = (
     "failing",
     "waiting",
     "degraded",
+    "unhealthy",
     "backoff",
     "probing",
     "connecting",

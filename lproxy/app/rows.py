@@ -44,6 +44,10 @@ class Standing(NamedTuple):
     row: Callable[[], dict[str, Any] | None]
 
 
+def _none(target: Target) -> int | None:
+    return None
+
+
 class ServiceRows:
     """Of a proxy's services."""
 
@@ -52,11 +56,14 @@ class ServiceRows:
         lower: Mapping[StackKey, Lower[Any]],
         now: Callable[[], Share | None],
         failed: Callable[[str, Failure], None],
+        left: Callable[[Target], int | None] = _none,
     ) -> None:
         """
         @param now: what the stacks go by
         @param failed: told of what a protocol raises when it is asked, by its name
+        @param left: of a target, what is left of its service's budget for retries
         """
+        self._left = left
         self._lower = lower
         self._now = now
         self._failed = failed
@@ -86,7 +93,9 @@ class ServiceRows:
         except BaseException:
             self._failed(owner(protocol), Failure())
             return None
-        return {"direction": direction, "protocol": protocol, **row, **_profile(said(target))}
+        left = self._left(target)
+        budget = {} if left is None else {"retry_budget_left": left}
+        return {"direction": direction, "protocol": protocol, **row, **budget, **_profile(said(target))}
 
     def unused(self, wanted: str = "", said: Said = nothing) -> Iterator[dict[str, Any]]:
         """Services of the configuration that nobody uses."""

@@ -84,7 +84,7 @@ class Stacks:
         self._endpoints = Endpoints(metrics.endpoints, clock)
         self._budgets = Budgets(clock, self._served)
         self._dns: tuple[DnsConfig, Discover] | None = None
-        self.rows = ServiceRows(self._lower, lambda: self._now, metrics.failed)
+        self.rows = ServiceRows(self._lower, lambda: self._now, metrics.failed, self._budgets.left)
         self._turn: IDelayedCall | None = None
         self._discover = Current(Static({}, Literal(Dns(DnsConfig(), clock))))
         self.in_flight = InFlight(0)

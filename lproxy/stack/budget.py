@@ -133,6 +133,11 @@ class Budgets:
         budget.change(settings or DEFAULT)
         return budget
 
+    def left(self, target: Target) -> int | None:
+        """What the one of C{target}'s service has left; C{None}: nobody has asked for one yet."""
+        budget = self._budgets.get(self._served(target))
+        return None if budget is None else budget.left
+
     def items(self) -> list[tuple[object, Budget]]:
         """All there are, by what targets share them by."""
         return list(self._budgets.items())

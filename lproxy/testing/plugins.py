@@ -11,9 +11,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import CancelledError
+from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from lproxy.api import Accepted, Demands, IProtocolPlugin, Match, Secured, TcpFactory
+from lproxy.api import (
+    Accepted,
+    ConnectFailed,
+    Demands,
+    HealthCheck,
+    IProtocolPlugin,
+    Match,
+    Secured,
+    TcpFactory,
+)
 from lproxy.stack.timeout import AcquireTimedOut
 from lproxy.target import Authority
 from lproxy.testing.bounds import BoundsContract
@@ -104,6 +115,31 @@ class PluginContract(BoundsContract, MetricsContract, SessionContract):
         self.assertIsNot(first, second)
         proxy.settle()
         self.assertEqual([0, 0], [stream.bytes_out for stream in streams])
+
+    def test_check(self) -> None:
+        """
+        An endpoint can be asked whether it serves, beside all leases: that is no load, connects or says why not, can be
+        given up at any time, and leaves nothing behind.
+        """
+        proxy = self.start()
+        client, _ = self.talk(proxy)
+        for acquire in list(proxy.acquires.values()):
+            service = acquire.service
+            load, connections = service.load, len(proxy.connector.upstreams)
+            asked = service.check(HealthCheck("tcp"))
+            proxy.settle()
+            self.assertEqual((load, connections + 1), (service.load, len(proxy.connector.upstreams)))
+            asked.addErrback(lambda failure: failure.trap(CancelledError))
+            asked.cancel()  # where there is more to it than to connect
+            proxy.connector.mode = "refuse"
+            why: list[Failure] = []
+            service.check(HealthCheck("tcp")).addErrback(why.append)
+            self.assertEqual([ConnectFailed], [failure.type for failure in why])
+            proxy.connector.mode = "accept"
+            self.assertEqual(load, service.load)
+        client.reset()
+        proxy.settle()
+        self.assertEqual([], proxy.left())
 
     def test_bases(self) -> None:
         """It has the methods of interfaces, and does not inherit them: where lproxy is compiled it cannot."""

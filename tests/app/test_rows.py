@@ -31,7 +31,7 @@ class RowsTests(SynchronousTestCase):
         services = {name: Service(name, addresses) for name in ("web.local:80", "app.local:80", "idle.local:80")}
         share = self.stacks.share(Config(services=services), Memory())
         self.addCleanup(share.close)
-        stack = share.of(Listen())("http", self.new_endpoint)
+        self.stack = stack = share.of(Listen())("http", self.new_endpoint)
         share.take()
         for target in (WEB, APP):
             waiting = stack.acquire(target)
@@ -56,6 +56,16 @@ class RowsTests(SynchronousTestCase):
         assert row is not None
         self.assertEqual(("degraded", {"routes": 3}, 0), (row["state"], row["profile"], row["waiters"]))
         self.assertEqual(["app.local:80"], [one.target for one in self.stacks.rows.standings("app")])
+
+    def test_budget(self) -> None:
+        """Once somebody has a budget for retries, what is left of it."""
+        (web, _) = (one.row() for one in self.stacks.rows.standings())
+        assert web is not None
+        self.assertNotIn("retry_budget_left", web)
+        self.stack.budget(WEB)
+        (web, _) = (one.row() for one in self.stacks.rows.standings())
+        assert web is not None
+        self.assertEqual(10, web["retry_budget_left"])
 
     def test_unused(self) -> None:
         """The others, by their names."""

@@ -139,6 +139,12 @@ class BudgetsTests(SynchronousTestCase):
         budgets = Budgets(Clock(), served)
         self.assertIs(budgets.of(TARGET), budgets.of(ServiceName("web")))
 
+    def test_left(self) -> None:
+        """What is left can be seen without making one."""
+        self.assertIsNone(self.budgets.left(TARGET))
+        self.budgets.of(TARGET, RetryBudget(0.0, 3.0))
+        self.assertEqual(3, self.budgets.left(TARGET))
+
     def test_settings(self) -> None:
         """It is as who asks for it says; who tries again takes it as it is."""
         budget = self.budgets.of(TARGET, RetryBudget(0.0, 3.0))

@@ -160,6 +160,12 @@ class Http2Pool(Owner):
         self.closed = True
         for client in [*self._clients, *self._retired]:
             self._close_unused(client)
+        if not self._waiters:
+            # nobody waits for those that are being made
+            settling, self._settling = self._settling, {}
+            for client, clock in settling.items():
+                clock.cancel()
+                client.close()
 
     def report(self, report: Report) -> None:
         """Connections, streams, and who waits for one."""
