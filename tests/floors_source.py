@@ -29,6 +29,7 @@ FLOORS = {
     "lproxy.protocols.runtime": (3, "common"),
     "lproxy.protocols.connection": (3, "common"),
     "lproxy.protocols.session": (3, "common"),
+    "lproxy.protocols.taps": (3, "common"),
     "lproxy.protocols.tracing": (3, "common"),
     "lproxy.protocols.plugin": (3, "common"),
     # what every connection is, if nothing else: other protocols' authors build on its session

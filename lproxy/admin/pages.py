@@ -127,7 +127,7 @@ class Command(Page):
         """Do it, for those who may."""
         if not self._enabled:
             return say(request, 403, f"off; {self._setting} = true in the configuration turns it on")
-        if not _is_loopback(request.getClientAddress().host):
+        if not is_loopback(request.getClientAddress().host):
             return say(request, 403, "from this machine only")
         if request.getHeader(b"origin") is not None:
             return say(request, 403, "not from a web page")
@@ -154,7 +154,8 @@ def _unexpected(request: Any, gone: list[Failure], failure: Failure) -> None:
     _answer(request, gone, (500, "unexpected error"))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether C{host} is this machine."""
     try:
         return ipaddress.ip_address(host.removeprefix("::ffff:")).is_loopback
     except ValueError:

@@ -24,6 +24,7 @@ from lproxy.admin.pages import JSON, PLAIN, Command, Get, Status, as_json
 from lproxy.admin.scrape import Scrape
 from lproxy.admin.site import Before, Root, Site, names
 from lproxy.admin.stream import Stream, array
+from lproxy.admin.tapping import Tap
 from lproxy.config import Admin
 from lproxy.metrics.family import Family
 
@@ -95,6 +96,7 @@ def admin_site(
     root.add("", "this page", Overview(live, root.pages))
     root.putChild(b"overview.json", Overview(live, root.pages))
     root.putChild(b"events", Events(live))
+    root.putChild(b"tap", Tap(proxy.taps, clock))
     for file, kind, text in ((b"lproxy.css", b"text/css", CSS), (b"lproxy.js", b"text/javascript", JS)):
         root.putChild(file, Get(kind, lambda text=text: text.encode()))  # type: ignore[misc]
     root.add("metrics", "counters and gauges, for Prometheus", Scrape(metrics.text, cooperate))

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+from lproxy.protocols.taps import Taps
+
 
 class Standing(Protocol):
     """How a service does."""
@@ -38,6 +40,7 @@ class Proxy(Protocol):
     """The proxy, as far as the page shows it."""
 
     version: str
+    taps: Taps
 
     def ready(self) -> str | None:
         """Why it is not ready, if it is not."""

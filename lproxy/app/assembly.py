@@ -351,6 +351,7 @@ class Assembly:
             conceal=partial(self.openings.conceal, listen),
             not_ready=partial(self.readiness.add, "tcp"),
             tracer=self._tracer,
+            taps=around.taps,
             access=self._log_access if config.access_log.path or log.debugging() else None,
             service=self._static.service,
             profiles=self.profiles,
@@ -433,4 +434,6 @@ class Assembly:
         # opened only when it starts; closed before the last connection where that did not end in time
         if self._access is not None:
             self._access(row)
+        if self._around.taps.on:
+            self._around.taps(row)
         trace.done(row)

@@ -49,6 +49,7 @@ from lproxy.configfile import render
 from lproxy.configfile.render import render_table
 from lproxy.metrics.lag import ReactorLag
 from lproxy.metrics.registry import Metrics
+from lproxy.protocols.taps import Taps
 from lproxy.stack.rates import Rates
 from lproxy.target import Target, join_host_port
 from lproxy.transport.hub import hub
@@ -82,6 +83,7 @@ class Proxy(service.Service):
         """
         self.setName("lproxy")
         self.version = version()
+        self.taps = Taps()
         self.metrics = Metrics(
             config.metrics,
             reactor,
@@ -108,6 +110,7 @@ class Proxy(service.Service):
             self._own,
             self._recent.warn,
             self._crashes.crashed,
+            taps=self.taps,
             rates=Rates(process.portion.workers),
         )
         self._assembly: Assembly | None = None

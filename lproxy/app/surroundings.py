@@ -16,6 +16,7 @@ from lproxy.app.sockets import Sockets
 from lproxy.app.stacks import Stacks
 from lproxy.metrics.registry import Metrics
 from lproxy.protocols.outward import Crashed
+from lproxy.protocols.taps import Taps
 from lproxy.stack.rates import Rates
 from lproxy.transport.hub import Hub
 
@@ -31,6 +32,7 @@ class Surroundings:
     @ivar crashed: told of what a protocol raised, by its name
     @ivar remembered: what factories leave for those that come after them, by listener's name and protocol
     @ivar shelf: files of profiles that need not be read again
+    @ivar taps: whoever watches what ends
     @ivar rates: how many requests there may be, which a reload leaves as it is
     """
 
@@ -43,6 +45,7 @@ class Surroundings:
     own: OwnAddresses
     warn: Callable[[str, str], None]
     crashed: Crashed
+    taps: Taps = field(default_factory=Taps)
     rates: Rates = field(default_factory=Rates)
     remembered: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     shelf: Shelf = field(default_factory=Shelf)

@@ -57,6 +57,8 @@ class Together:
 
     def __init__(self, proxy: Proxy, worker: Worker, reactor: Any) -> None:
         self.version = proxy.version
+        #: of this worker: what others' clients do is told by whoever answers there
+        self.taps = proxy.taps
         self._proxy = proxy
         self._worker = worker
         self._reactor = reactor

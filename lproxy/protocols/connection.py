@@ -198,7 +198,8 @@ def let_go(
     try:
         if lease is not None:
             lease.close()
-        if runtime.access is not None:
+        write = runtime.writer()
+        if write is not None:
             row = session.describe()
             row.pop("state", None)
             if tried is not None:
@@ -209,7 +210,7 @@ def let_go(
                 row["upstream_seconds"] = round(max(0.0, runtime.clock.seconds() - since), 6)
             if stream.conn.tls is not None:
                 add_tls(row, stream.conn.tls)
-            runtime.access({"kind": "connection", **row, "errno": stream.errno, "flags": flags})
+            write({"kind": "connection", **row, "errno": stream.errno, "flags": flags})
     finally:
         # last: who waits for sessions may close what was used here
         runtime.sessions.remove(session)

@@ -19,6 +19,7 @@ from lproxy.identity.policy import ANYBODY, Policy
 from lproxy.profile import Profile
 from lproxy.protocols.outward import Counters, Crashed, Outward
 from lproxy.protocols.session import Accepted, Session
+from lproxy.protocols.taps import Taps
 from lproxy.protocols.tracing import Tracer
 from lproxy.stack.interfaces import NewStack, Stack
 from lproxy.stack.rates import Rates
@@ -145,6 +146,7 @@ class Runtime:
         after this one: it is handed on as it is, and lasts as long as the process
     @ivar tracer: makes spans of what is sampled; C{None} where nothing is traced
     @ivar access: writes a line of the access log, or C{None} where it is off
+    @ivar taps: whoever else watches what ends; see L{writer}
     """
 
     listen: Listen
@@ -174,6 +176,7 @@ class Runtime:
     superseded: Callable[[], bool] = lambda: False
     told: Callable[[Callable[[str], None]], None] = lambda heard: None
     rates: Rates = field(default_factory=Rates)
+    taps: Taps = field(default_factory=Taps)
     remembered: dict[str, Any] = field(default_factory=dict)
     fixed: Target | None = field(init=False)
 
@@ -189,6 +192,12 @@ class Runtime:
     def connector(self) -> Connector:
         """Opens upstream connections; never to ourselves."""
         return self.outward.connector
+
+    def writer(self) -> Callable[[dict[str, Any]], None] | None:
+        """What is to be given a row on something that is over now; C{None} where nobody wants to know."""
+        if self.access is not None:
+            return self.access
+        return self.taps if self.taps.on else None
 
     def destination(self, conn: Conn) -> Target | None:
         """Where a connection goes that says nothing about it itself; C{None} where nobody knows."""

@@ -16,10 +16,11 @@ def ask(admin: str, page: str, seconds: float, arguments: argparse.Namespace) ->
         return said
 
 
-def opened(admin: str, page: str, seconds: float, arguments: argparse.Namespace) -> Any:
+def opened(admin: str, page: str, seconds: float | None, arguments: argparse.Namespace) -> Any:
     """
     What an admin server has to say, to be read; raises OSError, ValueError or HTTPException.
 
+    @param seconds: that it may say nothing; C{None}: for ever
     @param admin: C{IP:port}, or a URL where it is not plain HTTP
     @param arguments: with those of L{secure}
     """

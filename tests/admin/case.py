@@ -22,6 +22,7 @@ from lproxy import config
 from lproxy.admin.server import admin_site
 from lproxy.app.rows import Standing
 from lproxy.metrics.registry import Metrics
+from lproxy.protocols.taps import Taps
 
 PATHS = ("/", "/metrics", "/ready", "/live", "/config", "/services", "/connections", "/plugins", "/workers")
 COMMANDS = ("/shutdown", "/reload", "/log-level")
@@ -33,6 +34,7 @@ class FakeProxy:
     version = "1.2<3"
 
     def __init__(self) -> None:
+        self.taps = Taps()
         self.reason: str | None = None
         self.rows: list[Any] = []
         self.done: list[str] = []

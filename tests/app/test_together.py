@@ -17,6 +17,7 @@ from lproxy.app.portion import Portion
 from lproxy.app.rows import Standing
 from lproxy.app.together import Together
 from lproxy.metrics.family import Family
+from lproxy.protocols.taps import Taps
 from tests.app.running import RunningCase, reactor
 
 
@@ -67,6 +68,7 @@ class FakeProxy:
 
     def __init__(self, count: int) -> None:
         self.metrics = FakeMetrics(count)
+        self.taps = Taps()
         self.why: str | None = None
         self.hash = "h"
         self.level = ""

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import io
 import json
+from email.message import Message
 from typing import Any
+from urllib.error import HTTPError
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy import cli
 from lproxy.terminal import commands
+from tests.admin.test_tapping import ROW
 from tests.terminal.test_top import service, shown
 
 
@@ -25,6 +28,7 @@ class CommandCase(SynchronousTestCase):
         self.said: list[Any] = []
         self.out, self.err = io.StringIO(), io.StringIO()
         self.patch(commands, "ask", self.ask)
+        self.patch(commands, "opened", self.opened)
         self.patch(commands.time, "sleep", self.sleep)
         self.patch(commands.sys, "stdout", self.out)
         self.patch(commands.sys, "stderr", self.err)
@@ -35,6 +39,12 @@ class CommandCase(SynchronousTestCase):
         if isinstance(said, BaseException):
             raise said
         return json.dumps(said).encode()
+
+    def opened(self, admin: str, page: str, seconds: float | None, arguments: Any) -> Any:
+        self.asked.append(f"{admin}/{page}")
+        if isinstance(self.said[0], BaseException):
+            raise self.said[0]
+        return io.BytesIO(b"\n".join(json.dumps(row).encode() for row in self.said))
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -66,3 +76,29 @@ class TopTests(CommandCase):
             self.said = [error]
             self.assertEqual(1, cli.main(["top", "127.0.0.1:1"]))
             self.assertIn(f"lproxy: 127.0.0.1:1 does not answer: {error}\n", self.err.getvalue())
+
+
+class TapTests(CommandCase):
+    """C{lproxy tap}."""
+
+    def test_lines(self) -> None:
+        """What is asked for, a line each, for people or for programs; 1 when the proxy ends it."""
+        self.said = [ROW, ROW]
+        self.assertEqual(1, cli.main(["tap", "10.0.0.1:1", "--service", "web", "--status", "5xx"]))
+        self.assertEqual(["10.0.0.1:1/tap?service=web&status=5xx"], self.asked)
+        self.assertEqual(2, self.out.getvalue().count("GET None/a/b?token=secret 503"))
+        self.assertIn("has ended it", self.err.getvalue())
+
+    def test_count(self) -> None:
+        """So many and no more, as JSON."""
+        self.said = [ROW, ROW, ROW]
+        self.assertEqual(0, cli.main(["tap", "-n", "2", "--json"]))
+        self.assertEqual([ROW, ROW], [json.loads(line) for line in self.out.getvalue().splitlines()])
+
+    def test_refused(self) -> None:
+        """Why, and 1."""
+        error = HTTPError("http://x", 400, "Bad", Message(), io.BytesIO(b"there is no filter 'x'"))
+        for wrong, words in ((error, "there is no filter 'x'"), (ConnectionRefusedError("refused"), "does not answer")):
+            self.said = [wrong]
+            self.assertEqual(1, cli.main(["tap"]))
+            self.assertIn(words, self.err.getvalue())

@@ -19,6 +19,7 @@ from lproxy.protocols.http.message import Rejected, Request
 from lproxy.protocols.http.metrics import HttpCounter, HttpFaults
 from lproxy.protocols.http.profile.plan import Plan
 from lproxy.protocols.http.said import FORWARDED_FOR, REFERER, REQUEST_ID, USER_AGENT, said, trace_id
+from lproxy.protocols.taps import Taps
 
 #: what is not known of bytes that were no request
 UNKNOWN: Final = ("method", "authority", "path", "protocol", "upstream", "seconds")
@@ -69,7 +70,7 @@ class Recorder:
     @ivar faults: answers of ours, and input refused
     """
 
-    __slots__ = ("_h2c", "_listener", "_outbound", "_protocol", "_runtime", "access", "faults")
+    __slots__ = ("_h2c", "_listener", "_outbound", "_protocol", "_runtime", "_taps", "access", "faults")
 
     def __init__(self, runtime: Runtime, protocol: str, faults: HttpFaults) -> None:
         self._runtime = runtime
@@ -78,6 +79,7 @@ class Recorder:
         self._h2c = False
         self._outbound = runtime.direction == "outbound"
         self.access: Callable[[dict[str, Any]], None] | None = runtime.access
+        self._taps: Taps = runtime.taps
         self.faults = faults
 
     def may_tell(self, conn: Conn) -> bool:
@@ -139,6 +141,8 @@ class Recorder:
                     exchange.plan.counter.latency.exemplify(took, trace.trace_id, at)
         if self.access is not None:
             self.access(self._line(conn, exchange))
+        elif self._taps.on:
+            self._taps(self._line(conn, exchange))
 
     def _line(self, conn: Conn, exchange: Ended) -> dict[str, Any]:
         request, account, ended = exchange.request, exchange.account, exchange.ended
@@ -184,7 +188,8 @@ class Recorder:
 
         @param status: zero where there was no answer
         """
-        if self.access is None:
+        write = self._runtime.writer()
+        if write is None:
             return
         row: dict[str, Any] = {
             "kind": "request",
@@ -196,7 +201,7 @@ class Recorder:
         }
         if conn.tls is not None:
             add_tls(row, conn.tls)
-        self.access(row)
+        write(row)
 
     def row(self, conn: Conn, state: str) -> dict[str, Any]:
         """What begins a row of C{/connections}; L{shown} goes on."""

@@ -194,8 +194,8 @@ class MemoSession:
         try:
             if self._lease is not None:
                 self._lease.close()
-            if self._runtime.access is not None:
-                self._runtime.access({"kind": "connection", **self.describe(), "flags": self._flags})
+            if (write := self._runtime.writer()) is not None:
+                write({"kind": "connection", **self.describe(), "flags": self._flags})
         finally:
             # whatever that raises: who does not say that it is over keeps its row, and a shutdown waiting
             self._runtime.sessions.remove(self)

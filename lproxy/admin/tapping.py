@@ -1,0 +1,160 @@
+# -*- test-case-name: tests.admin.test_tapping -*-
+"""
+C{/tap}: a line of JSON for each request or connection as it ends, for as long as somebody reads.
+
+What is said is what the access log would say, less what is nobody else's affair: of URLs the path alone, as queries
+carry secrets. Bodies are never seen. There are so many lines a second and no more; how many were left out is said in
+the next. Where nobody reads, nothing is made for anybody.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.web import server
+from zope.interface import implementer
+
+from lproxy.admin.pages import Page, is_loopback, say
+from lproxy.protocols.taps import Row, Taps
+
+LINES = b"application/x-ndjson"
+#: lines a second that one reader gets, and readers that there may be
+RATE: Final = 200
+READERS: Final = 5
+#: values that are addresses: without what follows the question mark
+URLS: Final = ("path", "referer")
+
+
+def matches(row: Row, wanted: Mapping[str, str]) -> bool:
+    """Whether C{row} is one of those that are C{wanted}."""
+    return all(FILTERS[name](row, value) for name, value in wanted.items())
+
+
+def _has(key: str, row: Row, value: str) -> bool:
+    return value in str(row.get(key) or "")
+
+
+def _is(key: str, row: Row, value: str) -> bool:
+    return str(row.get(key) or "") == value
+
+
+def _status(row: Row, value: str) -> bool:
+    """Any of several, each a number or as C{5xx}."""
+    status = str(row.get("status", ""))
+    return any(
+        len(one) == len(status) and all(a in ("x", b) for a, b in zip(one, status, strict=True))
+        for one in value.lower().split(",")
+    )
+
+
+def _path(row: Row, value: str) -> bool:
+    return str(row.get("path") or "").startswith(value)
+
+
+#: what rows may be asked for by
+FILTERS: Final[Mapping[str, Callable[[Row, str], bool]]] = {
+    "service": partial(_has, "target"),
+    "status": _status,
+    "listener": partial(_is, "listener"),
+    "kind": partial(_is, "kind"),
+    "protocol": partial(_has, "protocol"),
+    "method": partial(_is, "method"),
+    "route": partial(_is, "route"),
+    "path": _path,
+    "client": partial(_has, "client"),
+    "upstream": partial(_has, "upstream"),
+    "identity": partial(_has, "remote_identity"),
+}
+
+
+@implementer(IPushProducer)
+class Reader:
+    """Somebody who reads."""
+
+    def __init__(self, request: Any, wanted: Mapping[str, str], clock: IReactorTime) -> None:
+        self._request = request
+        self._wanted = wanted
+        self._clock = clock
+        self._second = clock.seconds()
+        self._left = RATE
+        self._ready = True
+        self._dropped = 0
+        request.registerProducer(self, True)
+
+    def tell(self, row: Row) -> None:
+        """Something is over."""
+        if not matches(row, self._wanted):
+            return
+        now = self._clock.seconds()
+        if now - self._second >= 1.0 or now < self._second:
+            self._second, self._left = now, RATE
+        if not (self._ready and self._left):
+            self._dropped += 1
+            return
+        self._left -= 1
+        said = {name: _without_query(value) if name in URLS else value for name, value in row.items()}
+        if self._dropped:
+            said["dropped"], self._dropped = self._dropped, 0
+        self._request.write(json.dumps(said).encode() + b"\n")
+
+    def pauseProducing(self) -> None:
+        """It does not keep up."""
+        self._ready = False
+
+    def resumeProducing(self) -> None:
+        """It has read that."""
+        self._ready = True
+
+    def stopProducing(self) -> None:
+        """It is gone."""
+        self._ready = False
+
+
+class Tap(Page):
+    """The page."""
+
+    allowed = ("GET",)
+
+    def __init__(self, taps: Taps, clock: IReactorTime) -> None:
+        super().__init__()
+        self._taps = taps
+        self._clock = clock
+        self._readers = 0
+
+    def render_GET(self, request: Any) -> Any:
+        """Until the client is gone."""
+        if not is_loopback(request.getClientAddress().host):
+            return say(request, 403, "from this machine only")
+        args = {_text(key): _text(values[0]) for key, values in request.args.items()}
+        if unknown := sorted(args.keys() - FILTERS.keys()):
+            return say(request, 400, f"there is no filter {unknown[0]!a}; there are {', '.join(FILTERS)}")
+        if self._readers >= READERS:
+            return say(request, 503, f"{READERS} read already")
+        request.setHeader(b"content-type", LINES)
+        request.setHeader(b"x-accel-buffering", b"no")
+        # so that it knows that it is heard
+        request.write(b"\n")
+        reader = Reader(request, {name: value for name, value in args.items() if value}, self._clock)
+        self._readers += 1
+        self._taps.add(reader.tell)
+        request.notifyFinish().addBoth(self._gone, reader)
+        return server.NOT_DONE_YET
+
+    def _gone(self, _: object, reader: Reader) -> None:
+        self._readers -= 1
+        self._taps.remove(reader.tell)
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+def _without_query(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    path, mark, query = value.partition("?")
+    return f"{path}?..." if mark and query else value
