@@ -58,12 +58,12 @@ PROXY = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import 
 #: asks until lproxy serves
 READY = """
 import time, urllib.request
-for _ in range(200):
+for _ in range(500):
     try:
         print(urllib.request.urlopen("http://127.0.0.1:4191/ready", timeout=1).read().decode())
         break
     except OSError:
-        time.sleep(0.05)
+        time.sleep(0.1)
 """
 METRICS = (
     'import urllib.request; print(urllib.request.urlopen("http://127.0.0.1:4191/metrics", timeout=5).read().decode())'
