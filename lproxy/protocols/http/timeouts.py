@@ -158,8 +158,9 @@ class CallClocks(Expiring):
         """The answer has begun, or there will be none of this try."""
         if self._waits:
             self._waits = False
-            self._headers = self._try = NEVER
-            self._set()
+            if self._headers < NEVER or self._try < NEVER:
+                self._headers = self._try = NEVER
+                self._set()
 
     def stop(self) -> None:
         """The exchange is over, or has become a tunnel."""
