@@ -82,6 +82,10 @@ def in_steps(file: str, content: bytes, within: Within, before: Iterable[Describ
         yield refused
         return
     sheet = Sheet(file)
+    if file.endswith(".toml"):
+        sheet.error(None, (), "is TOML", 'routes in TOML stand in the configuration: [services."NAME".routes.ROUTE]')
+        yield Pages(file, (), tuple(sheet.problems))
+        return
     known = {key(one): one for one in before}
     found: list[Described] = []
     try:

@@ -62,6 +62,13 @@ class ReadTests(PagesTestCase):
         pages = read("f", b"a: 1\nb: \xff\n", Within())
         self.assertEqual(["f:2: not UTF-8: byte 0xff; save the file as UTF-8"], [str(one) for one in pages.problems])
 
+    def test_toml(self) -> None:
+        """Who writes TOML is told where that stands."""
+        (problem,) = read("f.toml", b"[services]", Within()).problems
+        self.assertEqual(
+            'f.toml: is TOML; routes in TOML stand in the configuration: [services."NAME".routes.ROUTE]', str(problem)
+        )
+
     def test_long(self) -> None:
         """What is too long is not begun with."""
         self.assertIsNone(too_long("f", MAX_FILE))
