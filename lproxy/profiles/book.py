@@ -8,7 +8,6 @@ very host come before those for C{*.its.domain}, and those before C{*}; among th
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
@@ -16,6 +15,7 @@ from typing import Final
 from lproxy.profile import Backend, Profile, Route
 from lproxy.profiles.described import Described, OfRoutes, OfService
 from lproxy.profiles.gateway import EVERYBODY, NOT_FOUND
+from lproxy.profiles.linkerd import told_apart
 from lproxy.profiles.names import ServiceOf, service_of
 from lproxy.profiles.read import Within
 from lproxy.target import join_host_port, split_host_port
@@ -102,7 +102,7 @@ class Book:
         for group in groups:
             ranked = [((_KINDS.index(one.kind), *each.rank), each.route) for one in group for each in one.ranked]
             routes += [route for _, route in sorted(ranked, key=lambda each: each[0])]
-        routes = _told_apart(routes)
+        routes = list(told_apart(routes))
         used = dict.fromkeys(f"{one.kind} {one.name} ({one.file})" for group in groups for one in group)
         routes.append(Route("unmatched", answer=NOT_FOUND))
         return self._for(Profile(tuple(routes), source=", ".join(used)), port)
@@ -168,13 +168,3 @@ class Book:
             if (own := self._services.get(join_host_port(name, port))) is not None:
                 return own
         return join_host_port(host, port)
-
-
-def _told_apart(routes: list[Route]) -> list[Route]:
-    """Routes of one name, from different namespaces, have a number behind it."""
-    seen: Counter[str] = Counter()
-    found = []
-    for route in routes:
-        seen[route.name] += 1
-        found.append(route if seen[route.name] == 1 else replace(route, name=f"{route.name} ({seen[route.name]})"))
-    return found

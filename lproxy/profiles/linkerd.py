@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -105,8 +107,19 @@ def _routes(field: Field) -> tuple[Route, ...]:
         except Skip:
             continue
         if (other := first.setdefault(route.name, one)) is not one:
-            one.error(f"the name {show(route.name)} is taken", f"it is that of the route in line {other.line}")
+            one.warn(f"the name {show(route.name)} is that of the route in line {other.line}, too", "give it its own")
         found.append(route)
+    return told_apart(found)
+
+
+def told_apart(routes: list[Route]) -> tuple[Route, ...]:
+    """C{routes}, of which those that have the name of an earlier one have a number behind it."""
+    seen: Counter[str] = Counter()
+    found = []
+    for route in routes:
+        seen[route.name] += 1
+        count = seen[route.name]
+        found.append(route if count == 1 else replace(route, name=f"{route.name} ({count})"))
     return tuple(found)
 
 
@@ -145,8 +158,9 @@ def _response(field: Field, depth: int = 0) -> Condition:
         least, most = status.get("min"), status.get("max")
         if least is None and most is None:
             raise status.refuse("has neither min nor max", "write min: 500 and max: 599")
-        first = least.whole(100, 599) if least is not None else 100
-        last = most.whole(100, 599) if most is not None else 599
+        # one of them alone is that status alone
+        first = (least or status.need("max")).whole(100, 599)
+        last = (most or status.need("min")).whole(100, 599)
         if first > last:
             raise status.refuse(f"min {first} is more than max {last}: no status is that", "swap them")
         parts.append(Statuses(first, last))

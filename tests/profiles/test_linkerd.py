@@ -18,6 +18,7 @@ from lproxy.profile import (
     RouteTimeouts,
     Statuses,
 )
+from lproxy.profiles.described import OfService
 from tests.floors_source import ROOT
 from tests.profiles.case import SP, PagesTestCase, indented
 
@@ -35,12 +36,12 @@ EVERYTHING = SP + indented(
         isFailure: true
       - condition:
           all:
-          - status: {min: 400}
-          - not: {status: {max: 402}}
+          - status: {min: 400, max: 599}
+          - not: {status: {min: 100, max: 402}}
       - condition:
           any:
-          - status: {min: 200, max: 200}
-          - status: {min: 300, max: 300}
+          - status: {min: 200}
+          - status: {max: 300}
     - name: others
       condition:
         any:
@@ -184,11 +185,15 @@ class ServiceProfileTests(PagesTestCase):
         )
 
     def test_same_name(self) -> None:
-        """Two routes of one name could not be told apart in metrics."""
-        self.says(
-            SP + "  routes:\n" + "  - {name: a, condition: {method: GET}}\n" * 2,
-            'f:9: spec.routes[1]: the name "a" is taken; it is that of the route in line 8',
+        """Two routes of one name, which could not be told apart in metrics, are told apart, and of."""
+        pages = self.read(SP + "  routes:\n" + "  - {name: a, condition: {method: GET}}\n" * 2)
+        self.assertEqual(
+            ['f:9: warning: spec.routes[1]: the name "a" is that of the route in line 8, too; give it its own'],
+            [str(one) for one in pages.problems],
         )
+        (found,) = pages.described
+        assert isinstance(found, OfService)
+        self.assertEqual(["a", "a (2)"], [route.name for route in found.profile.routes])
 
     def test_no_host(self) -> None:
         """A profile is somebody's."""
