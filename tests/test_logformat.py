@@ -135,18 +135,24 @@ class OddTests(SynchronousTestCase):
 
     def test_anything(self) -> None:
         """What is no duration, and what is no text, is shown as it is, on one line."""
-        row = {
+        row: Any = {
             "kind": "connection",
             "seconds": "soon",
             "client": None,
             "path": ["a\n", 1],
             "status": True,
             "tries": b"x",
+            "odd": float("nan"),
+            "more": {"a": [1, None]},
+            (1, 2): 3,
         }
         line = Text("{start_time} {seconds:ms} {client_ip} {path} {status} {tries}")(row, NOW)
         self.assertEqual(r"2025-11-24T16:00:02.750Z soon - ['a\x5cn',\x201] True b'x'", line)
         for format in ("json", *PRESETS):
             self.assertTrue(lines(format)(row, NOW).isprintable())
+        told = json.loads(lines("json")(row, NOW), parse_constant=self.fail)
+        expected = {"odd": None, "more": {"a": [1, None]}, "(1, 2)": 3, "path": ["a\n", 1], "status": True}
+        self.assertEqual(expected, {key: told[key] for key in expected})
 
 
 class InjectionTests(SynchronousTestCase):
