@@ -57,7 +57,10 @@ def read_services(
         )
         check_places(values.get("endpoints", ()), (*path, "endpoints"), report)
         health, profile = read_health(own, path, report), read_profile(own, path, report)
-        services[name] = Service(name=name, **values, health=health, profile=profile)
+        services[name] = service = Service(name=name, **values, health=health, profile=profile)
+        if health is not None and health.kind == "grpc" and service.protocol == "http1":
+            wrong = "asks by gRPC, which there is not in HTTP/1: it only connects"
+            report.warning((*path, KEY), wrong, 'write protocol = "http2"')
         if isinstance(entry, dict) and entry.get("endpoints", []) == [] and not (profile and profile.backends):
             report.warning(path, "has no endpoints: every request to it fails", 'write endpoints = ["127.0.0.1:8081"]')
     check_names(list(services), listeners, backends(services), report)

@@ -92,7 +92,7 @@ class Choice(Generic[L]):
         if not (self.near.members or self.far.members):
             self.near = Group(self._last(members), [])
         elif self.far.members:
-            self.spill = 1.0 - len(self.near.members) / (len(own) * ENOUGH) if own else 1.0
+            self.spill = max(0.0, 1.0 - len(self.near.members) / (len(own) * ENOUGH)) if own else 1.0
 
     def group(self, chance: float) -> Group[L]:
         """Which of them a request goes to, of whose kind a part of C{chance} comes before it."""

@@ -47,6 +47,11 @@ class HealthTests(FileTestCase):
         self.assertIsNone(config.services["web:80"].health)
         self.assertNotIn("health", render(config)["services"]["web:80"])
 
+    def test_versions(self) -> None:
+        """gRPC is not asked in HTTP/1, which is worth a warning."""
+        text = FILE.replace("health", 'protocol = "http1"\nhealth').format('{ kind = "grpc" }')
+        self.says(text, "asks by gRPC, which there is not in HTTP/1")
+
     def test_bad(self) -> None:
         """What is wrong, with its key path."""
         for text, says in {

@@ -540,6 +540,24 @@ class HealthTests(BalanceMixin, SynchronousTestCase):
         self.assertNotIn(None, self.take(100))
 
 
+class ServesTests(BalanceMixin, SynchronousTestCase):
+    """Whether it is worth a try."""
+
+    def test_serves(self) -> None:
+        """As long as one is well, or awaits its probe; and as long as nobody knows better."""
+        self.assertTrue(self.service.serves(), "not resolved yet")
+        self.discover.fail(TARGET, Unknown(TARGET))
+        self.assertFalse(self.service.serves())
+        self.set(*ENDPOINTS[:2])
+        for endpoint, serves in zip(ENDPOINTS[:2], (True, False), strict=True):
+            health = self.made[endpoint].health
+            assert health is not None
+            health.failed(Refused(endpoint))
+            self.assertEqual(serves, self.service.serves())
+        self.clock.advance(1.0)
+        self.assertTrue(self.service.serves())
+
+
 class DiscoveryTests(BalanceMixin, SynchronousTestCase):
     """Endpoints that come and go."""
 

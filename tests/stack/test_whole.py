@@ -23,11 +23,11 @@ from lproxy.stack.admit import InFlight, TooManyInFlight
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.budget import Budgets
 from lproxy.stack.failfast import FailedFast
-from lproxy.stack.interfaces import Health, Lease
+from lproxy.stack.interfaces import Health, Hint, Lease
 from lproxy.stack.lease import Hold
 from lproxy.stack.observer import Unobserved
 from lproxy.stack.timeout import AcquireTimedOut
-from lproxy.target import Authority, Endpoint, Metadata
+from lproxy.target import Authority, Endpoint, Metadata, Split
 from lproxy.testing import ScriptedDiscover, ScriptedService, reported
 
 TARGET = Authority("web.local", 80)
@@ -315,6 +315,41 @@ class FailfastTests(WholeMixin, SynchronousTestCase):
         self.assertLessEqual(self.total("service_cache_size"), 3)
         self.ready().at_once = None
         self.nothing_left()
+
+
+class HintTests(WholeMixin, SynchronousTestCase):
+    """What is known of a request."""
+
+    def test_all_the_way(self) -> None:
+        """It comes down to the choice of the endpoint, by every door; and through a split of the service."""
+        ends = [Endpoint(f"10.0.0.{n}", 80) for n in range(1, 6)]
+        self.discover.known[TARGET] = tuple(ends)
+        split = Split(Authority("shop.local", 80), ((TARGET, 1),))
+        error = Refused(ENDPOINT)
+        for key in (b"a", b"b", b"c", b"d"):
+            hint, found = Hint(key), []
+            for acquire in (
+                lambda hint=hint: self.stack.acquire(TARGET, hint),
+                lambda hint=hint: self.stack.acquire(split, hint),
+                lambda hint=hint: self.stack.again(TARGET, error, hint),
+            ):
+                waiting = acquire()
+                (asked,) = (one for one in self.endpoints if one.waiting)
+                found.append(asked.key)
+                asked.answer()
+                self.successResultOf(waiting).close()
+            self.assertEqual(1, len(set(found)), found)
+            avoiding = self.stack.again(TARGET, error, Hint(key, (found[0],)))
+            (asked,) = (one for one in self.endpoints if one.waiting)
+            self.assertNotEqual(found[0], asked.key)
+            asked.answer()
+            self.successResultOf(avoiding).close()
+        for one in self.endpoints:
+            one.warm.append(one.lease())
+        lease = self.stack.try_acquire(TARGET, Hint(b"a"))
+        assert lease is not None
+        lease.close()
+        self.assertEqual(1, sum(one.tried == max(two.tried for two in self.endpoints) for one in self.endpoints))
 
 
 class WarmTests(WholeMixin, SynchronousTestCase):
