@@ -18,6 +18,7 @@ from typing import Any
 from twisted.application import service
 
 from lproxy.app.assembly import CannotStart
+from lproxy.app.log import log
 from lproxy.app.oneline import one_line
 from lproxy.app.openings import wanted
 from lproxy.app.sockets import CannotListen, Wanted, bind_now, key_of
@@ -42,11 +43,13 @@ class Launcher(service.Service):
         reactor: Any,
         takeover: Callable[[], str] | None = None,
         become: Callable[[Spec], None] | None = None,
+        leave: Callable[[int], object] = os._exit,
     ) -> None:
         """
         @param starter: whoever waits for the daemon
         @param takeover: where to ask for another lproxy's sockets; raises L{CannotTakeOver}
         @param become: does it; never returns but to raise OSError
+        @param leave: ends the process with a status
         """
         self.setName("lproxy")
         self._config = config
@@ -55,6 +58,7 @@ class Launcher(service.Service):
         self._reactor = reactor
         self._takeover = takeover
         self._become = become or exec_supervisor
+        self._leave = leave
         self._places: Places | None = None
         self._claim: Claim | None = None
 
@@ -72,6 +76,8 @@ class Launcher(service.Service):
                 self._spec.pidfile = self._spec.pidfile or self._claim.greeting.get("pidfile", "")
                 for place, sockets in self._claim.given:
                     places.adopt(place["place"], sockets, place["shared"], place["owner"], place["note"])
+            if self._starter.moved:
+                raise CannotListen("workers: Python cannot be started anew in another root directory (--chroot)")
             for one, shared in addresses(self._config):
                 bind(places, one, shared, self._reactor)
         except (CannotListen, CannotTakeOver) as e:
@@ -93,7 +99,24 @@ class Launcher(service.Service):
         self._spec.take(self._places)
         if self._claim is not None:
             self._spec.claim = self._claim.channel.fileno()
-        self._become(self._spec)
+        try:
+            self._become(self._spec)
+        except OSError as e:
+            self._give_up(f"cannot start the supervisor: {sys.executable}: {e.strerror}")
+
+    def _give_up(self, text: str) -> None:
+        """
+        It cannot be done, as where this user may not read Python's files: nobody would ever serve.
+
+        Not by way of the reactor, which knows no other status than 0.
+        """
+        log.critical("{text}", text=text)
+        if self._spec.status >= 0:
+            os.write(self._spec.status, f"1 {text}".encode())
+        print(f"lproxy: {text}", file=sys.__stderr__)
+        if self._spec.pidfile and self._claim is None:
+            os.unlink(self._spec.pidfile)
+        self._leave(1)
 
     def stopService(self) -> Any:
         """Somebody ends us before."""
@@ -122,6 +145,11 @@ class Starter:
 
     def __init__(self, options: MutableMapping[str, Any] | None) -> None:
         self._options = options if options is not None else {}
+
+    @property
+    def moved(self) -> bool:
+        """Whether it changes the root directory."""
+        return bool(self._options.get("chroot"))
 
     def take(self) -> int:
         """A descriptor, to tell it by: twistd does not any more. -1 where nobody waits."""
@@ -163,7 +191,10 @@ KEPT: list[Any] = []
 
 def exec_supervisor(spec: Spec) -> None:
     """Turn this process into the supervisor; raises OSError."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     fd = spec.write()
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "lproxy.supervise", str(fd), spec.name])
+    try:
+        os.execv(sys.executable, [sys.executable, "-m", "lproxy.supervise", str(fd), spec.name])
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -28,8 +28,8 @@ from lproxy.configfile import Loaded, render
 from lproxy.errors import one_line
 from lproxy.metrics.reload import APPLIED, FAILED, INVALID, UNCHANGED, Reloads
 
-#: sections that are only read when the process starts
-LASTING = ("admin", "metrics")
+#: what is only read when the process starts, and how it is written
+LASTING = {"admin": "[admin]", "metrics": "[metrics]", "workers": "workers"}
 
 #: calls something beside the reactor
 Beside = Callable[[Callable[[], Loaded]], Deferred[Loaded]]
@@ -163,9 +163,9 @@ class Reload:
             self._swap(loaded.config)
         except CannotStart as e:
             return Outcome(FAILED, f"{source.file} cannot be started, and what was live stays so: {e}")
-        later = [name for name in LASTING if getattr(loaded.config, name) != getattr(config, name)]
+        later = [written for name, written in LASTING.items() if getattr(loaded.config, name) != getattr(config, name)]
         if later:
-            problems.append(f"{' and '.join(f'[{name}]' for name in later)} changed: that takes a restart")
+            problems.append(f"{' and '.join(later)} changed: that takes a restart")
         return Outcome(APPLIED, "\n".join([f"{source.file} is live", *problems]))
 
 

@@ -6,7 +6,10 @@ that.
 
 from __future__ import annotations
 
+import io
+import os
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -91,6 +94,35 @@ class LauncherTests(SynchronousTestCase):
         launcher.startService()
         self.reactor.waiting[0]()
         self.assertEqual((7, None), (self.became[0].status, parent["statusPipe"]))
+
+    def test_cannot(self) -> None:
+        """Where Python cannot be started anew, whoever waits is told, the pidfile goes, and the status is 1."""
+
+        def fails(spec: Spec) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        read, write = os.pipe()
+        launcher = self.launcher(ANY, parent={"statusPipe": write})
+        launcher._become = fails
+        left: list[int] = []
+        launcher._leave = left.append
+        launcher._spec.pidfile = self.mktemp()
+        Path(launcher._spec.pidfile).write_text("1")
+        err = io.StringIO()
+        self.patch(sys, "__stderr__", err)
+        launcher.startService()
+        self.reactor.waiting[0]()
+        os.close(write)
+        self.assertTrue(os.read(read, 1000).startswith(b"1 cannot start the supervisor: "))
+        os.close(read)
+        self.assertIn("Permission denied", err.getvalue())
+        self.assertEqual(([1], False), (left, Path(launcher._spec.pidfile).exists()))
+
+    def test_chroot(self) -> None:
+        """In another root directory there is no Python to start workers by: that is said before anything is bound."""
+        launcher = self.launcher(ANY, parent={"chroot": "/var/empty"})
+        error = self.assertRaises(CannotStart, launcher.privilegedStartService)
+        self.assertIn("--chroot", str(error))
 
     def test_nobody_to_take_over_from(self) -> None:
         """Where there is nobody whose place can be taken, nothing is started."""
