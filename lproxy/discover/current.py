@@ -57,14 +57,15 @@ class CurrentWatch:
 
     @ivar target: of what
     @ivar by: who finds it
+    @ivar _watcher: whom to tell; C{None} once it is closed, so that neither keeps the other
     @ivar _stale: whether its watcher knows what somebody else has found
     """
 
     def __init__(self, owner: Current, target: Target, watcher: Watcher, by: Static) -> None:
         self._owner = owner
-        self._watcher = watcher
+        self._watcher: Watcher | None = watcher
         self._watch: Watch | None = None
-        self._closed = self._stale = False
+        self._stale = False
         self.target = target
         self.by = by
 
@@ -76,30 +77,34 @@ class CurrentWatch:
         # not sooner: what both know, such as a name's addresses, is known all the time
         if before is not None:
             before.close()
-        if self._closed:
-            self._watch.close()  # within that call
+        if self._watcher is None:
+            self._let_go()  # within that call
 
     def endpoints(self, endpoints: Iterable[Endpoint], about: Mapping[Endpoint, Metadata] = NOTHING) -> None:
         """These serve it now."""
         self._stale = False
-        if not self._closed:
+        if self._watcher is not None:
             self._watcher.endpoints(endpoints, about)
 
     def unresolved(self, error: Exception) -> None:
         """Nobody does, as far as is known."""
         if self._stale:
             self.endpoints(())
-        if not self._closed:
+        if self._watcher is not None:
             self._watcher.unresolved(error)
 
     def close(self) -> None:
         """Its watcher is told nothing more."""
-        self._closed = True
+        self._watcher = None
         self._owner.ended(self)
-        if self._watch is not None:
-            self._watch.close()
+        self._let_go()
 
     def refresh(self) -> None:
         """Somebody waits."""
         if self._watch is not None:
             self._watch.refresh()
+
+    def _let_go(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
