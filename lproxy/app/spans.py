@@ -69,8 +69,10 @@ class Sender:
         if self._thread is None:
             self._thread = Thread(target=self._run, name="lproxy-spans")
             self._thread.start()
-        self._waiting.set()
-        if len(self._queue) >= BATCH:
+        # to set an event is to take its lock
+        if not self._waiting.is_set():
+            self._waiting.set()
+        if len(self._queue) >= BATCH and not self._hurry.is_set():
             self._hurry.set()
 
     def close(self) -> None:
