@@ -422,9 +422,9 @@ class LogTests(HttpCase):
         self.assertEqual("/a\"b\\c%0a'", found[1][2])
         self.assertEqual([(400, "IH", None)] * 5, found[2:7])
         self.assertEqual((0, "DC", "/"), found[7])
-        names = "time kind listener client method authority path protocol status grpc_status target route upstream"
-        names += " tries seconds acquire_seconds upstream_head_seconds upstream_seconds bytes_in bytes_out user_agent referer"
-        names += " forwarded_for request_id trace_id flags"
+        names = "time kind listener client method authority path protocol status grpc_status target route"
+        names += " upstream tries seconds acquire_seconds upstream_head_seconds upstream_seconds bytes_in"
+        names += " bytes_out user_agent referer forwarded_for request_id trace_id flags"
         self.assertEqual(set(names.split()), set(rows[0]))
 
 
