@@ -23,7 +23,7 @@ class AdminPort:
     One port, or none.
 
     @ivar address: where it listens, IP and port; C{None} while it does not
-    @ivar handshakes: how it is secured; C{None}: it is not. To be set before it is opened
+    @ivar handshakes: how it is secured; C{None}: it is not. To be set before it is opened, or a site exchanged
     """
 
     def __init__(self, own: OwnAddresses, binder: Binder, reactor: Any) -> None:
@@ -55,13 +55,23 @@ class AdminPort:
         host, port = bound.sock.getsockname()[:2]
         self.address = (host, port)
         self._own.add(self.address)
-        scheme = "http"
-        if self.handshakes is not None:
-            scheme, site = "https", over_tls(site, self.handshakes, self._reactor)
+        factory = self._secured(site)
         for one in (bound, *self._further):
             # a duplicate: ours is kept, as it may be handed over
-            self._ports.append(self._reactor.adoptStreamPort(one.sock.fileno(), one.sock.family, site))
+            self._ports.append(self._reactor.adoptStreamPort(one.sock.fileno(), one.sock.family, factory))
+        scheme = "http" if self.handshakes is None else "https"
         log.info("admin server on {scheme}://{address}/", scheme=scheme, address=join_host_port(*self.address))
+
+    def exchange(self, site: Any) -> None:
+        """Serve C{site} from now on, to whoever connects; who is connected goes on with the one before."""
+        factory = self._secured(site)
+        for port in self._ports:
+            port.factory.doStop()
+            port.factory = factory
+            factory.doStart()
+
+    def _secured(self, site: Any) -> Any:
+        return site if self.handshakes is None else over_tls(site, self.handshakes, self._reactor)
 
     def close(self) -> Deferred[Any]:
         """Let go of it; fires when it is closed."""

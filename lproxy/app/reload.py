@@ -16,6 +16,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -25,11 +26,9 @@ from lproxy.app.log import log
 from lproxy.app.watch import Seen
 from lproxy.config import Config
 from lproxy.configfile import Loaded, render
+from lproxy.configfile.difference import LASTING
 from lproxy.errors import one_line
 from lproxy.metrics.reload import APPLIED, FAILED, INVALID, UNCHANGED, Reloads
-
-#: what is only read when the process starts, and how it is written
-LASTING = {"admin": "[admin]", "metrics": "[metrics]", "workers": "workers"}
 
 #: calls something beside the reactor
 Beside = Callable[[Callable[[], Loaded]], Deferred[Loaded]]
@@ -163,7 +162,7 @@ class Reload:
             self._swap(loaded.config)
         except CannotStart as e:
             return Outcome(FAILED, f"{source.file} cannot be started, and what was live stays so: {e}")
-        later = [written for name, written in LASTING.items() if getattr(loaded.config, name) != getattr(config, name)]
+        later = [name for name in LASTING if attrgetter(name)(loaded.config) != attrgetter(name)(config)]
         if later:
             problems.append(f"{' and '.join(later)} changed: that takes a restart")
         return Outcome(APPLIED, "\n".join([f"{source.file} is live", *problems]))

@@ -186,8 +186,7 @@ class Proxy(service.Service):
         assembly = self._assembly
         assert assembly is not None
         if (host := self._admin.host()) is not None:
-            if assembly.security.admin is not None:
-                self._admin.handshakes = Handshakes(assembly.security.admin)
+            self._secure_admin(assembly)
             self._admin.open(self._site(host))
         try:
             assembly.start()
@@ -206,6 +205,16 @@ class Proxy(service.Service):
         self._upkeep.start()
         self._watchdog.start()
         self._not_ready = None
+
+    def _secure_admin(self, assembly: Assembly) -> None:
+        """The admin server shows what C{assembly} looks after."""
+        shown, handshakes = assembly.security.admin, self._admin.handshakes
+        if shown is None:
+            self._admin.handshakes = None
+        elif handshakes is None:
+            self._admin.handshakes = Handshakes(shown)
+        else:
+            handshakes.current = shown
 
     def _site(self, host: str) -> Site:
         """What the admin server shows, at the address C{host}."""
@@ -236,8 +245,8 @@ class Proxy(service.Service):
         """
         Serve by C{config} from now on.
 
-        Sockets whose address both have go on without a gap; sessions finish by what they began with. The admin server
-        and the bounds of metrics stay as they are.
+        Sockets whose address both have go on without a gap; sessions finish by what they began with. The admin server's
+        address and the bounds of metrics stay as they are.
 
         @raise CannotStart: nothing has changed
         """
@@ -253,10 +262,11 @@ class Proxy(service.Service):
             assembly.close()
             self._stop_accepting(assembly, before)
             raise
+        as_before = config.admin == self._config.admin
         self._config, self._assembly = config, assembly
-        if self._admin.handshakes is not None and assembly.security.admin is not None:
-            # whoever looks after its files from now on
-            self._admin.handshakes.current = assembly.security.admin
+        self._secure_admin(assembly)
+        if not as_before and (host := self._admin.host()) is not None:
+            self._admin.exchange(self._site(host))
         self._bound_clients(config)
         self._stop_accepting(before, assembly)
         self._tell(assembly)

@@ -87,7 +87,9 @@ class Together:
     # its life
 
     def start(self) -> None:
-        """Answer the others, and go on counting where the one before us was."""
+        """Answer the others, and go on counting where the one before us was; once."""
+        if self._port is not None:
+            return
         self._proxy.metrics.inherit(sums.lasting(sums.families(self._ledgers[self._index].read())))
         self._port = self._reactor.listenUNIX(f"\0{self._worker.answers_at}", Answers(self._parts))
         self._write()

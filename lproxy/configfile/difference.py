@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
+
+#: what is only read when a process starts: settings, and whole tables
+LASTING: Final = ("admin.address", "metrics", "workers")
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """
-    A line for each setting that is not the same, in the order of C{after}; those that are gone come last.
+    A line for each setting that is not the same, in the order of C{after}; those that are gone come last. Of what a
+    reload does not change, that is said.
 
     @param before: a configuration as L{lproxy.configfile.render} gives it, and C{after} another
     """
@@ -38,7 +42,9 @@ def _tables(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> I
         elif key not in before:
             yield f"+ {name}{_short(other)}"
         else:
-            yield f"~ {name}: {json.dumps(one)} -> {json.dumps(other)}"
+            lasting = name in LASTING or name.partition(".")[0] in LASTING
+            restart = " (takes a restart)" if lasting else ""
+            yield f"~ {name}: {json.dumps(one)} -> {json.dumps(other)}{restart}"
 
 
 def _short(value: Any) -> str:

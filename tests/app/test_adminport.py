@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet import reactor as real
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lproxy.app.adminport import AdminPort
@@ -46,6 +47,33 @@ class AdminPortTests(TestCase):
         self.assertIsNone(self.port.address)
         self.assertFalse(self.own.contains(*address))
         socket.create_server(address).close()
+
+    async def test_exchanged(self) -> None:
+        """Another site is served to whoever connects then, on the same socket; both are let go of."""
+        self.port.bind("127.0.0.1:0")
+        address = self.serve()
+        told: list[str] = []
+
+        class Site(Factory):
+            noisy = False
+
+            def doStart(self) -> None:
+                told.append("started")
+
+            def doStop(self) -> None:
+                told.append("stopped")
+
+            def buildProtocol(self, addr: object) -> None:
+                told.append("asked")
+
+        self.port.exchange(Site())
+        with socket.create_connection(address) as client:
+            client.setblocking(False)
+            while "asked" not in told:
+                await deferLater(reactor, 0.001)
+        self.assertEqual(address, self.port.address)
+        await self.port.close()
+        self.assertEqual(["started", "asked", "stopped"], told)
 
     async def test_never_served(self) -> None:
         """What was bound and not served is closed as well."""

@@ -128,7 +128,7 @@ class ReloadTests(SynchronousTestCase):
     def test_restart(self) -> None:
         """What only a restart changes is named."""
         self.loaded = Loaded(replace(AFTER, admin=Admin(address=""), metrics=Metrics(target_cap=1)), ())
-        self.assertIn("[admin] and [metrics] changed: that takes a restart", self.outcome(APPLIED))
+        self.assertIn("admin.address and metrics changed: that takes a restart", self.outcome(APPLIED))
 
     def test_no_file(self) -> None:
         """Embedded defaults cannot be read anew, which is no failure."""

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from lproxy.app.assembly import CannotStart
 from lproxy.app.service import Proxy
-from lproxy.config import AccessLog, Config, Limits, Listen, Service, Timeouts
+from lproxy.config import AccessLog, Admin, Config, Limits, Listen, Service, Timeouts
 from tests.app.running import ANY, Client, RunningCase, reactor
 
 
@@ -507,5 +507,25 @@ class ManyTests(SwapCase):
                 self.assertRegex(answer, rb"\A[0-9]x\Z")
             self.assertEqual(len(answers), len(self.note.got))
             await self.until(lambda: not self.running.connections())
+
+        return Deferred.fromCoroutine(go())
+
+
+class AdminTests(SwapCase):
+    """The admin server goes by the configuration of the moment."""
+
+    def test_allowed(self) -> Deferred[None]:
+        """What it allows follows, at the same address; its address takes a restart."""
+
+        async def go() -> None:
+            address = self.running.admin_address()
+            assert address is not None
+            request = b"POST /log-level?level=loud HTTP/1.0\r\nHost: localhost\r\n\r\n"
+            for allowed, status in ((False, b"403"), (True, b"400"), (False, b"403")):
+                self.swap(self.listen("a", "2"), admin=Admin(address="127.0.0.1:9", log_level=allowed))
+                client = await self.connect(address)
+                self.assertEqual(status, (await client.ask(request, 12))[9:12])
+                await client.leave()
+            self.assertEqual(address, self.running.admin_address())
 
         return Deferred.fromCoroutine(go())

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.config import Config, Limits, Listen, Service
+from lproxy.config import Admin, Config, Limits, Listen, Metrics, Service
 from lproxy.configfile import render
 from lproxy.configfile.difference import differences
 
@@ -39,6 +39,14 @@ class DifferenceTests(SynchronousTestCase):
         self.assertEqual(
             {'~ listen.one.target: "authority" -> "10.0.0.1:80"', "~ limits.in_flight: 10000 -> 5"}, set(lines)
         )
+
+    def test_restart(self) -> None:
+        """What a reload leaves as it is, as it is only read at the start, is said."""
+        admin = Admin(address="127.0.0.1:9", reload=True)
+        after = replace(Config(), admin=admin, metrics=Metrics(target_cap=5), workers=2)
+        marked = {line.split(":")[0]: line.endswith(" (takes a restart)") for line in self.different(Config(), after)}
+        expected = {"~ admin.address": True, "~ admin.reload": False, "~ metrics.target_cap": True, "~ workers": True}
+        self.assertEqual(expected, marked)
 
     def test_come_and_gone(self) -> None:
         """Whole tables are named by what they are known by."""
