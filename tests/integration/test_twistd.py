@@ -342,7 +342,7 @@ class StartTests(ProcessTestCase):
             self.assertTrue(line["message"], line)
         way = [line["message"] for line in lines if line["level"] == "debug"]
         self.assertEqual(4, len(way), way)
-        parts = ("accepted", "speaks http", "path /x, protocol HTTP/1, status 200", "http over")
+        parts = ("accepted", "speaks http", "path /x, protocol HTTP/1.1, status 200", "http over")
         for part, line in zip(parts, way, strict=True):
             self.assertRegex(line, rf"^listener web: 127.0.0.1:\d+: .*{part}")
         self.assertEqual("", program.err)
