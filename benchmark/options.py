@@ -44,6 +44,7 @@ further commands, each with a --help of its own:
   python -m benchmark page FOLDER      make a folder's index.html anew
   python -m benchmark rst FOLDER       its tables, for a document
   python -m benchmark.flame FILE       a flame graph of folded stacks
+  python -m benchmark.workers          two workers beside one, and takeovers under load
 
 examples:
   python -m benchmark                                  HTTP/1, TCP, connections, memory: under ten minutes
