@@ -29,18 +29,26 @@ PATIENCE: Final = 5
 MAX_FILES: Final = 10_000
 
 
-def found(patterns: Sequence[str]) -> tuple[list[str], list[Problem]]:
+def found(patterns: Sequence[str], folders: dict[str, list[str]] | None = None) -> tuple[list[str], list[Problem]]:
     """
     The files that C{patterns} name, each a file, a folder, or a pattern of the shell's; and what is wrong with those.
 
     A file that is named, and is not there, is among them: it was, or will be.
+
+    @param folders: what was in folders before, which is kept up: of one that is not there for the moment, or cannot be
+        listed, nobody has taken the files away
     """
     paths: dict[str, None] = {}
     problems: list[Problem] = []
+    folders = {} if folders is None else folders
     for pattern in patterns:
-        if os.path.isdir(pattern):
-            own = [os.path.join(pattern, name) for name in _listed(pattern) if name.endswith(ENDS)]
+        if pattern in folders or os.path.isdir(pattern):
             wrong = f"has no file that ends in {', '.join(ENDS)}"
+            try:
+                own = folders[pattern] = _listed(pattern)
+            except OSError as error:
+                own = folders.get(pattern, [])
+                problems.append(Problem("error", pattern, None, "", f"cannot be listed: {error.strerror or error}"))
         elif glob.has_magic(pattern) and not os.path.exists(pattern):
             own = sorted(path for path in glob.glob(pattern, recursive=True) if not os.path.isdir(path))
             wrong = "fits no file"
@@ -56,10 +64,8 @@ def found(patterns: Sequence[str]) -> tuple[list[str], list[Problem]]:
 
 
 def _listed(folder: str) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except OSError:
-        return []
+    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    return [os.path.join(folder, name) for name in names if name.endswith(ENDS)]
 
 
 def stamp(path: str) -> Stamp | None:

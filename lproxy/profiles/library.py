@@ -77,6 +77,8 @@ class Library:
         self._used: dict[str, Pages] = {}
         #: files that were not there at the last look
         self._missing: set[str] = set()
+        #: what was in each folder when it was last there
+        self._folders: dict[str, list[str]] = {}
         #: what is wrong with the names of files
         self._patterns_wrong: tuple[Problem, ...] = ()
         self._made = False
@@ -117,7 +119,7 @@ class Library:
         @param insist: read everything, at once: at the start
         @return: what is new, or is not used for the first time
         """
-        paths, wrong = found(self._patterns)
+        paths, wrong = found(self._patterns, self._folders)
         self._patterns_wrong = tuple(wrong)
         changes = self._forget(paths, insist)
         read = []

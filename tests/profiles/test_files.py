@@ -39,6 +39,18 @@ class FoundTests(SynchronousTestCase):
             self.assertEqual([f"{folder}/{name}" for name in names], paths)
             self.assertEqual([], problems)
 
+    def test_folder_away(self) -> None:
+        """Of a folder that is not there for the moment, the files are those that were in it."""
+        folder, folders = str(self.folder), dict[str, list[str]]()
+        before, _ = found([folder], folders)
+        self.folder.rename(away := self.folder.with_suffix(".away"))
+        after, (problem,) = found([folder], folders)
+        self.assertEqual((before, f"{folder}: cannot be listed: No such file or directory"), (after, str(problem)))
+        away.rename(self.folder)
+        (self.folder / "b.yaml").unlink()
+        after, problems = found([folder], folders)
+        self.assertEqual((len(before) - 1, []), (len(after), problems))
+
     def test_nothing(self) -> None:
         """A folder, or a pattern, in which there is nothing is a warning."""
         (self.folder / "empty").mkdir()

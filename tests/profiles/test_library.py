@@ -132,6 +132,18 @@ class LibraryTests(SynchronousTestCase):
         self.assertIn("No such file", str(change.errors[0]))
         self.assertEqual(["a"], self.names())
 
+    def test_folder_away(self) -> None:
+        """Of a folder that goes, what its files said still holds; that is told, and when it is back it is as before."""
+        path = self.write("a.yaml", SP + ROUTES)
+        self.look(insist=True)
+        self.folder.rename(away := self.folder.with_suffix(".away"))
+        (change,) = self.look(4)
+        self.assertEqual((path, ["a"]), (change.file, self.names()))
+        self.assertIn("cannot be listed", str(self.library.problems()[0]))
+        away.rename(self.folder)
+        self.assertEqual([Change(path)], self.look(4))
+        self.assertEqual(([], ["a"]), (self.library.problems(), self.names()))
+
     def test_not_together(self) -> None:
         """What does not go together with others is refused as a whole, and what it said before still holds."""
         self.write("a.yaml", profile("a", "b.shop"))
