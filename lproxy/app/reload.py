@@ -30,6 +30,9 @@ from lproxy.configfile.difference import LASTING
 from lproxy.errors import one_line
 from lproxy.metrics.reload import APPLIED, FAILED, INVALID, UNCHANGED, Reloads
 
+#: lines that the log gets of what is wrong or odd: thousands would take their time
+LINES = 50
+
 #: calls something beside the reactor
 Beside = Callable[[Callable[[], Loaded]], Deferred[Loaded]]
 
@@ -139,8 +142,11 @@ class Reload:
                 outcome = Outcome(FAILED, f"unexpected error, and what was live stays so: {type(e).__name__}: {e}")
             self._counter.done(outcome.word)
             tell = log.info if outcome.well else log.error
-            for line in outcome.text.splitlines():
+            first, *more = outcome.text.splitlines()
+            for line in (first, *more[:LINES]):
                 tell("reload: {text}", text=one_line(line))
+            if len(more) > LINES:
+                tell("reload: and {n} lines more, which lproxy check has", n=len(more) - LINES)
             for d in asked:
                 d.callback(outcome)
         self._busy = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from lproxy.configfile.endpoint import ENDPOINTS, OTHERS, check_endpoint, endpoint_arguments
@@ -207,6 +208,8 @@ def refuse_wildcard(place: Socket) -> None:
         raise Wrong(f"{place.ip} can be listened on, not connected to", f'did you mean "127.0.0.1:{place.port}"?')
 
 
+# whoever checks an address asks once more, and there may be thousands
+@lru_cache(16_384)
 def as_ip(text: str) -> IP | None:
     try:
         return ipaddress.ip_address(text)

@@ -11,10 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import Deferred, execute, succeed
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.assembly import CannotStart
-from lproxy.app.reload import Reload, Source, digest
+from lproxy.app.reload import LINES, Reload, Source, digest
 from lproxy.config import Admin, Config, Limits, Metrics, Service
 from lproxy.configfile import Loaded, Problem
 from lproxy.metrics.reload import APPLIED, FAILED, INVALID, UNCHANGED, Reloads
@@ -90,6 +91,18 @@ class ReloadTests(SynchronousTestCase):
         self.assertIn("what was live stays so", text)
         self.assertIn("wrong 1", text)
         self.assertIn("wrong 2", text)
+
+    def test_many(self) -> None:
+        """However much is odd about a file, the log has the beginning of it, and whoever asked all."""
+        told: list[Any] = []
+        globalLogPublisher.addObserver(told.append)
+        self.addCleanup(globalLogPublisher.removeObserver, told.append)
+        odd = tuple(Problem("warning", "lproxy.toml", n, f"a.b{n}", "is odd") for n in range(5_000))
+        self.loaded = Loaded(AFTER, odd)
+        self.assertEqual(5_001, len(self.outcome(APPLIED).splitlines()))
+        lines = [formatEvent(event) for event in told]
+        self.assertEqual(LINES + 2, len(lines))
+        self.assertEqual(f"reload: and {5_000 - LINES} lines more, which lproxy check has", lines[-1])
 
     def test_failed(self) -> None:
         """One that cannot be started changes nothing, and says why."""
