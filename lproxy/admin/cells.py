@@ -15,6 +15,7 @@ from lproxy.admin.overview import Traffic
 #: how good or bad a state is: a class of the style
 TONES = {
     "ready": "good",
+    "serving": "good",
     "open": "good",
     "healthy": "good",
     "unused": "idle",
@@ -24,6 +25,7 @@ TONES = {
     "backoff": "bad",
     "unhealthy": "bad",
     "down": "bad",
+    "hung": "bad",
     "failing": "bad",
 }
 #: part of the answers that succeeded, from which on that is good, and below which it is bad

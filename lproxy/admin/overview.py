@@ -80,6 +80,7 @@ class Shown(NamedTuple):
     @ivar seconds: what the figures of traffic are of; 0 for all time
     @ivar live: which configuration serves
     @ivar figures: of the whole process, by their names
+    @ivar workers: rows of C{/workers}; none where there is one process
     @ivar services: rows of C{/services}, with their L{Traffic} and that of each endpoint
     @ivar more: how many services are used besides
     @ivar connections: the oldest, and those that are wanted
@@ -93,6 +94,7 @@ class Shown(NamedTuple):
     seconds: float
     live: dict[str, Any]
     figures: dict[str, str]
+    workers: list[dict[str, Any]]
     listeners: list[dict[str, Any]]
     services: list[tuple[dict[str, Any], Traffic, dict[str, Traffic]]]
     more: int
@@ -119,6 +121,7 @@ def overview(proxy: Proxy, window: Window, wanted: str = "") -> Shown:
         window.seconds,
         glance.get("live", {}),
         _figures(window, sum(spoken.values())),
+        proxy.workers(),
         _listeners(glance, proxy.addresses(), spoken),
         services,
         more,

@@ -67,7 +67,8 @@ def main(shown: Shown, now: float, wanted: str = "") -> str:
 
     @param now: seconds of the epoch
     """
-    parts = [_state(shown), _listeners(shown), _services(shown, wanted), _routes(shown)]
+    workers = [_workers(shown)] if shown.workers else []
+    parts = [_state(shown), *workers, _listeners(shown), _services(shown, wanted), _routes(shown)]
     if shown.profiled:
         parts.append(_profiled(shown))
     if shown.kafka:
@@ -101,6 +102,30 @@ def _state(shown: Shown) -> str:
         f"<p>Configuration: {config}{since}, hash {escape(str(live.get('hash', '-')))}. "
         f'Traffic is of <strong>{of}</strong>.</p><dl class="figures">{figures}</dl></section>'
     )
+
+
+def _workers(shown: Shown) -> str:
+    rows = []
+    for one in shown.workers:
+        restarts = one.get("restarts") or {}
+        replaced = ", ".join(f"{word} {n}" for word, n in restarts.items() if n) or "never"
+        silent = float(one.get("silent_seconds") or 0.0)
+        rows.append(
+            cells.row(
+                f"worker-{one.get('worker')}",
+                [
+                    f'<a href="/workers">{escape(str(one.get("worker")))}</a>',
+                    str(one.get("pid")),
+                    cells.tone(str(one.get("state"))),
+                    cells.span(float(one.get("seconds") or 0.0)),
+                    cells.span(silent) + " ago",
+                    escape(replaced),
+                    escape(str(one.get("held_by") or "")),
+                ],
+            )
+        )
+    head = ["worker", "process", "state", "since", "sign of life", "replaced", "held up by"]
+    return cells.table("workers", "Workers", head, rows)
 
 
 def _listeners(shown: Shown) -> str:
@@ -146,7 +171,7 @@ def _services(shown: Shown, wanted: str) -> str:
                 f"<code>{cells.link('/', address, address)}</code>",
                 cells.tone(str(endpoint.get("state", "-"))) + cells.passed_over(endpoint),
                 *(cells.of_traffic(of) if of is not None else ["-"] * 5),
-                cells.link("/connections", address, str(endpoint.get("in_flight", "-"))),
+                cells.link("/connections", address, str(endpoint["in_flight"])) if "in_flight" in endpoint else "-",
                 f"<small>{endpoint['idle']} idle</small>" if "idle" in endpoint else "",
                 cells.last_error(endpoint),
             ]

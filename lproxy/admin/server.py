@@ -60,9 +60,6 @@ class Proxy(told.Proxy, Protocol):
     def plugins(self) -> list[dict[str, Any]]:
         """Protocols found."""
 
-    def workers(self) -> list[dict[str, Any]]:
-        """Processes that serve, where there are several."""
-
     def reload(self) -> Deferred[Any]:
         """Read the configuration anew: a L{Reloaded}."""
 

@@ -69,5 +69,8 @@ class Proxy(Protocol):
     def spoken(self) -> Counter[tuple[str, str]]:
         """How many of them there are, by listener and protocol."""
 
+    def workers(self) -> list[dict[str, Any]]:
+        """Processes that serve, where there are several."""
+
     def failures(self) -> list[dict[str, Any]]:
         """What went wrong lately, the latest first."""

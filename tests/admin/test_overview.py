@@ -63,6 +63,9 @@ class Told:
     def spoken(self) -> Counter[tuple[str, str]]:
         return Counter((row["listener"], row["protocol"] or "undecided") for row in self.open)
 
+    def workers(self) -> list[dict[str, Any]]:
+        return []
+
     def failures(self) -> list[dict[str, Any]]:
         return [{"at": 1.0, "kind": "http", "text": "x", "times": 1}]
 

@@ -87,6 +87,17 @@ def shown(**more: Any) -> Shown:
         seconds=10.0,
         live={"file": "lproxy.toml", "hash": "abc", "since": "2026"},
         figures={"connections": "5"},
+        workers=[
+            {
+                "worker": 0,
+                "pid": 7,
+                "state": "serving",
+                "seconds": 61.0,
+                "silent_seconds": 0.4,
+                "restarts": {"died": 2},
+            },
+            {"worker": 1, "pid": 8, "state": "hung", "seconds": 5.0, "silent_seconds": 9.0, "held_by": "x.py, line 1"},
+        ],
         listeners=[{**listener, "connections": 5}],
         services=services,
         more=0,
@@ -163,6 +174,9 @@ class MainTests(SynchronousTestCase):
         profiled = ["web.local:80", "GET /books", "web", "0", "-", "-", "-", "-", "12"]
         self.assertEqual(profiled, row(html, "profiled-web-web.local:80-GET /books"))
         self.assertEqual(["Fetch", "0.5"], row(html, "kafka-Fetch"))
+        worker = ["0", "7", "serving", "1 min 1 s", "0 s ago", "died 2", ""]
+        self.assertEqual(worker, row(html, "worker-0"))
+        self.assertEqual(["hung", "x.py, line 1"], [row(html, "worker-1")[n] for n in (2, 6)])
         broker = ["kafka", "7", "10.0.0.3:9092", "healthy", "2", "1", "app, job"]
         self.assertEqual(broker, row(html, "broker-kafka-10.0.0.3:9092"))
         connection = ["10.9.9.9:5", "app.mesh", "web", "undecided", "acquiring", "web:80", "-", "3 s"]
@@ -174,7 +188,7 @@ class MainTests(SynchronousTestCase):
         """Where there is nothing, that is said; what does not concern this proxy is left out."""
         left_out = ("profiled", "kafka", "brokers", "certificates")
         empty: dict[str, Any] = {name: [] for name in ("services", "routes", "connections", "failures", *left_out)}
-        html = self.html(**empty, listeners=[])
+        html = self.html(**empty, listeners=[], workers=[])
         self.assertEqual(5, html.count("<p>None.</p>"))
         self.assertNotIn("Kafka", html)
         self.assertNotIn("profile", html)
