@@ -14,10 +14,10 @@ from twisted.internet.task import Clock
 
 from lproxy.app.plugins import Found, find, tried
 from lproxy.app.service import Proxy
-from lproxy.app.together import of_workers
 from lproxy.config import Config
 from lproxy.configfile import refresh
 from lproxy.metrics.family import Family
+from lproxy.metrics.workers import of_workers
 
 #: in the docs, what stands below this line is generated
 BEGIN = ".. begin of the generated reference: python -m lproxy.app.families --write FILE"

@@ -9,7 +9,7 @@ is named; what it had counted stays in the sums, by its ledger.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,8 @@ from lproxy.app.service import CONNECTIONS, Proxy
 from lproxy.app.sibling import PATIENCE, Answers, Parts, ask
 from lproxy.app.worker import Worker
 from lproxy.metrics import exposition, openmetrics, sums
-from lproxy.metrics.family import Family, Labels
+from lproxy.metrics.family import Family
+from lproxy.metrics.workers import of_supervisor, of_workers
 
 #: what each page shows of other workers; any other shows all
 SHOWN = {
@@ -38,14 +39,13 @@ SHOWN = {
     "lproxy.css": (),
     "lproxy.js": (),
 }
-ALL = ("ready", "families", "standings", "spoken", "failures")
+ALL = ("ready", "families", "standings", "spoken", "failures", "some")
+#: connections of each worker that the page knows of
+SOME = 200
 #: services of each worker of which all is told; the page shows half as many
 ROWS = 200
 #: seconds between two times that what was counted is written down, and how many times as long as it takes that is
 WRITE, SHARE = 5.0, 200
-
-UP = "1 where a worker serves and answers; 0 where it starts, hangs or is gone."
-RESTARTS = "Times that a worker was followed by another: it died, hung, or ended by itself."
 
 
 class Together:
@@ -78,6 +78,7 @@ class Together:
             "services": lambda: list(proxy.services()),
             "standings": self._own_standings,
             "connections": proxy.connections,
+            "some": lambda: proxy.connections(SOME),
             "spoken": lambda: [(*key, n) for key, n in proxy.spoken().items()],
             "plugins": proxy.plugins,
             "failures": proxy.failures,
@@ -153,7 +154,8 @@ class Together:
                 said.setdefault(name, {})[row["worker"]] = part
         if wanted:
             self._silent = silent
-        self._said.update(said)
+            # whoever has asked shows it now: what others have asked for is of another time
+            self._said = said
 
     def _of(self, name: str) -> dict[int, Any]:
         """What each says of C{name}, ourselves included."""
@@ -206,7 +208,8 @@ class Together:
     def connections(self, limit: int = CONNECTIONS) -> list[dict[str, Any]]:
         """Those of all, with their workers: of each the oldest C{limit}."""
         own = {self._index: self._proxy.connections(limit)}
-        others = {index: some[:limit] for index, some in self._said.get("connections", {}).items()}
+        said = self._said.get("connections", self._said.get("some", {}))
+        others = {index: some[:limit] for index, some in said.items()}
         return joined.connections({**others, **own})
 
     def spoken(self) -> Counter[tuple[str, str]]:
@@ -265,35 +268,9 @@ class Together:
             # one that hangs still has its connections, one that is gone has counted
             known = sums.families(self._ledgers[index].read())
             parts.append((str(index), known if state in ("hung", "silent") else sums.lasting(known)))
-        parts.append(("supervisor", self._supervisor_families()))
+        parts.append(("supervisor", of_supervisor(self._supervisor)))
         return [*sums.summed(parts), *of_workers(self._table, self._silent)]
-
-    def _supervisor_families(self) -> Iterator[Family]:
-        told = self._supervisor
-        for name, kind, key in (
-            ("process_cpu_seconds_total", "counter", "cpu_seconds"),
-            ("process_resident_memory_bytes", "gauge", "resident_bytes"),
-            ("process_open_fds", "gauge", "open_fds"),
-        ):
-            if key in told:
-                yield Family(name, "counter" if kind == "counter" else "gauge", "", [((), told[key])])
 
 
 def _as_it_is(row: dict[str, Any] | None) -> dict[str, Any] | None:
     return row
-
-
-def of_workers(table: Iterable[dict[str, Any]], silent: Container[int] = ()) -> Iterator[Family]:
-    """
-    The families of workers.
-
-    @param silent: who does not answer
-    """
-    up: list[tuple[Labels, float]] = []
-    restarts: list[tuple[Labels, float]] = []
-    for row in table:
-        label = ("worker", str(row["worker"]))
-        up.append(((label,), int(row["state"] == "serving" and row["worker"] not in silent)))
-        restarts += [((label, ("reason", reason)), n) for reason, n in row["restarts"].items()]
-    yield Family("worker_up", "gauge", UP, up)
-    yield Family("worker_restarts_total", "counter", RESTARTS, restarts)

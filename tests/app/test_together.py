@@ -147,11 +147,15 @@ class TogetherTests(RunningCase):
 
         async def go() -> None:
             for one in self.together:
-                for page in ("", "services.json", "connections", "plugins"):
-                    await one.ask_all(page)
-                self.assertIsNone(one.ready())
+                await one.ask_all("services.json")
                 self.assertEqual([11], [row["in_flight"] for row in one.services("we")])
                 self.assertEqual([], one.services("nobody"))
+                await one.ask_all("plugins")
+                self.assertEqual([11], [row["sessions"] for row in one.plugins()])
+                await one.ask_all("connections")
+                self.assertEqual(2, len(one.connections()))
+                await one.ask_all("")
+                self.assertIsNone(one.ready())
                 (standing,) = one.standings("")
                 self.assertEqual(("web", True, 0, 11), standing[:4])
                 self.assertEqual(11, (standing.row() or {})["in_flight"])
@@ -159,7 +163,6 @@ class TogetherTests(RunningCase):
                 self.assertEqual({("web", "http"): 11}, one.spoken())
                 self.assertEqual({"live": {}, "listen": []}, one.glance())
                 self.assertEqual([(0, "1"), (1, "10")], [(row["worker"], row["client"]) for row in one.connections()])
-                self.assertEqual([11], [row["sessions"] for row in one.plugins()])
                 self.assertEqual([11], [row["times"] for row in one.failures()])
                 self.assertEqual({(): 11}, self.values(one, "x_total"))
                 self.assertEqual({(): 2}, self.values(one, "open"))
