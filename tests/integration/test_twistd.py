@@ -36,7 +36,7 @@ TWIST = (sys.executable, "-m", "twisted")
 LPROXY = (sys.executable, "-m", "lproxy.cli")
 
 #: seconds for whatever should be a matter of an instant, on a busy machine
-PATIENCE = 15.0
+PATIENCE = 45.0
 
 CONFIG = """
 [admin]
