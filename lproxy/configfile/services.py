@@ -20,7 +20,7 @@ from lproxy.configfile.names import server_name
 from lproxy.configfile.places import check_places
 from lproxy.configfile.problem import Path, Report, show, spell
 from lproxy.configfile.profile.read import KEYS, read_profile
-from lproxy.configfile.profile.splits import backends, check_splits
+from lproxy.configfile.profile.splits import backends, check_splits, serves
 from lproxy.configfile.table import Check, Table, apart, as_table, read_table
 from lproxy.target import join_host_port, split_host_port
 
@@ -61,7 +61,7 @@ def read_services(
         if health is not None and health.kind == "grpc" and service.protocol == "http1":
             wrong = "asks by gRPC, which there is not in HTTP/1: it only connects"
             report.warning((*path, KEY), wrong, 'write protocol = "http2"')
-        if isinstance(entry, dict) and entry.get("endpoints", []) == [] and not (profile and profile.backends):
+        if isinstance(entry, dict) and entry.get("endpoints", []) == [] and not serves(name, profile):
             report.warning(path, "has no endpoints: every request to it fails", 'write endpoints = ["127.0.0.1:8081"]')
     check_names(list(services), listeners, backends(services), report)
     check_splits(services, report)

@@ -41,6 +41,8 @@ from lproxy.profile import Path as PathCondition
 #: beyond all weights that anybody means, and what the Gateway API allows
 MAX_WEIGHT = 1_000_000
 
+#: statuses of answers without content (RFC 9110, 15.3.5, 15.3.6 and 15.4.5)
+BODILESS = (204, 205, 304)
 #: the statuses of gRPC, by number
 GRPC = (
     "ok",
@@ -354,6 +356,11 @@ def read_body(value: Any) -> str:
     return value if isinstance(value, str) else read_text(value)
 
 
+def _no_content(values: dict[str, Any]) -> None:
+    if values.get("body") and (status := values.get("status")) in BODILESS:
+        raise Wrong(f"has a body, and an answer of status {status} has none", "leave it out, or write another status")
+
+
 ANSWER_KEYS = Keys(
     Answer,
     "a static answer",
@@ -362,6 +369,7 @@ ANSWER_KEYS = Keys(
         Key("body", One(Kind("string", read_body)), "its body, as text"),
         Key("content_type", One(TEXT, checked(bad_value)), "of the body"),
     ),
+    settle=_no_content,
 )
 
 

@@ -13,7 +13,7 @@ from lproxy.configfile.profile.keys import ROUTE, SERVICE
 from lproxy.configfile.profile.shape import NOTHING, attempt
 from lproxy.configfile.table import Table, is_table
 from lproxy.configfile.units import type_name
-from lproxy.profile import Profile, Route
+from lproxy.profile import ALWAYS, Profile, Route
 
 #: the table of a service's routes
 ROUTES: Final = "routes"
@@ -52,13 +52,19 @@ def read_routes(table: Any, path: Path, report: Report) -> tuple[Route, ...]:
     if len(table) > MAX_ROUTES:
         report.error(path, f"are {len(table)} routes, and {MAX_ROUTES} are the most")
         return ()
-    routes = []
+    routes: list[Route] = []
+    everything = ""
     for name, value in table.items():
         here = (*path, name)
+        if everything:
+            wrong = f"is never asked: {show(everything)}, which is before it, has every request"
+            report.warning(here, wrong, "put it further up, or give the other a match")
         if wrong := refuse_name(name):
             report.error(here, wrong)
         if (values := attempt(ROUTE, value, here, report)) is not NOTHING:
             routes.append(replace(values, name=name))
+            if values.condition == ALWAYS:
+                everything = name
     return tuple(routes)
 
 

@@ -40,6 +40,13 @@ def backends(services: Mapping[str, Service]) -> set[str]:
     return {backend.service for name, one in services.items() for _, backend in _backends(name, one.profile)}
 
 
+def serves(name: str, profile: Profile | None) -> bool:
+    """Whether a service without endpoints serves any request: by others, or since a route asks nobody."""
+    if profile is None:
+        return False
+    return bool(_others(name, profile)) or any(route.redirect or route.answer for route in profile.routes)
+
+
 def bare(service: str, services: Mapping[str, object]) -> bool:
     """Whether a backend is none of the configuration's, and has a name that DNS is hardly to know."""
     host = split_host_port(service, 80)[0] if service not in services else "."

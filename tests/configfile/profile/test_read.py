@@ -62,6 +62,7 @@ match = [{ path = "/old" }, { headers = { x-old = false } }]
 redirect = { status = 308, scheme = "https", host = "new.example", port = 8443, path = "/new" }
 
 [services."web:80".routes."3 things"]
+match = { path = "/3" }
 retries = true
 hedge = true
 backends = ["v2.local:80"]
@@ -106,7 +107,7 @@ class ProfileTests(FileTestCase):
         self.assertEqual(AnyOf((Path("/old"), Not(Header("x-old")))), apple.condition)
         self.assertEqual(Redirect(308, "https", "new.example", 8443, "/new"), apple.redirect)
         self.assertEqual(
-            Route("3 things", retries=Retries(), hedge=Hedge(), backends=(Backend("v2.local:80"),)), things
+            Route("3 things", Path("/3"), retries=Retries(), hedge=Hedge(), backends=(Backend("v2.local:80"),)), things
         )
         self.assertEqual(Route("down", answer=Answer(503, "back at 9\n", "text/html")), down)
 
@@ -199,6 +200,7 @@ class ProfileTests(FileTestCase):
             ('redirect = { scheme = "ftp" }', '.redirect.scheme: "ftp" is neither http nor https'),
             ("redirect = { port = 0 }", ".redirect.port: 0 is less than 1; write a number such as 443"),
             ("answer = {}", ".answer.status: is missing; of the answer, such as 503"),
+            ("answer = { status = 204, body = 'a' }", ".answer: has a body, and an answer of status 204 has none"),
             ("answer = { status = 99 }", ".answer.status: 99 is no status of an answer: they are 200 to 599"),
             (
                 'answer = { status = 503 }\nbackends = ["a.local:80"]',
@@ -233,6 +235,14 @@ class ProfileTests(FileTestCase):
             self.assertEqual(1, len(problems), (keys, problems))
             self.assertTrue(problems[0].startswith(f'f:{line}: services."web:80".routes.a{said}'), (keys, problems))
             self.assertIsNone(loaded.config)
+
+    def test_never_asked(self) -> None:
+        """A route behind one that has every request is told of; one behind others is not."""
+        everything = "[services.'web:80'.routes.all]\nmax_body = 1\n"
+        some = '[services."web:80".routes.x]\nmatch = { path = "/x" }\n'
+        wrong = 'warning: services."web:80".routes.x: is never asked: "all", which is before it, has every request'
+        self.says(SERVICE + everything + some, wrong)
+        self.good(SERVICE + some + everything)
 
     def test_wrong_service(self) -> None:
         """So are a service's own keys."""

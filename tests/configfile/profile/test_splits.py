@@ -26,6 +26,14 @@ class SplitTests(FileTestCase):
         route = '[services."a:80".routes.x]\nbackends = ["bb"]\n'
         self.says(service("a:80") + route, 'services."a:80".routes.x.backends[0]: "bb" is no [services] table')
 
+    def test_nothing_serves(self) -> None:
+        """With no endpoints, and itself as its only backend, it serves nobody; with a redirect or others it does."""
+        empty = '[services."a:80"]\n'
+        self.says(empty + 'backends = ["a:80"]\n', 'warning: services."a:80": has no endpoints')
+        for says in ("redirect = { status = 308, host = 'b.example' }", "answer = { status = 503 }"):
+            self.good(f'[services."a:80".routes.x]\n{says}\n')
+        self.good(empty + '[services."a:80".routes.x]\nbackends = ["b.example:80"]\n')
+
     def test_bare(self) -> None:
         """A bare name that is no service's is a warning: DNS is hardly to know it."""
         self.says(

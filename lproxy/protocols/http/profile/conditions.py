@@ -5,11 +5,15 @@ Conditions of routes, ready to be held against requests: each of L{lproxy.profil
 
 from __future__ import annotations
 
-from typing import Protocol
+import re
+from typing import Final, Protocol
 
 from lproxy.profile import All, AnyOf, Condition, Header, Kind, Method, Not, Path, Query, Statuses
 from lproxy.profiles.patterns import Matches, matches
 from lproxy.protocols.http.profile.seen import Seen, normal
+
+#: bytes that a path has as escapes alone
+_NEVER_AS_IT_IS: Final = re.compile(rb"[^\x21-\x7e]")
 
 
 class Test(Protocol):
@@ -169,8 +173,11 @@ class WithParameter(Test):
 
 
 def spelt(path: str) -> bytes:
-    """C{path}, of a condition, in its normal form."""
-    return normal(path.encode())
+    """
+    C{path}, of a condition, in its normal form. What no request-target may have as it is (RFC 3986, 2), such as blanks
+    and letters beyond ASCII, is the escape that requests have in its place.
+    """
+    return normal(_NEVER_AS_IT_IS.sub(lambda byte: b"%%%02X" % byte[0][0], path.encode()))
 
 
 def below(path: str) -> bytes:

@@ -56,6 +56,9 @@ class MatcherTests(SynchronousTestCase):
             self.assertEqual(1, self.first(asked(path), *routes))
         self.assertEqual(NONE, self.first(asked("/a/b"), *routes))
         self.assertEqual(2, self.first(asked("/%7ex"), *routes))
+        routes = (Path("/caf\xe9"), Path("/a b", "prefix"), Path("/\u65e5"))
+        paths = ("/caf%C3%A9", "/caf%c3%a9", "/a%20b/c", "/%E6%97%A5")
+        self.assertEqual([0, 0, 1, 2], [self.first(asked(path), *routes) for path in paths])
 
     def test_never(self) -> None:
         """No request is one of nothing, or has a status."""
