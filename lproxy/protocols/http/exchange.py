@@ -269,7 +269,7 @@ class Exchange(Owner, Expiring):
         self.tries.stop()
         self.status = head.status
         self.ended = self._listener.seconds()
-        self._count()
+        self._count(False)
         self.state = TUNNEL
         self._client.tunnel(head, stream, rest)
 
@@ -337,12 +337,12 @@ class Exchange(Owner, Expiring):
 
     # its end
 
-    def _count(self) -> None:
+    def _count(self, cut: bool) -> None:
         if self.destination is not None:
             took = (self.ended - self.began) * 1000.0
-            self.destination.counter.ended(self.status, took, self.account.overhead, self.grpc)
+            self.destination.counter.ended(self.status, took, self.account.overhead, self.grpc, cut)
             if self.plan is not None:
-                self.tries.count(self.plan, self.status, took, self.grpc)
+                self.tries.count(self.plan, self.status, took, self.grpc, cut)
 
     def _over(self, complete: bool) -> None:
         """
@@ -354,7 +354,8 @@ class Exchange(Owner, Expiring):
         error: BaseException | None = None
         try:
             if self.state != TUNNEL:
-                self._count()
+                # of a failure before it an answer of ours tells, which is whole
+                self._count(not complete and self.account.error != "")
             self._listener.record.over(client.conn, self)
         except BaseException as e:
             error = e

@@ -6,7 +6,7 @@ What is counted of HTTP, and the metric families that this becomes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from lproxy.api import Counters, Outward
 from lproxy.metrics.counters import MILLISECONDS, Bounds, Histogram
@@ -18,23 +18,28 @@ from lproxy.protocols.http.profile.metrics import RouteMetrics
 #: seconds; what one request may cost the proxy itself
 OVERHEAD_SECONDS: Bounds = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1)
 
+#: statuses from here on are failures
+FAILURES: Final = 500
+
 
 class HttpCounter:
     """
     Requests of one route (listener, authority, tls).
 
     @ivar responses: answers by status code, proxy-made ones included
+    @ivar cut: those that would be successes, and came to an end too early, by status code; not in C{responses}
     @ivar calls: those to calls of gRPC, by status code and grpc-status
     @ivar latency: milliseconds from a request's head to the end of its answer
     @ivar overhead: seconds that requests spent in the proxy itself
     """
 
-    __slots__ = ("_holders", "calls", "latency", "overhead", "requests", "responses")
+    __slots__ = ("_holders", "calls", "cut", "latency", "overhead", "requests", "responses")
 
     def __init__(self) -> None:
         self._holders = 0
         self.requests = 0
         self.responses: dict[int, int] = {}
+        self.cut: dict[int, int] = {}
         self.calls: dict[tuple[int, int], int] = {}
         self.latency = Histogram(MILLISECONDS)
         self.overhead = Histogram(OVERHEAD_SECONDS)
@@ -44,16 +49,19 @@ class HttpCounter:
         self.requests += 1
         self._holders += 1
 
-    def ended(self, status: int, milliseconds: float, overhead: float, grpc: int = NO_CALL) -> None:
+    def ended(self, status: int, milliseconds: float, overhead: float, grpc: int = NO_CALL, cut: bool = False) -> None:
         """
         Count its answer.
 
         @param status: zero where there was none
         @param grpc: what came of it, where it was a call
+        @param cut: whether it failed after it had begun: the client has not all of it
         """
         self._holders -= 1
         if status:
-            if grpc == NO_CALL:
+            if grpc == NO_CALL and cut and status < FAILURES:
+                self.cut[status] = self.cut.get(status, 0) + 1
+            elif grpc == NO_CALL:
                 self.responses[status] = self.responses.get(status, 0) + 1
             else:
                 self.calls[status, grpc] = self.calls.get((status, grpc), 0) + 1
@@ -70,7 +78,7 @@ class HttpCounter:
 
     def mark(self) -> int:
         """Requests and answers."""
-        return self.requests + sum(self.responses.values()) + sum(self.calls.values())
+        return self.requests + sum(self.responses.values()) + sum(self.cut.values()) + sum(self.calls.values())
 
     def held(self) -> bool:
         """Whether a request is under way, or this is kept for the next."""
@@ -142,8 +150,8 @@ class HttpMetrics:
         yield Family(
             "response_total",
             "counter",
-            "HTTP responses, including those that lproxy made itself. A status of 500 and above is a failure, and of "
-            "gRPC a grpc-status that means as much.",
+            "HTTP responses, including those that lproxy made itself. A status of 500 and above is a failure, of "
+            "gRPC a grpc-status that means as much, and what ended too early.",
             (((*labels, *outcome), n) for labels, c in routes for outcome, n in _outcomes(c)),
         )
         yield Family(
@@ -219,9 +227,11 @@ class UpstreamMetrics:
 def _outcomes(counter: HttpCounter) -> Iterator[tuple[Labels, int]]:
     for status, n in list(counter.responses.items()):
         yield _outcome(status, status), n
+    for status, n in list(counter.cut.items()):
+        yield _outcome(status, FAILURES), n
     for (status, grpc), n in list(counter.calls.items()):
         yield (*_outcome(status, http_status(grpc)), ("grpc_status", str(grpc))), n
 
 
 def _outcome(status: int, judged: int) -> Labels:
-    return ("classification", "failure" if judged >= 500 else "success"), ("status_code", str(status))
+    return ("classification", "failure" if judged >= FAILURES else "success"), ("status_code", str(status))

@@ -391,13 +391,14 @@ class Tries:
         if self._clocks is not None:
             self._clocks.stop()
 
-    def count(self, plan: Plan, status: int, milliseconds: float, grpc: int) -> None:
+    def count(self, plan: Plan, status: int, milliseconds: float, grpc: int, cut: bool) -> None:
         """
         Count what came of a request, of its latest try, and of the wish for more of them.
 
         @param status: of the client's answer; zero: there was none
+        @param cut: whether it failed after it had begun
         """
-        failure = plan.ended(status, milliseconds, grpc, self._answered)
+        failure = plan.ended(status, milliseconds, grpc, self._answered, cut)
         if self._more and not failure:
             plan.counter.retried(SUCCESS)
         elif self._more or self._why_not:

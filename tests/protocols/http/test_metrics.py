@@ -11,6 +11,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.metrics.counters import MILLISECONDS
+from lproxy.protocols.http.grpc import NO_CALL
 from lproxy.protocols.http.metrics import OVERHEAD_SECONDS, HttpCounter, HttpFaults, HttpMetrics, UpstreamMetrics
 from tests.metrics.case import HOSTILE, MetricsCase
 
@@ -69,6 +70,16 @@ class CounterTests(SynchronousTestCase):
         self.assertEqual((4, {200: 2, 503: 1}), (counter.requests, counter.responses))
         self.assertEqual((3, 30.0), (sum(counter.latency.counts), counter.latency.total))
         self.assertEqual(3, sum(counter.overhead.counts))
+
+    def test_cut(self) -> None:
+        """An answer that ended too early is a failure, once, whatever its status."""
+        counter = HttpCounter()
+        for status, grpc in ((200, NO_CALL), (503, NO_CALL), (200, 14)):
+            before = counter.mark()
+            counter.began()
+            counter.ended(status, 1.0, 0.0, grpc, True)
+            self.assertEqual(before + 2, counter.mark())
+        self.assertEqual(({200: 1}, {503: 1}, {(200, 14): 1}), (counter.cut, counter.responses, counter.calls))
 
     def test_held(self) -> None:
         """As long as a request is under way, and as long as somebody keeps it."""

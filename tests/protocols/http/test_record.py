@@ -38,6 +38,18 @@ class AccountTests(HttpTestCase):
         counter = self.factory.metrics.route("web.test")
         self.assertEqual((1, {}), (counter.requests, counter.responses))
 
+    def test_cut(self) -> None:
+        """An answer that its upstream does not end is a failure; one that its client has enough of is none."""
+        for upstream in (True, False):
+            self.start()
+            client = self.client(GET)
+            self.say(self.up, ok(b"a", length=2))
+            (self.up if upstream else client).reset()
+            self.settle()
+            counter = self.factory.metrics.route("web.test")
+            expected: tuple[dict[int, int], dict[int, int]] = ({200: 1}, {}) if upstream else ({}, {200: 1})
+            self.assertEqual(expected, (counter.cut, counter.responses))
+
     def test_log(self) -> None:
         """A line for each request, with everything that was asked most."""
         self.client(get("/a?b=c"))

@@ -154,7 +154,7 @@ class RouteMetrics:
             "route_response_total",
             "counter",
             "HTTP responses to requests of a route, including those that lproxy made itself. What is a failure is for "
-            "the route to say, or as for response_total.",
+            "the route to say, or as for response_total, as what ended too early always is.",
             ((labels, o.answers) for labels, o in _outcomes(routes) if o.answers),
         )
         yield Family(

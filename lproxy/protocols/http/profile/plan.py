@@ -155,16 +155,19 @@ class Plan:
                 self._outcomes[status] = found
         return found
 
-    def ended(self, status: int, milliseconds: float, grpc: int, tried: bool) -> bool:
+    def ended(self, status: int, milliseconds: float, grpc: int, tried: bool, cut: bool = False) -> bool:
         """
         A request that was begun has got its answer, or none: its status is zero.
 
         @param tried: whether that is an upstream's
+        @param cut: whether it failed after it had begun: a failure, whatever its status
         @return: whether it is a failure
         """
         outcome = self._outcomes.get(status) if grpc == NO_CALL else None
         if outcome is None:
             outcome = self.outcome(status, grpc)
+        if cut and not outcome.failure:
+            outcome = self.counter.outcome(status, True, grpc)
         if tried:
             outcome.tries += 1
         self.counter.ended(outcome if status else None, milliseconds)

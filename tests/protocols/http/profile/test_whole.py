@@ -96,6 +96,17 @@ class EditTests(ProfiledTestCase):
         self.client(b"GET http://web.test/a/c HTTP/1.1\r\nHost: web.test\r\n\r\n")
         self.assertEqual(b"GET http://api.test/b/c HTTP/1.1\r\nHost: api.test\r\n\r\n", self.heard(self.up))
 
+    def test_cut(self) -> None:
+        """An answer that its upstream does not end is a failure of its route, whatever its status."""
+        self.begin(Route("a"))
+        client = self.client(GET)
+        self.say(self.up, ok(b"a", length=2))
+        self.heard(client)
+        self.up.reset()
+        self.settle()
+        counter = self.factory.metrics.profiled.route(self.target, "a")
+        self.assertEqual([(200, True)], [key[::2] for key, one in counter.outcomes.items() if one.answers])
+
     def test_once(self) -> None:
         """A request that is sent once more is edited once."""
         self.begin(Route("a", rewrite=Rewrite(prefix="/v1"), request=Fields(add=(("X-A", "1"),))))
