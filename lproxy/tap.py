@@ -30,13 +30,12 @@ from lproxy.app.reload import Source
 from lproxy.app.running import Profiled, Running
 from lproxy.app.signals import Signals
 from lproxy.app.takeover import Pidfile, Takeover, door_of
-from lproxy.app.watch import Seen
-from lproxy.app.watch import look as look_at
 from lproxy.app.worker import Worker
 from lproxy.build import version
 from lproxy.config import Config
 from lproxy.configfile import Loaded, load, load_file, load_stream
 from lproxy.configfile.load import MAX_FILE
+from lproxy.stamp import Stamp, stamp
 from lproxy.supervise.channel import connected
 from lproxy.supervise.spec import WORKER, Spec
 from lproxy.transport.notify import Notify
@@ -155,7 +154,7 @@ class Options(usage.Options):
     #: the supervisor, where this is one of its workers
     worker: Worker | None = None
     #: the file, as it was before it was read
-    seen: Seen | None = None
+    seen: Stamp | None = None
     #: what was read where it cannot be read again
     text = b""
 
@@ -193,7 +192,7 @@ class Options(usage.Options):
         """Read the file now, before anything is started. What is wrong with it goes to standard error."""
         self.found = plugins()
         # before it is read: who watches it is to notice what changes meanwhile
-        self.seen = look_at(self["config"] or "")
+        self.seen = stamp(self["config"] or "")
         if (fd := os.environ.pop(WORKER, "")) and not self["check"]:
             from twisted.internet import reactor
 

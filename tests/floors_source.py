@@ -60,7 +60,7 @@ FLOORS = {
 #: the modules of lproxy that lie on the lowest floor; any other at the top level is on no floor
 VALUES = (
     *("balancing", "build", "edits", "errors", "target", "verdict"),
-    *("config", "configfile", "logformat", "profile", "setting", "timeouts"),
+    *("config", "configfile", "logformat", "profile", "setting", "stamp", "timeouts"),
 )
 
 #: sans-I/O files of a protocol's room, beside all that is in its C{codec} folder

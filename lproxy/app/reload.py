@@ -23,12 +23,12 @@ from twisted.internet.defer import Deferred
 
 from lproxy.app.assembly import CannotStart
 from lproxy.app.log import log
-from lproxy.app.watch import Seen
 from lproxy.config import Config
 from lproxy.configfile import Loaded, render
 from lproxy.configfile.difference import LASTING
 from lproxy.errors import one_line
 from lproxy.metrics.reload import APPLIED, FAILED, INVALID, UNCHANGED, Reloads
+from lproxy.stamp import Stamp
 
 #: lines that the log gets of what is wrong or odd: thousands would take their time
 LINES = 50
@@ -52,7 +52,7 @@ class Source(NamedTuple):
     path: str
     read: Callable[[], Loaded]
     rehearse: Callable[[Loaded], Loaded] = lambda loaded: loaded
-    seen: Seen | None = None
+    seen: Stamp | None = None
 
 
 class Outcome(NamedTuple):

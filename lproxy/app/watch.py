@@ -3,39 +3,20 @@
 The configuration's file, looked at every second where C{watch = true}: what has changed is read anew by itself.
 
 Not at once: a file that is being written is not whole, and a part of it may well be a configuration, with services
-missing. So nothing is read before two looks in a row have seen the same. Looks go by name: a file that another one was
-renamed over, or a symbolic link that leads elsewhere, as those of Kubernetes' volumes do, is another file. Nothing is
-watched by inotify: of network file systems it sees nothing, and of such volumes the wrong half.
+missing. So nothing is read before two looks in a row have seen the same.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from lproxy.stamp import Stamp, stamp
+
 #: seconds between two looks
 INTERVAL: Final = 1.0
-
-
-class Seen(NamedTuple):
-    """What tells one state of a file from another."""
-
-    device: int
-    inode: int
-    changed: int
-    size: int
-
-
-def look(path: str) -> Seen | None:
-    """The file at C{path}; C{None}: there is none, at the moment."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return Seen(found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 class FileWatch:
@@ -51,8 +32,8 @@ class FileWatch:
         path: str,
         changed: Callable[[], object],
         clock: IReactorTime,
-        known: Seen | None = None,
-        look: Callable[[str], Seen | None] = look,
+        known: Stamp | None = None,
+        look: Callable[[str], Stamp | None] = stamp,
     ) -> None:
         """
         @param changed: called when the file is another
@@ -63,7 +44,7 @@ class FileWatch:
         self._clock = clock
         self._look = look
         self._known = known
-        self._last: Seen | None = None
+        self._last: Stamp | None = None
         self._timer: IDelayedCall | None = None
 
     def set(self, on: bool) -> None:

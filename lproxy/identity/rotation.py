@@ -10,18 +10,18 @@ new, its key is not yet) is seen now and then; so what is wrong is told when it 
 from __future__ import annotations
 
 import os
-import stat as modes
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from lproxy.identity.material import Material
 from lproxy.identity.pem import MaterialError
+from lproxy.stamp import stamp
 
 T = TypeVar("T")
 
-#: what files were, for comparison alone
-Stamp = tuple[object, ...]
+#: what files and folders were, for comparison alone
+Stamps = tuple[object, ...]
 
 #: of a certificate's life, what is left when somebody should know
 LAST_THIRD, LAST_TENTH, EXPIRED = STAGES = (1, 2, 3)
@@ -32,19 +32,17 @@ WORDS: Final = {
 }
 
 
-def stamp(paths: Iterable[str]) -> Stamp:
-    """What is at C{paths}, behind all links: another stamp whenever a file, or a folder's contents, are others."""
-    return tuple(_stamp(path) for path in paths)
+def stamps(paths: Iterable[str]) -> Stamps:
+    """What is at C{paths}, behind all links: others whenever a file, or a folder's contents, are others."""
+    return tuple(_stamps(path) for path in paths)
 
 
-def _stamp(path: str) -> Stamp:
+def _stamps(path: str) -> Stamps:
+    if not os.path.isdir(path):
+        return (path, stamp(path))
     try:
-        found = os.stat(path)
-        one: Stamp = (path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        if modes.S_ISDIR(found.st_mode):
-            return (path, *(_stamp(f"{path}/{name}") for name in sorted(os.listdir(path)) if name[0] != "."))
-        return one
-    except (OSError, ValueError) as error:
+        return (path, *(_stamps(f"{path}/{name}") for name in sorted(os.listdir(path)) if name[0] != "."))
+    except OSError as error:
         return (path, str(error))
 
 
@@ -94,7 +92,7 @@ class Source(Generic[T]):
         self._files = files
         self._load = load
         self._mark = mark
-        self._stamp: Stamp | None = None
+        self._stamps: Stamps | None = None
         self._told = ""
 
     def __repr__(self) -> str:
@@ -107,10 +105,10 @@ class Source(Generic[T]):
         @param insist: read it in any case, and tell at once what is wrong: at the start, and when somebody asks
         """
         # before it is read: what is written while we read is seen next time
-        before = stamp(self._files())
-        if before == self._stamp and self.error is None and not insist:
+        before = stamps(self._files())
+        if before == self._stamps and self.error is None and not insist:
             return None
-        self._stamp = before
+        self._stamps = before
         try:
             value = self._load(now)
         except MaterialError as error:

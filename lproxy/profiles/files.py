@@ -19,9 +19,7 @@ from typing import Final
 from lproxy.configfile.problem import Problem
 from lproxy.profiles import ENDS
 from lproxy.profiles.read import Pages, Within, in_steps, too_long
-
-#: what a file was, for comparison: device, inode, size, times
-Stamp = tuple[int, int, int, int, int]
+from lproxy.stamp import Stamp, stamp
 
 #: looks that a file may change at before it is read as it is, if it is replaced and not written to
 PATIENCE: Final = 5
@@ -66,15 +64,6 @@ def found(patterns: Sequence[str], folders: dict[str, list[str]] | None = None) 
 def _listed(folder: str) -> list[str]:
     names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     return [os.path.join(folder, name) for name in names if name.endswith(ENDS)]
-
-
-def stamp(path: str) -> Stamp | None:
-    """What is at C{path}, behind all links; C{None}: nothing that could be read."""
-    try:
-        there = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return there.st_dev, there.st_ino, there.st_size, there.st_mtime_ns, there.st_ctime_ns
 
 
 def unreadable(file: str, why: object) -> Pages:

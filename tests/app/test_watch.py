@@ -11,7 +11,8 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.app.watch import INTERVAL, FileWatch, look
+from lproxy.app.watch import INTERVAL, FileWatch
+from lproxy.stamp import stamp
 
 
 class WatchTests(SynchronousTestCase):
@@ -94,7 +95,7 @@ class WatchTests(SynchronousTestCase):
 
     def test_known(self) -> None:
         """What was written between the file's first reading and the first look is not missed."""
-        late = FileWatch(str(self.file), self.changed, self.clock, look(str(self.file)))
+        late = FileWatch(str(self.file), self.changed, self.clock, stamp(str(self.file)))
         self.write("two")
         late.set(True)
         self.addCleanup(late.set, False)

@@ -12,7 +12,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.identity.pem import MaterialError
-from lproxy.identity.rotation import EXPIRED, LAST_TENTH, LAST_THIRD, Source, stage, stamp
+from lproxy.identity.rotation import EXPIRED, LAST_TENTH, LAST_THIRD, Source, stage, stamps
 from lproxy.testing.certificates import authority
 from tests.identity.handshake import material
 
@@ -27,14 +27,14 @@ class StampTests(SynchronousTestCase):
         self.folder.mkdir()
         self.file = self.folder / "a.pem"
         self.file.write_text("one")
-        self.seen = {stamp([str(self.file)])}
+        self.seen = {stamps([str(self.file)])}
 
     def another(self, file: Path | None = None) -> None:
         """It is not what it ever was."""
-        now = stamp([str(file or self.file)])
+        now = stamps([str(file or self.file)])
         self.assertNotIn(now, self.seen)
         self.seen.add(now)
-        self.assertIn(stamp([str(file or self.file)]), self.seen)
+        self.assertIn(stamps([str(file or self.file)]), self.seen)
 
     def test_in_place(self) -> None:
         """Written over, with the same length and even with the time that it had."""
@@ -81,13 +81,13 @@ class StampTests(SynchronousTestCase):
         self.another(self.folder)
         (self.folder / "b.pem").write_text("c")
         self.another(self.folder)
-        with_b = stamp([str(self.folder)])
+        with_b = stamps([str(self.folder)])
         (self.folder / "b.pem").unlink()
-        self.assertNotEqual(with_b, stamp([str(self.folder)]))
+        self.assertNotEqual(with_b, stamps([str(self.folder)]))
 
     def test_no_path(self) -> None:
         """What is no path of a file is no error either."""
-        self.assertEqual(stamp(["a\0b"]), stamp(["a\0b"]))
+        self.assertEqual(stamps(["a\0b"]), stamps(["a\0b"]))
 
 
 class SourceTests(SynchronousTestCase):
