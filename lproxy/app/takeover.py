@@ -12,14 +12,13 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from http.client import HTTPException
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from lproxy.admin.asking import ask
 from lproxy.app.again import Again
 from lproxy.app.binder import Direct
 from lproxy.app.log import log
@@ -37,11 +36,11 @@ def door_of(admin: str) -> str:
     """
     if admin.startswith("@"):
         return admin
-    address = admin.rstrip("/") if "://" in admin else f"http://{admin}"
+    # it takes a moment, and is needed here alone
+    from http.client import HTTPException
+
     try:
-        # never by way of a proxy, which is what is asked
-        with build_opener(ProxyHandler({})).open(f"{address}/config", timeout=ANSWER) as answer:
-            door = json.loads(answer.read())["live"]["takeover"]
+        door = json.loads(ask(admin, "config", ANSWER))["live"]["takeover"]
     except (OSError, ValueError, HTTPException, KeyError, TypeError) as e:
         raise CannotTakeOver(f"{admin} cannot be asked where it hands over: {e}") from e
     if not isinstance(door, str) or not door:

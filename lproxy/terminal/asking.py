@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.terminal.test_asking -*-
 """
-Ask the admin server of a running proxy.
+Ask the admin server of a running proxy, as a command's arguments say.
 """
 
 from __future__ import annotations
@@ -8,33 +8,17 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from lproxy.admin import asking
+
 
 def ask(admin: str, page: str, seconds: float, arguments: argparse.Namespace) -> bytes:
-    """As L{opened}, all of it."""
-    with opened(admin, page, seconds, arguments) as answer:
-        said: bytes = answer.read()
-        return said
+    """As L{lproxy.admin.asking.ask}; C{arguments} have those of L{secure}."""
+    return asking.ask(admin, page, seconds, arguments.ca, arguments.certificate, arguments.key)
 
 
 def opened(admin: str, page: str, seconds: float | None, arguments: argparse.Namespace) -> Any:
-    """
-    What an admin server has to say, to be read; raises OSError, ValueError or HTTPException.
-
-    @param seconds: that it may say nothing; C{None}: for ever
-    @param admin: C{IP:port}, or a URL where it is not plain HTTP
-    @param arguments: with those of L{secure}
-    """
-    # half of the time that a short command takes goes into such imports
-    from urllib.request import BaseHandler, HTTPSHandler, ProxyHandler, build_opener
-
-    # never by way of a proxy, which is what is asked
-    handlers: list[BaseHandler] = [ProxyHandler({})]
-    address = admin.rstrip("/") if "://" in admin else f"http://{admin}"
-    if address.startswith("https:"):
-        from lproxy.transport.tls.asking import asking
-
-        handlers.append(HTTPSHandler(context=asking(arguments.ca, arguments.certificate, arguments.key)))
-    return build_opener(*handlers).open(f"{address}/{page}", timeout=seconds)
+    """As L{lproxy.admin.asking.opened}; C{arguments} have those of L{secure}."""
+    return asking.opened(admin, page, seconds, arguments.ca, arguments.certificate, arguments.key)
 
 
 def secure(command: argparse.ArgumentParser) -> None:
