@@ -17,8 +17,8 @@ from lproxy.profiles.library import Library, all_of
 from lproxy.profiles.read import Within
 from lproxy.target import join_host_port
 
-#: how far what is said of a route stands to the right
-_BESIDE = 14
+#: how far what is said of a route stands to the right, C{response fields} being the longest word before it
+_BESIDE = 17
 
 
 def of_config(config: Config) -> Iterator[str]:
@@ -49,8 +49,7 @@ def of_book(book: Book) -> Iterator[str]:
 
 def lines(name: str, profile: Profile) -> Iterator[str]:
     """What C{profile}, of whoever is called C{name}, says."""
-    count = f"{len(profile.routes)} route{'' if len(profile.routes) == 1 else 's'}"
-    yield f"{name}: {count}{f', {profile.source}' if profile.source else ''}"
+    yield f"{name}: {words.several(len(profile.routes), 'route')}{f', {profile.source}' if profile.source else ''}"
     for kind, what in words.service(profile):
         yield f"    {kind:<{_BESIDE}}{what}"
     width = len(str(len(profile.routes)))

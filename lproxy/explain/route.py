@@ -137,7 +137,7 @@ class Explainer:
             return
         profile, own = found.profile, found.route
         source = profile.source or (f'[services."{found.service.name}"]' if found.service is not None else "")
-        yield _line("profile", f"{source}, {len(profile.routes)} routes")
+        yield _line("profile", f"{source}, {words.several(len(profile.routes), 'route')}")
         for number, one in enumerate(profile.routes[: found.number] if found.number != NONE else profile.routes, 1):
             yield _line("  not", f"{number} {one.name}: {why_not(request, one.condition)}")
         if found.number == NONE:
@@ -173,8 +173,7 @@ class Explainer:
     def _served_by(self, service: Service | None) -> str:
         if service is None:
             return "none of the configuration's: by DNS"
-        count = len(service.endpoints)
-        return f'[services."{service.name}"], {count} endpoint{"" if count == 1 else "s"}'
+        return f'[services."{service.name}"], {words.several(len(service.endpoints), "endpoint")}'
 
     def _sent(self, asked: Asked, own: Route) -> Iterator[str]:
         """What the upstream is sent, or the client is told, where that is not what was asked."""

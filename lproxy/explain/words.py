@@ -34,6 +34,11 @@ from lproxy.profile import (
 )
 
 
+def several(count: int, of: str) -> str:
+    """How many there are, of what has an s at the end where it is not one."""
+    return f"{count} {of}" if count == 1 else f"{count} {of}s"
+
+
 def condition(one: Condition, inner: bool = False) -> str:
     """
     What a request, or an answer, must be.

@@ -10,14 +10,14 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.config import Config, ProfileFiles, Service
-from lproxy.explain.listing import of_config, of_files
-from lproxy.profile import Method, Profile, RetryBudget, Route, RouteTimeouts
+from lproxy.explain.listing import lines, of_config, of_files
+from lproxy.profile import Fields, Method, Profile, RetryBudget, Route, RouteTimeouts
 from tests.profiles.case import HTTP, SP
 
 SERVICE = """\
 web.shop.svc.cluster.local: 1 route, ServiceProfile web.shop.svc.cluster.local ({file})
   1  a
-     if            method GET
+     if               method GET
 """
 ROUTES = "  routes: [{name: a, condition: {method: GET}}]\n"
 
@@ -34,37 +34,42 @@ class ListingTests(SynchronousTestCase):
         rules = f"  rules:\n{matches}"
         other = HTTP.replace("name: web,", "name: other,").replace("name: web\n", "name: r\n")
         self.file.write_text(f"{SP}{ROUTES}---\n{other}{rules}")
-        lines, problems = of_files([str(self.file)])
+        found, problems = of_files([str(self.file)])
         self.assertEqual([], problems)
         self.assertEqual(
             SERVICE.format(file=self.file)
             + f"""
 other.shop.svc.cluster.local:80: 3 routes, HTTPRoute r ({self.file})
   1  r/c
-     if            path is /b/c or below
+     if               path is /b/c or below
   2  r/b
-     if            path is /b or below
+     if               path is /b or below
   3  unmatched
-     if            every request
-     answer        404, 49 bytes of text/plain; charset=utf-8
+     if               every request
+     answer           404, 49 bytes of text/plain; charset=utf-8
 """,
-            "\n".join(lines),
+            "\n".join(found),
         )
+
+    def test_apart(self) -> None:
+        """The longest of words stands apart from what it says."""
+        route = Route("r", response=Fields(remove=("server",)))
+        self.assertIn("     response fields  server removed", list(lines("a:80", Profile((route,)))))
 
     def test_hosts(self) -> None:
         """Routes of gateways are listed by the hosts that they name."""
         self.file.write_text(
             HTTP.partition("spec:")[0] + "spec:\n  hostnames: [a.example, '*.example']\n  rules: [{name: x}]\n"
         )
-        lines, _ = of_files([str(self.file)])
-        heads = [line.partition(",")[0] for line in lines if line[:1] not in ("", " ")]
+        found, _ = of_files([str(self.file)])
+        heads = [line.partition(",")[0] for line in found if line[:1] not in ("", " ")]
         self.assertEqual(["a.example: 3 routes", "*.example: 2 routes"], heads)
 
     def test_wrong(self) -> None:
         """What is wrong with a file is told."""
         self.file.write_text(SP + "  rotues: []\n")
-        lines, (problem,) = of_files([str(self.file)])
-        self.assertEqual([], lines)
+        found, (problem,) = of_files([str(self.file)])
+        self.assertEqual([], found)
         self.assertIn("unknown field", str(problem))
 
     def test_of_config(self) -> None:
@@ -77,9 +82,11 @@ other.shop.svc.cluster.local:80: 3 routes, HTTPRoute r ({self.file})
             services={"api:80": Service(name="api:80", profile=profile), "plain:80": Service(name="plain:80")},
             profiles=ProfileFiles((str(self.file),)),
         )
-        lines = list(of_config(config))
-        self.assertEqual("api:80: 10 routes", lines[0])
-        self.assertEqual("    retry budget  20 % of the requests of 10s, and 10 a second", lines[1])
-        self.assertEqual(["   1  r0", "      if            method GET", "      timeouts      1s in all"], lines[2:5])
-        self.assertIn("  10  r9", lines)
-        self.assertTrue("\n".join(lines).endswith(SERVICE.format(file=self.file)))
+        found = list(of_config(config))
+        self.assertEqual("api:80: 10 routes", found[0])
+        self.assertEqual("    retry budget     20 % of the requests of 10s, and 10 a second", found[1])
+        self.assertEqual(
+            ["   1  r0", "      if               method GET", "      timeouts         1s in all"], found[2:5]
+        )
+        self.assertIn("  10  r9", found)
+        self.assertTrue("\n".join(found).endswith(SERVICE.format(file=self.file)))

@@ -61,6 +61,10 @@ class WordsTests(SynchronousTestCase):
         ):
             self.assertEqual(text, words.condition(condition))
 
+    def test_several(self) -> None:
+        """One is one."""
+        self.assertEqual(["0 routes", "1 route", "2 routes"], [words.several(count, "route") for count in range(3)])
+
     def test_policies(self) -> None:
         """What is done about a route's requests, each thing once."""
         self.assertEqual([], list(words.policies(Route("a"))))
