@@ -17,10 +17,11 @@ from lproxy.metrics.counters import Histogram
 from lproxy.metrics.family import BadFamily, Family, Kind, Labels
 from lproxy.metrics.merge import added
 
-#: gauges that are no amounts, and what is shown of several; all others are added
+#: what is no amount, or what all do together, and what is shown of several; all else is added
 LIKE: dict[str, Callable[[float, float], float]] = {
     "config_last_reload_success": min,
     "config_live_since_timestamp_seconds": max,
+    "config_reload_total": max,
     "endpoint_up": min,
     "failfast_state": max,
     "identity_cert_expiration_timestamp_seconds": min,
@@ -100,7 +101,7 @@ def summed(parts: Iterable[tuple[str, Iterable[Family]]]) -> Iterator[Family]:
                 continue  # another version of lproxy has it otherwise
             own = rows.setdefault(name, {})
             more: Labels = (("worker", worker),) if name.startswith(OWN) else ()
-            join = LIKE.get(name, added) if family.kind == "gauge" else added
+            join = LIKE.get(name, added) if family.kind != "histogram" else added
             for labels, value in family.samples:
                 labels = (*labels, *more)
                 try:

@@ -441,6 +441,9 @@ class Supervisor:
     def _answered(self, slot: Slot, pid: int, values: dict[str, Any], fds: list[int]) -> None:
         asked = self._numbers.pop(int(values["number"]), None)
         word = str(values["word"])
+        if word not in WELL:
+            # it goes on with what it had
+            self._texts[pid] = self._text
         if asked is not None and self._round is not None:
             self._round.answered(asked[1], word, str(values["text"]))
         elif word not in WELL:

@@ -76,6 +76,11 @@ class SumTests(SynchronousTestCase):
             parts = [(str(n), [Family(name, "gauge", "h", [(A, value)])]) for n, value in enumerate(values)]
             self.assertEqual({A: shown}, self.summed(*parts)[name])
 
+    def test_reloads(self) -> None:
+        """A reload is one, however many workers it was for."""
+        parts = [(str(n), [Family("config_reload_total", "counter", "h", [(A, 3)])]) for n in range(2)]
+        self.assertEqual({A: 3}, self.summed(*parts)["config_reload_total"])
+
     def test_every_gauge(self) -> None:
         """Of every gauge that there is it is known whether it is an amount."""
         gauges = {family.name for family in every_family(tried(find())) if family.kind == "gauge"}

@@ -328,7 +328,7 @@ class ReloadTests(Case):
         self.file.write_text("bad")
         done = self.reload()
         self.answer(101, "invalid", "f is refused")
-        self.assertEqual(([(False, "f is refused")], []), (done, self.heard(102)))
+        self.assertEqual(([(False, "f is refused")], [], []), (done, self.heard(101), self.heard(102)))
         self.end(101, "was killed by SIGKILL")
         self.supervisor.look(1.0)
         self.assertEqual("first", self.ask(103, do="hello").values["text"])
