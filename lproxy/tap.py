@@ -19,8 +19,6 @@ from lproxy.app import early
 from lproxy.app.again import Again, again
 from lproxy.app.binder import Direct
 from lproxy.app.clock import monotonic
-from lproxy.app.cores import workers
-from lproxy.app.launch import Launcher, Starter
 from lproxy.app.log import set_level
 from lproxy.app.plugins import Found, configures, find, tried
 from lproxy.app.process import Process, of
@@ -30,7 +28,9 @@ from lproxy.app.reload import Source
 from lproxy.app.running import Profiled, Running
 from lproxy.app.signals import Signals
 from lproxy.app.takeover import Pidfile, Takeover, door_of
-from lproxy.app.worker import Worker
+from lproxy.app.workers.cores import workers
+from lproxy.app.workers.launch import Launcher, Starter
+from lproxy.app.workers.worker import Worker
 from lproxy.build import version
 from lproxy.config import Config
 from lproxy.configfile import Loaded, load, load_file, load_stream

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lproxy.app.binder import Direct
-from lproxy.app.portion import ALONE, Portion
 from lproxy.app.sockets import Binder
-from lproxy.app.worker import Worker
+from lproxy.app.workers.portion import ALONE, Portion
+from lproxy.app.workers.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)

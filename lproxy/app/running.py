@@ -21,9 +21,9 @@ from lproxy.app.plugins import Found
 from lproxy.app.process import Process
 from lproxy.app.reload import Outcome, Source
 from lproxy.app.service import Proxy
-from lproxy.app.supervised import Supervised
 from lproxy.app.takeover import Takeover
-from lproxy.app.together import Together
+from lproxy.app.workers.supervised import Supervised
+from lproxy.app.workers.together import Together
 from lproxy.config import Config
 from lproxy.metrics.reload import APPLIED, INVALID
 from lproxy.supervise.handover import CannotTakeOver

@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.supervise.test_main -*-
 """
-C{python -m lproxy.supervise DESCRIPTOR}: the supervisor's process, which C{lproxy.app.launch} turns itself into.
+C{python -m lproxy.supervise DESCRIPTOR}: the supervisor's process, which C{lproxy.app.workers.launch} turns itself
+into.
 
 Processes, signals and the log: all that L{lproxy.supervise.supervisor} has to be given.
 """

@@ -10,8 +10,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.binder import Direct
-from lproxy.app.portion import ALONE, Portion
 from lproxy.app.process import alone, of
+from lproxy.app.workers.portion import ALONE, Portion
 
 
 class FakeWorker:

@@ -12,9 +12,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from lproxy.app.assembly import CannotStart
-from lproxy.app.portion import Portion
 from lproxy.app.process import alone
 from lproxy.app.running import Running
+from lproxy.app.workers.portion import Portion
 from lproxy.config import Timeouts
 from lproxy.supervise.handover import CannotTakeOver
 from tests.app.running import RunningCase, reactor

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.app.test_together -*-
+# -*- test-case-name: tests.app.workers.test_together -*-
 """
-L{lproxy.app.together}: two workers in one process, each of which answers for both.
+L{lproxy.app.workers.together}: two workers in one process, each of which answers for both.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
-from lproxy.app import sibling
-from lproxy.app.portion import Portion
 from lproxy.app.rows import Standing
-from lproxy.app.together import Together
+from lproxy.app.workers import sibling
+from lproxy.app.workers.portion import Portion
+from lproxy.app.workers.together import Together
 from lproxy.metrics.family import Family
 from lproxy.protocols.taps import Taps
 from tests.app.running import RunningCase, reactor
@@ -253,7 +253,7 @@ class TogetherTests(RunningCase):
 
         async def go() -> None:
             self.workers[0].ask = lambda values: Deferred()  # type: ignore[method-assign]
-            from lproxy.app import together
+            from lproxy.app.workers import together
 
             self.patch(together, "PATIENCE", 0.05)
             await self.together[0].ask_all("")

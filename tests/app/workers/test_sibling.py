@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.app.test_sibling -*-
+# -*- test-case-name: tests.app.workers.test_sibling -*-
 """
-L{lproxy.app.sibling}: one worker asks another.
+L{lproxy.app.workers.sibling}: one worker asks another.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from twisted.internet import reactor as real
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from lproxy.app import sibling
-from lproxy.app.sibling import Answers, Unanswered, ask
+from lproxy.app.workers import sibling
+from lproxy.app.workers.sibling import Answers, Unanswered, ask
 
 reactor: Any = real
 

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.app.test_supervised -*-
+# -*- test-case-name: tests.app.workers.test_supervised -*-
 """
-L{lproxy.app.supervised}: a proxy as its supervisor sees it.
+L{lproxy.app.workers.supervised}: a proxy as its supervisor sees it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.reload import Outcome
-from lproxy.app.supervised import Supervised
+from lproxy.app.workers.supervised import Supervised
 
 
 class FakeProxy:

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_worker -*-
+# -*- test-case-name: tests.app.workers.test_worker -*-
 """
 A worker's side of what it has to do with its supervisor: it is given its configuration and its sockets, shows that it
 lives, and does what it is told.
@@ -20,9 +20,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lproxy.app.log import log
-from lproxy.app.portion import Portion
 from lproxy.app.reload import Outcome
 from lproxy.app.sockets import CannotListen, Wanted, bind_now, key_of
+from lproxy.app.workers.portion import Portion
 from lproxy.configfile.address import any_socket_of
 from lproxy.supervise.channel import Channel, Gone, Message
 from lproxy.transport.listen import Bound, inherited

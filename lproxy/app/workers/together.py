@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_together, tests.integration.test_workers -*-
+# -*- test-case-name: tests.app.workers.test_together, tests.integration.test_workers -*-
 """
 What the admin server of several workers shows: each of them answers for all.
 
@@ -15,13 +15,13 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
-from lproxy.app import joined
-from lproxy.app.ledger import Ledger
 from lproxy.app.reload import Outcome
 from lproxy.app.rows import Standing
 from lproxy.app.service import CONNECTIONS, Proxy
-from lproxy.app.sibling import PATIENCE, Answers, Parts, ask
-from lproxy.app.worker import Worker
+from lproxy.app.workers import joined
+from lproxy.app.workers.ledger import Ledger
+from lproxy.app.workers.sibling import PATIENCE, Answers, Parts, ask
+from lproxy.app.workers.worker import Worker
 from lproxy.metrics import exposition, openmetrics, sums
 from lproxy.metrics.family import Family
 from lproxy.metrics.workers import of_supervisor, of_workers

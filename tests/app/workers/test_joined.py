@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.app.test_joined -*-
+# -*- test-case-name: tests.app.workers.test_joined -*-
 """
-L{lproxy.app.joined}: several workers' rows as one's.
+L{lproxy.app.workers.joined}: several workers' rows as one's.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.app import joined
 from lproxy.app.rows import Standing
+from lproxy.app.workers import joined
 
 
 def service(state: str, in_flight: int, endpoint: str, **more: Any) -> dict[str, Any]:

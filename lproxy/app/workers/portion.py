@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_portion -*-
+# -*- test-case-name: tests.app.workers.test_portion -*-
 """
 One worker's part of what the proxy as a whole may have.
 """

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.app.test_ledger -*-
+# -*- test-case-name: tests.app.workers.test_ledger -*-
 """
-L{lproxy.app.ledger}: what outlives a worker.
+L{lproxy.app.workers.ledger}: what outlives a worker.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.app.ledger import HALF, HEAD, Ledger
+from lproxy.app.workers.ledger import HALF, HEAD, Ledger
 from lproxy.metrics.sums import Plain
 
 

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.app.test_worker -*-
+# -*- test-case-name: tests.app.workers.test_worker -*-
 """
-L{lproxy.app.worker}: a worker whose supervisor is a thread that answers, or the test itself.
+L{lproxy.app.workers.worker}: a worker whose supervisor is a thread that answers, or the test itself.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.app import worker as module
-from lproxy.app.portion import Portion
 from lproxy.app.reload import Outcome
 from lproxy.app.sockets import CannotListen, Wanted
-from lproxy.app.worker import BEAT, NoSupervisor, Worker
+from lproxy.app.workers import worker as module
+from lproxy.app.workers.portion import Portion
+from lproxy.app.workers.worker import BEAT, NoSupervisor, Worker
 from lproxy.supervise.channel import Channel, Gone, Message, connected, pair
 from lproxy.supervise.places import listening
 

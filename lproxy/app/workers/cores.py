@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_cores -*-
+# -*- test-case-name: tests.app.workers.test_cores -*-
 """
 How many cores this process may use.
 """

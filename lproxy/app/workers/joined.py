@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_joined -*-
+# -*- test-case-name: tests.app.workers.test_joined -*-
 """
 The rows of several workers' pages as those of one.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_launch, tests.integration.test_workers -*-
+# -*- test-case-name: tests.app.workers.test_launch, tests.integration.test_workers -*-
 """
 From the process that was started to a supervisor and its workers.
 

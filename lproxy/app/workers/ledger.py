@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_ledger -*-
+# -*- test-case-name: tests.app.workers.test_ledger -*-
 """
 What a worker has counted, in memory that outlives it: sums must not fall when it dies (Prometheus takes that for a
 restart), so its successor goes on from there, and until then others show what is written.

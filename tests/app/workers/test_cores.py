@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.app.test_cores -*-
+# -*- test-case-name: tests.app.workers.test_cores -*-
 """
-L{lproxy.app.cores}: how many workers auto is.
+L{lproxy.app.workers.cores}: how many workers auto is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.app.cores import cores, workers
+from lproxy.app.workers.cores import cores, workers
 from lproxy.config import AUTO, Config
 
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_supervised -*-
+# -*- test-case-name: tests.app.workers.test_supervised -*-
 """
 A proxy as its supervisor sees it: what a worker is told, done.
 """
@@ -9,11 +9,11 @@ from twisted.internet.defer import Deferred
 
 from lproxy.app.reload import Outcome
 from lproxy.app.service import Proxy
-from lproxy.app.worker import Worker
+from lproxy.app.workers.worker import Worker
 
 
 class Supervised:
-    """A L{lproxy.app.worker.Proxy}."""
+    """A L{lproxy.app.workers.worker.Proxy}."""
 
     def __init__(self, proxy: Proxy, worker: Worker) -> None:
         self._proxy = proxy

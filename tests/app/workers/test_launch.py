@@ -1,7 +1,7 @@
-# -*- test-case-name: tests.app.test_launch -*-
+# -*- test-case-name: tests.app.workers.test_launch -*-
 """
-L{lproxy.app.launch}: everything is bound, and then it becomes another program; L{tests.integration.test_workers} has
-that.
+L{lproxy.app.workers.launch}: everything is bound, and then it becomes another program; that is in
+L{tests.integration.test_workers}.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.assembly import CannotStart
-from lproxy.app.launch import Launcher, Starter
+from lproxy.app.workers.launch import Launcher, Starter
 from lproxy.config import Admin, Config, Listen
 from lproxy.supervise.handover import CannotTakeOver
 from lproxy.supervise.spec import Spec

@@ -1,13 +1,13 @@
-# -*- test-case-name: tests.app.test_portion -*-
+# -*- test-case-name: tests.app.workers.test_portion -*-
 """
-L{lproxy.app.portion}: limits divided.
+L{lproxy.app.workers.portion}: limits divided.
 """
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.app.portion import ALONE, Portion
+from lproxy.app.workers.portion import ALONE, Portion
 from lproxy.config import Config, Limits
 
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_sibling -*-
+# -*- test-case-name: tests.app.workers.test_sibling -*-
 """
 Workers ask each other what there is to show, over a UNIX socket of an abstract name: a line with the names of what is
 wanted, and the answer as JSON, which ends the connection.
