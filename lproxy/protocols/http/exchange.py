@@ -356,7 +356,9 @@ class Exchange(Owner, Expiring):
             if self.state != TUNNEL:
                 # of a failure before it an answer of ours tells, which is whole
                 self._count(not complete and self.account.error != "")
-            self._listener.record.over(client.conn, self)
+            record = self._listener.record
+            if self.account.trace is not None or record.access is not None or record.taps.on:
+                record.over(client.conn, self)
         except BaseException as e:
             error = e
             self._listener.record.crashed(e)

@@ -67,10 +67,11 @@ class Recorder:
     Where the exchanges of one listener are counted and logged.
 
     @ivar access: writes a line of the access log; C{None} where it is off
+    @ivar taps: who watches requests
     @ivar faults: answers of ours, and input refused
     """
 
-    __slots__ = ("_h2c", "_listener", "_outbound", "_protocol", "_runtime", "_taps", "access", "faults")
+    __slots__ = ("_h2c", "_listener", "_outbound", "_protocol", "_runtime", "access", "faults", "taps")
 
     def __init__(self, runtime: Runtime, protocol: str, faults: HttpFaults) -> None:
         self._runtime = runtime
@@ -79,7 +80,7 @@ class Recorder:
         self._h2c = False
         self._outbound = runtime.direction == "outbound"
         self.access: Callable[[dict[str, Any]], None] | None = runtime.access
-        self._taps: Taps = runtime.taps
+        self.taps: Taps = runtime.taps
         self.faults = faults
 
     def may_tell(self, conn: Conn) -> bool:
@@ -141,8 +142,8 @@ class Recorder:
                     exchange.plan.counter.latency.exemplify(took, trace.trace_id, at)
         if self.access is not None:
             self.access(self._line(conn, exchange))
-        elif self._taps.on:
-            self._taps(self._line(conn, exchange))
+        elif self.taps.on:
+            self.taps(self._line(conn, exchange))
 
     def _line(self, conn: Conn, exchange: Ended) -> dict[str, Any]:
         request, account, ended = exchange.request, exchange.account, exchange.ended

@@ -185,21 +185,22 @@ class Tries:
     def _dispatch(self, lease: HttpLease, owner: Owner) -> None:
         listener = self._listener
         owner.state = CALLING
-        account, whole, plan = owner.account, owner.whole, owner.plan
+        account, whole, plan, times = owner.account, owner.whole, owner.plan, listener.times
         account.tries += 1
         if account.trace is not None:
             account.trace.call(listener.seconds())
         if plan is not None:
+            times = plan.times
             plan.counter.tries += 1
             if plan.hedging is not None:
                 lease = self.lease = self._raced(lease, owner, plan.hedging, plan)
-        outgoing = lease.call(owner.request, self._first, whole and not self._trailers, owner)
-        if self._trailers:
-            outgoing.data(b"", True, self._trailers)
+        trailers = self._trailers
+        outgoing = lease.call(owner.request, self._first, whole and not trailers, owner)
+        if trailers:
+            outgoing.data(b"", True, trailers)
         self.outgoing = outgoing
         owner.upstream = outgoing.address
         now = listener.seconds()
-        times = listener.times if plan is None else plan.times
         if times is not None:
             if self._clocks is None:
                 target = owner.destination and owner.destination.target

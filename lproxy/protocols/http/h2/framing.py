@@ -64,15 +64,16 @@ class FrameReader:
         left = len(data) - at - HEADER_SIZE
         if left >= 0:
             header: tuple[int, int, int, int, int] = unpack_header(data, at)
-            size = header[0] << 8 | header[1]
+            high, low, kind, flags, stream_id = header
+            size = high << 8 | low
             if size > FRAME_SIZE:
                 raise ConnectionFault(FRAME_SIZE_ERROR, FRAME, f"a frame of {size} bytes")
             if size <= left:
                 start = at + HEADER_SIZE
                 self._at = start + size
-                self.kind = header[2]
-                self.flags = header[3]
-                self.stream_id = header[4] & IDS
+                self.kind = kind
+                self.flags = flags
+                self.stream_id = stream_id & IDS
                 self.payload = data[start : start + size]
                 return True
         # keep no more than what waits

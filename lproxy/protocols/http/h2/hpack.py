@@ -223,11 +223,13 @@ class Decoder:
     def _evict(self) -> None:
         """Forget the oldest until it fits; what does not fit at all is forgotten too (4.4)."""
         gone = 0
+        left, capacity = self._size, self._capacity
         for size in self._sizes:
-            if self._size <= self._capacity:
+            if left <= capacity:
                 break
-            self._size -= size
+            left -= size
             gone += 1
+        self._size = left
         del self._table[:gone]
         del self._sizes[:gone]
 

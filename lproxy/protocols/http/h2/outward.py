@@ -43,7 +43,8 @@ _PLAIN: Final = (b":scheme", b"http")
 _CONNECT: Final = (b":method", b"CONNECT")
 _WEBSOCKET: Final = (b":protocol", b"websocket")
 #: what an answer's fields may be, that calls for a closer look
-_CHECKED: Final = 1 << DROP | 1 << TE | 1 << LENGTH | 1 << CHALLENGE | 1 << PROXY_CHALLENGE
+_CHECKED: Final = 1 << DROP | 1 << TE | 1 << CHALLENGE | 1 << PROXY_CHALLENGE
+_LENGTH: Final = 1 << LENGTH
 #: what a request of HTTP/1 may still have of its connection; of what its reader takes out, l5d-*, we have our own since
 _OF_CONNECTION: Final = frozenset((HOST_FIELD, ENCODING, CONNECTION, UPGRADE))
 _BLANKS: Final = b" \t"
@@ -127,8 +128,8 @@ def answer(head: Head, method: bytes) -> Response:
     """
     status, fields = head.status, head.fields
     private = proxied = False
-    if head.seen & _CHECKED:
-        bodiless = status < 200 or status == 204
+    bodiless = status < 200 or status == 204
+    if head.seen & (_CHECKED | _LENGTH if bodiless else _CHECKED):
         kept: Headers = []
         for field in fields:
             kind = kinds[field[0]]
