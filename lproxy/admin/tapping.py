@@ -12,14 +12,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.web import server
 from zope.interface import implementer
 
 from lproxy.admin.pages import Page, is_loopback, say
-from lproxy.protocols.taps import Row, Taps
+from lproxy.protocols.taps import Row
 
 LINES = b"application/x-ndjson"
 #: lines a second that one reader gets, and readers that there may be
@@ -73,11 +73,15 @@ FILTERS: Final[Mapping[str, Callable[[Row, str], bool]]] = {
 
 @implementer(IPushProducer)
 class Reader:
-    """Somebody who reads."""
+    """
+    Somebody who reads.
+
+    @ivar wanted: what, by the names of filters
+    """
 
     def __init__(self, request: Any, wanted: Mapping[str, str], clock: IReactorTime) -> None:
         self._request = request
-        self._wanted = wanted
+        self.wanted = wanted
         self._clock = clock
         self._second = clock.seconds()
         self._left = RATE
@@ -85,10 +89,18 @@ class Reader:
         self._dropped = 0
         request.registerProducer(self, True)
 
-    def tell(self, row: Row) -> None:
+    def __call__(self, row: Row) -> None:
         """Something is over."""
-        if not matches(row, self._wanted):
-            return
+        if matches(row, self.wanted):
+            self.passed(row)
+
+    def passed(self, row: Row) -> None:
+        """
+        It is wanted.
+
+        @param row: its C{dropped} says how many were left out before it, where it comes from another process
+        """
+        self._dropped += row.get("dropped", 0)
         now = self._clock.seconds()
         if now - self._second >= 1.0 or now < self._second:
             self._second, self._left = now, RATE
@@ -114,12 +126,22 @@ class Reader:
         self._ready = False
 
 
+class Watched(Protocol):
+    """Where readers are told what is over, as by L{lproxy.protocols.taps.Taps}."""
+
+    def add(self, reader: Reader, /) -> None:
+        """Have it told from now on."""
+
+    def remove(self, reader: Reader, /) -> None:
+        """It is told no more; harmless to be done twice."""
+
+
 class Tap(Page):
     """The page."""
 
     allowed = ("GET",)
 
-    def __init__(self, taps: Taps, clock: IReactorTime) -> None:
+    def __init__(self, taps: Watched, clock: IReactorTime) -> None:
         super().__init__()
         self._taps = taps
         self._clock = clock
@@ -140,13 +162,13 @@ class Tap(Page):
         request.write(b"\n")
         reader = Reader(request, {name: value for name, value in args.items() if value}, self._clock)
         self._readers += 1
-        self._taps.add(reader.tell)
+        self._taps.add(reader)
         request.notifyFinish().addBoth(self._gone, reader)
         return server.NOT_DONE_YET
 
     def _gone(self, _: object, reader: Reader) -> None:
         self._readers -= 1
-        self._taps.remove(reader.tell)
+        self._taps.remove(reader)
 
 
 def _text(value: bytes) -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from lproxy.protocols.taps import Taps
+from lproxy.admin.tapping import Watched
 
 
 class Standing(Protocol):
@@ -40,7 +40,10 @@ class Proxy(Protocol):
     """The proxy, as far as the page shows it."""
 
     version: str
-    taps: Taps
+
+    @property
+    def taps(self) -> Watched:
+        """Where readers are told what is over."""
 
     def ready(self) -> str | None:
         """Why it is not ready, if it is not."""

@@ -19,7 +19,8 @@ def line(row: dict[str, Any], clock: str, paint: Paint) -> str:
 
     @param clock: what time it is
     """
-    said = [clock, str(row.get("listener")), _what(row, paint)]
+    where = f"{row.get('listener')}/{row['worker']}" if "worker" in row else str(row.get("listener"))
+    said = [clock, where, _what(row, paint)]
     took = row.get("seconds")
     if isinstance(took, (int, float)):
         said.append(f"{took * 1000:.1f} ms{_waited(row)}")

@@ -98,14 +98,30 @@ class TapTests(AdminCase):
         self.assertEqual((7, None), (first["dropped"], second.get("dropped")))
         self.leave(channel)
 
+    def test_from_elsewhere(self) -> None:
+        """What another process has found to be wanted is not judged again; what it left out counts."""
+        channel, transport = self.read("?path=/a%3Fb")
+        (tell,) = self.proxy.taps._told
+        for n in (2, 3):
+            tell.passed({"path": "/a?...", "worker": n, "dropped": n})
+        for _ in range(RATE):
+            tell.passed({"dropped": 1})
+        first, second, *_ = self.lines(transport)
+        self.assertEqual(({"path": "/a?...", "worker": 2, "dropped": 2}, 3), (first, second["dropped"]))
+        self.clock.advance(1.0)
+        tell.passed({})
+        # two lines of this second, with what they said of others, and no more than the sum
+        self.assertEqual(4, self.lines(transport)[-1]["dropped"])
+        self.leave(channel)
+
     def test_slow(self) -> None:
         """A reader who does not keep up misses lines, and is told."""
         channel, transport = self.read()
         (tell,) = self.proxy.taps._told
-        tell.__self__.pauseProducing()  # type: ignore[attr-defined]
+        tell.pauseProducing()
         self.proxy.taps(ROW)
         self.assertEqual([], self.lines(transport))
-        tell.__self__.resumeProducing()  # type: ignore[attr-defined]
+        tell.resumeProducing()
         self.proxy.taps(ROW)
         self.assertEqual([1], [row["dropped"] for row in self.lines(transport)])
         self.leave(channel)

@@ -27,6 +27,7 @@ class LineTests(SynchronousTestCase):
         )
         self.assertEqual(expected, line(row, CLOCK, plain))
         self.assertIn("\x1b[31m503\x1b[0m", line(row, CLOCK, coloured))
+        self.assertIn(f"{CLOCK}  web/3  GET", line({**row, "worker": 3}, CLOCK, plain))
         self.assertIn("200 grpc 14", line({**row, "status": 200, "grpc_status": 14}, CLOCK, plain))
 
     def test_connection(self) -> None:

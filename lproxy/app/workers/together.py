@@ -21,6 +21,7 @@ from lproxy.app.service import CONNECTIONS, Proxy
 from lproxy.app.workers import joined
 from lproxy.app.workers.ledger import Ledger
 from lproxy.app.workers.sibling import PATIENCE, Answers, Parts, ask
+from lproxy.app.workers.tapped import Tapped
 from lproxy.app.workers.worker import Worker
 from lproxy.metrics import exposition, openmetrics, sums
 from lproxy.metrics.family import Family
@@ -36,6 +37,7 @@ SHOWN = {
     "connections": ("connections",),
     "plugins": ("plugins",),
     "workers": (),
+    "tap": (),
     "lproxy.css": (),
     "lproxy.js": (),
 }
@@ -57,8 +59,7 @@ class Together:
 
     def __init__(self, proxy: Proxy, worker: Worker, reactor: Any) -> None:
         self.version = proxy.version
-        #: of this worker: what others' clients do is told by whoever answers there
-        self.taps = proxy.taps
+        self.taps = Tapped(proxy.taps, worker, reactor)
         self._proxy = proxy
         self._worker = worker
         self._reactor = reactor
@@ -92,11 +93,14 @@ class Together:
         if self._port is not None:
             return
         self._proxy.metrics.inherit(sums.lasting(sums.families(self._ledgers[self._index].read())))
-        self._port = self._reactor.listenUNIX(f"\0{self._worker.answers_at}", Answers(self._parts))
+        self._port = self._reactor.listenUNIX(
+            f"\0{self._worker.answers_at}", Answers(self._parts, self._proxy.taps, self._reactor)
+        )
         self._write()
 
     def stop(self) -> Deferred[Any]:
         """End."""
+        self.taps.stop()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -16,6 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from lproxy.app.workers import sibling
 from lproxy.app.workers.sibling import Answers, Unanswered, ask
+from lproxy.protocols.taps import Taps
 
 reactor: Any = real
 
@@ -24,10 +25,11 @@ class SiblingTests(TestCase):
     """A real socket."""
 
     def setUp(self) -> None:
+        self.taps = Taps()
         self.name = f"lproxy-test-{os.getpid()}-{secrets.token_hex(4)}"
 
     def listen(self, parts: Any) -> None:
-        port = reactor.listenUNIX(f"\0{self.name}", Answers(parts))
+        port = reactor.listenUNIX(f"\0{self.name}", Answers(parts, self.taps, reactor))
         self.addCleanup(port.stopListening)
 
     def test_answer(self) -> Deferred[None]:

@@ -5,19 +5,22 @@ L{lproxy.app.workers.together}: two workers in one process, each of which answer
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from collections import Counter
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
 
+from lproxy.admin.tapping import RATE, Reader
 from lproxy.app.rows import Standing
 from lproxy.app.workers import sibling
 from lproxy.app.workers.portion import Portion
 from lproxy.app.workers.together import Together
 from lproxy.metrics.family import Family
-from lproxy.protocols.taps import Taps
+from lproxy.protocols.taps import Row, Taps
 from tests.app.running import RunningCase, reactor
 
 
@@ -116,6 +119,29 @@ class FakeProxy:
         self.warned.append(text)
 
 
+class Written:
+    """A request, or what a reader needs of one."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """It keeps up."""
+
+    def write(self, data: bytes) -> None:
+        self.rows.append(json.loads(data))
+
+
+class Counting(Reader):
+    """Knows how much it was told."""
+
+    passed_on = 0
+
+    def passed(self, row: Row) -> None:
+        self.passed_on += 1
+        super().passed(row)
+
+
 class TogetherTests(RunningCase):
     """Two of them."""
 
@@ -187,6 +213,49 @@ class TogetherTests(RunningCase):
             self.table[1].update(state="starting", at="")
             await self.together[0].ask_all("ready")
             self.assertEqual("worker 1 is starting", self.together[0].ready())
+
+        return Deferred.fromCoroutine(go())
+
+    def test_tap(self) -> Deferred[None]:
+        """Who reads one is told what ends in both, each with its worker; once it leaves, nobody is asked any more."""
+
+        async def go() -> None:
+            request = Written()
+            reader = Reader(request, {"status": "5xx"}, reactor)
+            self.together[0].taps.add(reader)
+            await self.until(lambda: self.proxies[1].taps.on)
+            for n, proxy in enumerate(self.proxies):
+                proxy.taps({"status": 500 + n, "path": "/a?b"})
+                proxy.taps({"status": 200})
+            await self.until(lambda: len(request.rows) == 2)
+            expected = [{"worker": n, "status": 500 + n, "path": "/a?..."} for n in range(2)]
+            self.assertEqual(expected, request.rows)
+            self.together[0].taps.remove(reader)
+            await self.until(lambda: not self.proxies[1].taps.on)
+            self.assertFalse(self.proxies[0].taps.on)
+
+        return Deferred.fromCoroutine(go())
+
+    def test_tap_limit(self) -> Deferred[None]:
+        """The limit of lines a second is the sum's, and so is what is said to be left out."""
+
+        async def go() -> None:
+            clock, request = Clock(), Written()
+            reader = Counting(request, {}, clock)
+            self.together[0].taps.add(reader)
+            await self.until(lambda: self.proxies[1].taps.on)
+            # what each of them may say by itself, and both together may not
+            for _ in range(RATE - 50):
+                for proxy in self.proxies:
+                    proxy.taps({})
+            await self.until(lambda: reader.passed_on == 2 * RATE - 100)
+            self.assertEqual(RATE, len(request.rows))
+            clock.advance(1.0)
+            self.proxies[1].taps({})
+            await self.until(lambda: len(request.rows) > RATE)
+            self.assertEqual({"worker": 1, "dropped": RATE - 100}, request.rows[-1])
+            self.together[0].taps.remove(reader)
+            await self.until(lambda: not self.proxies[1].taps.on)
 
         return Deferred.fromCoroutine(go())
 
