@@ -61,6 +61,20 @@ class OtelTests(SynchronousTestCase):
         self.assertEqual((DAY + 1, DAY + 2), (first.start_time_unix_nano / 1e9, first.end_time_unix_nano / 1e9))
         self.assertEqual(({"server.port": 80}, {"url.path": "/a"}), (attributes(first), attributes(second)))
         self.assertEqual((2, 0), (first.status.code, second.status.code), "error, unset")
+        remote = tuple(span.flags >> 8 for span in collector.spans)
+        self.assertEqual((1, 3, 1), remote, "whose parent is known to be remote: the server's, which has one")
+
+    def test_one_resource(self) -> None:
+        """What is told of the process is told once for all spans sent together, which keep their order."""
+        collector = Collector(self)
+        tracer = self.tracer(collector.url)
+        for n in range(100):
+            tracer.span("GET", "internal", DAY + n, Parent(TRACE)).end(DAY + n, {"lproxy.try": n})
+        tracer.close()
+        tracer.join()
+        self.assertEqual(len(collector.paths), len(collector.resources))
+        self.assertEqual([{"lproxy.try": n} for n in range(100)], [attributes(span) for span in collector.spans])
+        self.assertEqual({1}, {span.kind for span in collector.spans}, "internal")
 
     def test_refused(self) -> None:
         """A collector that does not take them is told of, once for a batch, and nothing goes to another log."""
