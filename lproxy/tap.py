@@ -242,7 +242,7 @@ def makeService(options: Options) -> IService:
     if options["profile-port"] is None:
         return proxy  # type: ignore[no-any-return]
     # not imported otherwise
-    from lproxy.app.profile import ProfilePort
+    from lproxy.app.profiling import ProfilePort
 
     # each worker has one of its own
     port = options["profile-port"] + (options.worker.portion.index if options.worker is not None else 0)

@@ -5,5 +5,5 @@ Looking at a proxy, and telling it what to do, over HTTP.
    answers.
  - C{server}: the admin server: what the proxy is doing, for people (C{index}) and programs.
  - C{asking}: how another lproxy's admin server is asked.
- - C{sampler}, C{profile}: the profile port: what the proxy spends its time on.
+ - C{sampler}, C{profiling}: the profile port: what the proxy spends its time on.
 """

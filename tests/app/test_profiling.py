@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_profile -*-
+# -*- test-case-name: tests.app.test_profiling -*-
 """
 The port that commands the sampler: beside a proxy, and in a process of its own.
 """
@@ -18,7 +18,7 @@ from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web import server
 
-from lproxy.app.profile import ProfilePort
+from lproxy.app.profiling import ProfilePort
 from lproxy.app.service import CannotStart
 from tests.floors_source import ROOT
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.admin.test_profile -*-
+# -*- test-case-name: tests.admin.test_profiling -*-
 """
 The profile port: commands to sample what the proxy spends its time on, over HTTP.
 """

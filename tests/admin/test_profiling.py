@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.admin.test_profile -*-
+# -*- test-case-name: tests.admin.test_profiling -*-
 """
-L{lproxy.admin.profile}: the commands of the profile port.
+L{lproxy.admin.profiling}: the commands of the profile port.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.admin import profile
-from lproxy.admin.profile import profile_site
+from lproxy.admin import profiling
+from lproxy.admin.profiling import profile_site
 from lproxy.admin.sampler import Sampler
 from tests.admin.case import AdminCase
 
@@ -83,7 +83,7 @@ class LastTests(SynchronousTestCase):
     def test_whole(self) -> None:
         """Nothing ends before the last piece has gone."""
         request, content = FakeRequest(), bytes(range(256)) * 600
-        last = profile._Last(request, content, lambda: request.calls.append("shutdown"))
+        last = profiling._Last(request, content, lambda: request.calls.append("shutdown"))
         for n in (1, 2, 3):
             last.resumeProducing()
             self.assertEqual(n, len(request.calls))
@@ -94,5 +94,5 @@ class LastTests(SynchronousTestCase):
     def test_gone(self) -> None:
         """A client that does not wait for the answer has told the proxy to end all the same."""
         request = FakeRequest()
-        profile._Last(request, b"x", lambda: request.calls.append("shutdown")).stopProducing()
+        profiling._Last(request, b"x", lambda: request.calls.append("shutdown")).stopProducing()
         self.assertEqual(["shutdown"], request.calls)

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.app.test_profile -*-
+# -*- test-case-name: tests.app.test_profiling -*-
 """
-C{--profile-port}: a port of L{lproxy.admin.profile} beside the proxy.
+C{--profile-port}: a port of L{lproxy.admin.profiling} beside the proxy.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 
-from lproxy.admin.profile import HOST, profile_site
+from lproxy.admin.profiling import HOST, profile_site
 from lproxy.admin.sampler import Sampler
 from lproxy.app.assembly import CannotStart
 from lproxy.app.log import log
