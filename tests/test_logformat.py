@@ -112,6 +112,7 @@ class TextTests(SynchronousTestCase):
     def test_literals(self) -> None:
         """Braces are doubled, a tab and a backslash escaped; what is not ASCII is left to the user."""
         self.assertEqual("{GET}\t200\\t→", Text("{{{method}}}\\t{status}\\\\t→")(ROW, NOW))
+        self.assertEqual("100% %s %%d 200", Text("100% %s %%d {status}")(ROW, NOW))
 
     def test_wrong(self) -> None:
         """What cannot be a format is told with what would be right."""

@@ -229,8 +229,8 @@ def shown(exchange: Ended | None) -> dict[str, Any]:
 
 
 def rounded(seconds: float | None) -> float | None:
-    """To the microsecond."""
-    return round(seconds, 6) if seconds is not None else None
+    """To the microsecond, in less time than C{round}."""
+    return int(seconds * 1e6 + 0.5) / 1e6 if seconds is not None else None
 
 
 def said_text(raw: bytes | None) -> str | None:
