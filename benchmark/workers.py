@@ -3,8 +3,8 @@
 What several workers cost, and what a takeover costs whom: C{python -m benchmark.workers} says it.
 
 Two workers use what one uses for a request, if nothing is shared that should not be: where the load has no machine of
-its own, that is the figure, not requests per second. The supervisor's CPU is part of it. Takeovers are made one after
-the other (SIGUSR2) under clients that open a connection for each request, and count.
+its own, that is the figure, not requests per second, at the same rate for each worker. The supervisor's CPU is part of
+it. Takeovers are made one after the other (SIGUSR2) under clients that open a connection for each request, and count.
 """
 
 import argparse
@@ -45,6 +45,8 @@ http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 600s;
   server {{ listen {host}:{port} backlog=4096; location / {{ return 200 "twenty bytes of text"; }} }} }}
 """
 
+#: requests per second, for each worker
+RATE = 2_000.0
 #: what two workers may use for a request, of what one does; and the supervisor's memory
 CPU_RATIO, SUPERVISOR_MIB = 1.05, 25.0
 #: takeovers, and by how much they may lengthen the slowest requests
@@ -184,9 +186,11 @@ def measure_cpu(found: Found, directory: Path, seconds: float, rounds: int, upst
         for workers in (1, 2):
             port, admin = free_ports(2)
             with lproxy(directory, workers, port, admin, upstream) as started:
-                load.http(port, min(1.0, seconds), core)
+                # as much for each worker: what one has less to do, it does in smaller batches, which costs more
+                rate = RATE * workers
+                load.http_rate(port, min(1.0, seconds), core, rate)
                 before = cpu_seconds(started.pid)
-                done = load.http(port, seconds, core)
+                done = load.http_rate(port, seconds, core, rate)
                 used = cpu_seconds(started.pid) - before
                 if done.problem:
                     raise ProcessFailed(done.problem)
