@@ -12,7 +12,7 @@ This module is not compiled: errors of compiled and of interpreted modules share
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final, NamedTuple, Protocol, Self
 
 #: from an HTTP status that we answer ourselves to gRPC's, by number; whatever is not here is UNKNOWN (2)
 GRPC: Final = {
@@ -106,6 +106,41 @@ def judge(error: BaseException) -> ProxyError:
             return error
         error = essential
     return Bug(error)
+
+
+class Failed(NamedTuple):
+    """
+    A failure's parts, for those who show it.
+
+    @ivar layer: that gave up
+    @ivar target: whom it was meant for; empty: nobody knows
+    @ivar cause: the whole story, as L{explain} has it
+    @ivar waited: seconds that whoever it was for had waited; C{None} where that says nothing
+    """
+
+    layer: str
+    target: str
+    cause: str
+    waited: float | None
+
+
+class Warned(Protocol):
+    """A rate-limited log."""
+
+    def __call__(self, kind: str, text: str, parts: Failed | None = None, /) -> None:
+        """
+        Write a line, so many of a kind per minute and no more.
+
+        @param parts: of the failure that C{text} tells of, for the admin server's page
+        """
+
+
+def in_parts(error: BaseException, target: object, waited: float | None) -> Failed:
+    """The parts of C{error}; C{target}: C{None} where only the error knows it."""
+    judged = judge(error)
+    if target is None:
+        target = "" if isinstance(judged, Bug) else judged.target
+    return Failed(judged.layer, "" if target is None else str(target), explain(error), waited)
 
 
 def grpc_status(status: int) -> int:

@@ -281,8 +281,18 @@ def _failures(shown: Shown, now: float) -> str:
     rows = (
         cells.row(
             f"failure-{n}",
-            [cells.span(now - one["at"]) + " ago", str(one["times"]), escape(str(one["kind"])), escape(one["text"])],
+            [
+                cells.span(now - one["at"]) + " ago",
+                str(one["times"]),
+                escape(str(one["kind"])),
+                escape(one.get("layer") or ""),
+                escape(one.get("target") or ""),
+                "" if one.get("waited_seconds") is None else f"{one['waited_seconds']:.3g} s",
+                escape(one["text"]),
+            ],
         )
         for n, one in enumerate(shown.failures)
     )
-    return cells.table("failures", "Recent failures", ["last", "times", "kind", "what"], rows)
+    return cells.table(
+        "failures", "Recent failures", ["last", "times", "kind", "layer", "target", "waited", "what"], rows
+    )

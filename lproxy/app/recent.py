@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from lproxy.errors import one_line
+from lproxy.errors import Failed, one_line
 
 #: failures that are told apart and remembered; further ones push out those that are longest ago
 MOST = 100
@@ -20,12 +20,20 @@ class Seen(NamedTuple):
     """
     @ivar at: seconds of the epoch, the last time
     @ivar times: how often
+    @ivar layer: that gave up, the last time; this and what follows: where it is known
+    @ivar target: whom it was meant for
+    @ivar cause: why
+    @ivar waited_seconds: that whoever it was for had waited
     """
 
     at: float
     kind: str
     text: str
     times: int
+    layer: str | None = None
+    target: str | None = None
+    cause: str | None = None
+    waited_seconds: float | None = None
 
 
 class Recent:
@@ -45,11 +53,16 @@ class Recent:
     def __repr__(self) -> str:
         return f"<Recent {len(self._seen)}>"
 
-    def warn(self, kind: str, text: str) -> None:
-        """Remember it, and tell the log."""
+    def warn(self, kind: str, text: str, parts: Failed | None = None, /) -> None:
+        """Remember it, and tell the log, which needs no C{parts}: its line has them in words."""
         shown = one_line(text, LENGTH)
         before = self._seen.pop((kind, shown), None)
-        self._seen[kind, shown] = Seen(self._now(), kind, shown, before.times + 1 if before is not None else 1)
+        seen = Seen(self._now(), kind, shown, before.times + 1 if before is not None else 1)
+        if parts is not None:
+            layer, target, cause, waited = parts
+            known = None if waited is None else round(waited, 3)
+            seen = Seen(*seen[:4], layer, one_line(target, LENGTH) or None, one_line(cause, LENGTH), known)
+        self._seen[kind, shown] = seen
         if len(self._seen) > MOST:
             del self._seen[next(iter(self._seen))]
         self._warn(kind, text)

@@ -6,7 +6,7 @@ Connections that are closed because of who their clients are, as their protocol 
 from __future__ import annotations
 
 from lproxy.app.secure import ACCESS_DENIED, OPAQUE, turn_away
-from lproxy.errors import ProxyError, explain
+from lproxy.errors import ProxyError, explain, in_parts
 from lproxy.protocols.runtime import Runtime
 from lproxy.protocols.session import Accepted
 from lproxy.target import Target
@@ -36,6 +36,7 @@ class Refusing:
             f"policy-{error.reason}",
             f"listener {runtime.listen.name}: a {accepted.protocol} connection from {stream.conn.peer[0]} was closed: "
             f"{explain(error)}",
+            in_parts(error, None, None),
         )
         if accepted.dialled is not None:
             accepted.dialled.close()

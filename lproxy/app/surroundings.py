@@ -5,7 +5,6 @@ What all assemblies of a process have around them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ from lproxy.app.plugins import Found
 from lproxy.app.profiles import Shelf
 from lproxy.app.sockets import Sockets
 from lproxy.app.stacks import Stacks
+from lproxy.errors import Warned
 from lproxy.metrics.registry import Metrics
 from lproxy.protocols.outward import Crashed
 from lproxy.protocols.taps import Taps
@@ -43,7 +43,7 @@ class Surroundings:
     sockets: Sockets
     stacks: Stacks
     own: OwnAddresses
-    warn: Callable[[str, str], None]
+    warn: Warned
     crashed: Crashed
     taps: Taps = field(default_factory=Taps)
     rates: Rates = field(default_factory=Rates)

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from lproxy.balancing import HealthCheck
-from lproxy.errors import Bug, ProxyError, explain, judge
+from lproxy.errors import Bug, ProxyError, explain, in_parts, judge
 from lproxy.metrics.counters import EndpointCounter
 from lproxy.protocols.outward import Outward
 from lproxy.protocols.runtime import Runtime
@@ -242,5 +242,6 @@ def rescue(failure: Failure, runtime: Runtime, protocol: str, target: Target | N
             f"{protocol}-{judged.flag}",
             f"listener {runtime.listen.name}: {protocol} connection to {target} closed after {waited:.3f} s: "
             f"{explain(error)}",
+            in_parts(error, target, waited),
         )
     return judged.flag

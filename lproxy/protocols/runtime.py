@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from lproxy.config import KEYWORDS, PLAIN, Limits, Listen, Service, Timeouts, Tls
-from lproxy.errors import ProxyError
+from lproxy.errors import ProxyError, Warned
 from lproxy.identity.policy import ANYBODY, Policy
 from lproxy.profile import Profile
 from lproxy.protocols.outward import Counters, Crashed, Outward
@@ -120,7 +120,7 @@ class Runtime:
     @ivar outward: the way out, for endpoint services, which outlive this
     @ivar acquire: C{acquire(protocol, new_endpoint)} is the acquisition stack of a protocol in this direction, on top
         of its endpoints; made once and shared by all listeners of the direction
-    @ivar warn: C{warn(kind, text)} writes a log line, so many of a kind per minute and no more
+    @ivar warn: C{warn(kind, text)} writes a log line, so many of a kind per minute and no more; see L{Warned}
     @ivar say: C{say(text)} writes a log line of what is new and as it should be
     @ivar crashed: told of an exception of a protocol's session, by the protocol's name
     @ivar tunnels: the stack of plain connections in this direction, for protocols that can turn into bytes
@@ -157,7 +157,7 @@ class Runtime:
     acquire: NewStack
     counters: Counters
     sessions: Sessions
-    warn: Callable[[str, str], None]
+    warn: Warned
     say: Callable[[str], None]
     crashed: Crashed
     tunnels: Callable[[], Stack[Any]]

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from twisted.python.failure import Failure
 
 from lproxy.config import Limits, Listen, Metrics, Timeouts
+from lproxy.errors import Failed
 from lproxy.metrics.caps import Cap
 from lproxy.metrics.counters import TransportCounter
 from lproxy.metrics.family import Family
@@ -38,6 +39,7 @@ class ScriptedProxy:
     @ivar sessions: those that are live
     @ivar crashes: exceptions of sessions
     @ivar warnings: log lines
+    @ivar failed: the parts of failures that such lines tell of
     @ivar said: log lines of what is as it should be
     @ivar records: lines of the access log
     @ivar leases: every lease that was acquired
@@ -69,6 +71,7 @@ class ScriptedProxy:
         self.sessions: list[Session] = []
         self.crashes: list[Failure] = []
         self.warnings: list[str] = []
+        self.failed: list[Failed] = []
         self.said: list[str] = []
         self.records: list[dict[str, Any]] = []
         self.leases: list[CountedLease] = []
@@ -96,7 +99,7 @@ class ScriptedProxy:
             acquire=self._acquire,
             counters=self,
             sessions=_Sessions(self.sessions),
-            warn=lambda kind, text: self.warnings.append(text),
+            warn=self._warn,
             say=self.said.append,
             crashed=self._crashed,
             tunnels=lambda: self._acquire(
@@ -150,6 +153,11 @@ class ScriptedProxy:
             self._broken(session, Failure())
             stream.abort()
         return peer
+
+    def _warn(self, kind: str, text: str, parts: Failed | None = None, /) -> None:
+        self.warnings.append(text)
+        if parts is not None:
+            self.failed.append(parts)
 
     def _crashed(self, protocol: str, failure: Failure, where: str = "") -> None:
         self.crashes.append(failure)

@@ -46,6 +46,9 @@ class Balanced(HTMLParser):
         assert self.open.pop() == tag, tag
 
 
+PARTS = {"layer": "connect", "target": "web:80", "cause": "refused", "waited_seconds": 0.25}
+
+
 def shown(**more: Any) -> Shown:
     """A picture in which there is something of each kind."""
     listener = {
@@ -128,7 +131,7 @@ def shown(**more: Any) -> Shown:
             }
         ],
         certificates=[({"name": "web.mesh"}, 100_000.0 + 90_000)],
-        failures=[{"at": 99_990.0, "kind": "http", "text": "it broke", "times": 7}],
+        failures=[{"at": 99_990.0, "kind": "http", "text": "it broke", "times": 7, **PARTS}],
     )
     return picture._replace(**more)
 
@@ -182,7 +185,7 @@ class MainTests(SynchronousTestCase):
         connection = ["10.9.9.9:5", "app.mesh", "web", "undecided", "acquiring", "web:80", "-", "3 s"]
         self.assertEqual(connection, row(html, "connection-web-10.9.9.9:5-0"))
         self.assertEqual(["web.mesh", "1970-01-03 04:46:40Z", "1 d 1 h"], row(html, "certificate-web.mesh"))
-        self.assertEqual(["10 s ago", "7", "http", "it broke"], row(html, "failure-0"))
+        self.assertEqual(["10 s ago", "7", "http", "connect", "web:80", "0.25 s", "it broke"], row(html, "failure-0"))
 
     def test_nothing(self) -> None:
         """Where there is nothing, that is said; what does not concern this proxy is left out."""

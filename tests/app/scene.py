@@ -89,7 +89,7 @@ class Scene:
             sockets,
             Stacks(self.reactor, self.metrics, self.crashed),
             OwnAddresses(),
-            lambda kind, text: self.warnings.append(text),
+            lambda kind, text, parts=None, /: self.warnings.append(text),
             self.crashed,
         )
 

@@ -142,7 +142,7 @@ class EdgeMixin(SynchronousTestCase):
         self.crashes.append((name, failure.type))
         self.where.append(where)
 
-    def warn(self, kind: str, text: str) -> None:
+    def warn(self, kind: str, text: str, parts: object = None, /) -> None:
         self.kinds.append(kind)
         self.proxy.warnings.append(text)
 

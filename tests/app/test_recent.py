@@ -10,6 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.recent import LENGTH, MOST, Recent
+from lproxy.errors import Failed
 
 
 class RecentTests(SynchronousTestCase):
@@ -39,6 +40,18 @@ class RecentTests(SynchronousTestCase):
         self.warn("a")
         self.recent.warn("kafka", "a")
         self.assertEqual(["kafka", "http"], [row["kind"] for row in self.recent.describe()])
+
+    def test_parts(self) -> None:
+        """Layer, target, cause and wait are shown of the last time, where they are known."""
+        self.recent.warn("http", "a", Failed("connect", "web:80", "connect:\nrefused", 0.12345))
+        self.warn("b")
+        plain, row = self.recent.describe()
+        names = ("layer", "target", "cause", "waited_seconds")
+        self.assertEqual(("connect", "web:80", "connect:?refused", 0.123), tuple(row[name] for name in names))
+        self.assertEqual([None] * 4, [plain[name] for name in names])
+        self.recent.warn("http", "a", Failed("kafka", "", "why", None))
+        row = self.recent.describe()[0]
+        self.assertEqual((2, "kafka", None, None), (row["times"], row["layer"], row["target"], row["waited_seconds"]))
 
     def test_bounded(self) -> None:
         """Of many, those that are longest ago go, and a long one is cut, to a line."""

@@ -304,8 +304,11 @@ class RescueTests(SynchronousTestCase):
     def rescue(self, error: BaseException) -> tuple[str, ScriptedProxy, dict[str, str]]:
         proxy = ScriptedProxy(TcpPlugin())
         kinds: dict[str, str] = {}
+        self.parts: list[Any] = []
         runtime: Any = proxy.runtime
-        object.__setattr__(runtime, "warn", kinds.__setitem__)
+        object.__setattr__(
+            runtime, "warn", lambda kind, text, parts: (kinds.__setitem__(kind, text), self.parts.append(parts))
+        )
         return rescue(Failure(error), runtime, "redis", WEB, 0.25), proxy, kinds
 
     def test_causes(self) -> None:
@@ -327,6 +330,7 @@ class RescueTests(SynchronousTestCase):
             self.assertEqual(flags, told)
             line = f"listener scripted: redis connection to web:80 closed after 0.250 s: {words}"
             self.assertEqual(({f"redis-{flags}": line}, []), (kinds, proxy.crashes))
+            self.assertEqual([(words.partition(":")[0], "web:80", words, 0.25)], self.parts)
 
     def test_bug(self) -> None:
         """What must not happen is a crash, with its traceback."""

@@ -77,8 +77,9 @@ def failures(rows: Rows) -> list[Row]:
             if before is None:
                 found[key] = dict(row)
             else:
-                before["times"] += row["times"]
-                before["at"] = max(before["at"], row["at"])
+                # the latest says who waited for how long
+                latest = row if row["at"] > before["at"] else before
+                found[key] = {**latest, "times": before["times"] + row["times"]}
     return sorted(found.values(), key=lambda row: -row["at"])[:MOST]
 
 

@@ -312,8 +312,8 @@ class Exchange(Owner, Expiring):
             self.upstream = str(endpoint)
         listener, client = self._listener, self._client
         self.account.error = judged.reason
-        listener.record.failed(judged, error, client.conn, self.request)
         self.ended = listener.seconds()
+        listener.record.failed(judged, error, client.conn, self)
         outgoing = self.tries.outgoing
         if outgoing is not None:
             outgoing.reset(error)

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from twisted.python.failure import Failure
 
 from lproxy.api import Conn, ProxyError, Runtime, Target, explain, join_host_port
-from lproxy.errors import Bug
+from lproxy.errors import Bug, Failed, in_parts
 from lproxy.protocols.connection import add_tls
 from lproxy.protocols.http.account import Account
 from lproxy.protocols.http.grpc import NO_CALL
@@ -88,8 +88,8 @@ class Recorder:
         known = conn.tls is not None and conn.tls.remote_identity != ""
         return known or self._outbound or conn.peer[0] in ("127.0.0.1", "::1")
 
-    def failed(self, judged: ProxyError, error: BaseException, conn: Conn, request: Request) -> None:
-        """The exchange of C{request} failed with C{error}, of which L{judge<lproxy.errors.judge>} makes C{judged}."""
+    def failed(self, judged: ProxyError, error: BaseException, conn: Conn, exchange: Ended) -> None:
+        """C{exchange} failed with C{error}, of which L{judge<lproxy.errors.judge>} makes C{judged}."""
         if isinstance(judged, Rejected):
             self.rejected(judged, conn)
             return
@@ -97,8 +97,11 @@ class Recorder:
         if isinstance(judged, Bug):
             self.crashed(error)
         else:
+            request, destination = exchange.request, exchange.destination
             named = f" (request {text(request.id)})" if request.id else ""
-            self._warn(f"http-{judged.reason}", explain(error) + named, conn)
+            target = destination.target if destination is not None else None
+            parts = in_parts(error, target, exchange.ended - exchange.began)
+            self._warn(f"http-{judged.reason}", explain(error) + named, conn, parts)
 
     def rejected(self, rejected: ProxyError, conn: Conn) -> None:
         """Input was refused."""
@@ -125,8 +128,8 @@ class Recorder:
         """A mistake of ours."""
         self._runtime.crashed(self._protocol, Failure(error, type(error), error.__traceback__))
 
-    def _warn(self, kind: str, text: str, conn: Conn) -> None:
-        self._runtime.warn(kind, f"listener {self._listener}: client {conn.peer[0]}: {text}")
+    def _warn(self, kind: str, text: str, conn: Conn, parts: Failed | None = None) -> None:
+        self._runtime.warn(kind, f"listener {self._listener}: client {conn.peer[0]}: {text}", parts)
 
     def over(self, conn: Conn, exchange: Ended) -> None:
         """C{exchange} is: end its spans, and write its line of the access log."""

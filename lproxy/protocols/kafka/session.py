@@ -29,6 +29,7 @@ from lproxy.api import (
     tried,
     whereabouts,
 )
+from lproxy.errors import Failed
 from lproxy.protocols.kafka.client import KafkaLease
 from lproxy.protocols.kafka.connections import Connections
 from lproxy.protocols.kafka.filter import Context
@@ -210,7 +211,11 @@ class KafkaSession:
 
     def _refuse(self, flags: str, why: str) -> None:
         runtime, client = self._runtime, self._stream.conn.peer[0]
-        runtime.warn(f"kafka-{flags}", f"listener {runtime.listen.name}: kafka connection from {client} closed: {why}")
+        runtime.warn(
+            f"kafka-{flags}",
+            f"listener {runtime.listen.name}: kafka connection from {client} closed: {why}",
+            Failed(NAME, str(self._target or ""), why, runtime.clock.seconds() - self._began),
+        )
         self._flags = flags
         self._stream.abort()
 
@@ -350,6 +355,7 @@ class KafkaSession:
                 "kafka-idle",
                 f"listener {self._runtime.listen.name}: kafka connection from {client} closed: not a byte for "
                 f"{seconds:g} s (kafka.idle), with {len(waiting)} in flight, the first {waiting[0]}",
+                Failed(NAME, str(self._target or ""), f"not a byte for {seconds:g} s (kafka.idle)", seconds),
             )
 
     def _counts(self) -> Counts:

@@ -69,9 +69,11 @@ class RowTests(SynchronousTestCase):
     def test_failures(self) -> None:
         """The same failure of both is one, as often as both had it, and the latest comes first."""
         one = {"kind": "k", "text": "t", "at": 5.0, "times": 2}
-        found = joined.failures({0: [one], 1: [{**one, "at": 9.0, "times": 1}, {**one, "text": "u", "at": 7.0}]})
+        late = {**one, "at": 9.0, "times": 1, "waited_seconds": 3.0}
+        found = joined.failures({0: [one], 1: [late, {**one, "text": "u", "at": 7.0}]})
         self.assertEqual([("t", 3, 9.0), ("u", 2, 7.0)], [(row["text"], row["times"], row["at"]) for row in found])
-        self.assertEqual(2, one["times"])
+        self.assertEqual(3.0, found[0]["waited_seconds"], "of the latest")
+        self.assertEqual((2, 1), (one["times"], late["times"]))
 
     def test_plugins(self) -> None:
         """A protocol is there once, with what all workers have of it."""

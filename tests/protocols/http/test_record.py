@@ -159,6 +159,9 @@ class AccountTests(HttpTestCase):
         self.proxy.connector.mode = "refuse"
         self.client(GET)
         self.assertIn("listener scripted: client 10.0.0.1: connect: 10.0.0.9:9000 refused", self.proxy.warnings[-1])
+        (parts,) = self.proxy.failed
+        self.assertEqual(("connect", "upstream.test:9000", 0.0), (parts.layer, parts.target, parts.waited))
+        self.assertIn("connect: 10.0.0.9:9000 refused", parts.cause)
         self.client(b"GET / HTTP/1.1\r\n\r\n")
         self.assertEqual("listener scripted: client 10.0.0.1: refused (host): no Host field", self.proxy.warnings[-1])
 

@@ -25,7 +25,7 @@ class ReasonTests(SynchronousTestCase):
         self.kinds: list[str] = []
         self.lines: list[str] = []
 
-        def warn(kind: str, text: str) -> None:
+        def warn(kind: str, text: str, parts: object = None, /) -> None:
             self.kinds.append(kind)
             self.lines.append(text)
 

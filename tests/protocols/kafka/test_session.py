@@ -459,6 +459,8 @@ class RefusedTests(KafkaTestCase):
             "listener scripted: kafka connection to upstream.test:9000 closed after 0.500 s: "
             "connect: 10.0.0.9:9000 refused"
         )
+        (parts,) = self.proxy.failed
+        self.assertEqual(("connect", "upstream.test:9000", 0.5), (parts.layer, parts.target, parts.waited))
         self.assert_over(client, "reset", flags="UF", upstream="10.0.0.9:9000")
         self.assertEqual({"Heartbeat": 1}, self.incomplete)
 
