@@ -16,7 +16,6 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from lproxy.app import early
-from lproxy.app.again import Again, again
 from lproxy.app.binder import Direct
 from lproxy.app.clock import monotonic
 from lproxy.app.log import set_level
@@ -25,6 +24,7 @@ from lproxy.app.process import Process, of
 from lproxy.app.profiles import problems
 from lproxy.app.rehearse import look, rehearse
 from lproxy.app.reload import Source
+from lproxy.app.restart import Again, again
 from lproxy.app.running import Profiled, Running
 from lproxy.app.signals import Signals
 from lproxy.app.takeover import Pidfile, Takeover, door_of

@@ -18,10 +18,10 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.web import server
 from zope.interface import implementer
 
+from lproxy.admin.interface import Proxy
 from lproxy.admin.overview import NAMES, Shown, Traffic, look, overview
 from lproxy.admin.page import main, page
 from lproxy.admin.pages import HTML, JSON, Page, as_json, body, log, say
-from lproxy.admin.told import Proxy
 from lproxy.admin.window import Window
 from lproxy.metrics.family import Family
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any, NamedTuple
 
-from lproxy.admin.told import Proxy
+from lproxy.admin.interface import Proxy
 from lproxy.admin.window import Window, added, quantile
 from lproxy.metrics.family import Family, Labels
 

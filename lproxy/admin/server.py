@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from lproxy.admin import told
+from lproxy.admin import interface
 from lproxy.admin.assets import CSS, JS
 from lproxy.admin.live import Events, Live, Overview, wanted
 from lproxy.admin.overview import about
@@ -54,7 +54,7 @@ class Counted(Protocol):
         """What C{plugin} has to show cannot be shown."""
 
 
-class Proxy(told.Proxy, Protocol):
+class Proxy(interface.Proxy, Protocol):
     """The proxy, as far as the admin server shows it and changes something."""
 
     def plugins(self) -> list[dict[str, Any]]:

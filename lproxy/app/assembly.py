@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from lproxy.app import trace
 from lproxy.app.access import AccessLog
+from lproxy.app.balancing import checked
 from lproxy.app.listener import ListenerEdge
 from lproxy.app.log import log
 from lproxy.app.openings import Openings, beginning
@@ -28,7 +29,6 @@ from lproxy.app.profiles import LiveProfiles
 from lproxy.app.readiness import Readiness
 from lproxy.app.sessions import Sessions
 from lproxy.app.sockets import Accepting, CannotListen
-from lproxy.app.spread import checked
 from lproxy.app.surroundings import Surroundings
 from lproxy.app.tls import Security
 from lproxy.app.tracing import NoTraces, tracer

@@ -22,8 +22,8 @@ from lproxy.app.process import Process
 from lproxy.app.reload import Outcome, Source
 from lproxy.app.service import Proxy
 from lproxy.app.takeover import Takeover
+from lproxy.app.workers.aggregate import Together
 from lproxy.app.workers.supervised import Supervised
-from lproxy.app.workers.together import Together
 from lproxy.config import Config
 from lproxy.metrics.reload import APPLIED, INVALID
 from lproxy.supervise.handover import CannotTakeOver

@@ -24,7 +24,6 @@ from lproxy.admin.server import admin_site
 from lproxy.admin.site import Site
 from lproxy.app.adminport import AdminPort
 from lproxy.app.assembly import Assembly, CannotStart
-from lproxy.app.beside import beside
 from lproxy.app.crashes import Crashes
 from lproxy.app.descriptors import allowed
 from lproxy.app.log import log, set_level
@@ -39,6 +38,7 @@ from lproxy.app.sessions import Sessions
 from lproxy.app.sockets import CannotListen, Sockets, place_of
 from lproxy.app.stacks import Stacks
 from lproxy.app.surroundings import Surroundings
+from lproxy.app.threads import beside
 from lproxy.app.upkeep import Upkeep
 from lproxy.app.warn import Warn
 from lproxy.app.watch import FileWatch

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Generic, NamedTuple, Protocol
 
+from lproxy.app.lasting import Settled
 from lproxy.app.parts import Parts
-from lproxy.app.settled import Settled
 from lproxy.config import Config, Direction, Listen
 from lproxy.discover.static import Static
 from lproxy.protocols.outward import Outward

@@ -21,12 +21,12 @@ from typing import Any, Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from lproxy.app import outbound, settled
+from lproxy.app import lasting, outbound
+from lproxy.app.balancing import balancing
 from lproxy.app.endpoints import Endpoints
 from lproxy.app.parts import Parts
 from lproxy.app.rows import ServiceRows
 from lproxy.app.share import Share, StackKey, Use, owner
-from lproxy.app.spread import balancing
 from lproxy.balancing import DEFAULT, Balancing
 from lproxy.config import PLAIN, Config, Direction, Service
 from lproxy.config import Dns as DnsConfig
@@ -137,8 +137,8 @@ class Stacks:
         lower = self._lower.get(key)
         if lower is None:
             lower = self._lower[key] = outbound.Lower(parts, new_endpoint)
-        keeps = settled.Settled(
-            settled.timeouts(timeouts), settled.limits(config.limits), config.balancing, config.identity, plugin
+        keeps = lasting.Settled(
+            lasting.timeouts(timeouts), lasting.limits(config.limits), config.balancing, config.identity, plugin
         )
         kept: list[Target] = []
         return Use(keeps, parts, new_endpoint, outbound.acquire(parts, lower, kept), kept)
@@ -199,7 +199,7 @@ class Stacks:
         if before == after:
             return False
         # one that is not configured any more is another, and by nobody's answer that of the one before
-        return (before is None) != (after is None) or settled.service(before) != settled.service(after)
+        return (before is None) != (after is None) or lasting.service(before) != lasting.service(after)
 
     def leave(self, share: Share) -> None:
         """As L{Share.close}."""

@@ -19,9 +19,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lproxy.admin.asking import ask
-from lproxy.app.again import Again
 from lproxy.app.binder import Direct
 from lproxy.app.log import log
+from lproxy.app.restart import Again
 from lproxy.supervise.handover import CannotTakeOver, Claim, Door, claim
 
 #: seconds for the admin server's answer, and between two looks at a successor

@@ -15,10 +15,10 @@ from lproxy.config import Service
 from lproxy.configfile.collector import uncollected
 from lproxy.configfile.problem import Problem
 from lproxy.profiles.book import Book
+from lproxy.profiles.conflicts import conflicts, oddities
 from lproxy.profiles.described import Described
 from lproxy.profiles.files import Watched, found
 from lproxy.profiles.read import Pages, Within
-from lproxy.profiles.together import conflicts, oddities
 
 
 def all_of(steps: Generator[None, None, list[Change]]) -> list[Change]:

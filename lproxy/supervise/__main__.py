@@ -20,8 +20,8 @@ from typing import Any
 from lproxy.supervise import systemd
 from lproxy.supervise.channel import Channel, connected, pair
 from lproxy.supervise.handover import Claim, Door
+from lproxy.supervise.log import Log
 from lproxy.supervise.loop import Loop
-from lproxy.supervise.out import Log
 from lproxy.supervise.places import Places
 from lproxy.supervise.spec import WORKER, Spec, read
 from lproxy.supervise.supervisor import Supervisor

@@ -29,7 +29,7 @@ class Spec:
     @ivar file: where the configuration stands; C{None}: it cannot be read anew
     @ivar text: the configuration, byte by byte a character of Latin-1
     @ivar name: what messages call it
-    @ivar json: the way in which the log is lines of JSON, L{lproxy.supervise.out.OWN} or C{TWIST}; empty: it is text
+    @ivar json: the way in which the log is lines of JSON, L{lproxy.supervise.log.OWN} or C{TWIST}; empty: it is text
     @ivar log: the file to log to; empty: standard output
     @ivar syslog: what syslog is to call us; C{None}: the log does not go there
     @ivar level: of the log, where it was said

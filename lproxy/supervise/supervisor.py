@@ -19,7 +19,7 @@ from lproxy.supervise import systemd
 from lproxy.supervise.channel import Channel, Gone, Message
 from lproxy.supervise.handover import Watch
 from lproxy.supervise.places import Place, Places, Taken, remove, why
-from lproxy.supervise.rounds import WELL, Round
+from lproxy.supervise.rolling_reload import WELL, Round
 from lproxy.supervise.slots import Effects, Process, Slot
 from lproxy.supervise.spec import Spec
 

@@ -21,8 +21,8 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lproxy.app import takeover as module
-from lproxy.app.again import Again
 from lproxy.app.binder import Direct
+from lproxy.app.restart import Again
 from lproxy.app.sockets import Wanted
 from lproxy.app.takeover import Pidfile, Takeover, append, door_of
 from lproxy.supervise.handover import CannotTakeOver

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.profiles.library import Change, Library
 from lproxy.profiles.read import Within
 from tests.profiles.case import SP
-from tests.profiles.test_together import profile
+from tests.profiles.test_conflicts import profile
 
 ROUTES = "  routes: [{name: a, condition: {method: GET}}]\n"
 OTHER = ROUTES.replace("name: a", "name: b")

@@ -14,11 +14,11 @@ from lproxy.api import Conn, ProxyError, Runtime, Target, explain, join_host_por
 from lproxy.errors import Bug, Failed, in_parts
 from lproxy.protocols.connection import add_tls
 from lproxy.protocols.http.account import Account
+from lproxy.protocols.http.client_fields import FORWARDED_FOR, REFERER, REQUEST_ID, USER_AGENT, said, trace_id
 from lproxy.protocols.http.grpc import NO_CALL
 from lproxy.protocols.http.message import Rejected, Request
 from lproxy.protocols.http.metrics import HttpCounter, HttpFaults
 from lproxy.protocols.http.profile.plan import Plan
-from lproxy.protocols.http.said import FORWARDED_FOR, REFERER, REQUEST_ID, USER_AGENT, said, trace_id
 from lproxy.protocols.taps import Taps
 
 #: what is not known of bytes that were no request

@@ -13,12 +13,12 @@ from typing import Final
 
 from lproxy.api import Conn
 from lproxy.protocols.http.account import Account
+from lproxy.protocols.http.client_fields import USER_AGENT, said
 from lproxy.protocols.http.context import Context, fields, without
 from lproxy.protocols.http.grpc import NO_CALL, http_status
 from lproxy.protocols.http.guard import by_https
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.record import Ended, text
-from lproxy.protocols.http.said import USER_AGENT, said
 from lproxy.protocols.tracing import Kind, Parent, Span, Tracer
 from lproxy.target import split_host_port
 

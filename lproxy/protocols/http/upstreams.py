@@ -15,7 +15,7 @@ from typing import Final
 from lproxy.api import Runtime, Secured, Stack
 from lproxy.config import Http2Engine, Service
 from lproxy.protocols.http.agreed import ALPN_HTTP2
-from lproxy.protocols.http.bottoms import Bottoms
+from lproxy.protocols.http.endpoint_services import Bottoms
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.streams import HttpLease
 from lproxy.target import Target

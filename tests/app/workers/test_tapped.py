@@ -18,7 +18,7 @@ from lproxy.app.workers.sibling import Answers
 from lproxy.app.workers.tapped import Tapped
 from lproxy.protocols.taps import Taps
 from tests.app.running import RunningCase, reactor
-from tests.app.workers.test_together import Written
+from tests.app.workers.test_aggregate import Written
 
 
 class FakeWorker:

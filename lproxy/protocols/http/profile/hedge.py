@@ -22,8 +22,8 @@ from lproxy.profile import Hedge
 from lproxy.protocols.http.account import Account
 from lproxy.protocols.http.deadlines import Deadlines, Expiring
 from lproxy.protocols.http.message import Headers, Request, Response
-from lproxy.protocols.http.profile.latency import Latency
 from lproxy.protocols.http.profile.metrics import BUDGET, LOST, WON, RouteCounter
+from lproxy.protocols.http.profile.quantile import Latency
 from lproxy.protocols.http.streams import HttpLease, Kept, Outgoing, Outrun, Responder
 from lproxy.stack.retry import refused
 

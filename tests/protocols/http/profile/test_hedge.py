@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from lproxy.profile import Hedge, Retries, RetryBudget, Route
-from lproxy.protocols.http.profile.latency import ENOUGH
+from lproxy.protocols.http.profile.quantile import ENOUGH
 from lproxy.testing import Peer
 from tests.protocols.http.harness import get, ok, post
 from tests.protocols.http.profile.test_router import ProfiledTestCase

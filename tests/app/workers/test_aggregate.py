@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.app.workers.test_together -*-
+# -*- test-case-name: tests.app.workers.test_aggregate -*-
 """
-L{lproxy.app.workers.together}: two workers in one process, each of which answers for both.
+L{lproxy.app.workers.aggregate}: two workers in one process, each of which answers for both.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from twisted.internet.task import Clock
 from lproxy.admin.tapping import RATE, Reader
 from lproxy.app.rows import Standing
 from lproxy.app.workers import sibling
+from lproxy.app.workers.aggregate import Together
 from lproxy.app.workers.portion import Portion
-from lproxy.app.workers.together import Together
 from lproxy.metrics.family import Family
 from lproxy.protocols.taps import Row, Taps
 from tests.app.running import RunningCase, reactor
@@ -322,9 +322,9 @@ class TogetherTests(RunningCase):
 
         async def go() -> None:
             self.workers[0].ask = lambda values: Deferred()  # type: ignore[method-assign]
-            from lproxy.app.workers import together
+            from lproxy.app.workers import aggregate
 
-            self.patch(together, "PATIENCE", 0.05)
+            self.patch(aggregate, "PATIENCE", 0.05)
             await self.together[0].ask_all("")
             self.assertIn("the supervisor does not answer", self.proxies[0].warned[0])
 

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.app.test_beside -*-
+# -*- test-case-name: tests.app.test_threads -*-
 """
-Tests for L{lproxy.app.beside}.
+Tests for L{lproxy.app.threads}.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from lproxy.app.beside import TURN, beside
+from lproxy.app.threads import TURN, beside
 
 
 class BesideTests(TestCase):

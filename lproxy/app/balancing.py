@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_spread -*-
+# -*- test-case-name: tests.app.test_balancing -*-
 """
 What the configuration says about how requests are spread: of each service, and which services are checked from the
 start.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.protocols.http.test_said -*-
+# -*- test-case-name: tests.protocols.http.test_client_fields -*-
 """
 What clients say of themselves and of their requests, as far as the access log has it. Looked for only where there is
 one.

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.protocols.http.test_bottoms -*-
+# -*- test-case-name: tests.protocols.http.test_endpoint_services -*-
 """
-L{lproxy.protocols.http.bottoms}: what speaks to an endpoint.
+L{lproxy.protocols.http.endpoint_services}: what speaks to an endpoint.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from lproxy.api import Endpoint, Metadata, Secure
 from lproxy.protocols.http.agreed import Agreed
-from lproxy.protocols.http.bottoms import Bottoms
+from lproxy.protocols.http.endpoint_services import Bottoms
 from lproxy.protocols.http.h2.pool import Http2Pool
 from lproxy.protocols.http.pool import Pool
 from lproxy.stack.backoff import Backoff

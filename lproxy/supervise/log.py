@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.supervise.test_out -*-
+# -*- test-case-name: tests.supervise.test_log -*-
 """
 The supervisor's own log lines, in the manner of its workers', and the file that all of them write to.
 

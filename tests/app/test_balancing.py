@@ -1,13 +1,13 @@
-# -*- test-case-name: tests.app.test_spread -*-
+# -*- test-case-name: tests.app.test_balancing -*-
 """
-Tests for L{lproxy.app.spread}.
+Tests for L{lproxy.app.balancing}.
 """
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.app.spread import balancing, checked
+from lproxy.app.balancing import balancing, checked
 from lproxy.balancing import Balancing, HealthCheck
 from lproxy.config import Config, Limits, Listen, Service
 from lproxy.profile import Backend, Profile, Route

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.workers.test_together, tests.integration.test_workers -*-
+# -*- test-case-name: tests.app.workers.test_aggregate, tests.integration.test_workers -*-
 """
 What the admin server of several workers shows: each of them answers for all.
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.admin.test_told -*-
+# -*- test-case-name: tests.admin.test_interface -*-
 """
 What the proxy tells of itself, as far as the admin server shows it.
 """

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.admin.test_told -*-
+# -*- test-case-name: tests.admin.test_interface -*-
 """
-L{lproxy.admin.told}: the proxy tells all that is asked of it.
+L{lproxy.admin.interface}: the proxy tells all that is asked of it.
 """
 
 from __future__ import annotations

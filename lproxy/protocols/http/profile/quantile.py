@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.protocols.http.profile.test_latency -*-
+# -*- test-case-name: tests.protocols.http.profile.test_quantile -*-
 """
 How long most of a route's requests take, to know which takes longer.
 

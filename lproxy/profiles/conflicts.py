@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.profiles.test_together -*-
+# -*- test-case-name: tests.profiles.test_conflicts -*-
 """
 What is wrong with documents that are each right: two of one service, services that stand in for each other in a
 circle, backends that nobody knows.

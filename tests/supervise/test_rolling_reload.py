@@ -1,13 +1,13 @@
-# -*- test-case-name: tests.supervise.test_rounds -*-
+# -*- test-case-name: tests.supervise.test_rolling_reload -*-
 """
-L{lproxy.supervise.rounds}: a reload, worker by worker.
+L{lproxy.supervise.rolling_reload}: a reload, worker by worker.
 """
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.supervise.rounds import Round
+from lproxy.supervise.rolling_reload import Round
 
 
 class RoundTests(SynchronousTestCase):

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.supervise.test_rounds -*-
+# -*- test-case-name: tests.supervise.test_rolling_reload -*-
 """
 A reload of all workers: one after the other, so that the first finds out what is wrong before anybody has changed.
 """

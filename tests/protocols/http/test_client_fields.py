@@ -1,14 +1,14 @@
-# -*- test-case-name: tests.protocols.http.test_said -*-
+# -*- test-case-name: tests.protocols.http.test_client_fields -*-
 """
-L{lproxy.protocols.http.said}: what the access log has of a request's fields.
+L{lproxy.protocols.http.client_fields}: what the access log has of a request's fields.
 """
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.protocols.http.client_fields import FORWARDED_FOR, REFERER, REQUEST_ID, USER_AGENT, _places, said, trace_id
 from lproxy.protocols.http.message import MEMO
-from lproxy.protocols.http.said import FORWARDED_FOR, REFERER, REQUEST_ID, USER_AGENT, _places, said, trace_id
 
 TRACE = b"0af7651916cd43dd8448eb211c80319c"
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_settled -*-
+# -*- test-case-name: tests.app.test_lasting -*-
 """
 What services and their connections keep to as long as they last: where any of it is another, they are made anew.
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_beside -*-
+# -*- test-case-name: tests.app.test_threads -*-
 """
 Work that takes its time, done beside the reactor: in a thread that lets it have its turn.
 """

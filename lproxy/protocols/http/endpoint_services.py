@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.protocols.http.test_bottoms -*-
+# -*- test-case-name: tests.protocols.http.test_endpoint_services -*-
 """
 The endpoint services of HTTP, in either version: what stands at the bottom of its two stacks.
 

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.app.test_again -*-
+# -*- test-case-name: tests.app.test_restart -*-
 """
-L{lproxy.app.again}: how it is started once more.
+L{lproxy.app.restart}: how it is started once more.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from twisted.logger import jsonFileLogObserver
 from twisted.scripts.twistd import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.app.again import JSON, TWISTD, again
-from lproxy.supervise.out import OWN, TWIST
+from lproxy.app.restart import JSON, TWISTD, again
+from lproxy.supervise.log import OWN, TWIST
 
 SETTINGS = ["--config", "/etc/l.toml"]
 

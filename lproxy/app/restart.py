@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.app.test_again -*-
+# -*- test-case-name: tests.app.test_restart -*-
 """
 How the lproxy that runs is started again: as a worker, or to take its own place.
 
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from twisted.logger import jsonFileLogObserver
 
-from lproxy.supervise.out import OWN, TWIST
+from lproxy.supervise.log import OWN, TWIST
 
 #: of twistd's own program, wherever that is
 TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"

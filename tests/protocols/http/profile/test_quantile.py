@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.protocols.http.profile.test_latency -*-
+# -*- test-case-name: tests.protocols.http.profile.test_quantile -*-
 """
-L{lproxy.protocols.http.profile.latency}: how long most take.
+L{lproxy.protocols.http.profile.quantile}: how long most take.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.http.profile.latency import ENOUGH, Latency
+from lproxy.protocols.http.profile.quantile import ENOUGH, Latency
 
 
 class LatencyTests(SynchronousTestCase):

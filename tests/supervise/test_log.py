@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.supervise.test_out -*-
+# -*- test-case-name: tests.supervise.test_log -*-
 """
-L{lproxy.supervise.out}: the supervisor's log lines, and the file of all.
+L{lproxy.supervise.log}: the supervisor's log lines, and the file of all.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.supervise import out as module
-from lproxy.supervise.out import Log
+from lproxy.supervise import log as module
+from lproxy.supervise.log import Log
 
 NOW = 1_800_000_000.25
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.profiles.test_together -*-
+# -*- test-case-name: tests.profiles.test_conflicts -*-
 """
 Documents that are each right, and not together.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from lproxy.config import Service
 from lproxy.profile import Backend, Profile
+from lproxy.profiles.conflicts import conflicts, oddities
 from lproxy.profiles.read import Within, read
-from lproxy.profiles.together import conflicts, oddities
 from tests.profiles.case import HTTP, SP, PagesTestCase
 
 
