@@ -49,6 +49,7 @@ from lproxy.configfile import render
 from lproxy.configfile.render import render_table
 from lproxy.metrics.lag import ReactorLag
 from lproxy.metrics.registry import Metrics
+from lproxy.metrics.reload import INVALID
 from lproxy.protocols.taps import Taps
 from lproxy.stack.rates import Rates
 from lproxy.target import Target, join_host_port
@@ -480,6 +481,10 @@ class Proxy(service.Service):
     def reload_now(self) -> Deferred[Outcome]:
         """The same, of this process alone."""
         return self._reload.reload()
+
+    def refused(self) -> None:
+        """Count a reload whose file could not even be read, elsewhere."""
+        self.metrics.reloads.done(INVALID)
 
     def hung_up(self) -> None:
         """As SIGHUP: the configuration's file was changed, or the access log's was moved away."""

@@ -412,11 +412,20 @@ class Supervisor:
         except OSError as e:
             text = ""
             self._world.say("error", f"reload: {self._spec.file} cannot be read: {e.strerror}")
+            self._count_refused()
             done(False, f"{self._spec.file} cannot be read, and what was live stays so: {e.strerror}")
             return
         serving = [slot.index for slot in self._slots if slot.serving]
         self._round = Round(text, serving, self._ask, self._live, self._replace, done)
         self._round.start()
+
+    def _count_refused(self) -> None:
+        """Have the first worker count what none of them gets to see: they have the metrics."""
+        for slot in self._slots:
+            channel = self._channels.get(slot.process.pid) if slot.process is not None and slot.serving else None
+            if channel is not None:
+                channel.send({"do": "refused"})
+                return
 
     def _ask(self, index: int, text: str) -> None:
         process = self._slots[index].process

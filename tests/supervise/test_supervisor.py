@@ -334,12 +334,14 @@ class ReloadTests(Case):
         self.assertEqual("first", self.ask(103, do="hello").values["text"])
 
     def test_unreadable(self) -> None:
-        """A file that is not there is no configuration."""
+        """A file that is not there is no configuration, which one worker counts."""
         self.serve()
         self.file.unlink()
         ((well, text),) = self.reload()
         self.assertFalse(well)
         self.assertIn("cannot be read, and what was live stays so: No such file", text)
+        self.assertEqual([{"do": "refused"}], self.heard(101))
+        self.assertEqual([], self.heard(102))
 
     def test_no_file(self) -> None:
         """Where there is no file there is nothing to read."""

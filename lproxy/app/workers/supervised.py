@@ -24,6 +24,7 @@ class Supervised:
         self.reopen = proxy.reopen
         self.set_log_level = proxy.set_log_level
         self.exposed = proxy.exposed
+        self.refused = proxy.refused
 
     def reload_text(self, text: bytes) -> Deferred[Outcome]:
         """Serve by C{text}: what came of it."""

@@ -58,6 +58,9 @@ class Proxy(Protocol):
     def reload_text(self, text: bytes) -> Deferred[Outcome]:
         """Serve by a configuration: what came of it."""
 
+    def refused(self) -> None:
+        """The configuration's file cannot be read."""
+
     def exposed(self, owner: str, note: str, key: str) -> None:
         """Another worker has opened a port in the name of C{owner}."""
 
@@ -267,6 +270,7 @@ class Worker:
             "level": lambda: proxy.set_log_level(values["level"]),
             "log": lambda: [os.dup2(fds[0], number) for number in (1, 2)],
             "reload": lambda: self._reload(proxy, values),
+            "refused": proxy.refused,
             "exposed": lambda: proxy.exposed(values["owner"], values["note"], values["place"]),
         }
         do[values["do"]]()

@@ -21,7 +21,7 @@ class FakeProxy:
 
     def end(self) -> None: ...
 
-    shutdown = give = reopen = set_log_level = exposed = end
+    shutdown = give = reopen = set_log_level = exposed = refused = end
 
     def reload_now(self) -> Deferred[Outcome]:
         return succeed(self.outcome)

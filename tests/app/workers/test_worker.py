@@ -80,6 +80,9 @@ class FakeProxy:
         self.told.append(text)
         return succeed(Outcome("applied", "it is live"))
 
+    def refused(self) -> None:
+        self.told.append("refused")
+
     def exposed(self, owner: str, note: str, key: str) -> None:
         self.told.append((owner, note, key))
 
@@ -152,11 +155,13 @@ class WorkerTests(SynchronousTestCase):
             {"do": "given"},
             {"do": "level", "level": "debug"},
             {"do": "exposed", "owner": "kafka 1", "note": "n", "place": "127.0.0.1:1", "shared": False},
+            {"do": "refused"},
             {"do": "reload", "ask": 3, "text": "b\xff"},
         ):
             self.supervisor.send(values)
         self.reactor.look()
-        told = ["reopen", "shutdown", "end", "give", "debug", ("kafka 1", "n", "127.0.0.1:1"), b"b\xff"]
+        told = ["reopen", "shutdown", "end", "give", "debug", ("kafka 1", "n", "127.0.0.1:1")]
+        told += ["refused", b"b\xff"]
         self.assertEqual(told, self.proxy.told)
         self.assertIn({"do": "answer", "number": 3, "word": "applied", "text": "it is live"}, self.said())
 
