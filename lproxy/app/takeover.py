@@ -149,8 +149,10 @@ class Takeover:
             log.warn("nobody can take our place: {error}", error=e.strerror)
 
     def close(self) -> None:
-        """Nobody may any more."""
+        """Nobody may any more: we end, or are replaced. Whom we started to replace us ends, too, if we still serve."""
         self.door.close()
+        if self._successor is not None and not self._binder.given:
+            self._successor.terminate()
 
     def greeting(self) -> dict[str, Any]:
         """What the next has to know besides the sockets."""

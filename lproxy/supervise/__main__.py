@@ -186,6 +186,11 @@ class Program:
         except OSError as e:
             self.say("error", f"no other lproxy can be started: {e}")
 
+    def recall(self) -> None:
+        """End it."""
+        if self._successor is not None:
+            self._successor.terminate()
+
     def stop(self, status: int) -> None:
         """All is over."""
         self._status = status

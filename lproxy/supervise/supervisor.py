@@ -55,6 +55,9 @@ class World(Effects, Watch, Protocol):
     def successor(self, door: str) -> None:
         """Start another lproxy in our place."""
 
+    def recall(self) -> None:
+        """Such a one is not to take our place: end it."""
+
     def stop(self, status: int) -> None:
         """All is over: end with C{status}."""
 
@@ -134,6 +137,8 @@ class Supervisor:
         if not hurry:
             self._world.say("info", "draining")
             self._world.tell(systemd.STOPPING)
+            if not self._given:
+                self._world.recall()
         self._tell_all({"do": "hurry" if hurry else "shutdown"})
         now = self._world.seconds()
         for slot in self._slots:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -171,6 +173,24 @@ class TakeoverTests(TestCase):
             self.assertEqual(f"--takeover {takeover.door.name}\n", Path(log).read_text())
 
         return Deferred.fromCoroutine(go())
+
+    def test_recalled(self) -> None:
+        """Who is told to end means it: whom it started to take its place ends, unless that serves already."""
+        self.patch(Takeover, "_look", lambda takeover: None)
+        self.patch(module, "LOOK", 0.0)
+        for given, ended in ((False, -signal.SIGTERM), (True, None)):
+            binder, takeover, _ = self.takeover(Again(["/bin/sh", "-c", "exec sleep 5"]))
+            takeover.upgrade()
+            successor = takeover._successor
+            assert successor is not None
+            binder.given = given
+            takeover.close()
+            if ended is not None:
+                self.assertEqual(ended, successor.wait(5.0))
+            else:
+                self.assertRaises(subprocess.TimeoutExpired, successor.wait, 0.05)
+                successor.kill()
+                successor.wait()
 
     def test_cannot_upgrade(self) -> None:
         """Where no other can be started the log says so."""

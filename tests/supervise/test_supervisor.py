@@ -36,6 +36,7 @@ class FakeWorld:
         self.readies = 0
         self.status: int | None = None
         self.successors: list[str] = []
+        self.recalled = 0
         self.log = -1
 
     def seconds(self) -> float:
@@ -76,6 +77,9 @@ class FakeWorld:
 
     def successor(self, door: str) -> None:
         self.successors.append(door)
+
+    def recall(self) -> None:
+        self.recalled += 1
 
     def stop(self, status: int) -> None:
         self.status = status
@@ -489,6 +493,22 @@ class SuccessorTests(Case):
         self.supervisor.end()
         self.supervisor.upgrade()
         self.assertEqual(["@x"], self.world.successors)
+
+    def test_upgrade_recalled(self) -> None:
+        """Who is told to end means it: whom it started to take its place ends, unless that serves already."""
+        self.supervisor.door = "@x"
+        self.supervisor.upgrade()
+        self.supervisor.end()
+        self.supervisor.end()
+        self.assertEqual(1, self.world.recalled)
+
+    def test_upgrade_not_recalled(self) -> None:
+        """Once it serves it stays."""
+        self.supervisor.door = "@x"
+        self.supervisor.upgrade()
+        self.supervisor.taken(4711, "")
+        self.supervisor.end()
+        self.assertEqual(0, self.world.recalled)
 
     def test_fail(self) -> None:
         """What was to be taken over and was not given ends it, with a status that says so."""
