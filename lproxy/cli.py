@@ -21,7 +21,7 @@ from lproxy.config import Admin, Config
 from lproxy.explain import commands as explain
 from lproxy.sidecar import commands as sidecar
 from lproxy.terminal import commands as terminal
-from lproxy.terminal.asking import ask, secure
+from lproxy.terminal.asking import ask, secure, why
 
 #: seconds for the admin server's answer
 ANSWER = 10.0
@@ -124,7 +124,7 @@ def probe(arguments: argparse.Namespace) -> int:
         print(e.read().decode("utf-8", "replace").strip(), file=sys.stderr)
         return 1
     except (OSError, ValueError, HTTPException) as e:
-        print(f"lproxy: {arguments.admin} does not answer: {e}", file=sys.stderr)
+        print(f"lproxy: {arguments.admin} does not answer: {why(e)}", file=sys.stderr)
         return 1
     return 0
 

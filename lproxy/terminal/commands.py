@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 from lproxy.config import Admin
 from lproxy.terminal import top as picture
-from lproxy.terminal.asking import ask, opened, secure
+from lproxy.terminal.asking import ask, opened, secure, why
 from lproxy.terminal.line import line
 
 #: seconds between two pictures, and for the admin server's answer
@@ -37,7 +38,7 @@ def add(commands: Any) -> None:
     command = commands.add_parser("tap", help="requests and connections of a running proxy, a line for each as it ends")
     command.add_argument("admin", metavar="ADMIN", nargs="?", default=Admin().address, help=f"else {Admin().address}")
     for name, metavar, what in FILTERS:
-        command.add_argument(f"--{name}", metavar=metavar, help=what)
+        command.add_argument(f"--{name}", metavar=metavar, help=what, type=statuses if name == "status" else str)
     command.add_argument("-n", "--count", metavar="N", type=int, help="end after so many")
     command.add_argument("--json", action="store_true", help="as JSON, with everything that the access log has")
     secure(command)
@@ -58,6 +59,13 @@ FILTERS: Final = (
     ("identity", "NAME", "what has this in the client's identity"),
     ("upstream", "IP", "what has this in the endpoint's address"),
 )
+
+
+def statuses(text: str) -> str:
+    """C{text}, which no row would match if it were something else."""
+    if re.fullmatch(r"(0|[1-9][0-9x]{2})(,(0|[1-9][0-9x]{2}))*", text.lower()) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no status: write 503, 5xx, or several with commas")
+    return text
 
 
 def tap(arguments: argparse.Namespace) -> int:
@@ -90,7 +98,7 @@ def tap(arguments: argparse.Namespace) -> int:
         print(f"lproxy: {arguments.admin}: {e.read().decode('utf-8', 'replace').strip()}", file=sys.stderr)
         return 1
     except (OSError, ValueError, HTTPException) as e:
-        print(f"lproxy: {arguments.admin} does not answer: {e}", file=sys.stderr)
+        print(f"lproxy: {arguments.admin} does not answer: {why(e)}", file=sys.stderr)
         return 1
 
 
@@ -128,5 +136,5 @@ def top(arguments: argparse.Namespace) -> int:
     except BrokenPipeError:
         return _nobody_reads()
     except (OSError, ValueError, HTTPException) as e:
-        print(f"lproxy: {arguments.admin} does not answer: {e}", file=sys.stderr)
+        print(f"lproxy: {arguments.admin} does not answer: {why(e)}", file=sys.stderr)
         return 1

@@ -95,6 +95,13 @@ class TapTests(CommandCase):
         self.assertEqual(0, cli.main(["tap", "-n", "2", "--json"]))
         self.assertEqual([ROW, ROW], [json.loads(line) for line in self.out.getvalue().splitlines()])
 
+    def test_no_status(self) -> None:
+        """What no row could match is told at once."""
+        for wrong in ("oops", "5", "5xxx", "200,", "0xx"):
+            self.assertRaises(SystemExit, cli.main, ["tap", "--status", wrong])
+        for right in ("0", "503", "5XX", "4xx,503,0"):
+            self.assertEqual(right, commands.statuses(right))
+
     def test_refused(self) -> None:
         """Why, and 1."""
         error = HTTPError("http://x", 400, "Bad", Message(), io.BytesIO(b"there is no filter 'x'"))
