@@ -19,6 +19,7 @@ TONES = {
     "open": "good",
     "healthy": "good",
     "unused": "idle",
+    "split": "idle",
     "waiting": "doubt",
     "degraded": "doubt",
     "probing": "doubt",

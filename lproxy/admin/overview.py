@@ -213,7 +213,7 @@ def _services(
 
 def _badness(row: dict[str, Any]) -> int:
     state = str(row.get("state"))
-    return WORST_FIRST.index(state) if state in WORST_FIRST else len(WORST_FIRST) + (state == "unused")
+    return WORST_FIRST.index(state) if state in WORST_FIRST else len(WORST_FIRST) + (state in ("split", "unused"))
 
 
 def _traffic(window: Window, series: Iterable[Labels]) -> Traffic:

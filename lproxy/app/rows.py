@@ -98,7 +98,7 @@ class ServiceRows:
         return {"direction": direction, "protocol": protocol, **row, **budget, **_profile(said(target))}
 
     def unused(self, wanted: str = "", said: Said = nothing) -> Iterator[dict[str, Any]]:
-        """Services of the configuration that nobody uses."""
+        """Services of the configuration that nobody uses, at least not themselves but their backends (C{split})."""
         now = self._now()
         if now is None:
             return
@@ -109,8 +109,11 @@ class ServiceRows:
                     rest.pop(found.name, None)
         for name, service in rest.items():
             endpoints = [{"address": place(one).address} for one in service.endpoints]
-            row = {"target": name, "state": "unused", "in_flight": 0, "waiters": 0, "endpoints": endpoints}
-            yield row | _profile(said(ServiceName(name)))
+            profile = said(ServiceName(name))
+            # others serve it, and have rows of their own
+            state = "split" if profile and profile.get("backends") and not endpoints else "unused"
+            row = {"target": name, "state": state, "in_flight": 0, "waiters": 0, "endpoints": endpoints}
+            yield row | _profile(profile)
 
     def describe(self, wanted: str = "", said: Said = nothing) -> Iterator[dict[str, Any]]:
         """Rows of C{/services}: state, endpoints, who waits. Last, those of the configuration that nobody uses."""

@@ -99,6 +99,14 @@ class StacksTests(SynchronousTestCase):
         used = [(name, "waiting") for name in ("web.local:80", "app.LOCAL:80", "other.local:80")]
         self.assertEqual([*used, ("queue", "unused")], states)
 
+    def test_split(self) -> None:
+        """One that backends serve in its place is not called unused: they have the rows."""
+        self.make(services={"web.local:80": Service("web.local:80")})
+        (row,) = self.stacks.rows.describe(said=lambda target: {"backends": {"a:80": 1}})
+        self.assertEqual(("split", {"a:80": 1}), (row["state"], row["profile"]["backends"]))
+        (row,) = self.stacks.rows.describe(said=lambda target: {"routes": 1})
+        self.assertEqual("unused", row["state"])
+
     def test_balancing(self) -> None:
         """A service's own settings go before those of all; before there is a configuration nothing is set."""
         self.assertIs(DEFAULT, Stacks(self.clock, self.metrics, self.crashed)._balancing(WEB))

@@ -28,6 +28,7 @@ WORST_FIRST = (
     "connecting",
     "ready",
     "healthy",
+    "split",
     "unused",
 )
 #: what is added; of whatever else two workers say, the first who says something does
