@@ -66,7 +66,15 @@ HOT = (
 
 #: what is not, though its folder is, by how its path ends: it runs once for a listener, or for the admin server or a
 #: command alone
-COLD = ("/plugin.py", "/factory.py", "/options.py", "/tls/asking.py", "/tls/memory.py")
+COLD = (
+    "/plugin.py",
+    "/factory.py",
+    "/options.py",
+    "/tls/asking.py",
+    "/tls/memory.py",
+    "/explain/request.py",
+    "/explain/route.py",
+)
 
 #: the compiler's own packages. mypyc reads the types of what the modules import, with the settings of [tool.mypy]: so
 #: lproxy's requirements are needed as well, and the plugin that knows zope's interfaces

@@ -51,6 +51,8 @@ FLOORS = {
     "lproxy.sidecar": (9, "sidecar"),
     # what a request gets, asked of whatever would give it
     "lproxy.explain": (9, "explain"),
+    # what profiles say, in words
+    "lproxy.explain.words": (0, "values"),
     # a running proxy, watched through its admin server
     "lproxy.terminal": (9, "terminal"),
     "lproxy.tap": (10, "tap"),

@@ -97,8 +97,16 @@ def routes(arguments: argparse.Namespace, read: Read) -> int:
 
 def explain(arguments: argparse.Namespace, read: Read) -> int:
     """Say what becomes of a request; 2 where that cannot be said."""
-    from lproxy.explain.request import NoRequest, asked
-    from lproxy.explain.route import CannotExplain, Explainer
+    from lproxy.app.profiles import as_of_now
+    from lproxy.discover.memory import Memory
+    from lproxy.discover.static import Static
+
+    try:
+        from lproxy.protocols.http.explain.request import NoRequest, asked
+        from lproxy.protocols.http.explain.route import CannotExplain, Explainer
+    except ModuleNotFoundError:
+        print("lproxy: requests are HTTP's, which this lproxy has not", file=sys.stderr)
+        return ERRORS
 
     loaded = read(arguments.config)
     if loaded.config is None:
@@ -106,7 +114,8 @@ def explain(arguments: argparse.Namespace, read: Read) -> int:
     try:
         to = split_host_port(arguments.original_dst) if arguments.original_dst is not None else None
         request = asked(arguments.method, arguments.url, arguments.header)
-        explainer = Explainer(loaded.config)
+        static = Static(loaded.config.services, Memory())
+        explainer = Explainer(loaded.config, static, as_of_now(loaded.config, static))
         found = explainer.explain(request, explainer.listener(arguments.listener), to)
     except (NoRequest, CannotExplain, ValueError) as error:
         print(f"lproxy: {error}", file=sys.stderr)

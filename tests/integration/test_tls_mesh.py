@@ -422,7 +422,10 @@ class ChangeTests(MeshCase):
 
     @threaded
     def test_swapped(self) -> None:
-        """Another configuration with another identity: idle connections live on as they are (T27)."""
+        """
+        Another configuration with another identity: idle connections of clients live on as they are (T27). Upstreams
+        are connected to anew, as who we are now.
+        """
         self.mesh({"identity": "app.mesh", "protocol": "http1"}, protocol="http")
         client = self.client(GET)
         up = self.upstream.accept()
@@ -435,6 +438,7 @@ class ChangeTests(MeshCase):
         # longer than idle connections have where the proxy ends
         time.sleep(1.5)
         client.send(GET)
+        up = self.upstream.accept()
         up.message()
         up.send(OK)
         self.assertTrue(client.message().endswith(b"ok"))

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.explain.test_request -*-
+# -*- test-case-name: tests.protocols.http.explain.test_request -*-
 """
 A request as a user writes it on a command line, as the proxy sees it.
 """

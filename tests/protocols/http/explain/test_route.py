@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.explain.test_route -*-
+# -*- test-case-name: tests.protocols.http.explain.test_route -*-
 """
 C{lproxy explain}, beside what traffic gets.
 """
@@ -9,9 +9,10 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.app.profiles import as_of_now
 from lproxy.config import Config, Listen, Service
-from lproxy.explain.request import asked
-from lproxy.explain.route import CannotExplain, Explainer
+from lproxy.discover.memory import Memory
+from lproxy.discover.static import Static
 from lproxy.profile import (
     All,
     Answer,
@@ -32,6 +33,8 @@ from lproxy.profile import (
     Route,
     RouteTimeouts,
 )
+from lproxy.protocols.http.explain.request import asked
+from lproxy.protocols.http.explain.route import CannotExplain, Explainer
 from tests.protocols.http.harness import OK, get
 from tests.protocols.http.profile.test_router import ProfiledTestCase
 
@@ -61,11 +64,17 @@ LISTEN = (
 )
 
 
+def explainer(config: Config) -> Explainer:
+    """Of what C{config} says, and files that it names."""
+    static = Static(config.services, Memory())
+    return Explainer(config, static, as_of_now(config, static))
+
+
 class ExplainTests(SynchronousTestCase):
     maxDiff = None
 
     def setUp(self) -> None:
-        self.explainer = Explainer(Config(listen=LISTEN, services=SERVICES))
+        self.explainer = explainer(Config(listen=LISTEN, services=SERVICES))
 
     def said(self, url: str, *headers: str, method: str = "GET", listener: str | None = None) -> list[str]:
         request = asked(method, url, list(headers))
@@ -139,7 +148,7 @@ class ExplainTests(SynchronousTestCase):
         self.assertEqual("10.0.0.1:80", str(found.target))
         for name, says in (("none", "there is no listener none"), ("kafka", "listener kafka speaks no HTTP")):
             self.assertIn(says, str(self.assertRaises(CannotExplain, self.explainer.listener, name)))
-        only = Explainer(Config(listen=LISTEN[:1]))
+        only = explainer(Config(listen=LISTEN[:1]))
         self.assertIn("no listener speaks HTTP", str(self.assertRaises(CannotExplain, only.listener)))
 
 
@@ -171,11 +180,11 @@ class AgreementTests(ProfiledTestCase):
             self.tearDown()
             self.begin(*routes)
             services = {"web.test:80": Service(name="web.test:80", profile=Profile(tuple(routes)))}
-            explainer = Explainer(Config(services=services))
+            explains = explainer(Config(services=services))
             for _ in range(4):
                 method, path = random.choice(METHODS), random.choice(REQUESTED)
                 fields = [f"{name}: {random.choice('123')}" for name in NAMES if random.random() < 0.5]
-                found = explainer.explain(asked(method, f"http://web.test{path}", fields), explainer.listener())
+                found = explains.explain(asked(method, f"http://web.test{path}", fields), explains.listener())
                 client = self.client(get(path, *fields, method=method))
                 if found.route is None or not found.route.name:
                     self.say(self.up, OK)

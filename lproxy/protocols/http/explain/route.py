@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.explain.test_route -*-
+# -*- test-case-name: tests.protocols.http.explain.test_route -*-
 """
 C{lproxy explain}: which listener, service, route and backends a request would get, what would be done about it, and
 why.
@@ -13,17 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from lproxy.app.profiles import as_of_now
+from lproxy.api import fixed_target
 from lproxy.config import KEYWORDS, Config, Listen, Service
 from lproxy.configfile.listeners import spoken
 from lproxy.configfile.units import write_duration
-from lproxy.discover.memory import Memory
 from lproxy.discover.static import Static
 from lproxy.errors import ProxyError
 from lproxy.explain import words
-from lproxy.explain.request import Asked
 from lproxy.profile import NO_PROFILE, All, Condition, Profile, RetryBudget, Route, RouteTimeouts
 from lproxy.protocols.http.destination import named
+from lproxy.protocols.http.explain.request import Asked
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.profile.answer import Elsewhere
 from lproxy.protocols.http.profile.edit import edit
@@ -31,7 +30,7 @@ from lproxy.protocols.http.profile.match import NONE, Matcher
 from lproxy.protocols.http.profile.rewrite import Rewriter
 from lproxy.protocols.http.profile.router import served
 from lproxy.protocols.http.route import HTTPS_PORT, route
-from lproxy.protocols.runtime import fixed_target
+from lproxy.protocols.runtime import Profiles
 from lproxy.target import Authority, OriginalDst, Target
 
 HTTP: Final = "http"
@@ -66,10 +65,14 @@ class Explained:
 class Explainer:
     """Of one configuration."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, static: Static, profiles: Profiles) -> None:
+        """
+        @param static: how C{config}'s services are found
+        @param profiles: what is said of them
+        """
         self._config = config
-        self._static = Static(config.services, Memory())
-        self._profiles = as_of_now(config, self._static)
+        self._static = static
+        self._profiles = profiles
 
     def listener(self, name: str | None = None) -> Listen:
         """

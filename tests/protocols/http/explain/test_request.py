@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.explain.test_request -*-
+# -*- test-case-name: tests.protocols.http.explain.test_request -*-
 """
 Requests of a command line.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.explain.request import NoRequest, asked
+from lproxy.protocols.http.explain.request import NoRequest, asked
 
 
 class AskedTests(SynchronousTestCase):
