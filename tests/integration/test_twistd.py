@@ -380,6 +380,8 @@ class StartTests(ProcessTestCase):
 
     def test_signals_while_starting(self) -> None:
         """While it is still starting SIGHUP does not end it, and Ctrl-C does without a traceback."""
+        # who runs the tests may ignore it, as nohup does, and so would the program from its first instruction on
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_DFL))
         for command in ((*TWISTD, "-n", "--pidfile=", "lproxy"), (*TWIST, "lproxy"), (*LPROXY, "run")):
             path = self.home / "lproxy.toml"
             path.write_text(self.config())
