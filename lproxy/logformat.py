@@ -249,7 +249,8 @@ class Value:
             return self._unsafe.sub(_escaped, value)
         if self._is_duration and isinstance(value, (int, float)):
             return _duration(value, self._form)
-        if isinstance(value, int):
+        # not a bool, which compiled code would make a number of
+        if type(value) is int:
             return str(value)
         return self._unsafe.sub(_escaped, str(value))
 

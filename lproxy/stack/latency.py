@@ -60,8 +60,11 @@ class Latency:
         self._at = now
 
     def failed(self, seconds: float, now: float) -> None:
-        """A request has failed after so long: to fail soon is not to be quick, and the average stays at least."""
-        self.took(max(seconds, self.seconds), now)
+        """
+        A request has failed after so long: to fail soon is not to be quick, and the average stays at least. Who is not
+        known is taken to be like most from then on: not to be found out about, and not to be shunned for long.
+        """
+        self.took(max(seconds, self.seconds if self.known else NOISE), now)
 
     def level(self, now: float) -> float:
         """What it is taken to be now, in seconds, to be compared with others' levels: noise is a part of all."""

@@ -329,7 +329,8 @@ async def _bind_endpoint(description: str, reactor: Any) -> Bound:
     listening: Any = await endpoint.listen(factory)
     # an endpoint that wraps the factory (ssl:) would have bytes mean something else than we think
     if not isinstance(listening, tcp.Port) or listening.factory is not factory:
-        await maybeDeferred(listening.stopListening)
+        # not waited for: who has no patience cancels us, and would cancel that
+        maybeDeferred(listening.stopListening)
         raise ValueError(f"{description!r} is not an endpoint of a plain stream socket")
     listening.stopReading()
     return Bound(listening.socket, listening.stopListening)
