@@ -329,8 +329,10 @@ async def _bind_endpoint(description: str, reactor: Any) -> Bound:
     listening: Any = await endpoint.listen(factory)
     # an endpoint that wraps the factory (ssl:) would have bytes mean something else than we think
     if not isinstance(listening, tcp.Port) or listening.factory is not factory:
-        # not waited for: who has no patience cancels us, and would cancel that
-        maybeDeferred(listening.stopListening)
+        # who has no patience cancels us, and is not to cancel that as well
+        closed: Deferred[object] = Deferred()
+        maybeDeferred(listening.stopListening).addBoth(closed.callback)
+        await closed
         raise ValueError(f"{description!r} is not an endpoint of a plain stream socket")
     listening.stopReading()
     return Bound(listening.socket, listening.stopListening)
