@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall
 
 from lproxy.app.reload import Outcome
 from lproxy.app.rows import Standing
@@ -66,7 +67,7 @@ class Together:
         self._index = worker.portion.index
         self._ledgers = [Ledger(fd) for fd in worker.ledgers]
         self._port: Any = None
-        self._timer: Any = None
+        self._timer: IDelayedCall | None = None
         #: what others have said, by part and worker, and the table
         self._said: dict[str, dict[int, Any]] = {}
         self._silent: dict[int, str] = {}

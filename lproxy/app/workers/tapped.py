@@ -12,6 +12,7 @@ import json
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 
 from lproxy.admin.tapping import Reader
 from lproxy.app.workers.sibling import PATIENCE, hear
@@ -65,7 +66,7 @@ class Watch:
         self._worker = worker
         self._reactor = reactor
         self._index = worker.portion.index
-        self._timer: Any = None
+        self._timer: IDelayedCall | None = None
         self._stopped = False
         #: connections to others, those under way included, by where they answer
         self._heard: dict[str, Deferred[None]] = {}
@@ -87,7 +88,8 @@ class Watch:
     def stop(self) -> None:
         """The reader is gone."""
         self._stopped = True
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         for heard in list(self._heard.values()):
             heard.cancel()
 
