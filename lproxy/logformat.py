@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, cast
 
 Row = Mapping[str, Any]
 #: from a row and the moment at which it was written, in seconds of the epoch, to its line, without the line's end
@@ -140,7 +140,8 @@ def json_line(row: Row, now: float) -> str:
     By hand but for what is rare: L{json} makes an encoder for each object, which costs more than the rest of the line.
     """
     parts = [f'"time": "{_iso(now)}+00:00"']
-    for key, value in row.items():
+    # what a plugin has for keys is not checked by its type: compiled code would refuse the row for it
+    for key, value in cast("Mapping[object, Any]", row).items():
         if value is None:
             text = "null"
         elif type(value) is str:
@@ -152,7 +153,7 @@ def json_line(row: Row, now: float) -> str:
             text = repr(value) if isfinite(value) else "null"
         else:
             text = _encode(value)
-        name = _NAMES.get(key)
+        name = _NAMES.get(cast("str", key)) if type(key) is str else None
         parts.append((name if name is not None else f"{encode_basestring_ascii(str(key))}: ") + text)
     return "{" + ", ".join(parts) + "}"
 
