@@ -63,6 +63,9 @@ AIMS: dict[str, tuple[Aim, ...]] = {
         Aim("1,000 services with profiles, added start, s", "services", "start_added_s", "", 2.0),
         Aim("what each adds to memory, KiB", "services", "kib_per_profile", "", 40.0),
     ),
+    "aims-observing": (
+        Aim("a request where one of a hundred is traced, to one without", "trace-1", "of_unobserved", "", 1.05),
+    ),
 }
 
 

@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.peer import EVERY, LPROXY, Peer, Setting
+from benchmark.peer import EVERY, LPROXY, OBSERVED, Peer, Setting
 from benchmark.peers import lproxy_config
 from benchmark.process import PROJECT
 
@@ -138,7 +138,7 @@ class Branch:
             name_of(self.revision),
             lambda: None,
             self.command,
-            EVERY,
+            EVERY | OBSERVED,
             version=lambda: version,
             ours=True,
             product=LPROXY,

@@ -17,7 +17,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from benchmark.peer import EVERY, LPROXY, SERVICES, TAIL, Peer, Setting
+from benchmark.peer import LPROXY, OURS, Peer, Setting
 from benchmark.peers import lproxy_config, lproxy_missing, lproxy_version
 from benchmark.process import PROJECT, ProcessFailed
 
@@ -114,7 +114,7 @@ PEER = Peer(
     NAME,
     missing,
     command,
-    EVERY | {SERVICES, TAIL},
+    OURS,
     version=lambda: f"{lproxy_version()}, compiled",
     ours=True,
     product=LPROXY,

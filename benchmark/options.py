@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark import http2, kafka, matrix, peers, profiles, tail, tls
+from benchmark import http2, kafka, matrix, observing, peers, profiles, tail, tls
 from benchmark.matrix import Matrix, WrongMatrix
 from benchmark.peer import DIRECT, Peer
 from benchmark.profile import PROFILERS, Profiler
@@ -51,6 +51,7 @@ examples:
   python -m benchmark --only tls --proxies lproxy,nginx,haproxy,envoy      requests, handshakes, bytes, two hops
   python -m benchmark --only http2 --proxies lproxy,nginx,haproxy,envoy    gRPC, HTTP/2 and crossings of versions
   python -m benchmark --only profiles --proxies lproxy,nginx,haproxy,envoy   twenty routes, a thousand profiles
+  python -m benchmark --only observing --proxies lproxy,nginx,haproxy,envoy  access log, traces, ids, scrapes
   python -m benchmark --only http --proxies lproxy,envoy --seconds 3 --rounds 1
   python -m benchmark --only http --proxies envoy,haproxy,lproxy,lproxy-compiled   what compiling brings
   python -m benchmark --branch main~1 --branch main    two revisions, each in its own environment, and compared
@@ -74,6 +75,7 @@ TOGETHER = {
     "tls": list(tls.SCENARIOS),
     "http2": list(http2.SCENARIOS),
     "profiles": [*profiles.SCENARIOS, *tail.SCENARIOS],
+    "observing": list(observing.SCENARIOS),
     "kafka": list(kafka.SCENARIOS),
     "all": list(ALL_SCENARIOS),
 }

@@ -55,6 +55,8 @@ class Setting:
     kafka: int | None = None  #: the broker's port for this proxy
     files: Files | None = None  #: keys and certificates, where there are ways
     second: Mapping[str, int] = field(default_factory=dict)  #: the second hop's listeners
+    observe: str = ""  #: how it is observed: one of L{OBSERVED}, or not at all
+    collector: int | None = None  #: the port of who takes its traces
 
     def streams(self) -> dict[str, tuple[int | None, int | None]]:
         """The listeners that pass bytes: name -> port, upstream's port."""
@@ -100,6 +102,7 @@ class Proxy:
     ports: Ports
     running: Running | None
     raw: Path | None = None  #: where the load program's own output is to be kept
+    setting: Setting | None = None  #: what its configuration was made from
 
     @property
     def pid(self) -> int | None:
@@ -127,3 +130,15 @@ EVERY = PLAIN | {name for name, way in WAYS.items() if way.group != "second"}
 SERVICES = "services"
 #: a service of ten endpoints, which its scenario configures
 TAIL = "tail"
+#: ways to observe what goes through the listener http; each has a process of its own
+LOG_JSON, LOG_TEXT, TRACE_SOME, TRACE_ALL, IDS, SCRAPED = (
+    "log-json",
+    "log-text",
+    "trace-1",
+    "trace-100",
+    "ids",
+    "scraped",
+)
+OBSERVED = frozenset({LOG_JSON, LOG_TEXT, TRACE_SOME, TRACE_ALL, IDS, SCRAPED})
+#: what lproxy has
+OURS = EVERY | {SERVICES, TAIL} | OBSERVED

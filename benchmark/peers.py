@@ -4,8 +4,8 @@ The proxies under test: which tools they need, their configuration files, their 
 
 Each listens on three ports, C{http} and C{tcp} and C{echo}, in front of the upstream of the same name, on a fourth
 where there is a broker of Kafka's, and on those of a group of L{benchmark.ways} where a scenario needs one. It keeps
-its upstream HTTP connections alive, uses one core, writes no access log and closes no idle connection within ten
-minutes. Everything else is its default.
+its upstream HTTP connections alive, uses one core, writes no access log unless a scenario is about that
+(L{benchmark.observed}) and closes no idle connection within ten minutes. Everything else is its default.
 
 Over 300 lines: half of them are the configuration files of four proxies, side by side so that they stay alike.
 """
@@ -21,15 +21,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark import certificates, leaks, together, ways
+from benchmark import certificates, leaks, observed, together, ways
 from benchmark.peer import (
     DIRECT,
     ENVOY,
     EVERY,
     GATEWAY,
     LPROXY,
+    OBSERVED,
+    OURS,
     PLAIN,
-    SERVICES,
     TAIL,
     Peer,
     Ports,
@@ -72,11 +73,11 @@ def lproxy_config(setting: Setting, mode: str = "observe") -> Path:
     """
     path = setting.directory / "lproxy.toml"
     ports = {"http": (setting.ports.http, setting.upstreams.http)} | setting.streams()
-    how = {"kafka": 'protocol = "kafka"'}
+    how = dict.fromkeys(ports, 'detect = ["http"]') | {"kafka": 'protocol = "kafka"'}
+    listener, watching = observed.lproxy(setting)
+    how["http"] += listener
     listeners = [
-        LPROXY_LISTENER.format(
-            name=name, host=HOST, port=port, upstream=upstream, how=how.get(name, 'detect = ["http"]')
-        )
+        LPROXY_LISTENER.format(name=name, host=HOST, port=port, upstream=upstream, how=how[name])
         for name, (port, upstream) in ports.items()
     ]
     text = LPROXY_CONFIG.format(
@@ -88,7 +89,7 @@ def lproxy_config(setting: Setting, mode: str = "observe") -> Path:
         text += f'\n[kafka]\nmode = "gateway"\nbase_port = {setting.ports.kafka}\nmax_brokers = 1\n'
     if setting.files is not None:
         text += ways.lproxy(setting.ways(), setting.files)
-    path.write_text(text)
+    path.write_text(text + watching)
     return path
 
 
@@ -131,7 +132,7 @@ NGINX_CONFIG = """\
 worker_processes 1; daemon off; pid "{directory}/nginx.pid"; error_log stderr error;
 events {{ worker_connections {descriptors}; }}
 http {{
-  access_log off; keepalive_requests 100000000; keepalive_timeout 600s;
+  {log} keepalive_requests 100000000; keepalive_timeout 600s;
   client_body_temp_path "{directory}/tmp"; proxy_temp_path "{directory}/tmp"; fastcgi_temp_path "{directory}/tmp";
   uwsgi_temp_path "{directory}/tmp"; scgi_temp_path "{directory}/tmp";
   # what a client has not read waits in memory, as with the others, and not in a file (which nobody may not write)
@@ -139,13 +140,15 @@ http {{
   upstream up {{ server {host}:{upstreams.http}; keepalive 64; keepalive_requests 100000000; }}
   server {{
     listen {host}:{ports.http} backlog=4096;
-    location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+    location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection "";{location} }}
   }}
 {ways}}}
 stream {{
 {streams}
 }}
 """
+#: listeners that it does not have, and why
+NGINX_CANNOT = ways.NGINX_CANNOT | observed.NGINX_CANNOT
 NGINX_STREAM = "  server {{ listen {host}:{port} backlog=4096; proxy_pass {host}:{upstream}; }}"
 
 
@@ -173,6 +176,7 @@ def nginx_missing() -> str | None:
 
 def nginx_command(setting: Setting) -> list[str]:
     path = setting.directory / "nginx.conf"
+    log, location = observed.nginx(setting)
     path.write_text(
         NGINX_CONFIG.format(
             load_module=nginx_stream_module(),
@@ -181,6 +185,8 @@ def nginx_command(setting: Setting) -> list[str]:
             host=HOST,
             ports=setting.ports,
             upstreams=setting.upstreams,
+            log=log,
+            location=location,
             ways="" if setting.files is None else ways.nginx(setting.ways(), setting.files),
             streams="\n".join(
                 NGINX_STREAM.format(host=HOST, port=port, upstream=upstream)
@@ -206,7 +212,7 @@ defaults
 frontend http
   mode http
   bind {host}:{ports.http} backlog 4096
-  default_backend http
+{frontend}  default_backend http
 backend http
   mode http
   http-reuse always
@@ -230,18 +236,23 @@ def haproxy_command(setting: Setting) -> list[str]:
     parts = [
         HAPROXY_STREAM.format(name=name, host=HOST, port=p, upstream=u) for name, (p, u) in setting.streams().items()
     ]
+    frontend, watching = observed.haproxy(setting)
     whole = HAPROXY_CONFIG.format(
-        connections=setting.connections, host=HOST, ports=setting.ports, upstreams=setting.upstreams
+        connections=setting.connections,
+        host=HOST,
+        ports=setting.ports,
+        upstreams=setting.upstreams,
+        frontend=frontend,
     )
     more = "" if setting.files is None else ways.haproxy(setting.ways(), setting.files)
-    path.write_text(whole + "".join(parts) + more)
+    path.write_text(whole + "".join(parts) + more + watching)
     return ["haproxy", "-db", "-f", str(path)]
 
 
 # Envoy
 
 ENVOY_CONFIG = """\
-static_resources:
+{admin}static_resources:
   listeners:
   - address: {{socket_address: {{address: {host}, port_value: {ports.http}}}}}
     filter_chains:
@@ -250,7 +261,7 @@ static_resources:
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: http
-          route_config: {{virtual_hosts: [{{name: all, domains: ["*"], routes: [{{match: {{prefix: "/"}}, route: {{cluster: http}}}}]}}]}}
+{observed}          route_config: {{virtual_hosts: [{{name: all, domains: ["*"], routes: [{{match: {{prefix: "/"}}, route: {{cluster: http}}}}]}}]}}
           http_filters: [{{name: envoy.filters.http.router, typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}}}]
 {tcp_listeners}
   clusters:
@@ -286,12 +297,16 @@ def envoy_command(setting: Setting) -> list[str]:
     streams = setting.streams()
     listeners = [(name, port) for name, (port, _) in streams.items()]
     clusters = [("http", upstreams.http), *((name, upstream) for name, (_, upstream) in streams.items())]
+    clusters += [("collector", setting.collector)] * (setting.collector is not None)
     more = ("", "") if setting.files is None else ways.envoy(setting.ways(), setting.files)
+    admin, watching = observed.envoy(setting)
     path = setting.directory / "envoy.yaml"
     path.write_text(
         ENVOY_CONFIG.format(
             host=HOST,
             ports=ports,
+            admin=admin,
+            observed=watching,
             tcp_listeners="".join(
                 ENVOY_TCP_LISTENER.format(name=name, host=HOST, port=port) for name, port in listeners
             )
@@ -344,7 +359,7 @@ PEERS: dict[str, Peer] = {
             LPROXY,
             lproxy_missing,
             lproxy_command,
-            EVERY | {SERVICES, TAIL},
+            OURS,
             version=lproxy_version,
             ours=True,
             reactor="epoll",
@@ -362,18 +377,26 @@ PEERS: dict[str, Peer] = {
             "nginx",
             nginx_missing,
             nginx_command,
-            EVERY - set(ways.NGINX_CANNOT),
-            ways.NGINX_CANNOT,
+            (EVERY | OBSERVED) - set(NGINX_CANNOT),
+            NGINX_CANNOT,
             version=lambda: first_line("nginx", "-v").removeprefix("nginx version: "),
         ),
         Peer(
             "haproxy",
             debian("haproxy", "haproxy"),
             haproxy_command,
-            EVERY,
+            (EVERY | OBSERVED) - set(observed.HAPROXY_CANNOT),
+            observed.HAPROXY_CANNOT,
             version=lambda: " ".join(first_line("haproxy", "-v").split()[:3]),
         ),
-        Peer(ENVOY, envoy_missing, envoy_command, EVERY | {TAIL}, version=envoy_version),
+        Peer(
+            ENVOY,
+            envoy_missing,
+            envoy_command,
+            (EVERY | OBSERVED | {TAIL}) - set(observed.ENVOY_CANNOT),
+            observed.ENVOY_CANNOT,
+            version=envoy_version,
+        ),
     )
 }
 
@@ -416,7 +439,7 @@ def proxy(
     log = directory / "log"
     with running(peer.name, command, core, log, wanted) as process:
         try:
-            yield Proxy(peer, ports, process)
+            yield Proxy(peer, ports, process, setting=setting)
             process.check()
         except Exception as error:
             raise ProcessFailed(f"{error}\n{peer.name}'s log ends:\n{process.log_tail()}") from error

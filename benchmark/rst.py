@@ -25,6 +25,7 @@ SHOWN = (
     *(COST, THROUGHPUT, ("p50_ms",), ("p99_ms",), ("p999_ms",), ("rss_start_mib",), ("rss_full_mib",)),
     *(("streams_kib",), ("unread_mib",), ("cpu_us_plaintext",), ("of_plaintext",)),
     *(("cpu_us_unrouted",), ("of_unrouted",), ("start_s",), ("start_added_s",)),
+    *(("cpu_us_unobserved",), ("of_unobserved",), ("observed_percent",)),
 )
 
 

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmark import compiled, fortio, http2, kafka, leaks, peers, profiles, stock, tail, tls
+from benchmark import compiled, fortio, http2, kafka, leaks, observing, peers, profiles, stock, tail, tls
 from benchmark.measure import reactor_lag_ms
 from benchmark.metrics import OPTIONAL
 from benchmark.peer import DIRECT, Peer
@@ -31,7 +31,13 @@ BEHIND: dict[str, Callable[[Path, Settings, Sequence[str]], AbstractContextManag
 }
 #: every scenario with a fixed name; the matrix makes more
 ALL_SCENARIOS: dict[str, Scenario] = (
-    SCENARIOS | tls.SCENARIOS | http2.SCENARIOS | profiles.SCENARIOS | tail.SCENARIOS | kafka.SCENARIOS
+    SCENARIOS
+    | tls.SCENARIOS
+    | http2.SCENARIOS
+    | profiles.SCENARIOS
+    | tail.SCENARIOS
+    | observing.SCENARIOS
+    | kafka.SCENARIOS
 )
 #: every proxy that needs no naming
 ALL_PEERS: dict[str, Peer] = peers.PEERS | {compiled.NAME: compiled.PEER, stock.NAME: stock.PEER}

@@ -153,7 +153,7 @@ def json_line(row: Row, now: float) -> str:
             text = repr(value) if isfinite(value) else "null"
         else:
             text = _encode(value)
-        name = _NAMES.get(cast("str", key)) if type(key) is str else None
+        name = _NAMES.get(key) if type(key) is str else None
         parts.append((name if name is not None else f"{encode_basestring_ascii(str(key))}: ") + text)
     return "{" + ", ".join(parts) + "}"
 
