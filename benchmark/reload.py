@@ -2,32 +2,32 @@
 """
 What does a reload cost those who are served meanwhile? C{python -m benchmark.reload} says it.
 
-One proxy with a thousand services, on its first core; on the other an upstream, and clients that count: each keeps its
-connection for as long as it may, and asks all the time. The file is another for each reload, which is asked for by
-POST, one after the other. Told are the seconds that one takes, the slowest requests of those that were under way while
-there was one beside those while there was none, and how many were not answered, or not with 200.
+One proxy with a thousand services, on the first core; on the last an upstream, and, in a process of their own, clients
+that count: each keeps its connection for as long as it may, and asks all the time. The file is another for each reload,
+which is asked for by POST, one after the other. Told are the seconds that one takes, the slowest requests of those that
+were under way while there was one beside those while there was none, and how many were not answered, or not with 200.
 
 The reactor is held no longer than the slowest request of all takes, whatever else that waited for.
 """
 
 import argparse
 import asyncio
+import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.request import Request, urlopen
 
-from benchmark.process import HOST, free_ports, running
+from benchmark.clients.ask import LOST
+from benchmark.process import HOST, PROJECT, client_command, free_ports, on_core, running
 
 #: seconds before the first reload, and between two
 QUIET, PAUSE = 3.0, 0.5
-CLIENTS = 8
-#: seconds between two requests of a client: what one core serves with ease
-THINK = 0.005
-ASK = b"GET / HTTP/1.1\r\nHost: web.local\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 CONFIG = """
@@ -98,28 +98,15 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
 
 
-async def client(port: int, asked: list[Asked]) -> None:
-    """Ask until cancelled."""
-    streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+@contextmanager
+def asking(port: int, told: Path) -> Iterator[None]:
+    """Clients at work, who write to C{told}."""
+    with open(told, "w") as out:
+        clients = subprocess.Popen(client_command("ask", str(port)), cwd=PROJECT, stdin=subprocess.PIPE, stdout=out)
     try:
-        while True:
-            reader, writer = streams = streams or await asyncio.open_connection(HOST, port)
-            at = time.perf_counter()
-            try:
-                writer.write(ASK)
-                head = await reader.readuntil(b"\r\n\r\n")
-                await reader.readexactly(2)
-                took = time.perf_counter() - at if head.startswith(b"HTTP/1.1 200") else None
-            except (OSError, asyncio.IncompleteReadError):
-                head, took = b"connection: close", None
-            asked.append(Asked(at, took))
-            if b"connection: close" in head.lower():
-                writer.close()
-                streams = None
-            await asyncio.sleep(THINK)
+        yield
     finally:
-        if streams is not None:
-            streams[1].close()
+        clients.communicate()
 
 
 async def measure(services: int, reloads: int, folder: Path) -> list[str]:
@@ -127,25 +114,30 @@ async def measure(services: int, reloads: int, folder: Path) -> list[str]:
     upstream = await asyncio.start_server(serve, HOST, 0)
     web, admin = free_ports(2)
     ports = (web, admin, upstream.sockets[0].getsockname()[1])
-    file = folder / "lproxy.toml"
-    file.write_text(config(ports, services, 0))
+    # before anything is measured: we have the core together with the clients
+    texts = [config(ports, services, n) for n in range(reloads + 1)]
+    file, asked = folder / "lproxy.toml", folder / "asked"
+    file.write_text(texts[0])
     command = [sys.executable, "-m", "twisted", "lproxy", "--config", str(file)]
-    asked: list[Asked] = []
+    cores = os.sched_getaffinity(0)
     spans: list[tuple[float, float]] = []
-    with running("lproxy", command, 0, folder / "lproxy.log", [web, admin]):
-        clients = [asyncio.create_task(client(web, asked)) for _ in range(CLIENTS)]
-        await asyncio.sleep(QUIET)
-        for n in range(1, reloads + 1):
-            file.write_text(config(ports, services, n))
-            begin = time.perf_counter()
-            await asyncio.to_thread(reload, admin)
-            spans.append((begin, time.perf_counter()))
-            await asyncio.sleep(PAUSE)
-        for one in clients:
-            one.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)
+    with running("lproxy", command, min(cores), folder / "lproxy.log", [web, admin]), on_core(max(cores)):
+        with asking(web, asked):
+            await asyncio.sleep(QUIET)
+            for text in texts[1:]:
+                file.write_text(text)
+                begin = time.monotonic()
+                await asyncio.to_thread(reload, admin)
+                spans.append((begin, time.monotonic()))
+                await asyncio.sleep(PAUSE)
     upstream.close()
-    return told(asked, spans)
+    return told(seen(asked.read_text()), spans)
+
+
+def seen(text: str) -> list[Asked]:
+    """What L{benchmark.clients.ask} tells."""
+    rows = [line.split() for line in text.splitlines()]
+    return [Asked(float(at), None if took == LOST else float(took)) for at, took in rows]
 
 
 def reload(admin: int) -> None:

@@ -132,7 +132,7 @@ def one_home(source: Source) -> Iterator[tuple[int, str]]:
     What OpenSSL is told of certificates is made in identity; testing makes certificates that nobody should take.
     """
     for line, name in source.imports:
-        if under(name, "OpenSSL") and under(source.module, *CERTIFICATES):
+        if under(name, "OpenSSL", "ssl") and under(source.module, *CERTIFICATES):
             continue
         if under(name, *SOCKETS) and not under(source.module, "lproxy.transport", "lproxy.supervise"):
             yield line, f"imports {name}; only transport touches sockets and OpenSSL"

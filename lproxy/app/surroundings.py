@@ -14,6 +14,7 @@ from lproxy.app.profiles import Shelf
 from lproxy.app.sockets import Sockets
 from lproxy.app.stacks import Stacks
 from lproxy.errors import Warned
+from lproxy.identity.in_use import InUse
 from lproxy.metrics.registry import Metrics
 from lproxy.protocols.outward import Crashed
 from lproxy.protocols.taps import Taps
@@ -34,6 +35,7 @@ class Surroundings:
     @ivar shelf: files of profiles that need not be read again
     @ivar taps: whoever watches what ends
     @ivar rates: how many requests there may be, which a reload leaves as it is
+    @ivar contexts: those of TLS, each for as long as somebody's certificates, anchors and settings are its own
     """
 
     reactor: Any
@@ -49,3 +51,4 @@ class Surroundings:
     rates: Rates = field(default_factory=Rates)
     remembered: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     shelf: Shelf = field(default_factory=Shelf)
+    contexts: InUse = field(default_factory=InUse)

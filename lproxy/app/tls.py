@@ -72,7 +72,7 @@ class Security:
         self._listeners = {listen: policy(listen) for listen in config.listen}
         self._services: Mapping[str, Policy] = {name: policy(service) for name, service in config.services.items()}
         self._key_log: KeyLogFile | None = None
-        self.store = Store(config.identity, now, self._secret if config.key_log.path else None)
+        self.store = Store(config.identity, now, self._secret if config.key_log.path else None, around.contexts)
         self.identities = Identities(
             self.store,
             around.reactor,

@@ -12,7 +12,8 @@ has expired, or its anchor was removed. Tickets are for ordinary clients, who pr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from OpenSSL import SSL, crypto
@@ -21,6 +22,7 @@ from lproxy.identity import verification
 from lproxy.identity.checks import LONGEST
 from lproxy.identity.material import Material, Trust
 from lproxy.identity.names import trust_domain
+from lproxy.identity.sessions import Sessions
 from lproxy.identity.verification import Judge, Peer
 
 #: TLS 1.2: forward secrecy and authenticated encryption alone; AES before ChaCha20, but for clients that prefer that
@@ -53,11 +55,15 @@ class Context:
     @ivar ssl: for C{SSL.Connection}
     @ivar identity: ours, that is shown to the other side; empty where none is
     @ivar resumable: whether sessions may be resumed
+    @ivar since: when it was made, where that is known: the keys of a server's tickets are as old
+    @ivar sessions: of a client, those that may be
     """
 
     ssl: SSL.Context
     identity: str = ""
     resumable: bool = False
+    since: datetime | None = None
+    sessions: Sessions = field(default_factory=Sessions, compare=False, repr=False)
 
     def connection(self, socket: object, expected: str = "") -> SSL.Connection:
         """

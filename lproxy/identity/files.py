@@ -8,21 +8,19 @@ One that is bad keeps its old self, and the others are replaced nevertheless.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from lproxy.identity import material
 from lproxy.identity.contexts import Context
+from lproxy.identity.in_use import too_old
 from lproxy.identity.material import Material
 from lproxy.identity.rotation import Change, Source
 from lproxy.identity.server_names import ServerNames
 
-#: how long the keys of tickets are used; whoever comes with an older ticket does a full handshake
-TICKET_KEYS: Final = timedelta(hours=8)
-
-Build = Callable[[Material], Context]
+#: given the time, too
+Build = Callable[[Material, datetime], Context]
 
 
 class Files:
@@ -39,7 +37,7 @@ class Files:
         self._build = build
         self._listings = [_listing(path) for path in paths]
         self._sources: dict[str, Source[Material]] = {}
-        self._built: datetime | None = None
+        self._shown: list[Context] | None = None
         self.names: ServerNames[Context] = ServerNames([])
 
     def __repr__(self) -> str:
@@ -63,16 +61,17 @@ class Files:
             change = source.look(now, insist)
             if change is not None:
                 yield change
-        if self.materials != before or self._built is None or now - self._built > TICKET_KEYS:
-            self._built = now
-            self.names = ServerNames([(one.names, self._build(one)) for _, one in self.materials])
+        if self.materials != before or self._shown is None or any(too_old(one, now) for one in self._shown):
+            materials = [one for _, one in self.materials]
+            self._shown = [self._build(one, now) for one in materials]
+            self.names = ServerNames([(one.names, shown) for one, shown in zip(materials, self._shown, strict=True)])
 
     def _source(self, path: str) -> Source[Material]:
         return Source(path, lambda: (path, material.beside(path)), partial(self._load, path), fingerprint)
 
     def _load(self, path: str, now: datetime) -> Material:
         made = material.server(path, now)
-        self._build(made)
+        self._build(made, now)
         return made
 
 

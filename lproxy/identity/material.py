@@ -7,6 +7,7 @@ What a handshake would fail on later is checked here, with an error that says wh
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -19,6 +20,7 @@ from lproxy.identity import checks, names, pem
 from lproxy.identity.pem import Key, MaterialError
 from lproxy.identity.refusal import CertificateRefused, title
 from lproxy.identity.refusal import names as names_of
+from lproxy.stamp import Stamp, stamp
 
 #: keys that lie beside a certificate, for each name that it may have
 BESIDE = {"fullchain.pem": "privkey.pem"}
@@ -123,6 +125,12 @@ def anchors(path: str, now: datetime) -> Trust:
     if not good:
         raise MaterialError(path, "no_certificate", "; ".join(["has no certificate that is valid now", *warnings]))
     return Trust(tuple(files), tuple(dict.fromkeys(good)), tuple(warnings))
+
+
+def system() -> tuple[Stamp | None, ...]:
+    """Others whenever whom the system trusts may be others, by where Python's own OpenSSL looks for that."""
+    paths = ssl.get_default_verify_paths()
+    return stamp(paths.cafile or paths.openssl_cafile), stamp(paths.capath or paths.openssl_capath)
 
 
 def _anchor_files(path: str) -> list[str]:

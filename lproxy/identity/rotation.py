@@ -76,6 +76,7 @@ class Source(Generic[T]):
     @ivar name: in logs and metrics
     @ivar value: the latest that was good; C{None} where none was yet
     @ivar error: why what is in the files now is not used; C{None} where it is
+    @ivar mark: equal for two values that are the same
     """
 
     def __init__(
@@ -84,14 +85,13 @@ class Source(Generic[T]):
         """
         @param files: all that it depends on; folders are looked into
         @param load: reads and checks it, given the time; raises L{MaterialError}
-        @param mark: equal for two that are the same
         """
         self.name = name
         self.value: T | None = None
         self.error: MaterialError | None = None
         self._files = files
         self._load = load
-        self._mark = mark
+        self.mark = mark
         self._stamps: Stamps | None = None
         self._told = ""
 
@@ -114,7 +114,7 @@ class Source(Generic[T]):
         except MaterialError as error:
             return self._refused(error, insist)
         self.error, self._told = None, ""
-        if self.value is not None and self._mark(value) == self._mark(self.value):
+        if self.value is not None and self.mark(value) == self.mark(self.value):
             return None
         self.value = value
         return Change(self.name)

@@ -8,10 +8,10 @@ files have changed. Whoever is connected is untouched by that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from OpenSSL import SSL
 
@@ -19,7 +19,9 @@ from lproxy.config import Identity
 from lproxy.identity import contexts, material
 from lproxy.identity.contexts import Context, KeyLog
 from lproxy.identity.files import Files
-from lproxy.identity.material import Material, Trust
+from lproxy.identity.in_use import InUse
+from lproxy.identity.made import Made, Mesh, Pair
+from lproxy.identity.material import Material
 from lproxy.identity.pem import MaterialError
 from lproxy.identity.refusal import names
 from lproxy.identity.rotation import Change, Source
@@ -29,62 +31,8 @@ T = TypeVar("T")
 
 #: the name of our own identity in logs and metrics; those of others are the paths of their files
 OWN: Final = "identity"
-
-
-class Pair(NamedTuple):
-    """What is shown, and whom we believe; C{None}: nothing, and whoever the system does."""
-
-    material: Material | None
-    trust: Trust | None
-
-    @property
-    def mark(self) -> str:
-        """What tells pairs apart."""
-        return f"{self.material and self.material.fingerprint} {self.trust and self.trust.fingerprint}"
-
-
-class Mesh(NamedTuple):
-    """
-    Who we are to other proxies, and whom of them we believe.
-
-    @ivar names: what they may ask for
-    """
-
-    material: Material
-    trust: Trust
-    names: frozenset[str]
-
-    @property
-    def mark(self) -> str:
-        """What tells them apart."""
-        return f"{self.material.fingerprint} {self.trust.fingerprint}"
-
-
-class Made(Generic[T]):
-    """Contexts of what a source has at the moment, each made once."""
-
-    def __init__(self, source: Source[T]) -> None:
-        self.source = source
-        self._of: T | None = None
-        self._contexts: dict[Hashable, Context] = {}
-
-    def get(self, key: Hashable, build: Callable[[T], Context]) -> Context:
-        """
-        The context that C{key} stands for.
-
-        @raise MaterialError: there was never anything good in the files
-        """
-        value = self.source.value
-        if value is None:
-            assert self.source.error is not None, f"{self.source.name} was not read yet"
-            raise self.source.error
-        if value is not self._of:
-            self._of = value
-            self._contexts.clear()
-        made = self._contexts.get(key)
-        if made is None:
-            made = self._contexts[key] = build(value)
-        return made
+#: what contexts are for
+FRONTEND, MESH_SERVER, MESH_CLIENT, CLIENT = "frontend", "mesh server", "mesh client", "client"
 
 
 class Shown:
@@ -120,7 +68,9 @@ class Shown:
         return self._files.names.default or self._own()
 
     def _own(self) -> Context | None:
-        return self._mesh.get((self._alpn, self._require), self._server) if self._mesh is not None else None
+        if self._mesh is None:
+            return None
+        return self._mesh.get((MESH_SERVER, self._alpn, self._require, self._keylog), self._server)
 
     def _server(self, mesh: Mesh) -> Context:
         return contexts.mesh_server(mesh.material, mesh.trust, self._alpn, self._require, self._keylog)
@@ -133,19 +83,27 @@ class Store:
     What listeners show and who we are is read by L{look}; what else is asked for, when somebody asks for it first.
     """
 
-    def __init__(self, own: Identity, now: Callable[[], datetime], keylog: KeyLog | None = None) -> None:
+    def __init__(
+        self,
+        own: Identity,
+        now: Callable[[], datetime],
+        keylog: KeyLog | None = None,
+        in_use: InUse | None = None,
+    ) -> None:
         """
         @param now: the time of day, with a zone: what certificates go by
-        @param keylog: told the secrets of all connections
+        @param keylog: told the secrets of all connections, which is a reason for contexts of their own
+        @param in_use: those of other configurations, too
         """
         self._now = now
         self._keylog = keylog
+        self._in_use = in_use if in_use is not None else InUse()
         self._mesh: Made[Mesh] | None = None
         if own.certificate:
             source = Source(
                 OWN, lambda: (own.trust, own.certificate, own.key), partial(_mesh, own), lambda mesh: mesh.mark
             )
-            self._mesh = Made(source)
+            self._mesh = self._made(source)
         self._files: list[Files] = []
         self._pairs: dict[tuple[str, str, str, bool], Made[Pair]] = {}
 
@@ -168,12 +126,16 @@ class Store:
         @param require: whether clients of our identity have to have one
         @param mesh: whether it shows our identity
         """
-        files = Files(certificates, lambda one: _taken(one.certificate, partial(self._frontend, one, alpn)))
+        files = Files(certificates, lambda one, now: _taken(one.certificate, partial(self._frontend, one, alpn, now)))
         self._files.append(files)
         return Shown(files, self._mesh if mesh else None, alpn, require, self._keylog)
 
-    def _frontend(self, one: Material, alpn: tuple[str, ...]) -> Context:
-        return contexts.frontend(one, alpn, keylog=self._keylog)
+    def _frontend(self, one: Material, alpn: tuple[str, ...], now: datetime) -> Context:
+        made_of = ((FRONTEND, alpn, None, self._keylog), one.fingerprint)
+        return self._in_use.get(made_of, partial(contexts.frontend, one, alpn, keylog=self._keylog), now)
+
+    def _made(self, source: Source[T]) -> Made[T]:
+        return Made(source, self._in_use, self._now)
 
     def client(self, secure: Secure, alpn: tuple[str, ...] = ()) -> Context:
         """
@@ -183,11 +145,15 @@ class Store:
         """
         if not secure.identity:
             return self._pair(secure.certificate, secure.key, secure.ca, server=False).get(
-                alpn, lambda pair: contexts.client(pair.trust, pair.material, alpn, self._keylog)
+                (CLIENT, alpn, self._keylog),
+                lambda pair: contexts.client(pair.trust, pair.material, alpn, self._keylog),
             )
         if self._mesh is None:
             raise MaterialError(OWN, "no_identity", "we have no identity: [identity] is not set")
-        return self._mesh.get(alpn, lambda mesh: contexts.mesh_client(mesh.material, mesh.trust, alpn, self._keylog))
+        return self._mesh.get(
+            (MESH_CLIENT, alpn, self._keylog),
+            lambda mesh: contexts.mesh_client(mesh.material, mesh.trust, alpn, self._keylog),
+        )
 
     def server(self, certificate: str, key: str = "", client_ca: str = "") -> Callable[[], Context]:
         """
@@ -197,7 +163,8 @@ class Store:
         """
         made = self._pair(certificate, key, client_ca, server=True)
         return lambda: made.get(
-            (), lambda pair: contexts.frontend(_shown(pair), (), pair.trust, client_ca != "", self._keylog)
+            (FRONTEND, (), client_ca != "", self._keylog),
+            lambda pair: contexts.frontend(_shown(pair), (), pair.trust, client_ca != "", self._keylog),
         )
 
     def _pair(self, certificate: str, key: str, trust: str, server: bool) -> Made[Pair]:
@@ -205,7 +172,7 @@ class Store:
         name = (certificate, key, trust, server)
         made = self._pairs.get(name)
         if made is None:
-            made = self._pairs[name] = Made(_pair(certificate, key, trust, server))
+            made = self._pairs[name] = self._made(_pair(certificate, key, trust, server))
             made.source.look(self._now(), insist=True)
         return made
 
@@ -270,15 +237,16 @@ def _pair(certificate: str, key: str, trust: str, server: bool) -> Source[Pair]:
 
     def load(now: datetime) -> Pair:
         anchors = material.anchors(trust, now) if trust else None
+        system = None if trust or server else material.system()
         if not certificate:
-            return Pair(None, anchors)
+            return Pair(None, anchors, system)
         if server:
             one = material.server(certificate, now, key)
             _taken(certificate, lambda: contexts.frontend(one, (), anchors))
         else:
             one = material.client(certificate, key, now)
             _taken(certificate, lambda: contexts.client(anchors, one))
-        return Pair(one, anchors)
+        return Pair(one, anchors, system)
 
     return Source(certificate or trust or "system", files, load, lambda pair: pair.mark)
 

@@ -28,7 +28,7 @@ class BesideTests(TestCase):
         async def go() -> None:
             call = beside(reactor)
             in_main, interval = await call(work)
-            self.assertEqual((False, True), (in_main, abs(interval - TURN) < 0.0001))
+            self.assertEqual((False, True), (in_main, abs(interval - TURN) < 0.00001))
             await self.assertFailure(call(lambda: 1 / 0), ZeroDivisionError)  # type: ignore[arg-type, return-value]
             self.assertAlmostEqual(before, sys.getswitchinterval(), 4)
 

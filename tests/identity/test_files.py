@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.identity import contexts
 from lproxy.identity.contexts import Context
-from lproxy.identity.files import TICKET_KEYS, Files
+from lproxy.identity.files import Files
+from lproxy.identity.in_use import TICKET_KEYS
 from lproxy.identity.material import Material
 from lproxy.identity.pem import MaterialError
 from lproxy.testing.certificates import authority
@@ -28,12 +29,12 @@ class FilesTests(SynchronousTestCase):
         self.folder = Path(self.mktemp())
         self.built = 0
 
-    def build(self, one: Material) -> Context:
+    def build(self, one: Material, now: datetime) -> Context:
         """Named after its certificate."""
         self.built += 1
         if one.names == ("unusable.test",):
             raise MaterialError(one.certificate, "unusable", "no")
-        return Context(contexts.frontend(one).ssl, one.serial)
+        return Context(contexts.frontend(one).ssl, one.serial, since=now)
 
     def issue(self, stem: str, *names: str) -> str:
         """Write a certificate for C{names}; its serial number."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.config import Identity
-from lproxy.identity.contexts import Context
+from lproxy.identity import material
+from lproxy.identity.contexts import Context, KeyLog
+from lproxy.identity.in_use import InUse
 from lproxy.identity.pem import MaterialError
 from lproxy.identity.store import OWN, Store
 from lproxy.target import Secure
@@ -246,3 +248,59 @@ class ClientTests(StoreCase):
         store = Store(self.own(), lambda: next(times))
         self.assertEqual([], self.wrong(store))
         self.assertEqual(["no_certificate"], self.wrong(store))
+
+
+class AgainTests(StoreCase):
+    """Another configuration's store beside one that is in use."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.in_use = InUse()
+        self.ca, self.certificate, _ = SHOP.issue("a.test").write(self.folder, "a")
+        self.identity = self.other()
+
+    def other(self) -> Identity:
+        """Our identity, whose anchors are a file of their own."""
+        return Identity(*SHOP.issue(WEB).write(self.mktemp(), "own"))
+
+    def contexts(self, require: bool = False, alpn: tuple[str, ...] = (), keylog: KeyLog | None = None) -> set[Context]:
+        """All that a store has: to be shown, to other proxies and to ordinary clients; and to connect with."""
+        store = Store(self.identity, now, keylog, self.in_use)
+        shown = store.listener((self.certificate,), alpn, require)
+        admin = store.server(self.certificate, client_ca=self.ca)
+        self.assertEqual([], self.wrong(store))
+        clients = (Secure(WEB, identity=True), Secure("a.test", ca=self.ca), Secure("a.test"))
+        found = [shown.find(WEB), shown.find("a.test"), admin(), *(store.client(one, alpn) for one in clients)]
+        made = {one for one in found if one is not None}
+        self.assertEqual(6, len(made))
+        return made
+
+    def test_same(self) -> None:
+        """Of the same settings, and the same in the files, the very contexts."""
+        self.assertEqual(*[self.contexts() for _ in range(2)])
+
+    def test_another(self) -> None:
+        """Another whenever a setting that a context goes by, or what is in its files, is another."""
+        first = self.contexts()
+        self.assertEqual(1, len(self.contexts(require=True) - first))
+        # what the admin server shows goes by nothing of a listener's
+        self.assertEqual(5, len(self.contexts(alpn=("h2",)) - first))
+        SHOP.issue("a.test").write(self.folder, "a")
+        self.assertEqual(2, len(self.contexts() - first))
+        second = self.contexts()
+        Path(self.ca).write_bytes(SHOP.pem + authority("other").pem)
+        self.assertEqual(2, len(self.contexts() - second))
+        third = self.contexts()
+        self.identity = self.other()
+        self.assertEqual(2, len(self.contexts() - third))
+
+    def test_system(self) -> None:
+        """So is one that believes whom the system does, where whom that is may be others."""
+        first = self.contexts()
+        self.patch(material, "system", lambda: "others")
+        self.assertEqual(1, len(self.contexts() - first))
+
+    def test_secrets(self) -> None:
+        """Whoever is told the secrets of connections has contexts of his own."""
+        first = self.contexts()
+        self.assertEqual(6, len(self.contexts(keylog=lambda line: None) - first))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol
+from typing import Protocol
 
 from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, fail
@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from lproxy.identity.contexts import Context
 from lproxy.identity.pem import MaterialError
 from lproxy.identity.refusal import Refusal
-from lproxy.identity.verification import Peer
+from lproxy.identity.sessions import Key
 from lproxy.target import Endpoint, Secure
 from lproxy.transport.hub import Hub
 from lproxy.transport.socket import SocketStream
@@ -28,11 +28,6 @@ from lproxy.transport.tls.failure import HandshakeFailed
 from lproxy.transport.tls.handshake import Handshake, Shaking
 from lproxy.transport.tls.hello import is_name
 from lproxy.transport.tls.stream import TlsStream
-
-#: sessions that are kept, one for each endpoint and way to secure it
-KEPT: Final = 1_000
-
-_Key = tuple[Endpoint, Secure]
 
 
 class Contexts(Protocol):
@@ -75,7 +70,7 @@ class Upstreams:
         self._contexts: Contexts = contexts
         self._seconds: float = seconds
         self._told: Told | None = told
-        self.sessions: Sessions = Sessions(now)
+        self._now: Callable[[], float] = now
 
     def secure(self, endpoint: Endpoint, secure: Secure, stream: SocketStream) -> Shaking:
         """Secure C{stream}, which is connected to C{endpoint}, and unused; it gives its socket away."""
@@ -92,111 +87,35 @@ class Upstreams:
         told_name = name if is_name(name) else ""
         if told_name:
             connection.set_tlsext_host_name(told_name.encode("ascii"))
-        kept = self.sessions.find(key, context) if context.resumable else None
+        kept = context.sessions.find(key, self._now()) if context.resumable else None
         if kept is not None and kept.session is not None:
             connection.set_session(kept.session)
         known = Secured(
             sni=told_name, local_identity=context.identity, remote_identity=kept.identity if kept is not None else ""
         )
-        taken = taken._replace(released=partial(self.sessions.closed, key, connection))
+        taken = taken._replace(released=partial(context.sessions.closed, key, connection))
         shaking = Handshake(self._hub, taken, connection, endpoint, self._seconds, known).start()
         began = self._hub.seconds()
         return shaking.addCallbacks(
-            self._done, self._failed, callbackArgs=(key, context, connection, began), errbackArgs=(key,)
+            self._done, self._failed, callbackArgs=(key, context, connection, began), errbackArgs=(key, context)
         )
 
     def _done(
-        self, stream: TlsStream, key: _Key, context: Context, connection: SSL.Connection, began: float
+        self, stream: TlsStream, key: Key, context: Context, connection: SSL.Connection, began: float
     ) -> TlsStream:
         tls = stream.conn.tls
         assert tls is not None, "what a handshake made is secured"
         if context.resumable:
-            self.sessions.opened(key, context, connection, tls)
+            context.sessions.opened(key, connection, tls.resumed)
         if self._told is not None:
             self._told.succeeded(self._hub.seconds() - began, tls.resumed)
         return stream
 
-    def _failed(self, failure: Failure, key: _Key) -> Failure:
+    def _failed(self, failure: Failure, key: Key, context: Context) -> Failure:
         # perhaps for the sake of the session
-        self.sessions.forget(key)
+        context.sessions.forget(key)
         if self._told is not None:
             error = failure.value
             cancelled = "aborted" if isinstance(error, CancelledError) else "bug"
             self._told.fail(error.why if isinstance(error, HandshakeFailed) else cancelled)
         return failure
-
-
-class Kept:
-    """
-    A session, and whose it is: what a full handshake has found out, which one that resumes it does not ask again.
-
-    @ivar context: which it belongs to; with other certificates or anchors comes another
-    @ivar connection: the latest that is open: tickets come when they like, so it is asked when one is needed
-    @ivar until: when what was verified expires, in seconds since 1970
-    """
-
-    __slots__ = ("connection", "context", "identity", "session", "until")
-
-    def __init__(self, context: Context, identity: str, until: float) -> None:
-        self.context: Context = context
-        self.identity: str = identity
-        self.until: float = until
-        self.connection: SSL.Connection | None = None
-        self.session: SSL.Session | None = None
-
-
-class Sessions:
-    """
-    Those that upstreams gave.
-
-    None outlives what was verified: neither the certificates, when the first of them expires, nor the anchors, which a
-    context is made of.
-    """
-
-    def __init__(self, now: Callable[[], float], limit: int = KEPT) -> None:
-        """
-        @param limit: how many are kept: those of the connections that were made last
-        """
-        self._now: Callable[[], float] = now
-        self._limit: int = limit
-        self._kept: dict[_Key, Kept] = {}
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def find(self, key: _Key, context: Context) -> Kept | None:
-        """What to go on with."""
-        kept = self._kept.get(key)
-        if kept is None:
-            return None
-        if kept.context is not context or kept.until <= self._now():
-            del self._kept[key]
-            return None
-        if kept.connection is not None:
-            kept.session = kept.connection.get_session()
-        return kept
-
-    def opened(self, key: _Key, context: Context, connection: SSL.Connection, tls: Secured) -> None:
-        """C{connection} has done its handshake; what it is given from now on is better than what there is."""
-        before = self._kept.pop(key, None)
-        if before is not None and tls.resumed:
-            kept = before
-        else:
-            peer: Peer = connection.get_app_data()
-            kept = Kept(context, peer.identity, peer.until)
-        kept.connection = connection
-        kept.session = None
-        if len(self._kept) >= self._limit:
-            del self._kept[next(iter(self._kept))]
-        self._kept[key] = kept
-
-    def closed(self, key: _Key, connection: SSL.Connection) -> None:
-        """C{connection} is closed: what it has last been given is kept, and nothing else of it."""
-        kept = self._kept.get(key)
-        if kept is not None and kept.connection is connection:
-            kept.session = connection.get_session()
-            kept.connection = None
-
-    def forget(self, key: _Key) -> None:
-        """Begin anew."""
-        self._kept.pop(key, None)

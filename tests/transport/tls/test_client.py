@@ -18,12 +18,13 @@ from lproxy.errors import explain
 from lproxy.identity import contexts
 from lproxy.identity.contexts import Context
 from lproxy.identity.pem import MaterialError
+from lproxy.identity.sessions import Sessions
 from lproxy.target import UNKNOWN, Endpoint, Metadata, Secure
 from lproxy.testing.certificates import Leaf, authority
 from lproxy.testing.garbage import only_new, uncounted
 from lproxy.transport.connect import ConnectFailed, SocketConnector
 from lproxy.transport.stream import Secured
-from lproxy.transport.tls.client import KEPT, Sessions, Upstreams
+from lproxy.transport.tls.client import Upstreams
 from lproxy.transport.tls.failure import HandshakeFailed, HandshakeTimedOut
 from lproxy.transport.tls.stream import TlsStream
 from tests.identity.handshake import material, trust
@@ -187,6 +188,10 @@ class ConnectTests(ClientCase):
 class ResumedTests(ClientCase):
     """Sessions."""
 
+    def sessions(self, secure: Secure = SECURE) -> Sessions:
+        """Those of the context that connections which are to be secured so have."""
+        return self.contexts.client(secure).sessions
+
     def again(self, server: SSL.Context, secure: Secure = SECURE) -> tuple[bool, str]:
         """Whether the next connection resumes, and who is at its end; it reads, and is closed."""
         stream, far, tls = self.connected(server, secure)
@@ -205,7 +210,7 @@ class ResumedTests(ClientCase):
             server.use_certificate(leaf.certificate)
             server.set_session_id(b"x")
             server.set_max_proto_version(most)
-            self.tls.sessions.forget((self.endpoint, SECURE))
+            self.sessions().forget((self.endpoint, SECURE))
             self.assertEqual([(False, NAME), (True, NAME), (True, NAME)], [self.again(server) for _ in range(3)])
             self.assertTrue(made.resumable)
         self.assertEqual((0.0, True), self.counter.told[-1])
@@ -251,35 +256,15 @@ class ResumedTests(ClientCase):
         """An identity is proved anew each time."""
         server = contexts.mesh_server(material(SHOP.issue(CART), CART), trust(SHOP)).ssl
         self.assertEqual([(False, CART)] * 2, [self.again(server, MESH) for _ in range(2)])
-        self.assertEqual(0, len(self.tls.sessions))
+        self.assertEqual(0, len(self.sessions(MESH)))
 
     def test_forgotten(self) -> None:
         """A handshake that fails takes the session with it."""
         self.again(self.shows())
-        self.assertEqual(1, len(self.tls.sessions))
+        self.assertEqual(1, len(self.sessions()))
         connecting, _ = self.connect(self.shows(authority("stranger").issue(NAME)))
         self.failureResultOf(connecting, HandshakeFailed)
-        self.assertEqual(0, len(self.tls.sessions))
-
-    def test_bounded(self) -> None:
-        """Of many, the oldest are forgotten."""
-        self.tls.sessions = Sessions(lambda: self.day, 2)
-        server = self.shows(SHOP.issue("a.test", "b.test", "c.test"))
-        for name in ("a.test", "b.test", "a.test", "c.test"):
-            self.again(server, Secure(name))
-        self.assertEqual([True, False], [self.again(server, Secure(name))[0] for name in ("a.test", "b.test")])
-        self.assertGreater(KEPT, 100)
-
-    def test_nothing_yet(self) -> None:
-        """A connection that has not been given anything has nothing to go on with."""
-        sessions = Sessions(lambda: 0.0)
-        context = self.contexts.client(SECURE)
-        self.assertIsNone(sessions.find((self.endpoint, SECURE), context))
-        connection = context.connection(None)
-        sessions.opened((self.endpoint, SECURE), context, connection, Secured())
-        kept = sessions.find((self.endpoint, SECURE), context)
-        assert kept is not None
-        self.assertIsNone(kept.session)
+        self.assertEqual(0, len(self.sessions()))
 
 
 class RefusedTests(ClientCase):
