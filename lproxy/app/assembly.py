@@ -42,7 +42,7 @@ from lproxy.protocols.runtime import CannotExpose, Runtime
 from lproxy.protocols.session import Accepted, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
 from lproxy.stack.interfaces import Health
-from lproxy.target import Endpoint, Metadata
+from lproxy.target import Endpoint, Metadata, Target
 from lproxy.transport.connect import SocketConnector
 from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.stream import Address, Stream
@@ -306,7 +306,7 @@ class Assembly:
                     not_ready=partial(self.readiness.add, name),
                     told=partial(self._hearing.__setitem__, beginning(listen, name)),
                     remembered=self._around.remembered.setdefault((listen.name, name), {}),
-                    checked=tuple(checked(listen, self.config.services)) if name == names[0] else (),
+                    checked=partial(self._checked, listen) if name == names[0] else tuple,
                 )
                 factory = factories[name] = plugin.factory(own, value)
                 if factory is None:
@@ -324,6 +324,9 @@ class Assembly:
         securing = self.security.securing(runtime, self.sessions)
         guarded, opaque = self.security.guarded(listen), self.profiles.opaque if self.profiles.any_opaque else None
         return ListenerEdge(runtime, self.sessions, factories, detectors, tcp, securing, guarded, opaque)
+
+    def _checked(self, listen: Listen) -> tuple[Target, ...]:
+        return tuple(checked(listen, self.config.services, self.profiles))
 
     def _runtime(self, listen: Listen) -> Runtime:
         direction, config, around = listen.direction, self.config, self._around

@@ -12,7 +12,7 @@ from dataclasses import replace
 from lproxy.balancing import Balancing
 from lproxy.config import Config, Listen, Service
 from lproxy.profile import Backend, Profile
-from lproxy.protocols.runtime import fixed_target
+from lproxy.protocols.runtime import Profiles, fixed_target
 from lproxy.target import Authority, ServiceName, Target, split_host_port
 
 
@@ -31,32 +31,41 @@ def balancing(config: Config, service: Service) -> Balancing:
     )
 
 
-def checked(listen: Listen, services: Mapping[str, Service]) -> Iterator[Target]:
+def checked(listen: Listen, services: Mapping[str, Service], profiles: Profiles) -> Iterator[Target]:
     """
     Targets that clients of C{listen} may ask for, and whose endpoints are checked, whether anybody asks or not.
 
-    By an original destination nobody asks for a service's name. Who serves in the place of others, by a profile in the
-    configuration, is asked for by whoever asks for those.
+    By an original destination nobody asks for a service's name. Who serves in the place of others is asked for by
+    whoever asks for those, be it the configuration or a file that says so.
+
+    @param profiles: what is said as of now
     """
+    if listen.target == "original-dst":
+        return
     fixed = fixed_target(listen.target)
-    behind = {backend.service for service in services.values() for backend in _backends(service.profile)}
+    if fixed is not None:
+        behind = {_target(backend.service) for backend in _backends(profiles.of(fixed))}
+    else:
+        behind = {_target(backend.service) for service in services.values() for backend in _backends(service.profile)}
     for name, service in services.items():
         if service.health is None:
             continue
-        named = authority(name)
-        if fixed is not None:
-            if fixed in (named, ServiceName(name)):
-                yield fixed
-        elif named is not None and listen.target != "original-dst":
+        named = _target(name)
+        if fixed is not None and fixed in (named, ServiceName(name)):
+            yield fixed
+        elif named in behind or (fixed is None and isinstance(named, Authority)):
             yield named
-        if named is None and name in behind and fixed != ServiceName(name):
-            yield ServiceName(name)
 
 
 def _backends(profile: Profile | None) -> tuple[Backend, ...]:
     if profile is None:
         return ()
     return (*profile.backends, *(backend for route in profile.routes for backend in route.backends))
+
+
+def _target(name: str) -> Authority | ServiceName:
+    """What the service of that name is asked for by, where others have it serve in their place."""
+    return authority(name) or ServiceName(name)
 
 
 def authority(name: str) -> Authority | None:

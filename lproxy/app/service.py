@@ -100,7 +100,7 @@ class Proxy(service.Service):
         self._hub = hub(reactor)
         process = self._process = process or alone(reactor)
         self._sockets = Sockets(process.binder, self._hub, ConnectionLimit(config.limits.connections), self._own)
-        self._stacks = Stacks(reactor, self.metrics, self._crashes.crashed)
+        self._stacks = Stacks(reactor, self.metrics, self._crashes.crashed, process.portion.workers)
         self._around = Surroundings(
             reactor,
             self._hub,

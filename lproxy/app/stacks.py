@@ -65,9 +65,10 @@ class Stacks:
     @ivar rows: what there is to show of them
     """
 
-    def __init__(self, clock: IReactorTime, metrics: Metrics, crashed: Crashed) -> None:
+    def __init__(self, clock: IReactorTime, metrics: Metrics, crashed: Crashed, workers: int = 1) -> None:
         """
         @param crashed: told of what a protocol does wrong with its leases, by its name
+        @param workers: so many processes serve together, this one among them
         """
         self._clock = clock
         self._metrics = metrics
@@ -82,7 +83,7 @@ class Stacks:
         self._outward: dict[tuple[Direction, str], Outward] = {}
         self._counters: dict[str, PluginCounters] = {}
         self._endpoints = Endpoints(metrics.endpoints, clock)
-        self._budgets = Budgets(clock, self._served)
+        self._budgets = Budgets(clock, self._served, workers)
         self._dns: tuple[DnsConfig, Discover] | None = None
         self.rows = ServiceRows(self._lower, lambda: self._now, metrics.failed, self._budgets.left)
         self._turn: IDelayedCall | None = None

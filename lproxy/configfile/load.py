@@ -30,6 +30,7 @@ from lproxy.configfile.listeners import (
 )
 from lproxy.configfile.plugins import Configure, Plugins
 from lproxy.configfile.problem import Problem, Report
+from lproxy.configfile.profile.clocks import check_clocks
 from lproxy.configfile.profile.keys import ROUTE, SERVICE
 from lproxy.configfile.profile.read import ROUTE_HEADER, ROUTES
 from lproxy.configfile.proxied import check_proxied
@@ -148,6 +149,7 @@ def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Con
             report.warning((name,), f"is unused: no listener speaks {name}", f'add "{name}" to the detect of one')
     config = Config(**values, listen=listeners)
     check_relations(config, top, report)
+    check_clocks(config, report)
     check_secure(config, top, report)
     check_proxied(config, report)
     check_admin(config.admin, report)

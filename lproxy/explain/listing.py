@@ -7,6 +7,7 @@ asked, what they are and what is done about their requests.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import count
 
 from lproxy.config import Config
 from lproxy.configfile import Problem
@@ -41,8 +42,9 @@ def of_files(paths: Iterable[str]) -> tuple[list[str], list[Problem]]:
 
 def of_book(book: Book) -> Iterator[str]:
     """All that it knows, by host."""
-    for host, port in book.places():
-        profile = book.of(host, port or 80)
+    places = book.places()
+    for host, port in places:
+        profile = book.of(host, port or next(n for n in count(80) if (host, n) not in places))
         if profile is not None:
             yield from lines(host if port is None else join_host_port(host, port), profile)
 

@@ -95,7 +95,7 @@ class Book:
             if name in self.profiles:
                 return self._for(self._chosen(self.profiles[name]).profile, port)
         attached = [one for name in names for one, own in self._attached.get(name, ()) if own in (None, port)]
-        groups = [attached] if attached else self._by_host(host, port)
+        groups = _once([attached] if attached else self._by_host(host, port))
         if not any(groups):
             return None
         routes: list[Route] = []
@@ -168,3 +168,15 @@ class Book:
             if (own := self._services.get(join_host_port(name, port))) is not None:
                 return own
         return join_host_port(host, port)
+
+
+def _once(groups: list[list[OfRoutes]]) -> list[list[OfRoutes]]:
+    """C{groups}, with each of their documents where it fits best: it may have several parents, or hosts, that fit."""
+    # by what they are, not what they say: that would be compared at length
+    seen: set[int] = set()
+    found = []
+    for group in groups:
+        new = {id(one): one for one in group if id(one) not in seen}
+        seen |= new.keys()
+        found.append(list(new.values()))
+    return found

@@ -85,9 +85,9 @@ def read(document: Field, kind: str, name: str, namespace: str, domain: str) -> 
                 parents.append(one)
             else:
                 gateways = True
-                ports |= {one} if one else set()
+                ports.add(one)
     hostnames = spec.get("hostnames")
-    hosts = tuple(hostnames.each(_host)) if hostnames is not None else ()
+    hosts = tuple(dict.fromkeys(hostnames.each(_host))) if hostnames is not None else ()
     if parents and hosts and not gateways:
         assert hostnames is not None
         hostnames.warn("are not looked at: the parents are services, which have their own names")
@@ -114,9 +114,10 @@ def read(document: Field, kind: str, name: str, namespace: str, domain: str) -> 
         kind,
         name,
         namespace,
-        tuple(parents),
+        tuple(dict.fromkeys(parents)),
         hosts,
-        frozenset(ports),
+        # where one is not said, it is all of them
+        frozenset(ports) if 0 not in ports else frozenset(),
         tuple(ranked),
         document.sheet.file,
         document.node.line,
@@ -136,7 +137,10 @@ def _parent(field: Field, owner: _Owner) -> Parent | int:
         if section is not None:
             section.error("names a port, which only the cluster knows", "write port: and its number")
         return Parent(ServiceOf(name.lower(), _namespace(field, owner), owner.domain), port or None)
-    raise field.refuse(f"a parent of kind {kind}{group and f' ({group})'} is unknown", "it may be Gateway or Service")
+    right = "it may be Gateway or Service"
+    if kind == "Service" and group == _GATEWAY:
+        right = 'write group: "": without it that is the group of gateways'
+    raise field.refuse(f"a parent of kind {kind}{group and f' ({group})'} is unknown", right)
 
 
 def _kind(field: Field, group: str, kind: str) -> tuple[str, str]:
@@ -228,7 +232,7 @@ def _backend(field: Field, owner: _Owner) -> Backend:
     group, kind = _kind(field, "", "Service")
     if kind != "Service" or group not in _CORE:
         raise field.refuse(f"a backend of kind {kind}{group and f' ({group})'} is unknown", "it may be a Service")
-    if (filters := field.get("filters")) is not None:
+    if (filters := field.get("filters")) is not None and any(True for _ in filters.items()):
         filters.error("of one backend are not done", "write them as filters of the rule")
     name = field.need("name").text().lower()
     port = field.need("port", "write the port of the service").whole(1, 65535)

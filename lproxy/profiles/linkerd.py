@@ -40,7 +40,7 @@ from lproxy.profiles.described import OfService
 from lproxy.profiles.field import Field, Skip
 from lproxy.profiles.patterns import BadPattern, refuse
 from lproxy.profiles.quantity import go_duration, quantity, weights
-from lproxy.target import split_host_port
+from lproxy.target import join_host_port, split_host_port
 
 API: Final = "linkerd.io/v1alpha2"
 KIND: Final = "ServiceProfile"
@@ -230,14 +230,15 @@ def _override(field: Field) -> tuple[str, Decimal]:
 
 
 def _authority(text: str) -> str:
-    """C{text} as an authority, in lower case, with a port or without."""
+    """C{text} as an authority, in lower case and without the root's dot, with a port or without."""
     try:
-        host, _ = split_host_port(text, 80)
+        host, port = split_host_port(text.lower(), 0)
     except ValueError as error:
         raise Wrong(f"{show(text)} is no authority: its port is none") from error
+    host = host.removesuffix(".")
     if not HOST_NAME.fullmatch(host) and not is_ip(host):
         raise Wrong(f"{show(text)} is no authority", "write one such as web-v2.shop.svc.cluster.local:80")
-    return text.lower()
+    return join_host_port(host, port) if port else text.lower().removesuffix(".")
 
 
 def _ports(field: Field) -> range:

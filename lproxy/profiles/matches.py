@@ -4,7 +4,7 @@ Matches of the Gateway API's rules: what a request must be, and which of several
 
 The most specific one has, as the API says: of C{HTTPRoute}s an exact path, then (which the API leaves open) a regular
 expression, then the longest prefix; then a method, more fields, more parameters. Of C{GRPCRoute}s the longest service,
-the longest method, then more fields.
+the longest method, then more fields; who names a service comes before who does not, and names before expressions.
 """
 
 from __future__ import annotations
@@ -103,8 +103,10 @@ def rooted(text: str) -> str:
     """C{text}, if it is a path."""
     if not text.startswith("/"):
         raise Wrong(f"{show(text)} does not begin with /", f"write {show('/' + text)}")
-    if "?" in text or "#" in text:
+    if "?" in text:
         raise Wrong(f"{show(text)} has a query, which a path does not", "parameters are queryParams")
+    if "#" in text:
+        raise Wrong(f"{show(text)} has a fragment, which nobody is sent", "write %23 where # is part of the path")
     return text
 
 
@@ -114,6 +116,7 @@ def _grpc(field: Field) -> Match:
     headers = _headers(field)
     parts: list[Condition] = []
     service = method = ""
+    kind = EXACT
     if method_field is not None:
         method_field.known("type", "service", "method")
         kind_field = method_field.get("type")
@@ -124,12 +127,16 @@ def _grpc(field: Field) -> Match:
         check = checked_pattern if kind == REGEX else _name
         service = service_name.made(check) if service_name is not None else ""
         method = method_name.made(check) if method_name is not None else ""
-        parts.append(_call(service, method, kind))
-    rank = (-len(service), -len(method), -len(headers))
+        path = _call(service, method, kind)
+        if path.kind == "regex":
+            # what each of the two is by itself, both together need not be
+            method_field.judged(checked_pattern, path.value)
+        parts.append(path)
+    rank = (0 if service else 1, 1 if kind == REGEX else 0, -len(service), -len(method), -len(headers))
     return Match(_together([*parts, *headers], Path("/", "prefix")), rank)
 
 
-def _call(service: str, method: str, kind: str) -> Condition:
+def _call(service: str, method: str, kind: str) -> Path:
     """The path of a call: C{/SERVICE/METHOD}."""
     if kind == EXACT and service:
         return Path(f"/{service}/{method}") if method else Path(f"/{service}", "prefix")
@@ -183,4 +190,4 @@ def _together(parts: list[Condition], otherwise: Condition) -> Condition:
 
 
 HTTP: Final = Reading(_http, Path("/", "prefix"), (2, -1, 1, 0, 0))
-GRPC: Final = Reading(_grpc, Path("/", "prefix"), (0, 0, 0))
+GRPC: Final = Reading(_grpc, Path("/", "prefix"), (1, 0, 0, 0, 0))

@@ -16,11 +16,20 @@ from lproxy.profiles.field import Field, Sheet, Skip
 from lproxy.profiles.names import DOMAIN
 from lproxy.profiles.tree import BadYaml, Mapping, documents
 
+
+def _group(version: str) -> str:
+    """Whose an C{apiVersion} is."""
+    return version.partition("/")[0]
+
+
 #: bytes of a file: a thousand services with ten routes each have half of that
 MAX_FILE: Final = 4 * 1024 * 1024
 
 #: the versions of each kind that are read
 APIS: Final = {linkerd.KIND: (linkerd.API,), **dict.fromkeys(gateway.KINDS, gateway.APIS)}
+#: whose kinds those are, and which others they have: another kind of theirs is most likely one of the above, misspelt
+GROUPS: Final = frozenset(_group(version) for versions in APIS.values() for version in versions)
+OTHERS: Final = frozenset({"Gateway", "GatewayClass", "TCPRoute", "TLSRoute", "UDPRoute"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +132,8 @@ def _described(field: Field, within: Within) -> Described | None:
         kind = field.need("kind", f"it is one of {', '.join(APIS)}").text()
         version = field.need("apiVersion", "write that of its kind, such as linkerd.io/v1alpha2").text()
         if kind not in APIS:
-            if near := did_you_mean(kind, APIS):
+            near = did_you_mean(kind, APIS)
+            if near and kind not in OTHERS and _group(version) in GROUPS:
                 raise field.need("kind").refuse(f"{show(kind)} is unknown", near)
             field.need("kind").warn(f"a {kind} says nothing of routes: it is passed over")
             return None

@@ -5,7 +5,7 @@ What a listener gives to the factories of its protocols: who they are for, clock
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -136,8 +136,9 @@ class Runtime:
     @ivar tls: what the listener does about TLS
     @ivar policy: C{policy(target)} is whom its service is for; of C{None}, whom the listener is for
     @ivar denied: counts who was refused, by reason
-    @ivar checked: targets whose endpoints are checked all the time: to be kept, by the stack that requests to them
-        take; those of a listener are told the first of its protocols
+    @ivar checked: C{checked()} are targets whose endpoints are checked all the time: to be kept, by the stack that
+        requests to them take; those of a listener are told the first of its protocols. They may be more when
+        C{profiles} say something else than before
     @ivar profiles: what is said about how requests to services are treated
     @ivar superseded: whether another configuration goes on in the place of this one: who drains need not hurry clients
         that are idle, as they may when the proxy ends
@@ -168,7 +169,7 @@ class Runtime:
     access: Callable[[dict[str, Any]], None] | None = None
     service: Callable[[Target], Service] = lambda target: PLAIN
     tracer: Tracer | None = None
-    checked: tuple[Target, ...] = ()
+    checked: Callable[[], Iterable[Target]] = tuple
     tls: Tls = "off"
     policy: Callable[[Target | None], Policy] = lambda target: ANYBODY
     denied: Callable[[str], None] = lambda reason: None

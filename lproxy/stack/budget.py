@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -119,19 +120,27 @@ def _seconds_worth(settings: RetryBudget) -> float:
 class Budgets:
     """Those of all services."""
 
-    def __init__(self, clock: IReactorTime, served: Callable[[Target], object] = lambda target: target) -> None:
+    def __init__(
+        self, clock: IReactorTime, served: Callable[[Target], object] = lambda target: target, part: int = 1
+    ) -> None:
         """
         @param served: of a target, what it shares its budget by
+        @param part: this process is one of so many that share the few a second; of its own requests it has their part
         """
         self._clock = clock
         self._served = served
+        self._part = part
         self._budgets: OrderedDict[object, Budget] = OrderedDict()
 
     def of(self, target: Target, settings: RetryBudget | None = None) -> Budget:
         """The one of C{target}'s service, which is as C{settings} say, or the default."""
         budget = self.known(target)
-        budget.change(settings or DEFAULT)
+        budget.change(self._own(settings or DEFAULT))
         return budget
+
+    def _own(self, settings: RetryBudget) -> RetryBudget:
+        """What this process has of them."""
+        return settings if self._part == 1 else replace(settings, minimum=settings.minimum / self._part)
 
     def left(self, target: Target) -> int | None:
         """What the one of C{target}'s service has left; C{None}: nobody has asked for one yet."""
@@ -149,5 +158,5 @@ class Budgets:
         if budget is None:
             if len(self._budgets) >= MOST:
                 self._budgets.popitem(last=False)
-            budget = self._budgets[key] = Budget(DEFAULT, self._clock)
+            budget = self._budgets[key] = Budget(self._own(DEFAULT), self._clock)
         return budget

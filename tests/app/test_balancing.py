@@ -11,7 +11,8 @@ from lproxy.app.balancing import balancing, checked
 from lproxy.balancing import Balancing, HealthCheck
 from lproxy.config import Config, Limits, Listen, Service
 from lproxy.profile import Backend, Profile, Route
-from lproxy.target import Authority, ServiceName
+from lproxy.protocols.runtime import NoProfiles
+from lproxy.target import Authority, ServiceName, Target
 
 CHECK = HealthCheck("http", "/healthz")
 
@@ -52,8 +53,10 @@ class CheckedTests(SynchronousTestCase):
         for name in ("web:80", "unchecked:80", "app", "unchecked")
     }
 
-    def of(self, target: str) -> list[object]:
-        return list(checked(Listen("out", "127.0.0.1:1", target=target), self.services))
+    def of(self, target: str, said: dict[Target, Profile] | None = None) -> list[Target]:
+        """By a listener of that C{target}, where files say that."""
+        profiles = Said(self.services, said or {})
+        return list(checked(Listen("out", "127.0.0.1:1", target=target), self.services, profiles))
 
     def test_by_name(self) -> None:
         """By authority or SNI, whoever can be asked for."""
@@ -69,13 +72,38 @@ class CheckedTests(SynchronousTestCase):
         self.assertEqual([], self.of("other:80"))
 
     def test_behind(self) -> None:
-        """Who serves in the place of another, by its profile, is as well."""
-        profile = Profile((Route("r", backends=(Backend("app"), Backend("unchecked"))),))
-        self.services = {**self.services, "shop:80": Service("shop:80", profile=profile)}
+        """Who serves in the place of another that can be asked for, by its profile, is as well."""
+        backends = Backend("app"), Backend("unchecked"), Backend("WEB:80")
+        profile = Profile((Route("r", backends=backends),))
+        self.services = {**self.services, "shop": Service("shop", profile=profile)}
         self.assertEqual([Authority("web", 80), ServiceName("app")], self.of("authority"))
-        self.assertEqual([ServiceName("app")], self.of("original-dst"))
+        self.assertEqual([Authority("web", 80), ServiceName("app")], self.of("service:shop"))
         self.assertEqual([ServiceName("app")], self.of("service:app"))
+
+    def test_behind_by_files(self) -> None:
+        """So is who does that as a file has it, of a service with a table of its own or without."""
+        said: dict[Target, Profile] = {
+            Authority("shop", 80): Profile(backends=(Backend("web:80"),)),
+            ServiceName("app"): Profile(backends=(Backend("app"), Backend("web:80"), Backend("unchecked:80"))),
+        }
+        self.assertEqual([Authority("web", 80)], self.of("shop:80", said))
+        self.assertEqual([Authority("web", 80), ServiceName("app")], self.of("service:app", said))
+        self.assertEqual([], self.of("shop:81", said))
 
     def test_redirected(self) -> None:
         """By original destination, nobody."""
+        profile = Profile((Route("r", backends=(Backend("app"),)),))
+        self.services = {**self.services, "shop:80": Service("shop:80", profile=profile)}
         self.assertEqual([], self.of("original-dst"))
+
+
+class Said(NoProfiles):
+    """What the configuration says, and else files."""
+
+    def __init__(self, services: dict[str, Service], files: dict[Target, Profile]) -> None:
+        self._services = services
+        self._files = files
+
+    def of(self, target: Target) -> Profile | None:
+        service = self._services.get(target.name) if isinstance(target, ServiceName) else None
+        return service.profile if service is not None and service.profile is not None else self._files.get(target)

@@ -115,6 +115,14 @@ class BookTests(PagesTestCase):
         self.assertIsNone(self.names(only, "a.example", 80))
         self.assertEqual(["gw/r", "unmatched"], self.names(only, "a.example", 443))
 
+    def test_once(self) -> None:
+        """Of a document that fits in several ways the routes are there once, where it fits best."""
+        rules = "  rules: [{name: r}]\n"
+        hosts = HTTP.partition("spec:")[0] + f"spec:\n  hostnames: ['*.example', a.example, a.example]\n{rules}"
+        self.assertEqual(["web/r", "unmatched"], self.names(self.book(hosts), "a.example"))
+        parents = HTTP.replace("port: 80}]", 'port: 80}, {group: "", kind: Service, name: web}]') + rules
+        self.assertEqual(["web/r", "unmatched"], self.names(self.book(parents), "web.shop"))
+
     def test_both(self) -> None:
         """A ServiceProfile comes before routes; routes of gRPC before those of HTTP."""
         http, grpc = HTTP + "  rules: [{name: h}]\n", GRPC + "  rules: [{name: g}]\n"

@@ -36,6 +36,8 @@ class GatewayTests(PagesTestCase):
         for parents, ports in (
             ("[{name: gw}]", set()),
             ("[{name: gw, port: 443, sectionName: https}]", {443}),
+            ("[{name: gw, port: 443}, {name: gw, port: 80}, {name: gw, port: 443}]", {80, 443}),
+            ("[{name: gw, port: 443}, {name: other}]", set()),
             ("~", set()),
         ):
             text = f"{SPEC}  parentRefs: {parents}\n  hostnames: [web.example, '*.Web.example']\n"
@@ -75,6 +77,21 @@ class GatewayTests(PagesTestCase):
             )
         self.assertEqual((None, RouteTimeouts()), (routes[2].retries, routes[2].timeouts))
 
+    def test_nothing_said(self) -> None:
+        """What is there and empty, as templates write it, says nothing."""
+        found = self.routes(
+            HTTP + "  rules: [{matches: [], filters: [], backendRefs: [{name: a, port: 1, filters: []}]}]\n"
+        )
+        self.assertEqual([Backend("a.shop.svc.cluster.local:1")], [one for _, r in found.ranked for one in r.backends])
+
+    def test_no_group(self) -> None:
+        """A service without a group is none, as the API has gateways' then: what to write is said."""
+        self.says(
+            SPEC + "  parentRefs: [{kind: Service, name: web}]\n",
+            "f:7: spec.parentRefs[0]: a parent of kind Service (gateway.networking.k8s.io) is unknown; write "
+            'group: "": without it that is the group of gateways',
+        )
+
     def test_no_rules(self) -> None:
         """Without a rule there is one, as the API has it: for every request, served by the service itself."""
         for rules in ("", "  rules: []\n", "  rules: [{}]\n"):
@@ -111,7 +128,7 @@ class GatewayTests(PagesTestCase):
                 - backendRefs: [{name: a, port: 80, weight: 0}, {name: b, port: 80, weight: 0}]
                 - backendRefs: [{name: a}]
                 - backendRefs: [{kind: ServiceImport, group: multicluster.x-k8s.io, name: a, port: 80}]
-                - backendRefs: [{name: a, port: 80, filters: []}]
+                - backendRefs: [{name: a, port: 80, filters: [{type: RequestMirror}]}]
                 - backendRefs: [{name: a, port: 80}, {name: a, port: 80}]
                 - timeouts: {request: 1s, backendRequest: 2s}
                 - timeouts: {request: 10}

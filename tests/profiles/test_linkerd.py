@@ -54,9 +54,9 @@ EVERYTHING = SP + indented(
       minRetriesPerSecond: 0
       ttl: 30s
     dstOverrides:
-    - authority: web-v1.shop.svc.cluster.local:8080
+    - authority: web-v1.shop.svc.cluster.local.:8080
       weight: 900m
-    - authority: Web-V2.shop
+    - authority: Web-V2.shop.
       weight: 100m
     opaquePorts:
     - "25"

@@ -5,6 +5,7 @@ Matches of the Gateway API, and their precedence.
 
 from __future__ import annotations
 
+from lproxy.configfile.problem import show
 from lproxy.profile import All, Condition, Header, Method, Path, Query
 from tests.profiles.case import GRPC, HTTP, PagesTestCase, indented
 
@@ -116,6 +117,22 @@ class MatchTests(PagesTestCase):
             ),
         )
 
+    def test_expressions_of_calls(self) -> None:
+        """An expression comes after names, however long it is; who names a method alone, after who names services."""
+        self.assertEqual(
+            [2, 0, 3, 4, 1],
+            self.order(
+                """
+                method: {type: RegularExpression, service: "a[.].*long.*", method: ".*"}
+                method: {type: RegularExpression, method: "Get.*"}
+                method: {service: a.B}
+                method: {method: Get}
+                headers: [{name: x, value: "1"}]
+                """,
+                GRPC,
+            ),
+        )
+
     def test_first_counts(self) -> None:
         """Of several fields of a name the API looks at the first, and so do we; that is told."""
         text = HTTP + "  rules:\n  - matches: [{headers: [{name: a, value: b}, {name: A, value: c}]}]\n"
@@ -134,6 +151,7 @@ class MatchTests(PagesTestCase):
                 - matches: [{path: {type: Prefix, value: /a}}]
                 - matches: [{path: {value: a}}]
                 - matches: [{path: {value: "/a?b"}}]
+                - matches: [{path: {value: "/a#b"}}]
                 - matches: [{path: {type: RegularExpression, value: "("}}]
                 - matches: [{method: get}]
                 - matches: [{headers: [{name: "a b", value: x}]}]
@@ -145,11 +163,13 @@ class MatchTests(PagesTestCase):
             'f:10: spec.rules[1].matches[0].path.value: "a" does not begin with /; write "/a"',
             'f:11: spec.rules[2].matches[0].path.value: "/a?b" has a query, which a path does not; parameters are '
             "queryParams",
-            'f:12: spec.rules[3].matches[0].path.value: "(" is none of RE2\'s: missing ): (',
-            'f:13: spec.rules[4].matches[0].method: "get" is unknown; did you mean "GET"?',
-            'f:14: spec.rules[5].matches[0].headers[0].name: "a b" is no name of a field',
-            "f:15: spec.rules[6].matches[0].headers[0].value: is missing",
-            'f:16: spec.rules[7].matches[0].pth: unknown field; did you mean "path"?',
+            'f:12: spec.rules[3].matches[0].path.value: "/a#b" has a fragment, which nobody is sent; write %23 where '
+            "# is part of the path",
+            'f:13: spec.rules[4].matches[0].path.value: "(" is none of RE2\'s: missing ): (',
+            'f:14: spec.rules[5].matches[0].method: "get" is unknown; did you mean "GET"?',
+            'f:15: spec.rules[6].matches[0].headers[0].name: "a b" is no name of a field',
+            "f:16: spec.rules[7].matches[0].headers[0].value: is missing",
+            'f:17: spec.rules[8].matches[0].pth: unknown field; did you mean "path"?',
         )
         self.says(
             GRPC + "  rules: [{matches: [{method: {}}, {method: {service: a/b}}]}]\n",
@@ -159,4 +179,10 @@ class MatchTests(PagesTestCase):
             GRPC + "  rules: [{matches: [{method: {service: a/b}}]}]\n",
             'f:8: spec.rules[0].matches[0].method.service: "a/b" is no name of gRPC; write a service such as '
             "books.Books, and a method such as Get",
+        )
+        half = "a" * 2500
+        self.says(
+            GRPC
+            + f"  rules: [{{matches: [{{method: {{type: RegularExpression, service: {half}, method: {half}}}}}]}}]\n",
+            f"f:8: spec.rules[0].matches[0].method: {show(f'/(?:{half})/(?:{half})')} is longer than 4096 characters",
         )

@@ -30,8 +30,17 @@ class ReadTests(PagesTestCase):
             "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n",
             "f:2: warning: kind: a Deployment says nothing of routes: it is passed over",
         )
+        for version, kind in (
+            ("v1", "Service"),
+            ("v1", "ServiceAccount"),
+            ("gateway.networking.k8s.io/v1", "Gateway"),
+            ("gateway.networking.k8s.io/v1alpha2", "TCPRoute"),
+            ("kuma.io/v1alpha1", "MeshHTTPRoute"),
+        ):
+            (problem,) = self.read(f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n").problems
+            self.assertEqual(("warning", 2), (problem.severity, problem.line), kind)
         self.says(
-            "kind: ServiceProfil\napiVersion: x\n",
+            "kind: ServiceProfil\napiVersion: linkerd.io/v1alpha2\n",
             'f:1: kind: "ServiceProfil" is unknown; did you mean "ServiceProfile"?',
         )
         self.says("- a\n", "f:1: is no resource of Kubernetes; write apiVersion, kind, metadata and spec")

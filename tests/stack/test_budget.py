@@ -152,6 +152,15 @@ class BudgetsTests(SynchronousTestCase):
         self.budgets.of(TARGET)
         self.assertEqual(RetryBudget(), budget.settings)
 
+    def test_parts(self) -> None:
+        """Of several processes each has its part of the few a second, so that all together have no more than one."""
+        clock = Clock()
+        four = Budgets(clock, part=4)
+        self.assertEqual(2, four.known(OTHER).left)
+        self.assertEqual(RetryBudget(0.1, 25.0, 5.0), four.of(TARGET, RetryBudget(0.1, 100.0, 5.0)).settings)
+        clock.advance(1.0)
+        self.assertEqual(25, four.known(TARGET).left)
+
     def test_bounded(self) -> None:
         """As many are remembered as there may be services."""
         first = self.budgets.of(TARGET)

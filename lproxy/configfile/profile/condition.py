@@ -58,6 +58,8 @@ def rooted(value: Any) -> str:
         raise Wrong(f"{show(text)} does not begin with /", f"write {show('/' + text)}")
     if "?" in text:
         raise Wrong(f"{show(text)} has a query, which a path does not", "parameters are query = { name = ... }")
+    if "#" in text:
+        raise Wrong(f"{show(text)} has a fragment, which nobody is sent", "write %23 where # is part of the path")
     return text
 
 

@@ -5,11 +5,12 @@ HTTP sessions of one listener: what they share is made here, and one clock looks
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall
 
-from lproxy.api import Accepted, Detector, Explains, Runtime, Session
+from lproxy.api import Accepted, Detector, Explains, Runtime, Session, Target
 from lproxy.protocols.http.detect import HTTP2, detect
 from lproxy.protocols.http.h1.server import Http1Server
 from lproxy.protocols.http.h2.limits import configured
@@ -45,6 +46,8 @@ class HttpFactory(Explains):
         self._tick = min(TICK, timeouts.header_read / 4, timeouts.client_idle / 4)
         self._forget_at = self.listener.seconds() + FORGET
         self._sweeper: IDelayedCall | None = None
+        self._kept: set[Target] = set()
+        self._unwatch: Callable[[], None] | None = None
         self._stopped = False
 
     def session(self, accepted: Accepted) -> Session:
@@ -67,8 +70,9 @@ class HttpFactory(Explains):
         """The listener opens."""
         self._stopped = False
         self.listener.start()
-        for target in self.runtime.checked:
-            self._upstreams.keep(target, self.runtime.service(target))
+        self._keep()
+        if self._unwatch is None:
+            self._unwatch = self.runtime.profiles.watch(self._keep)
         if self._sweeper is None:
             self._sweep()
 
@@ -85,9 +89,19 @@ class HttpFactory(Explains):
         """The last connection is gone."""
         self._stopped = True
         self.listener.stop()
+        unwatch, self._unwatch = self._unwatch, None
+        if unwatch is not None:
+            unwatch()
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+
+    def _keep(self) -> None:
+        """Have those checked who are to be, and are not yet: profiles may have others serve than before."""
+        for target in self.runtime.checked():
+            if target not in self._kept:
+                self._kept.add(target)
+                self._upstreams.keep(target, self.runtime.service(target))
 
     def _sweep(self) -> None:
         # the last client may end in here, and with it all of this

@@ -304,7 +304,8 @@ class Tries:
         request, destination, plan = owner.request, owner.destination, owner.plan
         if again is None or plan is None or destination is None or outgoing is None or not owner.whole:
             return False
-        grpc = outcome(head.status, trailers or head.headers) if end and request.grpc else NO_CALL
+        # what comes after messages is said of them, be they here already or not
+        grpc = outcome(head.status, trailers or head.headers) if end and request.grpc and not body else NO_CALL
         # what is about the connection, or came before all of the request did, is the client's
         if not again.unwanted(head.status, grpc) or head.private or outgoing.owed() or not self._may(owner, again):
             return False

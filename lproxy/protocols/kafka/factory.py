@@ -62,7 +62,7 @@ class KafkaFactory:
 
     def start(self) -> None:
         """Listen for the brokers that are known beforehand, and find out who else there is."""
-        for target in self.runtime.checked:
+        for target in self.runtime.checked():
             self.acquire.keep(target)
         known = self.cluster is not None and self.cluster.start()
         if self.seeds is not None:

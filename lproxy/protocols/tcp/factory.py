@@ -40,7 +40,7 @@ class TcpFactory:
 
     def start(self) -> None:
         """The listener opens."""
-        for target in self.runtime.checked:
+        for target in self.runtime.checked():
             self.acquire.keep(target)
 
     def drain(self) -> None:

@@ -115,6 +115,10 @@ class ConditionTests(SynchronousTestCase):
             "m.any[0]: is empty; leave it out: every request is meant then",
             "m.not.path: must be a string, not an integer; write it in double quotes",
         )
+        self.says(
+            '{ path = "/a#b" }',
+            'm.path: "/a#b" has a fragment, which nobody is sent; write %23 where # is part of the path',
+        )
         self.says('"GET"', 'm: must be a table, not a string; write { path_prefix = "/books" }')
 
     def test_deep(self) -> None:

@@ -10,8 +10,10 @@ from unittest.mock import patch
 
 from lproxy.config import Timeouts
 from lproxy.protocols.http.detect import detect
+from lproxy.target import Authority, Target
 from lproxy.testing.wire import MemoryStream
 from tests.protocols.http.harness import GET, OK, HttpTestCase
+from tests.protocols.http.profile.test_router import ScriptedProfiles
 
 
 class FactoryTests(HttpTestCase):
@@ -20,6 +22,20 @@ class FactoryTests(HttpTestCase):
     def test_detector(self) -> None:
         """It carries its own."""
         self.assertIs(detect, self.factory.detector)
+
+    def test_checked(self) -> None:
+        """Who is to be checked is kept from the start, and once; so is whoever joins them, by profiles that change."""
+        targets: list[Target] = [Authority("a.local", 80)]
+        profiles = ScriptedProfiles()
+        self.start(profiles=profiles, checked=lambda: targets)
+        kept = self.proxy.acquires["http"].kept
+        self.assertEqual(targets, kept)
+        profiles.change(None)
+        targets.append(Authority("b.local", 80))
+        profiles.change(None)
+        self.assertEqual(targets, kept)
+        self.factory.stop()
+        self.assertEqual([], profiles.watchers)
 
     def test_sweep(self) -> None:
         """One timer for all sessions, shorter where the limits are; none when it has stopped."""

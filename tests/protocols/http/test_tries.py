@@ -406,6 +406,18 @@ class Http2Tests(Http2UpstreamCase):
         self.assertEqual("5", client.answers[one].headers["grpc-status"])
         self.assertEqual("14", client.answers[two].trailers["grpc-status"])
 
+    def test_messages(self) -> None:
+        """Nor where there is a message, however soon its status follows."""
+        client = self.begin(Retries(grpc=(14,), unsafe=True))
+        stream = self.call(client)
+        self.server.head(1)
+        self.server.body(1, b"part")
+        self.server.head(1, (("grpc-status", "14"),), True)
+        client.hear()
+        self.assertEqual(1, len(self.sent()))
+        answer = client.answers[stream]
+        self.assertEqual((b"part", "14"), (answer.body, answer.trailers["grpc-status"]))
+
     def test_classes(self) -> None:
         """What is a failure in HTTP's terms is one of a call."""
         client = self.begin(Retries(unsafe=True))

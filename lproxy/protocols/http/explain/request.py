@@ -9,9 +9,15 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from lproxy.protocols.http.message import Headers, Request
+from lproxy.config import Limits
+from lproxy.protocols.http.h1.read import RequestReader
+from lproxy.protocols.http.message import Rejected, Request
+from lproxy.protocols.http.route import DEFAULT_PORT, HTTPS_PORT
+from lproxy.target import join_host_port
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: what would make several lines of one
+LINE_END = re.compile(r"[\r\n]")
 
 
 class NoRequest(ValueError):
@@ -34,7 +40,8 @@ class Asked(NamedTuple):
 
 def asked(method: str, url: str, headers: list[str]) -> Asked:
     """
-    The request of C{method} for C{url}, with C{headers} such as C{"x-user: alice"}.
+    The request of C{method} for C{url}, with C{headers} such as C{"x-user: alice"}: what is read of it where it comes
+    in is read of it here.
 
     @raise NoRequest: it is none
     """
@@ -45,24 +52,36 @@ def asked(method: str, url: str, headers: list[str]) -> Asked:
         port = parts.port
     except ValueError as error:
         raise NoRequest(f"{url!r} is no URL: {error}") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or LINE_END.search(url):
         raise NoRequest(f"{url!r} is no URL: write one such as http://web.local/books?page=2")
     authority = parts.netloc.rpartition("@")[2].lower()
-    fields: Headers = []
+    lines: list[str] = []
     for one in headers:
         name, colon, value = one.partition(":")
-        if not colon or not TOKEN.fullmatch(name):
+        if not colon or not TOKEN.fullmatch(name) or LINE_END.search(one):
             raise NoRequest(f"{one!r} is no header: write NAME: VALUE")
         if name.lower() == "host":
             # who is asked is one thing, and whom the request is for another
             authority = value.strip()
         else:
-            fields.append((name.encode("ascii"), value.strip().encode("utf-8")))
+            lines.append(f"{name}: {value.strip()}")
+    # as it is written, which urlsplit does not keep; what follows # nobody is sent
+    target = url.partition("#")[0].partition("://")[2][len(parts.netloc) :]
+    target = target if target.startswith("/") else f"/{target}"
+    method = method.upper()
+    if method == "CONNECT":
+        target = join_host_port(parts.hostname, port or (HTTPS_PORT if parts.scheme == "https" else DEFAULT_PORT))
     try:
-        target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}".encode("ascii")
-        named = authority.encode("ascii")
+        first = f"{method} {target} HTTP/1.1\r\nHost: {authority}\r\n".encode("ascii")
     except UnicodeEncodeError as error:
         raise NoRequest(f"{url!r} has other characters than a URL's: write them as %XX, hosts as xn--...") from error
-    fields.insert(0, (b"Host", named))
-    request = Request(method.upper().encode("ascii"), target, fields, 0, named, False)
+    reader = RequestReader(Limits())
+    reader.feed(first + "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n")
+    try:
+        request = reader.head()
+    except Rejected as error:
+        raise NoRequest(f"such a request is answered {error.status}, {error.what()}") from error
+    finally:
+        reader.close()
+    assert request is not None
     return Asked(request, parts.scheme == "https", parts.hostname, port)
