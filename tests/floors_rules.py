@@ -45,6 +45,10 @@ TWISTED_CALLS = {("lproxy.tap", "makeService")}
 #: what has been given a floor
 FLOORED = (*(f"lproxy.{name}" for name in VALUES), *(name for name in FLOORS if name != "lproxy"))
 
+#: who warns of failures, and who stands between them and the log
+WARN = ("lproxy.app", "lproxy.protocols")
+REMEMBERS = "lproxy.app.recent"
+
 Rule = Callable[[Source], Iterator[tuple[int, str]]]
 
 
@@ -163,6 +167,20 @@ def camel_case(source: Source) -> Iterator[tuple[int, str]]:
                 yield child.lineno, f"camelCase function {child.name}: only methods that Twisted or zope call are"
 
 
+def explained(source: Source) -> Iterator[tuple[int, str]]:
+    """Whoever warns says in parts of what: C{warn(kind, text, Failed(...))}, as the admin server's page has columns."""
+    if source.module == REMEMBERS or not under(source.module, *WARN):
+        return
+    for node in source.nodes:
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("warn", "_warn")
+            and len(node.args) == 2
+        ):
+            yield node.lineno, "warns without a layer, a target and a cause (lproxy.errors.Failed)"
+
+
 def test_case_name(source: Source) -> Iterator[tuple[int, str]]:
     """The first line says which tests are this file's, and they exist."""
     if source.is_package:
@@ -198,6 +216,7 @@ RULES: tuple[Rule, ...] = (
     one_home,
     outsiders,
     camel_case,
+    explained,
     test_case_name,
     size,
 )

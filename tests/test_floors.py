@@ -262,6 +262,14 @@ class RuleTests(SynchronousTestCase):
             "camelCase dataReceived in a detector or codec, which Twisted never calls",
         )
 
+    def test_explained(self) -> None:
+        """A warning without its parts has empty cells on the page."""
+        message = "warns without a layer, a target and a cause (lproxy.errors.Failed)"
+        self.bad("lproxy.app.listener", 'runtime.warn("kind", "text")\n', message)
+        self.bad("lproxy.protocols.kafka.session", 'self._runtime.warn("kind", f"{1}")\n', message)
+        self.good("lproxy.app.listener", 'runtime.warn("kind", "text", parts)\n')
+        self.good("lproxy.profiles.gateway", 'field.warn("wrong", "right")\n')
+
     def test_test_case_name(self) -> None:
         """A file leads to its tests, and a name that leads nowhere is refused."""
         module = "lproxy.app.x"

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from lproxy.admin.overview import Traffic
+from lproxy.admin.order import NONE, SORTS, Asked, Traffic
 
 #: how good or bad a state is: a class of the style
 TONES = {
@@ -53,11 +53,34 @@ def passed_over(endpoint: Mapping[str, Any]) -> str:
     return f" <small>{escape(', '.join(said))}</small>" if said else ""
 
 
-def table(key: str, title: str, head: Iterable[str], rows: Iterable[str], more: str = "") -> str:
+def table(
+    key: str, title: str, head: Iterable[str], rows: Iterable[str], more: str = "", asked: Asked | None = None
+) -> str:
+    """
+    A section.
+
+    @param asked: what is shown of it, where it can be sorted
+    """
     body = "\n".join(rows)
-    columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    inner = f"<table><thead><tr>{columns}</tr></thead><tbody>\n{body}\n</tbody></table>" if body else "<p>None.</p>"
-    return f'<section id="{key}"><h2>{escape(title)}</h2><div class="wide" tabindex="0">{inner}</div>{more}</section>'
+    columns = "".join(
+        _heading("name" if n == 0 else name.removesuffix("/s"), name, asked) for n, name in enumerate(head)
+    )
+    inner = f"<table><thead><tr>{columns}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    # who has no mouse scrolls by keys
+    wide = f'<div class="wide" role="region" aria-labelledby="{key}-title" tabindex="0">{inner}</div>'
+    heading = f'<h2 id="{key}-title">{escape(title)}</h2>'
+    return f'<section id="{key}">{heading}{wide if body else "<p>None.</p>"}{more}</section>'
+
+
+def _heading(sort: str, text: str, asked: Asked | None) -> str:
+    """Of a column; a link that sorts by it, or no more."""
+    if asked is None or sort not in SORTS:
+        return f'<th scope="col">{escape(text)}</th>'
+    by = asked.sort == sort
+    query = urlencode({name: value for name, value in (("q", asked.wanted), ("sort", "" if by else sort)) if value})
+    order = f' aria-sort="{"ascending" if sort in ("name", "success") else "descending"}"' if by else ""
+    where = f"/?{query}" if query else "/"
+    return f'<th scope="col"{order}><a href="{escape(where)}">{escape(text)}</a></th>'
 
 
 def row(key: str, cells: Iterable[str], style: str = "") -> str:
@@ -75,7 +98,10 @@ def tone(state: str) -> str:
     return f'<span class="{TONES.get(state, "idle")}">{escape(state)}</span>'
 
 
-def of_traffic(traffic: Traffic) -> list[str]:
+def of_traffic(traffic: Traffic | None) -> list[str]:
+    """Five cells; dashes where nobody has measured anything."""
+    if traffic is None or traffic is NONE:
+        return ["-"] * 5
     if traffic.success is None:
         success = "-"
     else:
@@ -93,6 +119,11 @@ def last_error(row: Mapping[str, Any]) -> str:
         return ""
     ago = f" <small>{span(row['last_error_seconds'])} ago</small>" if "last_error_seconds" in row else ""
     return escape(str(row["last_error"])) + ago
+
+
+def took(seconds: float) -> str:
+    """A time, as exactly as it matters."""
+    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
 def span(seconds: float) -> str:

@@ -19,7 +19,8 @@ from twisted.web import server
 from zope.interface import implementer
 
 from lproxy.admin.interface import Proxy
-from lproxy.admin.overview import NAMES, Shown, Traffic, look, overview
+from lproxy.admin.order import SORTS, Asked, Traffic
+from lproxy.admin.overview import NAMES, Shown, look, overview
 from lproxy.admin.page import main, page
 from lproxy.admin.pages import HTML, JSON, Page, as_json, body, log, say
 from lproxy.admin.window import Window
@@ -45,13 +46,13 @@ class Viewer:
     """
     Somebody who watches.
 
-    @ivar wanted: what the services and routes have in their names that are watched
+    @ivar asked: what is to be seen
     @ivar ready: whether what was sent before was taken: a slow reader misses pictures instead of piling them up
     """
 
-    def __init__(self, request: Any, wanted: str) -> None:
+    def __init__(self, request: Any, asked: Asked) -> None:
         self._request = request
-        self.wanted = wanted
+        self.asked = asked
         self.ready = True
         request.registerProducer(self, True)
 
@@ -111,25 +112,25 @@ class Live:
     def __repr__(self) -> str:
         return f"<Live {len(self._viewers)} viewers>"
 
-    def page(self, pages: dict[str, str], wanted: str) -> bytes:
+    def page(self, pages: dict[str, str], asked: Asked) -> bytes:
         """The whole page, as of now."""
         if self._timer is None:
             self._look()
-        return page(overview(self._proxy, self._window, wanted), pages, self._now(), wanted)
+        return page(overview(self._proxy, self._window, asked), pages, self._now(), asked)
 
-    def values(self, wanted: str) -> bytes:
+    def values(self, asked: Asked) -> bytes:
         """The same, for programs."""
         began = self._cost()
         if self._timer is None:
             self._look()
-        shown = plain(overview(self._proxy, self._window, wanted))
+        shown = plain(overview(self._proxy, self._window, asked))
         return as_json({**shown, "interval": self._paced(began)})
 
-    def watch(self, request: Any, wanted: str) -> bool:
+    def watch(self, request: Any, asked: Asked) -> bool:
         """Tell C{request} whatever changes until it is gone; C{False} where too many are told already."""
         if len(self._viewers) >= VIEWERS:
             return False
-        viewer = Viewer(request, wanted)
+        viewer = Viewer(request, asked)
         self._viewers[viewer] = None
         request.notifyFinish().addBoth(self._gone, viewer)
         if self._timer is None and not self._asking:
@@ -177,21 +178,21 @@ class Live:
 
     def _tell(self) -> None:
         self._look()
-        events: dict[str, bytes] = {}
+        events: dict[Asked, bytes] = {}
         for viewer in list(self._viewers):
             if not viewer.ready:
                 continue
             try:
-                event = events.get(viewer.wanted)
+                event = events.get(viewer.asked)
                 if event is None:
-                    event = events[viewer.wanted] = self._event(viewer.wanted)
+                    event = events[viewer.asked] = self._event(viewer.asked)
                 viewer.tell(event)
             except Exception:
                 log.failure("admin server: the page failed")
                 viewer.end()
 
-    def _event(self, wanted: str) -> bytes:
-        text = main(overview(self._proxy, self._window, wanted), self._now(), wanted)
+    def _event(self, asked: Asked) -> bytes:
+        text = main(overview(self._proxy, self._window, asked), self._now(), asked)
         return b"data: " + json.dumps(text).encode() + b"\n\n"
 
 
@@ -207,8 +208,8 @@ class Overview(Page):
         """As of now; for programs that say so, or ask for it by its other name, as JSON."""
         request.setHeader(b"vary", b"accept")
         if request.path.endswith(b".json") or _wants_json(request):
-            return body(request, JSON, self._live.values(wanted(request)))
-        return body(request, HTML, self._live.page(self._pages, wanted(request)))
+            return body(request, JSON, self._live.values(asked(request)))
+        return body(request, HTML, self._live.page(self._pages, asked(request)))
 
 
 class Events(Page):
@@ -222,7 +223,7 @@ class Events(Page):
 
     def render_GET(self, request: Any) -> Any:
         """Until the client is gone."""
-        if not self._live.watch(request, wanted(request)):
+        if not self._live.watch(request, asked(request)):
             return say(request, 503, f"{VIEWERS} pages are open already")
         request.setHeader(b"content-type", EVENTS)
         request.setHeader(b"x-accel-buffering", b"no")
@@ -248,3 +249,9 @@ def wanted(request: Any) -> str:
     """The filter of a request: C{?q=}."""
     asked: bytes = (request.args.get(b"q") or [b""])[0]
     return asked.decode("utf-8", "replace")[:FILTER]
+
+
+def asked(request: Any) -> Asked:
+    """What a request wants to see: C{?q=} and C{?sort=}; another order than there is is none."""
+    sort = (request.args.get(b"sort") or [b""])[0].decode("ascii", "replace")
+    return Asked(wanted(request), sort if sort in SORTS else "")

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from lproxy.admin.interface import Proxy
+from lproxy.admin.order import AMOUNTS, NONE, WHOLE, Asked, Traffic, of_row, of_standing, of_traffic
 from lproxy.admin.window import Window, added, quantile
 from lproxy.metrics.family import Family, Labels
 
@@ -52,25 +53,6 @@ NAMES = frozenset(
 #: requests, responses and latency, of what is shown as routes
 ROUTES = (ROUTE_REQUESTS, ROUTE_RESPONSES, ROUTE_LATENCY)
 PROFILED = (PROFILE_REQUESTS, PROFILE_RESPONSES, PROFILE_LATENCY)
-#: states of services, those first that somebody should look at
-WORST_FIRST = ("down", "failing", "failfast", "probing", "degraded", "waiting", "connecting")
-
-
-class Traffic(NamedTuple):
-    """
-    Requests of something, within the window.
-
-    @ivar rate: a second, or where the window has no length how many there were
-    @ivar success: what part of them succeeded, 0 to 1; C{None} where there were none
-    @ivar quantiles: milliseconds, p50, p95 and p99; C{None} where nothing was measured
-    """
-
-    rate: float
-    success: float | None
-    quantiles: tuple[float | None, float | None, float | None]
-
-
-NONE = Traffic(0.0, None, (None, None, None))
 
 
 class Shown(NamedTuple):
@@ -107,14 +89,10 @@ class Shown(NamedTuple):
     failures: list[dict[str, Any]]
 
 
-def overview(proxy: Proxy, window: Window, wanted: str = "") -> Shown:
-    """
-    What there is to show now.
-
-    @param wanted: part of the names of the services and routes to show; all otherwise
-    """
+def overview(proxy: Proxy, window: Window, asked: Asked = WHOLE) -> Shown:
+    """What there is to show now."""
     glance, spoken = proxy.glance(), proxy.spoken()
-    services, more = _services(proxy, window, wanted)
+    services, more = _services(proxy, window, asked)
     return Shown(
         proxy.version,
         proxy.ready(),
@@ -125,10 +103,10 @@ def overview(proxy: Proxy, window: Window, wanted: str = "") -> Shown:
         _listeners(glance, proxy.addresses(), spoken),
         services,
         more,
-        [(dict(labels), traffic) for labels, traffic in _routes(window, wanted, "authority", ROUTES)],
+        [(dict(labels), traffic) for labels, traffic in _routes(window, asked, "authority", ROUTES)],
         [
             (dict(labels), traffic, _rate(window, window.grown(PROFILE_TRIES, labels)))
-            for labels, traffic in _routes(window, wanted, "dst", PROFILED)
+            for labels, traffic in _routes(window, asked, "dst", PROFILED)
         ],
         _kafka(window),
         [
@@ -137,7 +115,7 @@ def overview(proxy: Proxy, window: Window, wanted: str = "") -> Shown:
             if row.get("protocol") == "kafka"
             for endpoint in row.get("endpoints", ())
         ],
-        _connections(proxy, wanted),
+        _connections(proxy, asked.wanted),
         sorted(
             ((dict(labels), window.value(CERTIFICATES, labels)) for labels in window.series(CERTIFICATES)),
             key=lambda one: one[1],
@@ -185,9 +163,10 @@ def _listeners(
 
 
 def _services(
-    proxy: Proxy, window: Window, wanted: str
+    proxy: Proxy, window: Window, asked: Asked
 ) -> tuple[list[tuple[dict[str, Any], Traffic, dict[str, Traffic]]], int]:
-    """Those that somebody should look at, then those with the most traffic: everything is asked of so many alone."""
+    """Those that come first: everything is asked of so many alone."""
+    wanted, sort = asked
     by_service: dict[str, dict[str, Labels]] = {}
     for labels in window.series(LATENCY):
         names = dict(labels)
@@ -195,7 +174,7 @@ def _services(
     traffic = {name: _traffic(window, series.values()) for name, series in by_service.items()}
     standings = sorted(
         proxy.standings(wanted),
-        key=lambda one: (one.serves, not one.ailing, -traffic.get(one.target, NONE).rate, -one.busy, one.target),
+        key=lambda one: (*of_standing(sort, one, traffic.get(one.target, NONE)), one.target),
     )
     rows = [row for standing in standings[:ROWS] if (row := standing.row()) is not None]
     rows += islice(proxy.unused(wanted), ROWS - len(rows))
@@ -207,13 +186,9 @@ def _services(
         )
         for row in rows
     ]
-    found.sort(key=lambda one: (_badness(one[0]), -one[1].rate, str(one[0].get("target"))))
+    # which knows more than what it was chosen by
+    found.sort(key=lambda one: (*of_row(sort, one[0], one[1]), str(one[0].get("target"))))
     return found, max(0, len(standings) - ROWS)
-
-
-def _badness(row: dict[str, Any]) -> int:
-    state = str(row.get("state"))
-    return WORST_FIRST.index(state) if state in WORST_FIRST else len(WORST_FIRST) + (state in ("split", "unused"))
 
 
 def _traffic(window: Window, series: Iterable[Labels]) -> Traffic:
@@ -239,9 +214,9 @@ def _rate(window: Window, n: float) -> float:
     return n / window.seconds if window.seconds else n
 
 
-def _routes(window: Window, wanted: str, name: str, families: tuple[str, str, str]) -> list[tuple[Labels, Traffic]]:
+def _routes(window: Window, asked: Asked, name: str, families: tuple[str, str, str]) -> list[tuple[Labels, Traffic]]:
     """
-    Those with the most traffic.
+    Those that are to come first, else those with the most traffic.
 
     @param name: the label with what they are filtered by
     @param families: requests, responses and latency
@@ -254,10 +229,11 @@ def _routes(window: Window, wanted: str, name: str, families: tuple[str, str, st
         outcomes.setdefault(route, Counter())[word] += int(window.grown(responses, labels))
     rows = []
     for labels in window.series(requests):
-        if wanted in dict(labels).get(name, ""):
+        if asked.wanted in dict(labels).get(name, ""):
             seen = outcomes.get(labels, Counter())
             rows.append((labels, _of(window, seen["success"], seen["failure"], window.counts(latency, labels))))
-    rows.sort(key=lambda row: (-row[1].rate, dict(row[0]).get(name, "")))
+    sort = "requests" if asked.sort in ("", *AMOUNTS) else asked.sort
+    rows.sort(key=lambda row: (*of_traffic(sort, row[1]), dict(row[0]).get(name, "")))
     return rows[:ROWS]
 
 

@@ -3,16 +3,21 @@
 The first page, as HTML: complete without a script, kept up to date by one where there is one.
 
 Whatever it shows has an id, by which the script finds what has changed, and which links lead to.
+
+Over 300 lines: a function for each table, which are alike and read side by side.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from html import escape
 from typing import Any
+from zlib import crc32
 
 from lproxy.admin import cells
+from lproxy.admin.order import WHOLE, Asked
 from lproxy.admin.overview import Shown
 
 _HTML = """<!DOCTYPE html>
@@ -21,12 +26,13 @@ _HTML = """<!DOCTYPE html>
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,"><link rel="stylesheet" href="/lproxy.css"><script src="/lproxy.js" defer></script>
 </head><body>
-<header><h1>lproxy <small>{version}</small></h1>
+<header><h1><a href="/">lproxy</a> <small>{version}</small></h1>
 <nav aria-label="Sections"><a href="#listeners">Listeners</a> <a href="#services">Services</a>
 <a href="#routes">Routes</a> <a href="#connections">Connections</a> <a href="#failures">Failures</a>
 <a href="#more">For programs</a></nav>
-<form role="search"><input type="search" name="q" value="{wanted}" placeholder="service, route or client" accesskey="f"
-aria-label="Show services, routes and connections whose names have"> <button>Filter</button></form></header>
+<form role="search" action="/">{sort}<input type="search" name="q" value="{wanted}" accesskey="f"
+placeholder="service, route or client" aria-label="Show services, routes and connections whose names have">
+<button>Filter</button></form></header>
 <main>{main}</main>
 <footer id="more"><h2>For programs</h2><dl>{pages}</dl>
 <p>POST /reload, /log-level and /shutdown work from this machine, where the configuration turns them on.</p></footer>
@@ -42,35 +48,40 @@ MADE_OF = {
 }
 
 
-def page(shown: Shown, pages: Mapping[str, str], now: float, wanted: str = "") -> bytes:
+def page(shown: Shown, pages: Mapping[str, str], now: float, asked: Asked = WHOLE) -> bytes:
     """
     The whole page.
 
     @param pages: what each of the others is about, by its name
     @param now: seconds of the epoch
-    @param wanted: what the services and routes that are shown have in their names
+    @param asked: what is shown of it
     """
     listed = "".join(
         f'<dt><a href="/{escape(name)}">/{escape(name)}</a></dt><dd>{escape(title)}</dd>'
         for name, title in pages.items()
         if name
     )
+    sort = f'<input type="hidden" name="sort" value="{escape(asked.sort)}">' if asked.sort else ""
     text = _HTML.format(
-        version=escape(shown.version), wanted=escape(wanted), main=main(shown, now, wanted), pages=listed
+        version=escape(shown.version),
+        sort=sort,
+        wanted=escape(asked.wanted),
+        main=main(shown, now, asked),
+        pages=listed,
     )
     return text.encode("utf-8", "replace")
 
 
-def main(shown: Shown, now: float, wanted: str = "") -> str:
+def main(shown: Shown, now: float, asked: Asked = WHOLE) -> str:
     """
     What changes of the page.
 
     @param now: seconds of the epoch
     """
     workers = [_workers(shown)] if shown.workers else []
-    parts = [_state(shown), *workers, _listeners(shown), _services(shown, wanted), _routes(shown)]
+    parts = [_state(shown), *workers, _listeners(shown), _services(shown, asked), _routes(shown, asked)]
     if shown.profiled:
-        parts.append(_profiled(shown))
+        parts.append(_profiled(shown, asked))
     if shown.kafka:
         rows = (
             cells.row(f"kafka-{api}", [f'<a href="/metrics">{escape(api)}</a>', cells.per_second(rate)])
@@ -79,7 +90,7 @@ def main(shown: Shown, now: float, wanted: str = "") -> str:
         parts.append(cells.table("kafka", "Kafka: APIs", ["API", "requests/s" if shown.seconds else "requests"], rows))
     if shown.brokers:
         parts.append(_brokers(shown))
-    parts.append(_connections(shown, wanted))
+    parts.append(_connections(shown, asked.wanted))
     if shown.certificates:
         parts.append(_certificates(shown, now))
     parts.append(_failures(shown, now))
@@ -98,7 +109,7 @@ def _state(shown: Shown) -> str:
     config = f'<a href="/config">{escape(str(live.get("file") or "embedded defaults"))}</a>'
     since = f" since {escape(str(live['since']))}" if live.get("since") else ""
     return (
-        f'<section id="state" aria-live="polite"><p class="ready {"good" if ready else "bad"}">{escape(said)}</p>'
+        f'<section id="state"><p role="status" class="ready {"good" if ready else "bad"}">{escape(said)}</p>'
         f"<p>Configuration: {config}{since}, hash {escape(str(live.get('hash', '-')))}. "
         f'Traffic is of <strong>{of}</strong>.</p><dl class="figures">{figures}</dl></section>'
     )
@@ -115,7 +126,7 @@ def _workers(shown: Shown) -> str:
                 f"worker-{one.get('worker')}",
                 [
                     f'<a href="/workers">{escape(str(one.get("worker")))}</a>',
-                    str(one.get("pid")),
+                    escape(str(one.get("pid"))),
                     cells.tone(str(one.get("state"))),
                     cells.span(float(one.get("seconds") or 0.0)),
                     cells.span(silent) + " ago",
@@ -154,7 +165,7 @@ def _listeners(shown: Shown) -> str:
     )
 
 
-def _services(shown: Shown, wanted: str) -> str:
+def _services(shown: Shown, asked: Asked) -> str:
     rows = []
     for row, traffic, endpoints in shown.services:
         target = str(row.get("target"))
@@ -170,24 +181,28 @@ def _services(shown: Shown, wanted: str) -> str:
             line = [
                 f"<code>{cells.link('/', address, address)}</code>",
                 cells.tone(str(endpoint.get("state", "-"))) + cells.passed_over(endpoint),
-                *(cells.of_traffic(of) if of is not None else ["-"] * 5),
+                *cells.of_traffic(of),
                 cells.link("/connections", address, str(endpoint["in_flight"])) if "in_flight" in endpoint else "-",
                 f"<small>{endpoint['idle']} idle</small>" if "idle" in endpoint else "",
                 cells.last_error(endpoint),
             ]
             rows.append(cells.row(f"{key}-{address}", line, "endpoint"))
-    title = "Services" + (f" with {wanted!r} in their names" if wanted else "")
-    rate = "requests/s" if shown.seconds else "requests"
-    head = ["name", "state", rate, "success", "p50", "p95", "p99", "in flight", "waiting", "last error"]
+    title = "Services" + (f" with {asked.wanted!r} in their names" if asked.wanted else "")
+    head = ["name", "state", *_traffic(shown), "in flight", "waiting", "last error"]
     more = f'<p>{shown.more} more: filter by name, or see <a href="/services">/services</a>.</p>' if shown.more else ""
-    return cells.table("services", title, head, rows, more)
+    return cells.table("services", title, head, rows, more, asked)
+
+
+def _traffic(shown: Shown) -> list[str]:
+    """The heads of L{cells.of_traffic}."""
+    return ["requests/s" if shown.seconds else "requests", "success", "p50", "p95", "p99"]
 
 
 def _kind(row: Mapping[str, Any]) -> str:
     return " ".join(str(row[key]) for key in ("direction", "protocol") if key in row)
 
 
-def _routes(shown: Shown) -> str:
+def _routes(shown: Shown, asked: Asked) -> str:
     rows = (
         cells.row(
             "route-" + "-".join(labels.values()),
@@ -199,11 +214,11 @@ def _routes(shown: Shown) -> str:
         )
         for labels, traffic in shown.routes
     )
-    rate = "requests/s" if shown.seconds else "requests"
-    return cells.table("routes", "Routes (HTTP)", ["authority", "listener", rate, "success", "p50", "p95", "p99"], rows)
+    head = ["authority", "listener", *_traffic(shown)]
+    return cells.table("routes", "Routes (HTTP)", head, rows, asked=asked)
 
 
-def _profiled(shown: Shown) -> str:
+def _profiled(shown: Shown, asked: Asked) -> str:
     rows = (
         cells.row(
             "profiled-" + "-".join(labels.values()),
@@ -217,9 +232,8 @@ def _profiled(shown: Shown) -> str:
         )
         for labels, traffic, tries in shown.profiled
     )
-    requests, tries = ("requests/s", "tries/s") if shown.seconds else ("requests", "tries")
-    head = ["service", "route", "listener", requests, "success", "p50", "p95", "p99", tries]
-    return cells.table("profiled", "Routes of services with a profile", head, rows)
+    head = ["service", "route", "listener", *_traffic(shown), "tries/s" if shown.seconds else "tries"]
+    return cells.table("profiled", "Routes of services with a profile", head, rows, asked=asked)
 
 
 def _brokers(shown: Shown) -> str:
@@ -243,13 +257,14 @@ def _brokers(shown: Shown) -> str:
 
 
 def _connections(shown: Shown, wanted: str) -> str:
+    seen: Counter[str] = Counter()
     rows = (
         cells.row(
-            f"connection-{one.get('listener')}-{one.get('client')}-{n}",
+            _once(f"connection-{one.get('listener')}-{one.get('client')}", seen),
             [
                 f"<code>{escape(str(one.get('client')))}</code>",
                 escape(str(one.get("remote_identity") or one.get("sni") or "-")),
-                escape(str(one.get("listener"))),
+                escape(str(one.get("listener"))) + _worker(one),
                 escape(str(one.get("protocol") or "undecided")),
                 escape(str(one.get("state", "-"))),
                 cells.link("/", str(one["target"]), str(one["target"])) if one.get("target") else "-",
@@ -257,11 +272,21 @@ def _connections(shown: Shown, wanted: str) -> str:
                 cells.span(float(one.get("seconds", 0))),
             ],
         )
-        for n, one in enumerate(shown.connections)
+        for one in shown.connections
     )
     title = "Connections" + (f" about {wanted!r}" if wanted else ", the oldest")
     head = ["client", "identity", "listener", "protocol", "state", "to", "upstream", "since"]
     return cells.table("connections", title, head, rows, '<p>All: <a href="/connections">/connections</a>.</p>')
+
+
+def _worker(row: Mapping[str, Any]) -> str:
+    return f" <small>worker {escape(str(row['worker']))}</small>" if "worker" in row else ""
+
+
+def _once(key: str, seen: Counter[str]) -> str:
+    """C{key}, with a number where it was C{seen} before: so a row's key is still its own when another is gone."""
+    seen[key] += 1
+    return key if seen[key] == 1 else f"{key}-{seen[key]}"
 
 
 def _certificates(shown: Shown, now: float) -> str:
@@ -280,19 +305,16 @@ def _certificates(shown: Shown, now: float) -> str:
 def _failures(shown: Shown, now: float) -> str:
     rows = (
         cells.row(
-            f"failure-{n}",
+            f"failure-{crc32(one['key'].encode('utf-8', 'replace')):08x}",
             [
                 cells.span(now - one["at"]) + " ago",
                 str(one["times"]),
-                escape(str(one["kind"])),
-                escape(one.get("layer") or ""),
-                escape(one.get("target") or ""),
-                "" if one.get("waited_seconds") is None else f"{one['waited_seconds']:.3g} s",
+                escape(one.get("layer") or str(one["kind"])),
+                escape(one.get("target") or "-"),
+                "-" if one.get("waited_seconds") is None else cells.took(one["waited_seconds"]),
                 escape(one["text"]),
             ],
         )
-        for n, one in enumerate(shown.failures)
+        for one in shown.failures
     )
-    return cells.table(
-        "failures", "Recent failures", ["last", "times", "kind", "layer", "target", "waited", "what"], rows
-    )
+    return cells.table("failures", "Recent failures", ["last", "times", "layer", "target", "waited", "what"], rows)

@@ -12,8 +12,9 @@ from typing import Any
 from twisted.python.failure import Failure
 
 from lproxy.app.log import log
+from lproxy.app.recent import Recent
 from lproxy.app.warn import Warn
-from lproxy.errors import explain
+from lproxy.errors import Failed, explain
 
 
 class Crashes:
@@ -24,11 +25,13 @@ class Crashes:
     @ivar counts: how many there were of each
     """
 
-    def __init__(self, warn: Warn, count: Callable[[str], None]) -> None:
+    def __init__(self, warn: Warn, recent: Recent, count: Callable[[str], None]) -> None:
         """
+        @param recent: stands before C{warn}
         @param count: counts one more of the plugin that it is given
         """
         self._warn = warn
+        self._recent = recent
         self._count = count
         self.last: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
@@ -41,7 +44,8 @@ class Crashes:
         """
         self._count(plugin)
         self.counts[plugin] += 1
-        self.last[plugin] = explain(failure.value or RuntimeError())
+        why = self.last[plugin] = explain(failure.value or RuntimeError())
+        self._recent.remember(f"crash-{plugin}", f"unexpected error in protocol {plugin}: {why}", _parts(plugin, why))
         function, file, line = failure.frames[-1][:3] if failure.frames else ("", "", 0)
         more = self._warn.due(f"crash-{plugin}-{failure.type}-{file}-{function}-{line}")
         if more is not None:
@@ -57,8 +61,14 @@ class Crashes:
         """Metrics of C{plugin} could not be read, which is counted already."""
         self.counts[plugin] += 1
         why = self.last[plugin] = explain(failure.value or RuntimeError())
-        self._warn(f"metrics-{plugin}", f"plugin {plugin}: some of its metrics are not shown: {why}")
+        self._recent.warn(
+            f"metrics-{plugin}", f"plugin {plugin}: some of its metrics are not shown: {why}", _parts(plugin, why)
+        )
 
     def describe(self, plugin: str) -> dict[str, Any]:
         """What C{/plugins} shows of C{plugin}, if anything went wrong."""
         return {"errors": self.counts[plugin], "last_error": self.last[plugin]} if plugin in self.last else {}
+
+
+def _parts(plugin: str, why: str) -> Failed:
+    return Failed("plugin", plugin, why, None)

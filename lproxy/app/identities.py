@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from lproxy.errors import Failed, Warned
 from lproxy.identity.pem import MaterialError
 from lproxy.identity.refusal import date, title
 from lproxy.identity.rotation import WORDS, Change, stage
@@ -41,7 +42,7 @@ class Identities:
         clock: IReactorTime,
         metrics: Certificates,
         say: Callable[[str], None],
-        warn: Callable[[str, str], None],
+        warn: Warned,
         now: Callable[[], datetime] = wall_clock,
     ) -> None:
         """
@@ -89,7 +90,11 @@ class Identities:
             if error is not None:
                 self._metrics.refuse(change.name, error.reason)
                 # of a file in a folder, both may say the same; of another mistake, nothing was said yet
-                self._warn(f"certificate-{error.file}-{error.reason}", f"{error}; what was in use before still is")
+                self._warn(
+                    f"certificate-{error.file}-{error.reason}",
+                    f"{error}; what was in use before still is",
+                    Failed("identity", change.name, str(error), None),
+                )
         self._show()
         for change in changes:
             if change.error is None:
@@ -112,12 +117,10 @@ class Identities:
             self._metrics.use(name, one.fingerprint, one.not_after.timestamp())
             at = self._stages[name, one.fingerprint] = stage(one, now)
             if at > before.get((name, one.fingerprint), 0):
-                self._warn(
-                    f"expires-{at}-{name}",
-                    f"{name}: {title(one.leaf)} {WORDS[at]}: it is valid until {date(one.not_after)}",
-                )
+                why = f"{title(one.leaf)} {WORDS[at]}: it is valid until {date(one.not_after)}"
+                self._warn(f"expires-{at}-{name}", f"{name}: {why}", Failed("identity", name, why, None))
         self._metrics.keep(names)
         odd = set(self.store.warnings())
         for text in sorted(odd - self._told):
-            self._warn(f"odd-{text}", text)
+            self._warn(f"odd-{text}", text, Failed("identity", "", text, None))
         self._told = odd

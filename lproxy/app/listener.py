@@ -13,17 +13,19 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from lproxy.app import trace
+from lproxy.app.outcome import explain, without_detector
 from lproxy.app.proxied import Proxied, Senders, Then
 from lproxy.app.refusing import Refusing
 from lproxy.app.secure import Inside, Securing
 from lproxy.app.sessions import Sessions
 from lproxy.app.straight import Straight
 from lproxy.config import KEYWORDS
+from lproxy.errors import Failed
 from lproxy.metrics.counters import DetectCounter
 from lproxy.protocols.runtime import Runtime, whereabouts
 from lproxy.protocols.session import Accepted, Explains, Session, SessionFactory
 from lproxy.protocols.tcp.factory import TcpFactory
-from lproxy.target import Target, join_host_port
+from lproxy.target import Target
 from lproxy.transport.detect import TCP, DetectConfig, Detected, Detection, Dialled, Edge
 from lproxy.transport.stream import Conn, Stream
 from lproxy.transport.tls.hello import Hello
@@ -190,7 +192,10 @@ class ListenerEdge(Edge):
         refused[reason] = refused.get(reason, 0) + 1
         limit = "as many are open as there may be (limits.connections)"
         why = limit if reason == "limit" else f"out of descriptors or memory ({reason})"
-        self._runtime.warn(f"accept-{reason}", f"listener {self._runtime.listen.name}: closed a new connection: {why}")
+        who = f"listener {self._runtime.listen.name}"
+        self._runtime.warn(
+            f"accept-{reason}", f"{who}: closed a new connection: {why}", Failed("accept", who, why, None)
+        )
 
     # Detection's Edge
 
@@ -245,14 +250,10 @@ class ListenerEdge(Edge):
     def detected(self, detection: Detection, found: Detected) -> None:
         """Count, say why where it is not what was hoped for, and hand on."""
         self._counter.done(found.result, found.seconds)
-        self._explain(detection.stream, found)
+        explain(self._runtime, detection.stream, found, self.can_relay)
         trace.detected(self._runtime.listen.name, detection.stream, found)
         for name in detection.failed:
-            self._runtime.warn(
-                f"detector-{name}",
-                f"listener {self._runtime.listen.name}: the detector of {name} failed on a connection from "
-                f"{join_host_port(*detection.stream.conn.peer)}, which goes on as {found.protocol}",
-            )
+            without_detector(self._runtime, detection.stream, found, name)
         accepted = Accepted(
             detection.stream, found.protocol, found.variant, found.prefix, found.eof, found.dialled, detection.since
         )
@@ -266,30 +267,3 @@ class ListenerEdge(Edge):
     def detector_failed(self, stream: Stream, name: str, failure: Failure) -> None:
         """The plugin's fault, not the connection's, which goes on without it."""
         self._runtime.crashed(name, failure, f"its detector; {whereabouts(self._runtime.listen.name, stream)}")
-
-    def _explain(self, stream: Stream, found: Detected) -> None:
-        listen = self._runtime.listen
-        if found.spoken and found.result == found.protocol and (found.result != TCP or len(listen.detect) != 1):
-            return  # as with nearly all
-        who = f"listener {listen.name}: a connection from {stream.conn.peer[0]}"
-        if not found.spoken:
-            self._runtime.warn("detect-unspoken", f"{who} speaks {found.variant}, which is forwarded as TCP for now")
-        elif found.result == TCP and len(listen.detect) == 1 and self.can_relay(stream):
-            # with one protocol alone, that is expected
-            self._runtime.warn(
-                "detect-other",
-                f"{who} does not begin as {listen.detect[0]} does (0x{found.prefix[:4].hex()}): forwarded as TCP, past "
-                f'all that {listen.detect[0]} would do. protocol = "{listen.detect[0]}" takes whatever comes for that.',
-            )
-        elif found.result == "timeout":
-            self._runtime.warn(
-                "detect-timeout",
-                f"{who} showed no protocol in {found.seconds:.1f} s ({len(found.prefix)} bytes): forwarded as TCP. "
-                f'protocol = "tcp" (or another) for this listener avoids the wait; timeouts.detect bounds it.',
-            )
-        elif found.result == "eof" and found.prefix:
-            self._runtime.warn(
-                "detect-eof",
-                f"{who} ended after {len(found.prefix)} bytes, before its protocol was clear: forwarded as TCP. "
-                f'protocol = "tcp" (or another) for this listener needs no detection.',
-            )

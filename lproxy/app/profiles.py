@@ -23,6 +23,7 @@ from lproxy.config import Config
 from lproxy.configfile import Problem
 from lproxy.discover.memory import Memory
 from lproxy.discover.static import Static
+from lproxy.errors import Failed, Warned
 from lproxy.metrics.profiles import APPLIED, REFUSED, REMOVED, ProfileFiles
 from lproxy.profile import Profile
 from lproxy.profiles.described import OfService
@@ -58,7 +59,7 @@ class LiveProfiles(Profiles):
         clock: IReactorTime,
         metrics: ProfileFiles,
         say: Callable[[str], None],
-        warn: Callable[[str, str], None],
+        warn: Warned,
         failed: Callable[[Failure], None],
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -180,13 +181,15 @@ class LiveProfiles(Profiles):
                 self._metrics.done(REFUSED, self._now())
                 more = f" (and {len(one.errors) - 1} more)" if len(one.errors) > 1 else ""
                 still = "what it said before still holds" if library.uses(one.file) else "it says nothing until then"
-                self._warn(f"profile-{one.file}", f"profiles: {one.errors[0]}{more}; {still}")
+                why = f"{one.errors[0]}{more}"
+                self._warn(f"profile-{one.file}", f"profiles: {why}; {still}", Failed("profile", one.file, why, None))
             else:
                 self._metrics.done(APPLIED, self._now())
                 self._say(f"profiles: {one.file} is in use")
         for path in library.restless():
             still = "what it said before still holds" if library.uses(path) else "it says nothing until then"
-            self._warn(f"restless-{path}", f"profiles: {path} is written to without a pause, and is not read; {still}")
+            why = "is written to without a pause, and is not read"
+            self._warn(f"restless-{path}", f"profiles: {path} {why}; {still}", Failed("profile", path, why, None))
         self._metrics.used = sum(1 for path in library.files if library.uses(path))
         self._metrics.refused = len(library.refused)
         if changes:
@@ -257,7 +260,7 @@ def as_of_now(config: Config, static: Static) -> LiveProfiles:
     return found
 
 
-def _nobody(*text: str) -> None:
+def _nobody(*said: object) -> None:
     """Nobody reads the log."""
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from lproxy.app import trace
 from lproxy.app.sessions import Sessions
 from lproxy.config import Listen
+from lproxy.errors import Failed
 from lproxy.protocols.runtime import Runtime
 from lproxy.protocols.session import Session
 from lproxy.transport.detect import TCP
@@ -89,8 +90,9 @@ class Proxied(Owner):
         self._counted(result)
         if result not in (EOF, LOCAL):
             # the others have only looked whether we are there
+            who = f"listener {self._runtime.listen.name}"
             self._runtime.warn(
                 f"proxy-protocol-{result}",
-                f"listener {self._runtime.listen.name}: a connection from {stream.conn.peer[0]} was closed: {why} "
-                '(proxy_protocol = "require")',
+                f'{who}: a connection from {stream.conn.peer[0]} was closed: {why} (proxy_protocol = "require")',
+                Failed("proxy-protocol", who, why, None),
             )

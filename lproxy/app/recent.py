@@ -35,6 +35,11 @@ class Seen(NamedTuple):
     cause: str | None = None
     waited_seconds: float | None = None
 
+    @property
+    def key(self) -> str:
+        """The same for what is the same: words of a line differ with who asked, how long that took, and request ids."""
+        return " ".join((self.kind, self.target or "", self.cause or self.text))
+
 
 class Recent:
     """
@@ -47,26 +52,31 @@ class Recent:
     def __init__(self, warn: Callable[[str, str], None], now: Callable[[], float]) -> None:
         self._warn = warn
         self._now = now
-        # by kind and text, that which was seen last at the end
-        self._seen: dict[tuple[str, str], Seen] = {}
+        # that which was seen last at the end
+        self._seen: dict[str, Seen] = {}
 
     def __repr__(self) -> str:
         return f"<Recent {len(self._seen)}>"
 
     def warn(self, kind: str, text: str, parts: Failed | None = None, /) -> None:
         """Remember it, and tell the log, which needs no C{parts}: its line has them in words."""
-        shown = one_line(text, LENGTH)
-        before = self._seen.pop((kind, shown), None)
-        seen = Seen(self._now(), kind, shown, before.times + 1 if before is not None else 1)
+        self.remember(kind, text, parts)
+        self._warn(kind, text)
+
+    def remember(self, kind: str, text: str, parts: Failed | None) -> None:
+        """It is in the log already, with more than a line."""
+        seen = Seen(self._now(), kind, one_line(text, LENGTH), 1)
         if parts is not None:
             layer, target, cause, waited = parts
             known = None if waited is None else round(waited, 3)
             seen = Seen(*seen[:4], layer, one_line(target, LENGTH) or None, one_line(cause, LENGTH), known)
-        self._seen[kind, shown] = seen
+        before = self._seen.pop(seen.key, None)
+        if before is not None:
+            seen = seen._replace(times=before.times + 1)
+        self._seen[seen.key] = seen
         if len(self._seen) > MOST:
             del self._seen[next(iter(self._seen))]
-        self._warn(kind, text)
 
     def describe(self) -> list[dict[str, Any]]:
         """The latest first."""
-        return [seen._asdict() for seen in reversed(self._seen.values())]
+        return [{**seen._asdict(), "key": seen.key} for seen in reversed(self._seen.values())]

@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from lproxy.app.sessions import Sessions
+from lproxy.errors import Failed, in_parts
 from lproxy.identity.contexts import Context
 from lproxy.metrics.counters import HandshakeCounter
 from lproxy.protocols.runtime import Runtime, whereabouts
@@ -116,6 +117,7 @@ class Securing:
             "tls-nowhere",
             f"listener {listen.name}: a TLS connection from {detection.stream.conn.peer[0]} was closed: it {asks}, and "
             f"there is nowhere to pass it on to{sends}",
+            Failed(TLS, hello.sni or f"listener {listen.name}", f"it {asks}", found.seconds),
         )
         self._counter.fail("nowhere")
         turn_away(detection.stream, UNRECOGNIZED_NAME)
@@ -143,7 +145,9 @@ class Securing:
         if isinstance(error, HandshakeFailed):
             self._counter.fail(error.why)
             self._runtime.warn(
-                f"tls-{error.why}", f"listener {listen}: a client at {shaking.stream.conn.peer[0]}: {error.what()}"
+                f"tls-{error.why}",
+                f"listener {listen}: a client at {shaking.stream.conn.peer[0]}: {error.what()}",
+                in_parts(error, f"listener {listen}", self.seconds() - shaking.began),
             )
         elif isinstance(error, CancelledError):
             self._counter.fail("aborted")

@@ -47,6 +47,7 @@ from lproxy.build import version
 from lproxy.config import Config, Direction
 from lproxy.configfile import render
 from lproxy.configfile.render import render_table
+from lproxy.errors import Failed
 from lproxy.metrics.lag import ReactorLag
 from lproxy.metrics.registry import Metrics
 from lproxy.metrics.reload import INVALID
@@ -95,7 +96,7 @@ class Proxy(service.Service):
         self._found = plugins
         limited = Warn(reactor, log)
         self._recent = Recent(limited, time.time)
-        self._crashes = Crashes(limited, self.metrics.plugin_error)
+        self._crashes = Crashes(limited, self._recent, self.metrics.plugin_error)
         self._own = OwnAddresses()
         self._hub = hub(reactor)
         process = self._process = process or alone(reactor)
@@ -461,9 +462,9 @@ class Proxy(service.Service):
         """There is but this process."""
         return []
 
-    def warn(self, kind: str, text: str) -> None:
+    def warn(self, kind: str, text: str, parts: Failed | None = None, /) -> None:
         """Tell the log, not too often."""
-        self._around.warn(kind, text)
+        self._around.warn(kind, text, parts)
 
     def shutdown(self) -> None:
         """As the first SIGTERM."""

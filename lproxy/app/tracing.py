@@ -10,7 +10,7 @@ from typing import Protocol
 
 from lproxy.app.surroundings import Surroundings
 from lproxy.config import Tracing
-from lproxy.errors import one_line
+from lproxy.errors import Failed, one_line
 from lproxy.protocols.tracing import Tracer
 
 
@@ -43,4 +43,4 @@ def tracer(config: Tracing, around: Surroundings) -> ClosingTracer | None:
 def _failed(endpoint: str, around: Surroundings, why: str) -> None:
     """Called in another thread."""
     text = f"tracing: {endpoint}: spans are lost: {one_line(why)}"
-    around.reactor.callFromThread(around.warn, "tracing", text)
+    around.reactor.callFromThread(around.warn, "tracing", text, Failed("tracing", endpoint, why, None))

@@ -17,6 +17,8 @@ from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
+from lproxy.errors import Failed, Warned
+
 #: seconds between two turns that are noted, and between two looks
 INTERVAL = 0.1
 #: seconds by which a turn may be late before somebody is named
@@ -33,13 +35,13 @@ class Watchdog:
     def __init__(
         self,
         plugins: Mapping[str, str],
-        tell: Callable[[str, str], None],
+        tell: Warned,
         reactor: Any,
         at_once: Callable[[str], None] | None = None,
     ) -> None:
         """
         @param plugins: the names of third parties' plugins by the top-level package that each lives in
-        @param tell: C{tell(kind, text)} writes a log line; called in the reactor's thread
+        @param tell: writes a log line; called in the reactor's thread
         @param at_once: told the same before the reactor turns, which it may never do; called in the watchdog's thread
         """
         self._plugins = plugins
@@ -91,7 +93,8 @@ class Watchdog:
         self._named = True
         who, where = self._holder(frame)
         text = f"the reactor was held for more than {late:.1f} s, by {who}: {where}"
-        self._reactor.callFromThread(self._tell, f"held-{where}", text)
+        parts = Failed("reactor", who, f"held in {where}", late)
+        self._reactor.callFromThread(self._tell, f"held-{where}", text, parts)
         if self._at_once is not None:
             self._at_once(f"held by {who}: {where}")
 

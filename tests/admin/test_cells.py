@@ -8,7 +8,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.admin import cells
-from lproxy.admin.overview import Traffic
+from lproxy.admin.order import Traffic
 
 
 class CellsTests(SynchronousTestCase):

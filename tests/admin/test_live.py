@@ -14,6 +14,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from lproxy.admin.live import INTERVAL, VIEWERS, Live
+from lproxy.admin.order import WHOLE
 from tests.admin.case import AdminCase
 
 
@@ -63,7 +64,7 @@ class LiveTests(AdminCase):
 
         gone: Deferred[Any] = Deferred()
         self.patch(self.proxy, "ready", lambda: used.__setitem__(0, used[0] + 0.05))
-        live.watch(Request(), "")
+        live.watch(Request(), WHOLE)
         self.clock.advance(INTERVAL)
         (call,) = self.clock.getDelayedCalls()
         self.assertAlmostEqual(5.0, call.getTime() - self.clock.seconds(), 3)

@@ -11,7 +11,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.admin.overview import KAFKA_REQUESTS, LATENCY, NAMES, REQUESTS, ROWS, Traffic, overview
+from lproxy.admin.order import Asked, Traffic
+from lproxy.admin.overview import KAFKA_REQUESTS, LATENCY, NAMES, REQUESTS, ROWS, overview
 from lproxy.admin.window import Window
 from lproxy.app.rows import Standing
 from lproxy.metrics.counters import MILLISECONDS, Histogram
@@ -102,7 +103,7 @@ class OverviewTests(SynchronousTestCase):
         self.window.look(families, self.now)
 
     def names(self, wanted: str = "") -> list[str]:
-        return [row["target"] for row, _, _ in overview(self.proxy, self.window, wanted).services]
+        return [row["target"] for row, _, _ in overview(self.proxy, self.window, Asked(wanted)).services]
 
     def test_traffic(self) -> None:
         """A service's traffic is that of its endpoints together, in the time that was looked at."""
@@ -171,7 +172,7 @@ class OverviewTests(SynchronousTestCase):
         )
         ((route, traffic),) = overview(self.proxy, self.window).routes
         self.assertEqual(("web.local", 10.0, 0.9), (route["authority"], traffic.rate, traffic.success))
-        self.assertEqual([], overview(self.proxy, self.window, "other").routes)
+        self.assertEqual([], overview(self.proxy, self.window, Asked("other")).routes)
 
     def test_profiled(self) -> None:
         """Routes of services with a profile, and how often their requests were sent."""
@@ -185,7 +186,7 @@ class OverviewTests(SynchronousTestCase):
         shown = overview(self.proxy, self.window)
         ((labels, traffic, tries),) = shown.profiled
         self.assertEqual(("GET /books", 10.0, 1.0, 12.0), (labels["rt_route"], traffic.rate, traffic.success, tries))
-        self.assertEqual(([], []), (shown.routes, overview(self.proxy, self.window, "other").profiled))
+        self.assertEqual(([], []), (shown.routes, overview(self.proxy, self.window, Asked("other")).profiled))
 
     def test_kafka(self) -> None:
         """Requests by API, the most frequent first."""

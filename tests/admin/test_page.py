@@ -11,7 +11,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.admin.overview import Shown, Traffic
+from lproxy.admin.order import SORTS, Asked, Traffic
+from lproxy.admin.overview import Shown
 from lproxy.admin.page import main, page
 from tests.admin.case import PATHS, AdminCase
 
@@ -131,7 +132,7 @@ def shown(**more: Any) -> Shown:
             }
         ],
         certificates=[({"name": "web.mesh"}, 100_000.0 + 90_000)],
-        failures=[{"at": 99_990.0, "kind": "http", "text": "it broke", "times": 7, **PARTS}],
+        failures=[{"at": 99_990.0, "kind": "http", "text": "it broke", "times": 7, "key": "a", **PARTS}],
     )
     return picture._replace(**more)
 
@@ -183,9 +184,35 @@ class MainTests(SynchronousTestCase):
         broker = ["kafka", "7", "10.0.0.3:9092", "healthy", "2", "1", "app, job"]
         self.assertEqual(broker, row(html, "broker-kafka-10.0.0.3:9092"))
         connection = ["10.9.9.9:5", "app.mesh", "web", "undecided", "acquiring", "web:80", "-", "3 s"]
-        self.assertEqual(connection, row(html, "connection-web-10.9.9.9:5-0"))
+        self.assertEqual(connection, row(html, "connection-web-10.9.9.9:5"))
         self.assertEqual(["web.mesh", "1970-01-03 04:46:40Z", "1 d 1 h"], row(html, "certificate-web.mesh"))
-        self.assertEqual(["10 s ago", "7", "http", "connect", "web:80", "0.25 s", "it broke"], row(html, "failure-0"))
+        (failure,) = re.findall('<tr id="(failure-[^"]*)"', html)
+        self.assertEqual(["10 s ago", "7", "connect", "web:80", "250 ms", "it broke"], row(html, failure))
+
+    def test_keys(self) -> None:
+        """A row has an id of its own, and the same when others come and go, by which the script knows it again."""
+        one = {"client": "10.9.9.9:5", "listener": "web"}
+        connections = [{**one, "client": "10.9.9.8:4"}, one, one]
+        found = Balanced(self.html(connections=connections)).ids
+        self.assertEqual(len(set(found)), len(found))
+        self.assertEqual(set(), set(Balanced(self.html(connections=connections[1:])).ids) - set(found))
+        failures = [{"at": 0.0, "kind": "http", "text": text, "times": 1, "key": text} for text in "ab"]
+        both = set(Balanced(self.html(failures=failures)).ids)
+        self.assertEqual(1, len(both - set(Balanced(self.html(failures=failures[1:])).ids)))
+
+    def test_sorted(self) -> None:
+        """Heads of columns sort by them and keep the filter; of that by which it is sorted, they end that."""
+        asked = Asked("we&b", "p99")
+        html = main(shown(), 100_000.0, asked)
+        self.assertIn('<th scope="col"><a href="/?q=we%26b&amp;sort=requests">requests/s</a></th>', html)
+        self.assertIn('<th scope="col" aria-sort="descending"><a href="/?q=we%26b">p99</a></th>', html)
+        self.assertIn('<th scope="col" aria-sort="ascending"><a href="/">name</a></th>', self.html_by("name"))
+        for sort in SORTS:
+            self.assertIn("aria-sort", self.html_by(sort), sort)
+        self.assertNotIn("aria-sort", self.html())
+
+    def html_by(self, sort: str) -> str:
+        return main(shown(), 100_000.0, Asked(sort=sort))
 
     def test_nothing(self) -> None:
         """Where there is nothing, that is said; what does not concern this proxy is left out."""
@@ -224,7 +251,7 @@ class MainTests(SynchronousTestCase):
         hostile = [{"target": HOSTILE, "state": HOSTILE, "last_error": HOSTILE, "endpoints": [{"address": HOSTILE}]}]
         html = self.html(
             services=[(hostile[0], QUIET, {})],
-            failures=[{"at": 0.0, "kind": "x", "text": HOSTILE, "times": 1}],
+            failures=[{"at": 0.0, "kind": "x", "text": HOSTILE, "times": 1, "key": HOSTILE}],
             routes=[({"authority": HOSTILE, "listener": HOSTILE}, QUIET)],
             profiled=[({"dst": HOSTILE, "rt_route": HOSTILE, "listener": HOSTILE}, QUIET, 0.0)],
             not_ready=HOSTILE,
@@ -242,7 +269,7 @@ class PageTests(AdminCase):
         answer = self.ask("GET /")
         self.assertEqual((200, "text/html; charset=utf-8"), (answer.status, answer.fields["content-type"]))
         links = set(re.findall('href="([^"#?]+)"', answer.text))
-        self.assertEqual(set(PATHS) - {"/"} | {"/lproxy.css", "data:,"}, links)
+        self.assertEqual({*PATHS, "/lproxy.css", "data:,"}, links)
         self.assertIn("1.2&lt;3", answer.text)
         self.assertIn("&lt;script&gt;&quot;&amp;", answer.text)
         for outside in ("http:", "https:", "url(", "@import"):
@@ -250,7 +277,7 @@ class PageTests(AdminCase):
 
     def test_well_formed(self) -> None:
         """Elements end, ids are there once, and the one script has a file of its own."""
-        text = page(shown(), {"": "this", "metrics": "numbers"}, 100_000.0, '"><b').decode()
+        text = page(shown(), {"": "this", "metrics": "numbers"}, 100_000.0, Asked('"><b')).decode()
         seen = Balanced(text)
         self.assertEqual(([], ["/lproxy.js"]), (seen.open, seen.scripts))
         self.assertEqual(len(set(seen.ids)), len(seen.ids), seen.ids)
@@ -260,3 +287,8 @@ class PageTests(AdminCase):
         """What was asked for stands in the field, and rows say which they are."""
         answer = self.ask("GET /?q=we%22b%ff")
         self.assertIn('value="we&quot;b\ufffd"', answer.text)
+
+    def test_sort(self) -> None:
+        """Whoever filters what is sorted has both; what cannot be sorted by is as if nothing were asked for."""
+        self.assertIn('name="sort" value="p99"', self.ask("GET /?sort=p99").text)
+        self.assertNotIn('name="sort"', self.ask("GET /?sort=p98").text)

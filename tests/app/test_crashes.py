@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.crashes import Crashes
 from lproxy.app.log import log
+from lproxy.app.recent import Recent
 from lproxy.app.warn import INTERVAL, Warn
 
 
@@ -21,7 +22,9 @@ class CrashesTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.counted: list[str] = []
-        self.crashes = Crashes(Warn(self.clock, log), self.counted.append)
+        warn = Warn(self.clock, log)
+        self.recent = Recent(warn, self.clock.seconds)
+        self.crashes = Crashes(warn, self.recent, self.counted.append)
 
     def divide(self, plugin: str = "note", by: int = 0, *where: str) -> None:
         """A mistake in one place."""
@@ -39,6 +42,8 @@ class CrashesTests(SynchronousTestCase):
         self.assertIs(LogLevel.critical, line["log_level"])
         self.assertEqual("unexpected error in protocol note", formatEvent(line))
         self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
+        (row,) = self.recent.describe()
+        self.assertEqual(("plugin", "note", "division by zero"), (row["layer"], row["target"], row["cause"]))
 
     def test_where(self) -> None:
         """The listener and the client that it cost are named, where that is known; /plugins has how often it was."""

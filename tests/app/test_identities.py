@@ -44,7 +44,7 @@ class IdentitiesTests(SynchronousTestCase):
             self.now,
         )
 
-    def warn(self, kind: str, text: str) -> None:
+    def warn(self, kind: str, text: str, parts: object = None, /) -> None:
         """What the rate-limited log is given."""
         self.kinds.append(kind)
         self.warned.append(text)

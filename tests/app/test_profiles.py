@@ -48,7 +48,7 @@ class LiveProfilesTests(SynchronousTestCase):
             self.clock,
             self.counter,
             self.said.append,
-            lambda kind, text: self.said.append(text),
+            lambda kind, text, parts: self.said.append(text),
             self.failed.append,
             lambda: 1000.0 + self.clock.seconds(),
         )

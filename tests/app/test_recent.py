@@ -51,7 +51,19 @@ class RecentTests(SynchronousTestCase):
         self.assertEqual([None] * 4, [plain[name] for name in names])
         self.recent.warn("http", "a", Failed("kafka", "", "why", None))
         row = self.recent.describe()[0]
-        self.assertEqual((2, "kafka", None, None), (row["times"], row["layer"], row["target"], row["waited_seconds"]))
+        self.assertEqual((1, "kafka", None, None), (row["times"], row["layer"], row["target"], row["waited_seconds"]))
+
+    def test_same(self) -> None:
+        """One failure of one target is one row, whatever its line says of who asked, of waits and of request ids."""
+        for n, target in ((1, "web:80"), (2, "web:80"), (3, "db:5432")):
+            parts = Failed("connect", target, "connect: refused", n / 10)
+            self.recent.warn("tcp-UF", f"client 10.0.0.{n}: closed after {n / 10} s (request {n})", parts)
+        other, same = self.recent.describe()
+        self.assertEqual((1, 2), (other["times"], same["times"]))
+        self.assertEqual(
+            ("client 10.0.0.2: closed after 0.2 s (request 2)", 0.2), (same["text"], same["waited_seconds"])
+        )
+        self.assertNotEqual(other["key"], same["key"])
 
     def test_bounded(self) -> None:
         """Of many, those that are longest ago go, and a long one is cut, to a line."""

@@ -53,7 +53,7 @@ class WatchdogTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.said: list[str] = []
         self.reactor = Reactor()
-        self.dog = Watchdog({"brk": "broken"}, lambda kind, text: self.said.append(text), self.reactor)
+        self.dog = Watchdog({"brk": "broken"}, lambda kind, text, parts: self.said.append(text), self.reactor)
         self.dog._turn()
         self.turned = time.monotonic()
 

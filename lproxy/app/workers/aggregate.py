@@ -24,6 +24,7 @@ from lproxy.app.workers.ledger import Ledger
 from lproxy.app.workers.sibling import PATIENCE, Answers, Parts, ask
 from lproxy.app.workers.tapped import Tapped
 from lproxy.app.workers.worker import Worker
+from lproxy.errors import Failed
 from lproxy.metrics import exposition, openmetrics, sums
 from lproxy.metrics.family import Family
 from lproxy.metrics.workers import of_supervisor, of_workers
@@ -141,7 +142,8 @@ class Together:
             answer = await self._worker.ask({"do": "table"}).addTimeout(PATIENCE, self._reactor)
         except Exception as e:
             # the supervisor is light, and nobody waits for it: it has ended
-            self._proxy.warn("supervisor", f"the supervisor does not answer: {type(e).__name__}")
+            why = f"the supervisor does not answer: {type(e).__name__}"
+            self._proxy.warn("supervisor", why, Failed("supervisor", "", why, PATIENCE))
             return
         self._table, self._supervisor = answer["workers"], answer["supervisor"]
         others = [row for row in self._table if row["worker"] != self._index]

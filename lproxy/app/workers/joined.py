@@ -70,10 +70,10 @@ def connections(rows: Rows) -> list[Row]:
 
 def failures(rows: Rows) -> list[Row]:
     """Each failure once, as often as it was in all workers, the latest first."""
-    found: dict[tuple[Any, Any], Row] = {}
+    found: dict[str, Row] = {}
     for some in rows.values():
         for row in some:
-            key = row["kind"], row["text"]
+            key = row["key"]
             before = found.get(key)
             if before is None:
                 found[key] = dict(row)

@@ -106,29 +106,30 @@ class Recorder:
     def rejected(self, rejected: ProxyError, conn: Conn) -> None:
         """Input was refused."""
         self.faults.reject(rejected.reason)
-        self._warn(f"http-rejected-{rejected.reason}", rejected.what(), conn)
+        parts = in_parts(rejected, f"listener {self._listener}", None)
+        self._warn(f"http-rejected-{rejected.reason}", rejected.what(), conn, parts)
 
     def does_not_read(self, seconds: float | None, conn: Conn) -> None:
         """A client took none of its answer for too long."""
         self.faults.reject("slow")
-        self._warn("http-slow", f"took none of its answer for {seconds:g} s: closed (timeouts.write)", conn)
+        why = f"took none of its answer for {seconds:g} s: closed (timeouts.write)"
+        self._warn("http-slow", why, conn, Failed("http", f"client {conn.peer[0]}", why, seconds))
 
     def no_h2c(self, conn: Conn) -> None:
         """A client asks for HTTP/2 on an HTTP/1 connection, which is not passed on: said once."""
         if not self._h2c:
             self._h2c = True
-            self._warn(
-                "http-h2c",
+            why = (
                 "asks for Upgrade: h2c, which is taken out as HTTP/2 (RFC 9113) has no upgrade any more; who speaks it "
-                'with the first bytes (prior knowledge) is understood; protocol = "tcp" passes everything on',
-                conn,
+                'with the first bytes (prior knowledge) is understood; protocol = "tcp" passes everything on'
             )
+            self._warn("http-h2c", why, conn, Failed("http", f"listener {self._listener}", why, None))
 
     def crashed(self, error: BaseException) -> None:
         """A mistake of ours."""
         self._runtime.crashed(self._protocol, Failure(error, type(error), error.__traceback__))
 
-    def _warn(self, kind: str, text: str, conn: Conn, parts: Failed | None = None) -> None:
+    def _warn(self, kind: str, text: str, conn: Conn, parts: Failed) -> None:
         self._runtime.warn(kind, f"listener {self._listener}: client {conn.peer[0]}: {text}", parts)
 
     def over(self, conn: Conn, exchange: Ended) -> None:

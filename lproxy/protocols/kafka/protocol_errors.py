@@ -7,6 +7,7 @@ can be told to a peer is to close; why, is said in the log.
 from __future__ import annotations
 
 from lproxy.api import Runtime
+from lproxy.errors import Failed
 
 #: why a connection is not Kafka, by the reason that is counted, in words that go on after "the client" or "the broker"
 REASONS = {
@@ -35,11 +36,16 @@ REASONS = {
 }
 
 
-def invalid(runtime: Runtime, client: str, side: str, reason: str, goes_on: bool) -> None:
-    """Log that C{side}, client or broker, sent what is not Kafka, or not allowed."""
+def invalid(runtime: Runtime, client: str, target: str, side: str, reason: str, goes_on: bool) -> None:
+    """
+    Log that C{side}, client or broker, sent what is not Kafka, or not allowed.
+
+    @param target: whom the client has asked for
+    """
     what = REASONS.get(reason, f"sends what cannot be passed on ({reason})")
     runtime.warn(
         f"kafka-{reason.partition(':')[0]}",
         f"listener {runtime.listen.name}: kafka connection from {client}: the {side} {what}: "
         f"{'passed on unread' if goes_on else 'closed'}",
+        Failed("kafka", target, f"the {side} {what}", None),
     )

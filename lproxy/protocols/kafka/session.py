@@ -249,7 +249,7 @@ class KafkaSession:
 
     def invalid(self, side: str, reason: str, goes_on: bool) -> None:
         """It is not Kafka. Where it does not go on, its tap is over, and the relay closes what it has."""
-        invalid(self._runtime, self._stream.conn.peer[0], side, reason, goes_on)
+        invalid(self._runtime, self._stream.conn.peer[0], str(self._target or ""), side, reason, goes_on)
         self._flags = self._flags or "PE"
 
     def pass_unread(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
+from lproxy.errors import Failed
 from lproxy.protocols.connection import ConnectionLease, let_go, rescue
 from lproxy.protocols.runtime import Runtime, whereabouts
 from lproxy.protocols.session import Accepted
@@ -78,6 +79,7 @@ class TcpSession:
                 f"listener {runtime.listen.name}: a {self._name} connection from {self._stream.conn.peer[0]} was not "
                 f"redirected here and target = {runtime.listen.target!r} names no address for it: closed. "
                 'Set target = "host:port" or "service:NAME", or redirect with iptables.',
+                Failed("route", f"listener {runtime.listen.name}", "it was not redirected, and has no target", None),
             )
             self._flags = "NR"
             self._stream.abort()

@@ -108,14 +108,14 @@ class FakeProxy:
         return [{"name": "http", "file": "f", "sessions": self.metrics.count, "leases": 0}]
 
     def failures(self) -> list[dict[str, Any]]:
-        return [{"kind": "k", "text": "t", "at": 1.0, "times": self.metrics.count}]
+        return [{"kind": "k", "text": "t", "key": "t", "at": 1.0, "times": self.metrics.count}]
 
     def set_log_level(self, name: str) -> None:
         if name == "loud":
             raise ValueError(name)
         self.level = name
 
-    def warn(self, kind: str, text: str) -> None:
+    def warn(self, kind: str, text: str, parts: object = None, /) -> None:
         self.warned.append(text)
 
 

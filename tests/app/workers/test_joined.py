@@ -68,9 +68,9 @@ class RowTests(SynchronousTestCase):
 
     def test_failures(self) -> None:
         """The same failure of both is one, as often as both had it, and the latest comes first."""
-        one = {"kind": "k", "text": "t", "at": 5.0, "times": 2}
+        one = {"kind": "k", "text": "t", "key": "t", "at": 5.0, "times": 2}
         late = {**one, "at": 9.0, "times": 1, "waited_seconds": 3.0}
-        found = joined.failures({0: [one], 1: [late, {**one, "text": "u", "at": 7.0}]})
+        found = joined.failures({0: [one], 1: [late, {**one, "text": "u", "key": "u", "at": 7.0}]})
         self.assertEqual([("t", 3, 9.0), ("u", 2, 7.0)], [(row["text"], row["times"], row["at"]) for row in found])
         self.assertEqual(3.0, found[0]["waited_seconds"], "of the latest")
         self.assertEqual((2, 1), (one["times"], late["times"]))

@@ -38,7 +38,7 @@ class ReasonTests(SynchronousTestCase):
             ("broker", "correlation", False, "the broker responds to a request that is not the next one: closed"),
             ("broker", "rewrite: x", False, "the broker sends what cannot be passed on (rewrite: x): closed"),
         ):
-            invalid(self.runtime, "10.0.0.1", side, reason, goes_on)
+            invalid(self.runtime, "10.0.0.1", "kafka", side, reason, goes_on)
             self.assertEqual(f"listener scripted: kafka connection from 10.0.0.1: {words}", self.lines.pop())
         self.assertEqual(["kafka-http", "kafka-correlation", "kafka-rewrite"], self.kinds)
 

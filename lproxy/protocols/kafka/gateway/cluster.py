@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from lproxy.api import Accepted, Authority, Runtime, Session, join_host_port
+from lproxy.errors import Failed
 from lproxy.protocols.kafka.gateway.ports import NoPort, Ports
 from lproxy.protocols.kafka.settings import PORTS, KafkaConfig
 from lproxy.protocols.kafka.talk.rules import Rules
@@ -250,10 +251,12 @@ class Cluster:
     def _complain(self) -> None:
         names = [f"{node} ({why})" for node, why in sorted(self.left_out.items())]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        why = f"clients are not told of broker {', '.join(names[:SHOWN])}{more}"
         self._runtime.warn(
             "kafka-left-out",
-            f"listener {self._runtime.listen.name}: clients are not told of broker {', '.join(names[:SHOWN])}{more}; "
+            f"listener {self._runtime.listen.name}: {why}; "
             "all others are served, and it is tried again with every answer",
+            Failed("kafka", self._service or f"listener {self._runtime.listen.name}", why, None),
         )
 
     def _say(self, text: str) -> None:

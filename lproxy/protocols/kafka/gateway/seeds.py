@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from lproxy.api import Acquire, Runtime, Target, explain
+from lproxy.errors import Failed
 from lproxy.protocols.kafka.client import KafkaLease
 from lproxy.protocols.kafka.codec.apis import API_VERSIONS, METADATA
 from lproxy.protocols.kafka.codec.header import Malformed
@@ -158,16 +159,19 @@ class Seeds:
             return
         self._why = None
         self._again(SELDOM)
+        why = "brokers tell nobody without a login who they are"
         self._runtime.warn(
             "kafka-seeds-login",
-            f"listener {self._runtime.listen.name}: brokers tell nobody without a login who they are, so their ports "
+            f"listener {self._runtime.listen.name}: {why}, so their ports "
             "are opened as clients ask; name them in [kafka.brokers] to have them open from the start",
+            Failed("kafka", str(self._target), why, None),
         )
 
     def _failed(self, why: str) -> None:
         if self._why is not None:
             self._why = f"the brokers are not known yet: {why}"
-        self._runtime.warn("kafka-seeds", f"listener {self._runtime.listen.name}: {why}; asked again")
+        said = f"listener {self._runtime.listen.name}: {why}; asked again"
+        self._runtime.warn("kafka-seeds", said, Failed("kafka", str(self._target), why, None))
         self._again(INTERVAL if self._why is None else RETRY)
 
     def _safely(self, f: Callable[..., None], *args: object) -> None:
