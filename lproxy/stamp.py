@@ -27,6 +27,10 @@ class Stamp(NamedTuple):
     changed: int
 
 
+#: of no file: whatever is there is another
+NEVER = Stamp(-1, -1, -1, -1, -1)
+
+
 def stamp(path: str) -> Stamp | None:
     """What is at C{path}, behind all links; C{None}: nothing that can be seen."""
     try:

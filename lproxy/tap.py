@@ -1,6 +1,8 @@
 # -*- test-case-name: tests.test_tap -*-
 """
 C{twistd lproxy} and C{twist lproxy}: options to a configuration to an application service.
+
+Over 300 lines: all the ways in which one process becomes a proxy, a supervisor or a worker.
 """
 
 from __future__ import annotations
@@ -8,8 +10,9 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService
@@ -34,9 +37,10 @@ from lproxy.app.workers.worker import Worker
 from lproxy.build import version
 from lproxy.config import Config
 from lproxy.configfile import Loaded, load, load_file, load_stream
-from lproxy.configfile.load import MAX_FILE
-from lproxy.stamp import Stamp, stamp
+from lproxy.configfile.load import MAX_FILE, contents
+from lproxy.stamp import NEVER, Stamp, stamp
 from lproxy.supervise.channel import connected
+from lproxy.supervise.reread import reread
 from lproxy.supervise.spec import WORKER, Spec
 from lproxy.transport.notify import Notify
 
@@ -81,14 +85,19 @@ def with_profiles(loaded: Loaded) -> Loaded:
         return loaded
     more = problems(loaded.config)
     failed = any(problem.severity == "error" for problem in more)
-    return Loaded(None if failed else loaded.config, (*loaded.problems, *more))
+    return replace(loaded, config=None if failed else loaded.config, problems=(*loaded.problems, *more))
 
 
-def parsed(path: str | None, found: list[Found]) -> Loaded:
-    """As L{read}, by what stands in the file alone."""
-    if path == "-":
-        return parsed_text(sys.stdin.buffer.read(MAX_FILE + 1), STDIN, found)
-    return parsed_text(b"", DEFAULTS, found) if path is None else load_file(path, configures(found))
+def text_of(path: str) -> bytes:
+    """As L{contents}; C{-} is standard input."""
+    return sys.stdin.buffer.read(MAX_FILE + 1) if path == "-" else contents(path)
+
+
+def parsed(path: str | None, found: list[Found], text: Callable[[str], bytes] = text_of) -> Loaded:
+    """As L{read}, by what stands in the file alone, which C{text} reads."""
+    if path is None or path == "-":
+        return parsed_text(b"" if path is None else text(path), STDIN if path else DEFAULTS, found)
+    return load_file(path, configures(found), text)
 
 
 def parsed_text(text: bytes, name: str, found: list[Found]) -> Loaded:
@@ -104,7 +113,7 @@ def rehearsed(loaded: Loaded, path: str | None, found: list[Found], here: bool) 
     file = {None: DEFAULTS, "-": STDIN}.get(path, path or "")
     more = [*rehearse(loaded.config, found, file), *(look(loaded.config, file) if here else ())]
     failed = any(problem.severity == "error" for problem in more)
-    return Loaded(None if failed else loaded.config, (*loaded.problems, *more))
+    return replace(loaded, config=None if failed else loaded.config, problems=(*loaded.problems, *more))
 
 
 def plugins() -> list[Found]:
@@ -155,7 +164,7 @@ class Options(usage.Options):
     worker: Worker | None = None
     #: the file, as it was before it was read
     seen: Stamp | None = None
-    #: what was read where it cannot be read again
+    #: what stood in it
     text = b""
 
     def source(self) -> Source | None:
@@ -172,7 +181,20 @@ class Options(usage.Options):
         if worker is not None:
             # the supervisor has read it, for all of them
             return Source(path, place, lambda: parsed_text(worker.text, place, self.found), again, self.seen)
-        return Source(path, place, partial(parsed, place, self.found), again, self.seen)
+        text = partial(reread, most=MAX_FILE + 1)
+        return Source(path, place, partial(parsed, place, self.found, text), again, self.seen)
+
+    def _still(self, file: str, text: bytes) -> bool:
+        """Whether that is what stands in C{file}."""
+        try:
+            return reread(file, MAX_FILE + 1) == text
+        except OSError:
+            return False
+
+    def _text_of(self, path: str) -> bytes:
+        """As L{text_of}, of what is read but once: workers begin with the very same."""
+        self.text = text_of(path)
+        return self.text
 
     def again(self) -> Again:
         """How this is started once more."""
@@ -198,15 +220,15 @@ class Options(usage.Options):
 
             self.worker = Worker(connected(int(fd)), reactor)
             name = self.worker.name
+            if self.worker.file is not None and not self._still(self.worker.file, self.worker.text):
+                # changed while no worker was there to watch it
+                self.seen = NEVER
             loaded = rehearsed(parsed_text(self.worker.text, name, self.found), name, self.found, False)
             # the supervisor has told what is odd
             status = report(loaded) if loaded.config is None else 0
         else:
-            if self["config"] == "-":
-                self.text = sys.stdin.buffer.read(MAX_FILE + 1)
-                loaded = rehearsed(parsed_text(self.text, STDIN, self.found), "-", self.found, self["check"])
-            else:
-                loaded = read(self["config"], self.found, here=self["check"])
+            path = self["config"]
+            loaded = rehearsed(parsed(path, self.found, self._text_of), path, self.found, self["check"])
             status = report(with_profiles(loaded) if self["check"] else loaded)
         if self["check"]:
             if not status:
@@ -282,7 +304,7 @@ def _launcher(options: Options, several: int, reactor: Any) -> Launcher:
         environ=dict(os.environ),
         workers=several,
         file=file,
-        text=(Path(file).read_bytes() if file is not None else options.text).decode("latin-1"),
+        text=options.text.decode("latin-1"),
         name=file or {None: DEFAULTS}.get(path, STDIN),
         json=start.json,
         log=start.log,

@@ -26,6 +26,7 @@ ELSEWHERE = {
     "lproxy.protocols.http.client": "a shape, which the tests of each server hold it to",
     "lproxy.protocols.http.phase": "names of states, which the exchange's tests pass through",
     "lproxy.stack.interfaces": "shapes, which all the stack's tests hold it to",
+    "lproxy.supervise.world": "shapes, which the supervisor's tests hold it to",
     "lproxy.transport.splice": "half of the relay, and tested with it",
     "lproxy.transport.stream": "shapes, which the tests of each stream hold it to",
 }

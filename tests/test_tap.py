@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,21 @@ class OptionsTests(TapTestCase):
         path = self.file(GOOD)
         for option in ("--config", "-c"):
             self.assertEqual(2.0, self.parse(option, path).config.outbound.acquire)
+
+    def test_read_once(self) -> None:
+        """What can be read but once, as what a shell writes into a pipe, is read once; it cannot be read anew."""
+        path = self.mktemp()
+        os.mkfifo(path)
+        writer = threading.Thread(target=Path(path).write_text, args=(GOOD,))
+        writer.start()
+        options = self.parse("-c", path)
+        writer.join()
+        self.assertEqual((2.0, GOOD.encode()), (options.config.outbound.acquire, options.text))
+        source = options.source()
+        assert source is not None
+        loaded = source.read()
+        self.assertIsNone(loaded.config)
+        self.assertIn("cannot be read: it is no regular file", str(loaded.problems[0]))
 
     def test_warnings_start(self) -> None:
         """A file with warnings is run, and they are told."""

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from lproxy.app.sockets import Wanted, bind_now, key_of
+from lproxy.app.sockets import CannotListen, Wanted, bind_now, key_of
+from lproxy.configfile.address import any_socket_of
 from lproxy.supervise.handover import Given
-from lproxy.supervise.places import remove
+from lproxy.supervise.places import listening, make_room, remove, why
 from lproxy.transport.listen import Bound
 
 
@@ -44,9 +45,27 @@ class Direct:
             place["shared"] = ready.place["shared"]
             bound = [Bound(sock, partial(self._close, sock.close, key)) for sock in ready.sockets]
         else:
-            bound = [bind_now(wanted.name, wanted.address, self._reactor)]
+            bound = [self._fresh(wanted)]
         self._bound[key] = place, bound
         return tuple(Bound(one.sock, partial(self._release, key, one)) for one in bound)
+
+    def _fresh(self, wanted: Wanted) -> Bound:
+        try:
+            return bind_now(wanted.name, wanted.address, self._reactor)
+        except CannotListen:
+            place = any_socket_of(wanted.address)
+            if place is None or not make_room(self._all(), place.port):
+                raise
+        try:
+            sock = listening(str(place.ip), place.port, True)
+        except OSError as e:
+            raise CannotListen(f"{wanted.name}: cannot listen on {wanted.address}: {why(e)}") from e
+        return Bound(sock, sock.close)
+
+    def _all(self) -> Iterator[Any]:
+        """What we listen on, and what another lproxy has given."""
+        yield from (one.sock for _, bound in self._bound.values() for one in bound)
+        yield from (sock for one in self._ready.values() for sock in one.sockets)
 
     def _close(self, close: Callable[[], None], key: str) -> None:
         close()

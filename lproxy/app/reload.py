@@ -164,6 +164,9 @@ class Reload:
             return Outcome(INVALID, "\n".join([f"{source.file} is refused, and what was live stays so", *problems]))
         if loaded.config == config:
             return Outcome(UNCHANGED, "\n".join([f"{source.file} says what is live already", *problems]))
+        if loaded.blank:
+            # somebody is about to write it; nobody wants the defaults in the place of what serves
+            return Outcome(INVALID, f"{source.file} is refused, as it is empty, and what was live stays so")
         try:
             self._swap(loaded.config)
         except CannotStart as e:

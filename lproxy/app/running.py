@@ -149,6 +149,8 @@ class Running(Proxy):
             await self._together.stop()
 
     def _ended(self, result: Any) -> Any:
+        if self._takeover is not None and (pid := self._takeover.over()):
+            self._notify.taken(pid)
         self._notify.over()
         if self._process.worker is not None:
             self._process.worker.over()

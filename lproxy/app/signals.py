@@ -4,7 +4,8 @@ The process's signals, from the moment that somebody asks for lproxy until the p
 
 Before anything is opened SIGINT and SIGTERM end it as they end any program: at once, without a traceback. While it
 starts they are remembered: it ends, by the way that leaves nothing behind, as soon as it has started. Then they drain.
-SIGHUP never ends it: the configuration is read anew. Nor does SIGUSR2: another process takes its place.
+SIGHUP never ends it: the configuration is read anew, once it has started where it comes before. Nor does SIGUSR2:
+another process takes its place; nor, once it runs, SIGUSR1, by which twistd begins the file of its log anew.
 
 This module imports nothing heavy: it is at work before the rest is imported.
 """
@@ -29,8 +30,29 @@ class Proxy(Protocol):
     def hung_up(self) -> None:
         """Read the configuration anew, and open the access log again."""
 
+    def reopen(self) -> None:
+        """Open the access log again."""
+
     def upgrade(self) -> None:
         """Have another process take our place."""
+
+
+class Early:
+    """
+    SIGHUP before there is a proxy: the file may have been read already, and be another by now.
+
+    @ivar hung_up: whether it came
+    """
+
+    def __init__(self) -> None:
+        self.hung_up = False
+
+    def __call__(self, number: int, frame: object) -> None:
+        self.hung_up = True
+
+
+#: of this process
+EARLY = Early()
 
 
 def calm() -> None:
@@ -42,9 +64,11 @@ def calm() -> None:
     if threading.current_thread() is threading.main_thread():
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-        for number in (signal.SIGHUP, signal.SIGUSR2):
-            if signal.getsignal(number) is signal.SIG_DFL:
-                signal.signal(number, signal.SIG_IGN)
+        # SIGUSR1 is twistd's as long as it may want it
+        if signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL:
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            signal.signal(signal.SIGHUP, EARLY)
 
 
 def undo() -> None:
@@ -56,7 +80,8 @@ def undo() -> None:
 class Signals:
     """
     The first SIGTERM or SIGINT drains, by way of the reactor; a second one ends what is left at once. SIGHUP reads
-    the configuration anew, and reopens the access log; SIGUSR2 has another process take our place.
+    the configuration anew, and reopens the access log; SIGUSR1 does the latter alone, where twistd has not taken it for
+    a log of its own; SIGUSR2 has another process take our place.
     """
 
     def __init__(self, proxy: Proxy, reactor: Any) -> None:
@@ -93,8 +118,13 @@ class Signals:
         atexit.register(_ended)
         signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._proxy.hung_up))
         signal.signal(signal.SIGUSR2, lambda number, frame: self._reactor.callFromThread(self._proxy.upgrade))
+        if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+            signal.signal(signal.SIGUSR1, lambda number, frame: self._reactor.callFromThread(self._proxy.reopen))
         if self._early:
             self._proxy.end()
+        elif EARLY.hung_up:
+            EARLY.hung_up = False
+            self._proxy.hung_up()
 
 
 def _ended() -> None:

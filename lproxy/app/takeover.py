@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from lproxy.admin.asking import ask
 from lproxy.app.binder import Direct
 from lproxy.app.log import log
 from lproxy.app.restart import Again
+from lproxy.supervise import pidfile
 from lproxy.supervise.handover import CannotTakeOver, Claim, Door, claim
 
 #: seconds for the admin server's answer, and between two looks at a successor
@@ -70,9 +72,13 @@ class Pidfile:
 
     def take(self, path: str) -> None:
         """It is ours; raises OSError."""
-        with open(path, "w") as file:
-            file.write(str(os.getpid()))
+        pidfile.write(path)
         self._options["pidfile"] = path
+
+    def leave(self) -> None:
+        """We end: twistd removes it then, whosever it is by now."""
+        if self.path and not pidfile.ours(self.path):
+            self.give()
 
 
 class Takeover:
@@ -96,6 +102,7 @@ class Takeover:
         self._claim: Claim | None = None
         self._successor: subprocess.Popen[bytes] | None = None
         self._given: Callable[[int], None] = lambda pid: None
+        self._looking = False
         self._watched = Watched(reactor)
         self.door = Door(self, self._watched)
 
@@ -149,13 +156,29 @@ class Takeover:
             log.warn("nobody can take our place: {error}", error=e.strerror)
 
     def close(self) -> None:
-        """Nobody may any more: we end, or are replaced. Whom we started to replace us ends, too, if we still serve."""
-        self.door.close()
-        if self._successor is not None and not self._binder.given:
+        """
+        Nobody may any more: we end, or are replaced. Whom we started to replace us ends, too, if we still serve;
+        whom somebody else did goes on, and what it was given is its own from now on.
+        """
+        self.door.shut()
+        if self._binder.given:
+            return
+        if self._successor is not None:
+            self.door.close()
             self._successor.terminate()
+        elif self.door.asking:
+            self._binder.given = True
+
+    def over(self) -> int:
+        """We have ended. The process that is still about to take our place; 0 where none is."""
+        self._pidfile.leave()
+        asking = self.door.asking
+        self.door.close()
+        return asking
 
     def greeting(self) -> dict[str, Any]:
         """What the next has to know besides the sockets."""
+        self._look_later()
         return {"pidfile": self._pidfile.path, "pid": os.getpid()}
 
     def given(self) -> Iterable[tuple[dict[str, Any], list[int]]]:
@@ -197,15 +220,21 @@ class Takeover:
         finally:
             if out is not None:
                 os.close(out)
-        self._reactor.callLater(LOOK, self._look)
+        self._look_later()
+
+    def _look_later(self) -> None:
+        if not self._looking:
+            self._looking = True
+            self._reactor.callLater(LOOK, self._look)
 
     def _look(self) -> None:
-        """A process that has ended is gone only when somebody asks how."""
-        self.door.look(self._reactor.seconds())
-        if self._successor is not None and self._successor.poll() is None:
-            self._reactor.callLater(LOOK, self._look)
-        else:
+        """A process that has ended is gone only when somebody asks how, and one that hangs is to be given up."""
+        self._looking = False
+        self.door.look(time.monotonic())
+        if self._successor is not None and self._successor.poll() is not None:
             self._successor = None
+        if self._successor is not None or self.door.asking:
+            self._look_later()
 
 
 def append(path: str) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -56,13 +57,24 @@ class Loaded:
     config: Config | None
     #: in the order of the file
     problems: tuple[Problem, ...]
+    #: whether nothing stands in it: the defaults run
+    blank: bool = False
 
 
-def load_file(path: str, plugins: Mapping[str, Configure]) -> Loaded:
-    """L{load} the file at C{path}; one that cannot be read is a problem, too."""
+def contents(path: str) -> bytes:
+    """What stands at C{path}, and no more than tells that it is too long; raises OSError or ValueError."""
+    with open(path, "rb") as file:
+        return file.read(MAX_FILE + 1)
+
+
+def load_file(path: str, plugins: Mapping[str, Configure], read: Callable[[str], bytes] = contents) -> Loaded:
+    """
+    L{load} the file at C{path}; one that cannot be read is a problem, too.
+
+    @param read: as L{contents}
+    """
     try:
-        with open(path, "rb") as file:
-            return load_stream(file, path, plugins)
+        return load_stream(io.BytesIO(read(path)), path, plugins)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         why = getattr(error, "strerror", None) or error
         return Loaded(None, (Problem("error", path, None, "", f"cannot be read: {why}"),))
@@ -87,7 +99,7 @@ def load_stream(file: IO[bytes], path: str, plugins: Mapping[str, Configure]) ->
         empty = Problem(
             "warning", path, None, "", f"is empty: the default listeners run, {listeners}", "is this the right file?"
         )
-        return Loaded(loaded.config, (*loaded.problems, empty))
+        return Loaded(loaded.config, (*loaded.problems, empty), blank=True)
     return loaded
 
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from lproxy.supervise import systemd
+from lproxy.supervise import pidfile, systemd
 from lproxy.supervise.channel import Channel, connected, pair
 from lproxy.supervise.handover import Claim, Door
 from lproxy.supervise.log import Log
@@ -31,7 +31,7 @@ OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_
 
 
 class Program:
-    """This process, as a L{lproxy.supervise.supervisor.World}."""
+    """This process, as a L{lproxy.supervise.world.World}."""
 
     def __init__(self, spec: Spec, places: Places, loop: Loop, log: Log) -> None:
         self._spec = spec
@@ -141,8 +141,10 @@ class Program:
 
     def _serves(self) -> None:
         if self._spec.pidfile and self._claim is not None:
-            with open(self._spec.pidfile, "w") as file:
-                file.write(str(os.getpid()))
+            try:
+                pidfile.write(self._spec.pidfile)
+            except OSError as e:
+                self.say("warn", f"{self._spec.pidfile} cannot be written: {e.strerror}")
         self._tell_starter(b"0")
         self.tell(systemd.READY)
 
@@ -160,6 +162,10 @@ class Program:
         error = systemd.tell(self._spec.notify, state)
         if error is not None:
             self.say("debug", f"cannot notify {self._spec.notify}: {error}")
+
+    def set_level(self, level: str) -> None:
+        """Of our own lines."""
+        self._log.level = level
 
     def reopen(self) -> int:
         """Begin the log's file anew."""
@@ -191,25 +197,22 @@ class Program:
         if self._successor is not None:
             self._successor.terminate()
 
+    def asked(self) -> int:
+        """Who has been at the door, unless we have called it, and back."""
+        pid = self.door.asking
+        return pid if self._successor is None or pid != self._successor.pid else 0
+
     def stop(self, status: int) -> None:
         """All is over."""
         self._status = status
+        if pid := self.asked():
+            self.tell(systemd.main_pid(pid))
         self.door.close()
         if status:
             self._tell_starter(b"1 no worker has started; the log says why")
-        self._remove_pidfile()
+        if self._spec.pidfile:
+            pidfile.remove(self._spec.pidfile)
         self._loop.stop()
-
-    def _remove_pidfile(self) -> None:
-        """If it is still ours."""
-        try:
-            if self._spec.pidfile:
-                with open(self._spec.pidfile) as file:
-                    ours = file.read().strip() == str(os.getpid())
-                if ours:
-                    os.unlink(self._spec.pidfile)
-        except OSError:
-            pass
 
 
 def how(status: int) -> str:

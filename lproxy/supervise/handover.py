@@ -89,12 +89,21 @@ class Door:
     def flush(self) -> None:
         """Nothing is written here."""
 
-    def close(self) -> None:
-        """Nobody may any more; harmless to be told twice."""
+    @property
+    def asking(self) -> int:
+        """The process that is about to take our place; 0 where none is."""
+        return self._asking.peer()[0] if self._asking is not None else 0
+
+    def shut(self) -> None:
+        """Nobody new may any more; whoever is about to take our place goes on."""
         if self._sock is not None:
             self._watch.unwatch(self)
             self._sock.close()
             self._sock = None
+
+    def close(self) -> None:
+        """Nobody may any more; harmless to be told twice."""
+        self.shut()
         self._drop()
 
     def look(self, now: float) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,7 +93,7 @@ class Places:
         """
         place = self.find(key, owner)
         if place is None:
-            place = Place(key, [listening(host, port)], shared, owner, note)
+            place = Place(key, [self._listening(host, port)], shared, owner, note)
             self._places[key] = place
             try:
                 self._spread(place)
@@ -101,6 +101,14 @@ class Places:
                 self.close(key)
                 raise
         return place
+
+    def _listening(self, host: str, port: int) -> socket.socket:
+        try:
+            return listening(host, port)
+        except OSError as e:
+            if e.errno != errno.EADDRINUSE or not make_room((sock for one in self for sock in one.sockets), port):
+                raise
+        return listening(host, port, True)
 
     def adopt(
         self, key: str, sockets: list[socket.socket], shared: bool = False, owner: str = "", note: str = ""
@@ -175,6 +183,18 @@ def listening(host: str, port: int, reuse: bool = False) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def make_room(ours: Iterable[socket.socket], port: int) -> bool:
+    """
+    Have those of C{ours} that listen on C{port} of another address bear another socket there, until they are closed:
+    any address (0.0.0.0) is taken as long as a certain one is, and the reverse. Whether there are such.
+    """
+    inet = (socket.AF_INET, socket.AF_INET6)
+    same = [sock for sock in ours if sock.family in inet and sock.getsockname()[1] == port]
+    for sock in same:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return bool(same)
 
 
 def why(error: OSError | Taken) -> str:

@@ -27,6 +27,7 @@ class Round:
         live: Callable[[str], None],
         replace: Callable[[int], None],
         done: Callable[[bool, str], None],
+        say: Callable[[str], None],
     ) -> None:
         """
         @param workers: whom to ask, by index
@@ -34,6 +35,7 @@ class Round:
         @param live: the first has taken the text: whoever starts from now on begins with it
         @param replace: has another worker start in the place of one that would not have it
         @param done: told whether it serves, and what there is to say
+        @param say: told why it does not, where no worker has said so
         """
         self.text = text
         self._left = list(workers)
@@ -41,6 +43,7 @@ class Round:
         self._live = live
         self._replace = replace
         self._done = done
+        self._say = say
         self._said: list[str] = []
         self._accepted = False
         self._asked: int | None = None
@@ -66,6 +69,13 @@ class Round:
             self._replace(index)
         self._next()
 
+    def leaves(self, index: int) -> None:
+        """The worker C{index} ends, as somebody told it to: that is not the configuration's fault."""
+        if index in self._left:
+            self._left.remove(index)
+        if index == self._asked:
+            self._next()
+
     def lost(self, index: int) -> None:
         """The worker C{index} is gone."""
         if index in self._left:
@@ -74,19 +84,24 @@ class Round:
         if index != self._asked:
             return
         if not self._accepted:
-            self._said = [f"worker {index} ended while it read the configuration, and what was live stays so"]
-            self._finish(False)
+            self._refuse(f"worker {index} ended while it read the configuration, and what was live stays so")
         else:
             self._next()
 
     def _next(self) -> None:
         if not self._left:
-            if not self._accepted:
-                self._said = ["no worker serves that could read it"]
-            self._finish(self._accepted)
+            if self._accepted:
+                self._finish(True)
+            else:
+                self._refuse("no worker serves any more that could read it, and what was live stays so")
             return
         self._asked = self._left.pop(0)
         self._ask(self._asked, self.text)
+
+    def _refuse(self, why: str) -> None:
+        self._say(why)
+        self._said = [why]
+        self._finish(False)
 
     def _finish(self, well: bool) -> None:
         self._asked = None

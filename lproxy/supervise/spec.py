@@ -28,6 +28,7 @@ class Spec:
     @ivar workers: how many
     @ivar file: where the configuration stands; C{None}: it cannot be read anew
     @ivar text: the configuration, byte by byte a character of Latin-1
+    @ivar changed: whether it was to be read anew since
     @ivar name: what messages call it
     @ivar json: the way in which the log is lines of JSON, L{lproxy.supervise.log.OWN} or C{TWIST}; empty: it is text
     @ivar log: the file to log to; empty: standard output
@@ -60,6 +61,7 @@ class Spec:
     every: float | None = None
     hung: float = 10.0
     ending: float = 30.0
+    changed: bool = False
     places: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self, places: Places) -> None:

@@ -3,7 +3,7 @@
 Looks after the workers: gives them their sockets and their configuration, replaces those that die or hang, hands on
 what it is told, and ends when they have.
 
-It knows neither loop nor processes: L{World} is what is outside.
+It knows neither loop nor processes: L{lproxy.supervise.world} is what is outside.
 
 Over 300 lines: all that is said between it and its workers is to be read in one place.
 """
@@ -13,15 +13,16 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from lproxy.supervise import systemd
 from lproxy.supervise.channel import Channel, Gone, Message
-from lproxy.supervise.handover import Watch
 from lproxy.supervise.places import Place, Places, Taken, remove, why
+from lproxy.supervise.reread import reread
 from lproxy.supervise.rolling_reload import WELL, Round
-from lproxy.supervise.slots import Effects, Process, Slot
+from lproxy.supervise.slots import Process, Slot
 from lproxy.supervise.spec import Spec
+from lproxy.supervise.world import World
 
 #: bytes of a configuration: what is longer is refused by whoever reads it
 MOST = 4 * 1024 * 1024 + 1
@@ -29,37 +30,6 @@ MOST = 4 * 1024 * 1024 + 1
 LATE = 1.0
 
 Answer = tuple[dict[str, Any], list[int]]
-
-
-class World(Effects, Watch, Protocol):
-    """What is outside."""
-
-    def seconds(self) -> float:
-        """The monotonic clock."""
-
-    def channel(self, pid: int) -> Channel:
-        """The channel to a process that was started."""
-
-    def usage(self) -> tuple[float, int, int]:
-        """Of this process: seconds of CPU, bytes resident, open descriptors."""
-
-    def ready(self) -> None:
-        """All workers serve, for the first time."""
-
-    def tell(self, state: str) -> None:
-        """Tell systemd."""
-
-    def reopen(self) -> int:
-        """Begin the log's file anew; a descriptor of it, or -1."""
-
-    def successor(self, door: str) -> None:
-        """Start another lproxy in our place."""
-
-    def recall(self) -> None:
-        """Such a one is not to take our place: end it."""
-
-    def stop(self, status: int) -> None:
-        """All is over: end with C{status}."""
 
 
 class Supervisor:
@@ -78,7 +48,7 @@ class Supervisor:
         self._ledgers = [os.memfd_create(f"lproxy-worker-{index}", os.MFD_CLOEXEC) for index in range(spec.workers)]
         self._channels: dict[int, Channel] = {}
         self._round: Round | None = None
-        #: reloads that were asked for while one is under way: each is told what comes of the next
+        #: reloads that were asked for while one is under way, or nobody serves: each is told what comes of the next
         self._asked: list[Callable[[bool, str], None]] = []
         self._numbers: dict[int, tuple[int, int]] = {}
         #: the configuration that each process has, or was told of last
@@ -113,6 +83,8 @@ class Supervisor:
 
     def start(self) -> None:
         """Start the workers."""
+        if self._spec.changed:
+            self.reload(lambda well, text: None)
         now = self._world.seconds()
         for slot in self._slots:
             self._start(slot, now)
@@ -231,7 +203,7 @@ class Supervisor:
 
     def _over(self) -> None:
         if self._ending and not any(_processes(slot) for slot in self._slots):
-            if not self._given:
+            if not self._given and not self._world.asked():
                 for place in self._places:
                     remove(place.key)
             self._places.close_all()
@@ -272,10 +244,16 @@ class Supervisor:
             self.reload(lambda well, text: channel.send({"answer": number, "well": well, "text": text}))
             return
         does = self._does.get(str(values.get("do")))
-        answer = does(slot, pid, values, fds) if does is not None else ({"error": "nobody knows what that is"}, [])
-        if number is not None:
-            told, with_it = answer or ({}, [])
-            channel.send({**told, "answer": number}, with_it)
+        try:
+            answer = does(slot, pid, values, fds) if does is not None else ({"error": "nobody knows what that is"}, [])
+            if number is not None:
+                told, with_it = answer or ({}, [])
+                channel.send({**told, "answer": number}, with_it)
+        except OSError as e:
+            # out of descriptors, say: that must not be the end of all workers
+            self._world.say("error", f"worker {slot.index} asks for what cannot be done: {why(e)}")
+            if number is not None:
+                channel.send({"error": why(e), "answer": number})
 
     def _hello(self, slot: Slot, pid: int, values: dict[str, Any], fds: list[int]) -> Answer:
         """Who it is, and what it is to do."""
@@ -338,6 +316,7 @@ class Supervisor:
         self._spec.ending = float(values.get("ending", self._spec.ending))
         slot.serves(pid, self._world.seconds(), str(values.get("at", "")))
         self._catch_up(slot)
+        self._reload_next()
         channel = self._channels.get(pid)
         if channel is not None:
             for place in self._places:
@@ -361,7 +340,10 @@ class Supervisor:
         slot.holds(pid, str(values.get("text", "")))
 
     def _stopping(self, slot: Slot, pid: int, values: dict[str, Any], fds: list[int]) -> None:
+        current = pid not in slot.leaving
         slot.stops(pid, self._world.seconds(), float(values["within"]), not self._ending)
+        if self._round is not None and current:
+            self._round.leaves(slot.index)
 
     def _table(self, slot: Slot, pid: int, values: dict[str, Any], fds: list[int]) -> Answer:
         """The table of workers."""
@@ -372,6 +354,7 @@ class Supervisor:
 
     def _set_level(self, slot: Slot, pid: int, values: dict[str, Any], fds: list[int]) -> None:
         self._level = str(values["level"])
+        self._world.set_level(self._level)
         self._tell_all({"do": "level", "level": self._level})
 
     def _shutdown(self, slot: Slot, pid: int, values: dict[str, Any], fds: list[int]) -> None:
@@ -390,8 +373,16 @@ class Supervisor:
 
         @param done: told whether they do, and what there is to say
         """
-        self._asked.append(done)
-        if self._round is None:
+        if self._spec.file is None:
+            done(True, "lproxy was started without a file: there is nothing to read")
+        elif self._ending:
+            done(False, "lproxy is about to end")
+        else:
+            self._asked.append(done)
+            self._reload_next()
+
+    def _reload_next(self) -> None:
+        if self._asked and self._round is None and any(slot.serving for slot in self._slots):
             self._reload()
 
     def _reload(self) -> None:
@@ -404,25 +395,24 @@ class Supervisor:
             self._world.tell(systemd.READY)
             for one in asked:
                 one(well, text)
-            if self._asked:
-                self._reload()
+            self._reload_next()
 
-        if self._spec.file is None:
-            done(True, "lproxy was started without a file: there is nothing to read")
-            return
+        assert self._spec.file is not None
         self._world.tell(systemd.reloading())
         try:
-            with open(self._spec.file, "rb") as file:
-                text = file.read(MOST).decode("latin-1")
+            text = reread(self._spec.file, MOST).decode("latin-1")
         except OSError as e:
-            text = ""
-            self._world.say("error", f"reload: {self._spec.file} cannot be read: {e.strerror}")
-            self._count_refused()
-            done(False, f"{self._spec.file} cannot be read, and what was live stays so: {e.strerror}")
+            why = f"{self._spec.file} cannot be read, and what was live stays so: {e.strerror}"
+            self._refused(why)
+            done(False, why)
             return
         serving = [slot.index for slot in self._slots if slot.serving]
-        self._round = Round(text, serving, self._ask, self._live, self._replace, done)
+        self._round = Round(text, serving, self._ask, self._live, self._replace, done, self._refused)
         self._round.start()
+
+    def _refused(self, why: str) -> None:
+        self._world.say("error", f"reload: {why}")
+        self._count_refused()
 
     def _count_refused(self) -> None:
         """Have the first worker count what none of them gets to see: they have the metrics."""

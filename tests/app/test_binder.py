@@ -43,6 +43,32 @@ class DirectTests(SynchronousTestCase):
             self.assertRaises(CannotListen, self.binder.bind, Wanted("web", address))
         self.assertEqual([], list(self.binder.describe()))
 
+    def test_wildcard(self) -> None:
+        """One's own port at another address keeps nobody from any address, nor the reverse; another's does."""
+        for first, then in (("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "[::]")):
+            (one,) = self.binder.bind(Wanted("web", f"{first}:0"))
+            port = one.sock.getsockname()[1]
+            (two,) = self.binder.bind(Wanted("web", f"{then}:{port}"))
+            one.release()
+            self.assertEqual(port, two.sock.getsockname()[1])
+            with socket.create_connection(("127.0.0.1", port)):
+                two.release()
+        with socket.create_server(("127.0.0.1", 0)) as holder:
+            (own,) = self.binder.bind(Wanted("web", f"127.0.0.2:{holder.getsockname()[1]}"))
+            address = f"0.0.0.0:{holder.getsockname()[1]}"
+            self.assertRaises(CannotListen, self.binder.bind, Wanted("all", address))
+            own.release()
+
+    def test_wildcard_of_another(self) -> None:
+        """Nor does one that another lproxy has given."""
+        sock = listening("127.0.0.1", 0)
+        port = sock.getsockname()[1]
+        place = {"place": f"127.0.0.1:{port}", "shared": False, "owner": "", "note": ""}
+        self.binder.take([Given(place, [sock])])
+        (bound,) = self.binder.bind(Wanted("web", f"0.0.0.0:{port}"))
+        self.binder.drop()
+        bound.release()
+
     def test_given(self) -> None:
         """What another lproxy gives is had by whoever wants to listen there, all of its sockets, once."""
         sockets = [listening("127.0.0.1", 0) for _ in range(2)]

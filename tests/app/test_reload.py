@@ -92,6 +92,14 @@ class ReloadTests(SynchronousTestCase):
         self.assertIn("wrong 1", text)
         self.assertIn("wrong 2", text)
 
+    def test_blank(self) -> None:
+        """A file that is empty, as it is while it is written, is no wish for the defaults, unless they are live."""
+        self.loaded = Loaded(AFTER, (), blank=True)
+        self.assertIn("refused, as it is empty, and what was live stays so", self.outcome(INVALID))
+        self.assertEqual([], self.swapped)
+        self.loaded = Loaded(Config(), (), blank=True)
+        self.outcome(UNCHANGED)
+
     def test_many(self) -> None:
         """However much is odd about a file, the log has the beginning of it, and whoever asked all."""
         told: list[Any] = []

@@ -40,6 +40,9 @@ class Recorder:
     def hung_up(self) -> None:
         self.told.append("hung up")
 
+    def reopen(self) -> None:
+        self.told.append("reopen")
+
     def upgrade(self) -> None:
         self.told.append("upgrade")
 
@@ -87,9 +90,30 @@ class SignalTests(SynchronousTestCase):
 
     def test_calm(self) -> None:
         """Before anything is opened SIGINT ends the process without a traceback, and SIGHUP does not end it."""
+        self.handlers[signal.SIGHUP] = self.handlers[signal.SIGUSR2] = signal.SIG_DFL
+        calm()
+        numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
+        want = [signal.SIG_DFL, module.EARLY, signal.SIG_IGN]
+        self.assertEqual(want, [self.handlers[number] for number in numbers])
+
+    def test_hung_up_early(self) -> None:
+        """What came before there was a proxy, whose file may have been read already, is done once it runs; once."""
         self.handlers[signal.SIGHUP] = signal.SIG_DFL
         calm()
-        self.assertEqual((signal.SIG_DFL, signal.SIG_IGN), (self.handlers[signal.SIGINT], self.handlers[signal.SIGHUP]))
+        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.signals.install()
+        self.signals.install()
+        self.assertEqual(["hung up"], self.proxy.told)
+
+    def test_reopen(self) -> None:
+        """SIGUSR1 begins the access log anew, unless twistd has a log of its own to begin."""
+        self.handlers[signal.SIGUSR1] = ours = object()
+        self.signals.install()
+        self.assertIs(ours, self.handlers[signal.SIGUSR1])
+        self.handlers[signal.SIGUSR1] = signal.SIG_DFL
+        self.signals.install()
+        self.handlers[signal.SIGUSR1](signal.SIGUSR1, None)
+        self.assertEqual([self.proxy.reopen], self.reactor.called)
 
     def test_undo(self) -> None:
         """A reactor that shall handle SIGINT finds it as Python has it; what others have set stays."""

@@ -19,6 +19,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -27,6 +28,7 @@ from lproxy.app.binder import Direct
 from lproxy.app.restart import Again
 from lproxy.app.sockets import Wanted
 from lproxy.app.takeover import Pidfile, Takeover, append, door_of
+from lproxy.supervise import handover
 from lproxy.supervise.handover import CannotTakeOver
 
 WEB = Wanted("web", "127.0.0.1:0")
@@ -137,7 +139,7 @@ class TakeoverTests(TestCase):
             for one in (old, new):
                 one.close()
 
-        return Deferred.fromCoroutine(go())
+        return Deferred.fromCoroutine(go()).addBoth(self.without_looks)
 
     def test_alone(self) -> None:
         """Who takes nobody's place serves at once."""
@@ -191,6 +193,61 @@ class TakeoverTests(TestCase):
                 self.assertRaises(subprocess.TimeoutExpired, successor.wait, 0.05)
                 successor.kill()
                 successor.wait()
+
+    def test_not_recalled(self) -> Deferred[None]:
+        """
+        One that somebody else has started goes on where we are told to end: what it was given is its own, and so is a
+        pidfile that it has written.
+        """
+
+        async def go() -> None:
+            binder, old, options = self.takeover()
+            (bound,) = binder.bind(WEB)
+            old.open(lambda pid: None)
+            new_binder, new, _ = self.takeover()
+            await deferToThread(new.take, old.door.name)
+            old.close()
+            self.assertTrue(binder.given)
+            bound.release()
+            self.assertNotEqual(-1, bound.sock.fileno())
+            options["pidfile"] = self.mktemp()
+            Path(options["pidfile"]).write_text("1")
+            self.assertEqual((os.getpid(), 0), (old.over(), old.over()))
+            self.assertEqual("", options["pidfile"])
+            done: Deferred[bool] = Deferred()
+            new.serving(done.callback)
+            self.assertTrue(await done)
+            bound.sock.close()
+            new.close()
+
+        return Deferred.fromCoroutine(go()).addBoth(self.without_looks)
+
+    def without_looks(self, result: Any) -> Any:
+        """Nobody looks any more."""
+        for call in reactor.getDelayedCalls():  # type: ignore[attr-defined]
+            if "_look" in repr(call.func):
+                call.cancel()
+        return result
+
+    def test_given_up(self) -> Deferred[None]:
+        """One that hangs is given up, whoever has started it: another may try then."""
+
+        async def go() -> None:
+            self.patch(module, "LOOK", 0.01)
+            self.patch(handover, "STARTING", 0.05)
+            _, old, _ = self.takeover()
+            old.open(lambda pid: None)
+            for _ in range(2):
+                _, new, _ = self.takeover()
+                await deferToThread(new.take, old.door.name)
+                while old.door.asking:
+                    await deferLater(reactor, 0.01)
+                done: Deferred[bool] = Deferred()
+                new.serving(done.callback)
+                self.assertFalse(await done)
+            old.close()
+
+        return Deferred.fromCoroutine(go())
 
     def test_cannot_upgrade(self) -> None:
         """Where no other can be started the log says so."""

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.watch import INTERVAL, FileWatch
-from lproxy.stamp import stamp
+from lproxy.stamp import NEVER, stamp
 
 
 class WatchTests(SynchronousTestCase):
@@ -101,6 +101,14 @@ class WatchTests(SynchronousTestCase):
         self.addCleanup(late.set, False)
         self.watch.set(False)
         self.assertEqual(["two"], self.looks(3))
+
+    def test_never(self) -> None:
+        """A file of which nobody knows what was read is read."""
+        self.watch.set(False)
+        late = FileWatch(str(self.file), self.changed, self.clock, NEVER)
+        late.set(True)
+        self.addCleanup(late.set, False)
+        self.assertEqual(["one"], self.looks(3))
 
     def test_off(self) -> None:
         """Turned off nobody looks; turned on, what is there is what is known."""

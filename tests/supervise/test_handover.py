@@ -145,6 +145,19 @@ class HandoverTests(SynchronousTestCase):
         theirs.look()
         self.assertEqual([True], done)
 
+    def test_shut(self) -> None:
+        """Who ends lets nobody new ask; whoever has asked already goes on to take the place."""
+        mine = self.ask()
+        self.assertEqual(os.getpid(), self.door.asking)
+        self.door.shut()
+        self.assertIn("nobody hands over at", self.ask())
+        done: list[bool] = []
+        theirs = FakeWatch()
+        mine.ready(theirs, 4711, "", done.append)
+        self.watch.look()
+        theirs.look()
+        self.assertEqual(([True], [(4711, "")], 0), (done, self.owner.was_taken, self.door.asking))
+
     def test_one_at_a_time(self) -> None:
         """Two cannot take one place."""
         self.ask()

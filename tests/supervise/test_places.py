@@ -65,6 +65,14 @@ class PlacesTests(SynchronousTestCase):
         self.assertEqual("Address already in use", why(error))
         self.assertEqual(0, len(self.places))
 
+    def test_wildcard(self) -> None:
+        """One's own port at another address keeps nobody from all addresses: a reload moves there without a gap."""
+        first = self.places.bind("web", HERE, 0)
+        port = first.sockets[0].getsockname()[1]
+        self.places.bind("all", "0.0.0.0", port)
+        self.places.close("web")
+        self.connect(port, 1)
+
     def test_half(self) -> None:
         """Where it can be bound for the first and not for the second, nothing is bound."""
         calls = []

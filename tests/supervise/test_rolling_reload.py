@@ -18,6 +18,7 @@ class RoundTests(SynchronousTestCase):
         self.live: list[str] = []
         self.replaced: list[int] = []
         self.done: list[tuple[bool, str]] = []
+        self.said: list[str] = []
 
     def round(self, *workers: int) -> Round:
         round_ = Round(
@@ -27,6 +28,7 @@ class RoundTests(SynchronousTestCase):
             self.live.append,
             self.replaced.append,
             lambda well, text: self.done.append((well, text)),
+            self.said.append,
         )
         round_.start()
         return round_
@@ -64,9 +66,8 @@ class RoundTests(SynchronousTestCase):
         round_ = self.round(0, 1)
         round_.lost(0)
         self.assertEqual(([0], []), (self.asked, self.live))
-        self.assertEqual(
-            [(False, "worker 0 ended while it read the configuration, and what was live stays so")], self.done
-        )
+        why = "worker 0 ended while it read the configuration, and what was live stays so"
+        self.assertEqual(([(False, why)], [why]), (self.done, self.said))
 
     def test_dies_later(self) -> None:
         """One that is gone is not waited for: its successor begins with what is live."""
@@ -76,7 +77,24 @@ class RoundTests(SynchronousTestCase):
         round_.lost(1)
         self.assertEqual(([0, 1], [(True, "f is live")]), (self.asked, self.done))
 
+    def test_leaves(self) -> None:
+        """One that somebody has told to end says nothing against a text: the next one is asked, whatever it says."""
+        round_ = self.round(0, 1, 2)
+        round_.leaves(0)
+        round_.answered(0, "failed", "lproxy is not running")
+        round_.answered(1, "applied", "f is live")
+        round_.leaves(2)
+        self.assertEqual(([0, 1, 2], [(True, "f is live")], []), (self.asked, self.done, self.said))
+
+    def test_leaves_unasked(self) -> None:
+        """One that is still to be asked is not."""
+        round_ = self.round(0, 1)
+        round_.leaves(1)
+        round_.answered(0, "applied", "f is live")
+        self.assertEqual(([0], [(True, "f is live")]), (self.asked, self.done))
+
     def test_nobody(self) -> None:
-        """Where nobody serves, nobody can say whether it is good."""
-        self.round()
-        self.assertEqual([(False, "no worker serves that could read it")], self.done)
+        """Where nobody serves any more, nobody can say whether it is good."""
+        self.round(0).leaves(0)
+        why = "no worker serves any more that could read it, and what was live stays so"
+        self.assertEqual(([(False, why)], [why]), (self.done, self.said))

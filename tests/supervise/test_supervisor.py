@@ -36,7 +36,7 @@ class FakeWorld:
         self.readies = 0
         self.status: int | None = None
         self.successors: list[str] = []
-        self.recalled = 0
+        self.recalled = self.asking = 0
         self.log = -1
 
     def seconds(self) -> float:
@@ -72,11 +72,17 @@ class FakeWorld:
     def tell(self, state: str) -> None:
         self.told.append(state.partition("\n")[0])
 
+    def set_level(self, level: str) -> None:
+        self.said.append(f"level {level}")
+
     def reopen(self) -> int:
         return self.log
 
     def successor(self, door: str) -> None:
         self.successors.append(door)
+
+    def asked(self) -> int:
+        return self.asking
 
     def recall(self) -> None:
         self.recalled += 1
@@ -217,6 +223,17 @@ class LifeTests(Case):
             self.supervisor.look(float(now))
         self.assertEqual(["WATCHDOG=1"] * 3, self.world.told)
 
+    def test_exhausted(self) -> None:
+        """Out of descriptors it lives on: who wants what takes one is told why it is not to be had."""
+        self.serve()
+
+        def usage() -> tuple[float, int, int]:
+            raise OSError(24, "Too many open files")
+
+        self.world.usage = usage  # type: ignore[method-assign]
+        self.assertEqual("Too many open files", self.ask(101, do="table").values["error"])
+        self.assertEqual(["worker 0 asks for what cannot be done: Too many open files"], self.world.said[-1:])
+
     def test_nonsense(self) -> None:
         """What nobody knows is answered so."""
         self.assertEqual("nobody knows what that is", self.ask(101, do="dance").values["error"])
@@ -347,6 +364,47 @@ class ReloadTests(Case):
         self.assertEqual([{"do": "refused"}], self.heard(101))
         self.assertEqual([], self.heard(102))
 
+    def test_fifo(self) -> None:
+        """Nobody waits for the writer of a FIFO, while which no worker would be heard."""
+        self.serve()
+        self.file.unlink()
+        os.mkfifo(self.file)
+        ((well, text),) = self.reload()
+        self.assertFalse(well)
+        self.assertIn("it is no regular file", text)
+
+    def test_early(self) -> None:
+        """Who asks before anybody serves is told what comes of it as soon as somebody does."""
+        done = self.reload()
+        self.file.write_text("second")
+        self.assertEqual([], done)
+        self.say(101, do="serving")
+        self.assertEqual("second", self.answer(101, "applied", "f is live"))
+        self.assertEqual([(True, "f is live")], done)
+
+    def test_changed_before(self) -> None:
+        """So is what was to be read anew before there was a supervisor."""
+        self.spec.changed = True
+        self.supervisor.start()
+        self.file.write_text("second")
+        self.say(103, do="serving")
+        self.assertEqual("second", self.answer(103, "applied", "f is live"))
+
+    def test_ending(self) -> None:
+        """Who asks when all ends is told so."""
+        self.serve()
+        self.supervisor.end()
+        self.assertEqual([(False, "lproxy is about to end")], self.reload())
+
+    def test_leaves(self) -> None:
+        """One that is told to end while it is asked is no reason to refuse what the others take."""
+        self.serve()
+        done = self.reload()
+        self.say(101, do="stopping", within=5.0)
+        self.answer(101, "failed", "lproxy is not running")
+        self.answer(102, "applied", "f is live")
+        self.assertEqual([(True, "f is live")], done)
+
     def test_no_file(self) -> None:
         """Where there is no file there is nothing to read."""
         self.spec.file = None
@@ -412,6 +470,9 @@ class ReloadTests(Case):
         done = self.reload()
         self.end(101, "was killed by SIGSEGV")
         self.assertEqual([False], [well for well, _ in done])
+        why = "worker 0 ended while it read the configuration, and what was live stays so"
+        self.assertIn(f"reload: {why}", self.world.said)
+        self.assertEqual([{"do": "refused"}], self.heard(102))
 
     def test_from_a_worker(self) -> None:
         """A worker that is asked to reload asks the supervisor, and hears what came of it."""
@@ -452,6 +513,7 @@ class ShownTests(Case):
         self.end(101, "was killed by SIGKILL")
         self.supervisor.look(1.0)
         self.assertEqual("debug", self.ask(103, do="hello").values["level"])
+        self.assertIn("level debug", self.world.said)
 
     def test_held(self) -> None:
         """Who holds up a worker is in the table."""
@@ -509,6 +571,18 @@ class SuccessorTests(Case):
         self.supervisor.taken(4711, "")
         self.supervisor.end()
         self.assertEqual(0, self.world.recalled)
+
+    def test_end_with_successor(self) -> None:
+        """Files of UNIX sockets stay where somebody is about to take our place: they are his."""
+        for asking, stays in ((4711, True), (0, False)):
+            path = self.file.with_name("socket")
+            self.places.adopt(f"unix:{path}", [socket.create_server(str(path), family=socket.AF_UNIX)], shared=True)
+            self.world.asking = asking
+            self.supervisor.end()
+            for pid in (101, 102):
+                self.end(pid)
+            self.assertEqual(stays, path.exists())
+            path.unlink(missing_ok=True)
 
     def test_fail(self) -> None:
         """What was to be taken over and was not given ends it, with a status that says so."""

@@ -61,6 +61,7 @@ class Launcher(service.Service):
         self._leave = leave
         self._places: Places | None = None
         self._claim: Claim | None = None
+        self._ending = self._changed = False
 
     def privilegedStartService(self) -> None:
         """Bind every address, once for each worker; raises L{CannotStart}."""
@@ -95,10 +96,13 @@ class Launcher(service.Service):
         self._reactor.callWhenRunning(self._go)
 
     def _go(self) -> None:
+        if self._ending:
+            return
         assert self._places is not None
         self._spec.take(self._places)
         if self._claim is not None:
             self._spec.claim = self._claim.channel.fileno()
+        self._spec.changed = self._changed
         try:
             self._become(self._spec)
         except OSError as e:
@@ -126,14 +130,19 @@ class Launcher(service.Service):
 
     def shutdown(self) -> None:
         """As SIGTERM, before there is a supervisor."""
+        self._ending = True
         self._reactor.stop()
 
     end = shutdown
 
     def hung_up(self) -> None:
-        """There is nothing to be read anew yet."""
+        """What was read may be another by now: the supervisor's affair."""
+        self._changed = True
 
-    upgrade = hung_up
+    def reopen(self) -> None:
+        """There is nothing to be begun anew yet."""
+
+    upgrade = reopen
 
 
 class Starter:

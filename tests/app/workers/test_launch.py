@@ -95,6 +95,26 @@ class LauncherTests(SynchronousTestCase):
         self.reactor.waiting[0]()
         self.assertEqual((7, None), (self.became[0].status, parent["statusPipe"]))
 
+    def test_changed(self) -> None:
+        """What is to be read anew before there is a supervisor is its affair."""
+        for changed in (False, True):
+            launcher = self.launcher(ANY)
+            launcher.startService()
+            if changed:
+                launcher.hung_up()
+            self.reactor.waiting.pop()()
+        self.assertEqual([False, True], [spec.changed for spec in self.became])
+
+    def test_ended(self) -> None:
+        """Who is told to end before does not begin."""
+        launcher = self.launcher(ANY)
+        stopped: list[bool] = []
+        self.patch(self.reactor, "stop", lambda: stopped.append(True))
+        launcher.startService()
+        launcher.end()
+        self.reactor.waiting[0]()
+        self.assertEqual(([True], []), (stopped, self.became))
+
     def test_cannot(self) -> None:
         """Where Python cannot be started anew, whoever waits is told, the pidfile goes, and the status is 1."""
 
