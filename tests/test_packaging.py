@@ -214,9 +214,9 @@ class DeclaredTests(SynchronousTestCase):
     def test_extra(self) -> None:
         """What only tracing needs is an extra, and imported by the modules that are for it."""
         users = {source.module for source in sources() for _, name in source.imports if under(name, "opentelemetry")}
-        self.assertEqual({"lproxy.app.otel"}, users)
+        self.assertEqual({"lproxy.app.otel", "lproxy.app.otlp"}, users)
         declared = re.findall(r"^([\w-]+)>=", self.setup["options.extras_require"]["otel"], re.M)
-        parts = ("api", "sdk", "exporter-otlp-proto-http")
+        parts = ("api", "sdk", "proto", "exporter-otlp-proto-common", "exporter-otlp-proto-http")
         self.assertEqual([f"opentelemetry-{part}" for part in parts], declared)
 
     def test_floors_only(self) -> None:

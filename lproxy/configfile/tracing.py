@@ -16,6 +16,9 @@ EXAMPLE = 'write "http://127.0.0.1:4318", with the collector\'s address'
 PACKAGES = (
     "opentelemetry.sdk.resources",
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.exporter.otlp.proto.common.trace_encoder",
+    # what the exporter of 1.45 and later sends bytes by
+    "opentelemetry.exporter.otlp.common.http",
     "opentelemetry.proto.trace.v1.trace_pb2",
 )
 

@@ -18,6 +18,7 @@ TRACEPARENT: Final = 4
 B3: Final = 5
 B3_TRACE_ID: Final = 6
 _NONE: Final = 7
+_HEXADECIMAL: Final = b"0123456789abcdefABCDEF"
 
 _NAMES = {
     b"user-agent": USER_AGENT,
@@ -56,8 +57,13 @@ def said(headers: Headers) -> list[bytes | None]:
 def trace_id(found: list[bytes | None]) -> bytes | None:
     """The trace's, whichever of the fields has it, as 32 or 16 hexadecimal digits; C{None} where none does."""
     parent, single, many = found[TRACEPARENT], found[B3], found[B3_TRACE_ID]
-    if parent is not None and len(parent) >= 55:
+    if parent is not None and len(parent) >= 55 and _is_id(parent[3:35]):
         return parent[3:35]
-    if single is not None and b"-" in single:
+    if single is not None and b"-" in single and _is_id(single.partition(b"-")[0]):
         return single.partition(b"-")[0]
-    return many
+    return many if many is not None and _is_id(many) else None
+
+
+def _is_id(value: bytes) -> bool:
+    """Whether it could be one; all that is not is somebody's who does not know what it is."""
+    return len(value) in (16, 32) and not value.strip(_HEXADECIMAL) and value.strip(b"0") != b""

@@ -6,6 +6,7 @@ The context of a trace in a request's fields: traceparent (W3C Trace Context), B
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from typing import Final
 
 from lproxy.protocols.http.message import MEMO, Headers
@@ -59,6 +60,9 @@ class _Places(dict[bytes, int]):
 
 
 _places = _Places()
+#: names as they were spelt that are none of these
+_plain: Final[set[bytes]] = set()
+_name: Final = itemgetter(0)
 
 
 class Context:
@@ -68,28 +72,33 @@ class Context:
     @ivar trace_id: 32 digits; empty: there is none, or none that could be read
     @ivar span_id: 16 digits of the caller's span; empty likewise
     @ivar sampled: 0 or 1, or L{UNDECIDED}
+    @ivar debug: whether B3 wants it traced whatever others think: a flag that goes on
     @ivar random: whether the trace's id is known to be random: a flag that goes on
     @ivar formats: those that it came in, well-formed or not
     @ivar state: whether its tracestate means something
     """
 
-    __slots__ = ("formats", "random", "sampled", "span_id", "state", "trace_id")
+    __slots__ = ("debug", "formats", "random", "sampled", "span_id", "state", "trace_id")
 
     def __init__(self) -> None:
         self.trace_id = b""
         self.span_id = b""
         self.sampled = UNDECIDED
+        self.debug = False
         self.random = False
         self.formats: list[str] = []
         self.state = False
 
 
 def has_context(headers: Headers) -> bool:
-    """Whether C{headers} say anything of a trace. Most do not that come from outside."""
-    places = _places
-    for field in headers:  # noqa: SIM110 - a generator costs more
-        if places[field[0]]:
+    """Whether C{headers} say anything of a trace. Most do not that come from outside, and have names that are known."""
+    if _plain.issuperset(map(_name, headers)):
+        return False
+    for name, _ in headers:
+        if _places[name]:
             return True
+        if len(_plain) < MEMO:
+            _plain.add(name)
     return False
 
 
@@ -113,21 +122,24 @@ def without(headers: Headers, state: bool) -> Headers:
     return [field for field in headers if not _places[field[0]] or (state and _places[field[0]] == TRACESTATE)]
 
 
-def fields(formats: list[str], trace_id: bytes, span_id: bytes, sampled: bool, random: bool) -> Headers:
-    """The context of a span, in each of C{formats}."""
+def fields(
+    formats: list[str], trace_id: bytes, span_id: bytes, sampled: bool, random: bool, debug: bool = False
+) -> Headers:
+    """
+    The context of a span, in each of C{formats}.
+
+    @param debug: which means that it is sampled
+    """
     made: Headers = []
     for format in formats:
         if format == W3C:
             flags = sampled + 2 * random
             made.append((b"traceparent", b"00-%b-%b-%02x" % (trace_id, span_id, flags)))
         elif format == SINGLE:
-            made.append((b"b3", b"%b-%b-%d" % (trace_id, span_id, sampled)))
+            made.append((b"b3", b"%b-%b-%b" % (trace_id, span_id, b"d" if debug else b"1" if sampled else b"0")))
         else:
-            made += [
-                (b"x-b3-traceid", trace_id),
-                (b"x-b3-spanid", span_id),
-                (b"x-b3-sampled", b"1" if sampled else b"0"),
-            ]
+            decision = (b"x-b3-flags", b"1") if debug else (b"x-b3-sampled", b"1" if sampled else b"0")
+            made += [(b"x-b3-traceid", trace_id), (b"x-b3-spanid", span_id), decision]
     return made
 
 
@@ -167,13 +179,15 @@ def _read_single(context: Context, value: bytes) -> None:
     state = match[3] or match[4]
     if state is not None:
         context.sampled = int(state != b"0")
+        context.debug = state == b"d"
     if match[1] is not None:
         _set_ids(context, match[1], match[2])
 
 
 def _read_multi(context: Context, found: dict[int, bytes]) -> None:
     said = found.get(B3_SAMPLED, b"").lower()
-    if found.get(B3_FLAGS) == b"1" or said in _YES:
+    context.debug = found.get(B3_FLAGS) == b"1"
+    if context.debug or said in _YES:
         context.sampled = 1
     elif said in _NO:
         context.sampled = 0

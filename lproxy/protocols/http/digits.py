@@ -5,6 +5,7 @@ Random hexadecimal digits, for ids. The system is asked for thousands at a time.
 
 from __future__ import annotations
 
+import re
 from binascii import hexlify
 from os import urandom
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 #: bytes of randomness at a time
 POOL: Final = 4096
 _VARIANT: Final = (b"8", b"9", b"a", b"b")
+_TRACE_ID: Final = re.compile(rb".{32}")
 
 
 class Digits:
@@ -31,6 +33,10 @@ class Digits:
             at = 0
         self._at = at + n
         return self._pool[at : at + n]
+
+    def trace_ids(self) -> list[bytes]:
+        """Some of 32, to be used one by one: less than a tenth of the work of taking each by itself."""
+        return _TRACE_ID.findall(hexlify(urandom(POOL)))
 
     def uuid(self) -> bytes:
         """A random UUID (RFC 9562, version 4)."""

@@ -22,7 +22,18 @@ from lproxy.transport.networks import Networks
 class Following:
     """Of one listener."""
 
-    __slots__ = ("_digits", "_formats", "_ids", "_threshold", "_tracer", "_trusted", "_w3c_alone")
+    __slots__ = (
+        "_digits",
+        "_formats",
+        "_ids",
+        "_own",
+        "_ready",
+        "_rest",
+        "_threshold",
+        "_tracer",
+        "_trusted",
+        "_w3c_alone",
+    )
 
     def __init__(self, runtime: Runtime) -> None:
         self._digits = Digits()
@@ -32,6 +43,10 @@ class Following:
         self._formats: list[str] = list(runtime.tracer.propagation) if runtime.tracer is not None else []
         self._threshold = runtime.tracer.threshold.encode("ascii") if runtime.tracer is not None else b""
         self._w3c_alone = self._formats == [W3C]
+        # of what is not sampled there are no spans: one id does for all of those that there might have been
+        self._own = self._digits.take(16)
+        self._rest = b"-%b-00" % self._own
+        self._ready: list[bytes] = []
         self._trusted = Networks(listen.trusted) if listen.trusted else None
 
     def begin(self, request: Request, conn: Conn, account: Account) -> None:
@@ -44,11 +59,13 @@ class Following:
         headers = request.headers
         if self._w3c_alone and not has_context(headers):
             # by far the most
-            digits = self._digits.take(48)
-            if digits[16:32] >= self._threshold:
-                request.headers = [*headers, (b"traceparent", b"00-%b-%b-00" % (digits[:32], digits[32:]))]
+            if not self._ready:
+                self._ready = self._digits.trace_ids()
+            trace_id = self._ready.pop()
+            if trace_id[16:] >= self._threshold:
+                request.headers = [*headers, (b"traceparent", b"00-" + trace_id + self._rest)]
             else:
-                account.trace = Trace(tracer, request, account, Context(), digits[:32], self._formats)
+                account.trace = Trace(tracer, request, account, Context(), trace_id, self._formats)
             return
         context = extract(headers)
         if self._trusted is not None and not self._trusted.has(conn.peer[0]):
@@ -56,16 +73,18 @@ class Following:
             formats, context = context.formats, Context()
             context.formats = formats
         sampled = context.sampled
-        if sampled == 0 and context.trace_id:
+        every = self._all(context)
+        if sampled == 0 and context.trace_id and len(every) == len(context.formats):
+            # said already, in all ways in which it is to be said
             return
         trace_id = context.trace_id or self._digits.take(32)
         if sampled == UNDECIDED:
             sampled = int(trace_id[16:] < self._threshold)
         if sampled:
-            account.trace = Trace(tracer, request, account, context, trace_id, self._all(context))
+            account.trace = Trace(tracer, request, account, context, trace_id, every)
         else:
-            span_id = context.span_id or self._digits.take(16)
-            told = fields(self._all(context), trace_id, span_id, False, context.random)
+            span_id = context.span_id or self._own
+            told = fields(every, trace_id, span_id, False, context.random)
             request.headers = [*without(headers, context.state), *told]
 
     def _all(self, context: Context) -> list[str]:

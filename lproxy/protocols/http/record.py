@@ -18,6 +18,7 @@ from lproxy.protocols.http.client_fields import FORWARDED_FOR, REFERER, REQUEST_
 from lproxy.protocols.http.grpc import NO_CALL
 from lproxy.protocols.http.message import Rejected, Request
 from lproxy.protocols.http.metrics import HttpCounter, HttpFaults
+from lproxy.protocols.http.phase import TUNNEL
 from lproxy.protocols.http.profile.plan import Plan
 from lproxy.protocols.taps import Taps
 
@@ -50,6 +51,7 @@ class Ended(Protocol):
     flags: str
     grpc: int
     request: Request
+    state: int
     status: int
     upstream: str | None
 
@@ -139,7 +141,8 @@ class Recorder:
             # it knows the account: no cycle for the collector
             exchange.account.trace = None
             trace.over(exchange, conn)
-            if exchange.status and exchange.destination is not None:
+            # of a tunnel it was counted how long it took to begin
+            if exchange.status and exchange.destination is not None and exchange.state != TUNNEL:
                 took, at = (exchange.ended - exchange.began) * 1000.0, trace.epoch(exchange.ended)
                 exchange.destination.counter.latency.exemplify(took, trace.trace_id, at)
                 if exchange.plan is not None:

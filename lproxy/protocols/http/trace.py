@@ -15,7 +15,7 @@ from lproxy.api import Conn
 from lproxy.protocols.http.account import Account
 from lproxy.protocols.http.client_fields import USER_AGENT, said
 from lproxy.protocols.http.context import Context, fields, without
-from lproxy.protocols.http.grpc import NO_CALL, http_status
+from lproxy.protocols.http.grpc import NO_CALL, OK, http_status
 from lproxy.protocols.http.guard import by_https
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.record import Ended, text
@@ -39,6 +39,7 @@ class Trace:
         "_account",
         "_beside",
         "_call",
+        "_debug",
         "_formats",
         "_offset",
         "_random",
@@ -57,6 +58,7 @@ class Trace:
         self._account = account
         self._formats = formats
         self._random = context.random
+        self._debug = context.debug
         self._state = context.state
         # the exchange's clock is none that others have
         self._offset = tracer.now() - account.asked
@@ -127,8 +129,8 @@ class Trace:
             self._acquired(exchange.ended, account.tries + 1, error)
         else:
             values = {**self._called(exchange.upstream), **_outcome(exchange)}
-            # to a caller, 4xx is a failure, too
-            wrong = failed or (str(status) if status >= 400 else "")
+            # to a caller, 4xx is a failure, too, and of gRPC all that is not OK
+            wrong = failed or (str(grpc) if grpc > OK else str(status) if status >= 400 else "")
             self._end(self._call, exchange.ended, values, wrong)
         self._end(self._server, exchange.ended, {**self._asked(exchange, conn), **_outcome(exchange)}, failed)
 
@@ -154,7 +156,8 @@ class Trace:
 
     def _tell(self, span: Span) -> None:
         """Whoever the request is sent to is told that this span has sent it."""
-        context = fields(self._formats, self.trace_id.encode(), span.span_id.encode(), True, self._random)
+        trace_id, span_id = self.trace_id.encode(), span.span_id.encode()
+        context = fields(self._formats, trace_id, span_id, True, self._random, self._debug)
         self._request.headers = [*without(self._request.headers, self._state), *context]
 
     def _asked(self, exchange: Ended, conn: Conn) -> Values:

@@ -36,5 +36,15 @@ class SaidTests(SynchronousTestCase):
             (b"X-B3-TraceId", TRACE),
         ):
             self.assertEqual(TRACE, trace_id(said([(name, value)])))
-        for nothing in ([], [(b"b3", b"0")], [(b"traceparent", b"00-abc")]):
-            self.assertIsNone(trace_id(said(nothing)))
+        for nothing in (
+            [],
+            [(b"b3", b"0")],
+            [(b"b3", b'"-x')],
+            [(b"traceparent", b"00-abc")],
+            [(b"traceparent", b'"' * 60)],
+            [(b"traceparent", b"00-%b-b7ad6b7169203331-01" % (b"0" * 32))],
+            [(b"x-b3-traceid", b"no id")],
+        ):
+            self.assertIsNone(trace_id(said(nothing)), nothing)
+        both = [(b"traceparent", b"no" * 30), (b"b3", b"%b-b7ad6b7169203331-1" % TRACE)]
+        self.assertEqual(TRACE, trace_id(said(both)))

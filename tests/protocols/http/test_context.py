@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.protocols.http import context
 from lproxy.protocols.http.context import MULTI, SINGLE, UNDECIDED, W3C, Context, extract, fields, has_context, without
-from lproxy.protocols.http.message import Headers
+from lproxy.protocols.http.message import MEMO, Headers
 
 TRACE = b"0af7651916cd43dd8448eb211c80319c"
 SPAN = b"b7ad6b7169203331"
@@ -33,6 +34,28 @@ class ExtractTests(SynchronousTestCase):
         self.assertFalse(has_context(headers))
         context = extract(headers)
         self.assertEqual((b"", UNDECIDED, []), (context.trace_id, context.sampled, context.formats))
+
+    def test_bounded(self) -> None:
+        """Peers choose the names, and can neither fill memory with them nor hide a context behind them."""
+        for n in range(0, MEMO + 200, 100):
+            self.assertFalse(has_context([(b"x-%d" % at, b"") for at in range(n, n + 100)]))
+        self.assertLessEqual(len(context._plain), MEMO)
+        self.assertLessEqual(len(context._places), MEMO)
+        self.assertTrue(has_context([(b"x-odd", b""), (b"tRACEPARENT", PARENT)]))
+
+    def test_debug(self) -> None:
+        """Whether B3 wants it traced whatever others think (B3, Sampling State)."""
+        ids = ((b"x-b3-traceid", TRACE), (b"x-b3-spanid", SPAN))
+        for said, debug in (
+            ([(b"b3", b"%b-%b-d" % (TRACE, SPAN))], True),
+            ([(b"b3", b"%b-%b-1" % (TRACE, SPAN))], False),
+            ([(b"b3", b"d")], True),
+            ([*ids, (b"x-b3-flags", b"1")], True),
+            ([*ids, (b"x-b3-flags", b"1"), (b"x-b3-sampled", b"0")], True),
+            ([*ids, (b"x-b3-flags", b"0"), (b"x-b3-sampled", b"1")], False),
+            ([(b"traceparent", PARENT)], False),
+        ):
+            self.assertEqual((debug, 1), (self.read(*said).debug, self.read(*said).sampled), said)
 
     def test_w3c(self) -> None:
         """traceparent, sampled or not, however its name is spelt; other flags of today's version mean nothing to us."""
@@ -139,6 +162,14 @@ class FieldsTests(SynchronousTestCase):
                 self.assertEqual((int(sampled), [format]), (context.sampled, context.formats))
         self.assertEqual([(b"traceparent", PARENT)], fields([W3C], TRACE, SPAN, True, False))
         self.assertEqual([(b"traceparent", PARENT[:-2] + b"02")], fields([W3C], TRACE, SPAN, False, True))
+
+    def test_debug(self) -> None:
+        """B3's debug goes on as that, and is a decision by itself; others are told that it is sampled."""
+        for format in (SINGLE, MULTI):
+            told = fields([format], TRACE, SPAN, True, False, True)
+            self.assertEqual((True, 1), (extract(told).debug, extract(told).sampled))
+            self.assertNotIn(b"x-b3-sampled", dict(told))
+        self.assertEqual([(b"traceparent", PARENT)], fields([W3C], TRACE, SPAN, True, False, True))
 
     def test_without(self) -> None:
         """Nothing is left of what others said, but tracestate where that still means something."""

@@ -23,6 +23,14 @@ class DigitsTests(SynchronousTestCase):
         for one in taken:
             self.assertRegex(one, rb"\A[0-9a-f]{32}\Z")
 
+    def test_trace_ids(self) -> None:
+        """Many at once."""
+        digits = Digits()
+        made = digits.trace_ids() + digits.trace_ids()
+        self.assertEqual((POOL // 16 * 2), len(set(made)))
+        for one in made:
+            self.assertRegex(one, rb"\A[0-9a-f]{32}\Z")
+
     def test_uuid(self) -> None:
         """UUIDs as everybody makes and reads them."""
         digits = Digits()

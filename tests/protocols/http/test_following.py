@@ -96,6 +96,26 @@ class FollowingTests(HttpTestCase):
         self.assertRegex(self.told("b3: 0", propagation=("b3",))[b"b3"], rb"\A[0-9a-f]{32}-[0-9a-f]{16}-0\Z")
         self.assertEqual([], self.tracer.spans)
 
+    def test_denied_in_all_ways(self) -> None:
+        """What is not sampled is told in every way, so that nobody begins with it: the caller's ids go on."""
+        trace, span = TRACE.decode(), SPAN.decode()
+        told = self.told(f"b3: {trace}-{span}-0")
+        self.assertEqual({b"b3": f"{trace}-{span}-0".encode(), b"traceparent": PARENT[:-2] + b"00"}, told)
+        told = self.told(f"traceparent: {PARENT[:-2].decode()}00", "tracestate: a=b", propagation=("b3multi",))
+        self.assertEqual((PARENT[:-2] + b"00", b"a=b"), (told[b"traceparent"], told[b"tracestate"]))
+        self.assertEqual((TRACE, b"0"), (told[b"x-b3-traceid"], told[b"x-b3-sampled"]))
+        self.assertEqual([], self.tracer.spans)
+
+    def test_debug(self) -> None:
+        """B3's debug flag is heeded, whatever the sample is, and goes on."""
+        trace, span = TRACE.decode(), SPAN.decode()
+        told = self.told(f"b3: {trace}-{span}-d", threshold=NONE, propagation=())
+        call = self.tracer.spans[-1].span_id
+        self.assertEqual({b"b3": f"{trace}-{call}-d".encode()}, told)
+        told = self.told(f"x-b3-traceid: {trace}", f"x-b3-spanid: {span}", "x-b3-flags: 1", threshold=NONE)
+        self.assertEqual((b"1", None), (told[b"x-b3-flags"], told.get(b"x-b3-sampled")))
+        self.assertRegex(told[b"traceparent"], rb"-01\Z")
+
     def test_undecided(self) -> None:
         """Where B3 leaves it open, we decide, and say so."""
         trace, span = TRACE.decode(), SPAN.decode()

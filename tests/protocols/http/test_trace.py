@@ -158,6 +158,22 @@ class TraceTests(HttpTestCase):
         self.assertAlmostEqual(500.0, exemplar.value)
         self.assertAlmostEqual(self.tracer.now() + 0.5, exemplar.at)
 
+    def test_tunnel(self) -> None:
+        """A tunnel's spans end with it; its latency, which is until it began, has no exemplar of its whole length."""
+        client = self.client(get("/", "Connection: Upgrade", "Upgrade: websocket"))
+        self.say(self.up, b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        self.assertEqual([0, 1, 0], [len(span.ended) for span in self.tracer.spans])
+        self.wait(500)
+        client.hang_up()
+        self.up.hang_up()
+        self.settle()
+        server, _, call = self.spans
+        self.assertEqual([101, 101], [one.attributes["http.response.status_code"] for one in (server, call)])
+        self.assertEqual(["", ""], [server.error, call.error])
+        self.assertAlmostEqual(500.0, server.ended[0] - server.at)
+        latency = self.factory.metrics.route("web.test").latency
+        self.assertEqual((1, None), (sum(latency.counts), latency.exemplars))
+
     def test_let_go(self) -> None:
         """Nothing of it is kept in a cycle."""
         client = self.client()
@@ -192,7 +208,7 @@ class Http2TraceTests(Http2Case):
 
     def test_call(self) -> None:
         """A call of gRPC says of which method of which service, and what came of it: that decides what is a failure."""
-        for status, server, called in (("0", "", ""), ("5", "", ""), ("14", "14", "14")):
+        for status, server, called in (("0", "", ""), ("5", "", "5"), ("14", "14", "14")):
             self.start()
             client = self.talk()
             fields = ("content-type", "application/grpc"), ("te", "trailers")
