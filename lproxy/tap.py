@@ -11,7 +11,6 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +24,7 @@ from lproxy.app.log import set_level
 from lproxy.app.plugins import Found, configures, find, tried
 from lproxy.app.process import Process, of
 from lproxy.app.profiles import problems
-from lproxy.app.rehearse import look, rehearse
+from lproxy.app.rehearse import beside, look, looked_at, rehearse, said
 from lproxy.app.reload import Source
 from lproxy.app.restart import Again, again
 from lproxy.app.running import Profiled, Running
@@ -83,9 +82,7 @@ def with_profiles(loaded: Loaded) -> Loaded:
     """C{loaded}, and what is wrong with the files of profiles that it names."""
     if loaded.config is None:
         return loaded
-    more = problems(loaded.config)
-    failed = any(problem.severity == "error" for problem in more)
-    return replace(loaded, config=None if failed else loaded.config, problems=(*loaded.problems, *more))
+    return beside(loaded, problems(loaded.config))
 
 
 def text_of(path: str) -> bytes:
@@ -111,9 +108,7 @@ def rehearsed(loaded: Loaded, path: str | None, found: list[Found], here: bool) 
     if loaded.config is None:
         return loaded
     file = {None: DEFAULTS, "-": STDIN}.get(path, path or "")
-    more = [*rehearse(loaded.config, found, file), *(look(loaded.config, file) if here else ())]
-    failed = any(problem.severity == "error" for problem in more)
-    return replace(loaded, config=None if failed else loaded.config, problems=(*loaded.problems, *more))
+    return beside(loaded, [*rehearse(loaded.config, found, file), *(look(loaded.config, file) if here else ())])
 
 
 def plugins() -> list[Found]:
@@ -177,12 +172,14 @@ class Options(usage.Options):
             return None
         # a daemon goes elsewhere
         place = os.path.abspath(path)
-        again = partial(rehearsed, path=place, found=self.found, here=True)
-        if worker is not None:
-            # the supervisor has read it, for all of them
-            return Source(path, place, lambda: parsed_text(worker.text, place, self.found), again, self.seen)
         text = partial(reread, most=MAX_FILE + 1)
-        return Source(path, place, partial(parsed, place, self.found, text), again, self.seen)
+
+        def read() -> Loaded:
+            # of several workers, the supervisor has read it for all
+            own = parsed_text(worker.text, place, self.found) if worker is not None else None
+            return looked_at(own or parsed(place, self.found, text), place)
+
+        return Source(path, place, read, partial(said, file=place), self.seen)
 
     def _still(self, file: str, text: bytes) -> bool:
         """Whether that is what stands in C{file}."""

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy import api
 from lproxy.api import ConnectionClient, Endpoint, Match, NeedMore, NoMatch, Reader, Verdict
-from lproxy.app.assembly import Assembly, CannotStart
+from lproxy.app.assembly import CannotStart
 from lproxy.app.plugins import OPENINGS, Found, configures, tried
 from lproxy.config import Limits, Listen
 from lproxy.configfile import load
@@ -106,7 +106,7 @@ class GuaranteeTests(SynchronousTestCase):
         self.assertEqual((), loaded.problems)
         self.assertEqual([("configure", {"size": 1}), ("configure", {"size": 1, "more": 2})], self.plugin.asked)
         self.plugin.asked.clear()
-        Assembly(loaded.config, self.scene.around)
+        self.scene.made(loaded.config)
         first, second = self.plugin.asked
         self.assertEqual((("factory", "a"), ("factory", "b")), (first[:2], second[:2]))
         self.assertIs(self.plugin.made[0], first[2])

@@ -10,7 +10,7 @@ Over 300 lines: how all of it is put together is to be read in one place.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -82,9 +82,9 @@ class Assembly:
 
     def __init__(self, config: Config, around: Surroundings) -> None:
         """
-        Make everything, open nothing.
+        Begin; L{make} does the rest.
 
-        @raise CannotStart: a protocol is not there or cannot be set up
+        @raise CannotStart: it cannot trace
         """
         self.config = config
         self._around = around
@@ -117,22 +117,32 @@ class Assembly:
         #: who hears of what other workers expose, by how its owners' names begin
         self._hearing: dict[str, Callable[[str], None]] = {}
         self.edges: dict[Listen, ListenerEdge] = {}
-        try:
-            for listen in config.listen:
-                edge = self.edges[listen] = self._edge(listen)
-                keepalive = self._keepalive(listen.direction)
-                plain = self.security.accepted(listen)
-                self.openings.add(listen, Accepting(edge.accepted, edge.refused, edge.redirected, keepalive, plain))
-            if wrong := self.security.load():
-                raise CannotStart(*wrong)
-        except CannotStart:
-            self.close()
-            raise
 
     def __repr__(self) -> str:
         return f"<Assembly of {len(self.edges)} listeners, {len(self.sessions)} sessions>"
 
     # its life
+
+    def make(self) -> Generator[None, None, None]:
+        """
+        Make everything, open nothing: step by step, as there may be thousands of services, certificates and profiles.
+
+        @raise CannotStart: a protocol is not there or cannot be set up, or certificates are not good; it is closed then
+        """
+        try:
+            for listen in self.config.listen:
+                edge = self.edges[listen] = self._edge(listen)
+                keepalive = self._keepalive(listen.direction)
+                plain = self.security.accepted(listen)
+                self.openings.add(listen, Accepting(edge.accepted, edge.refused, edge.redirected, keepalive, plain))
+                yield
+            wrong = yield from self.security.load()
+            if wrong:
+                raise CannotStart(*wrong)
+            yield from self.profiles.read()
+        except (CannotStart, GeneratorExit):
+            self.close()
+            raise
 
     def bind(self) -> None:
         """
@@ -268,6 +278,10 @@ class Assembly:
             self._access.reopen()
         self.security.identities.reload()
         self.profiles.reload()
+
+    def oddities(self) -> list[str]:
+        """What is odd about its certificates, a sentence each."""
+        return sorted(set(self.security.store.warnings()))
 
     def drain_seconds(self) -> float:
         """How long to wait for its sessions at most, at the proxy's end."""
@@ -440,3 +454,10 @@ class Assembly:
         if self._around.taps.on:
             self._around.taps(row)
         trace.done(row)
+
+
+def assembled(config: Config, around: Surroundings) -> Generator[None, None, Assembly]:
+    """One that is made, step by step; raises L{CannotStart}."""
+    assembly = Assembly(config, around)
+    yield from assembly.make()
+    return assembly

@@ -8,11 +8,12 @@ Kubernetes' volumes the wrong half.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from lproxy.configfile.collector import at_once
 from lproxy.errors import Failed, Warned
 from lproxy.identity.pem import MaterialError
 from lproxy.identity.refusal import date, title
@@ -60,9 +61,13 @@ class Identities:
         self._stages: dict[tuple[str, str], int] = {}
         self._told: set[str] = set()
 
-    def load(self) -> list[MaterialError]:
-        """Read everything; what is wrong with what is not good. Whoever asks decides whether that is bad enough."""
-        return [change.error for change in self.store.look(insist=True) if change.error is not None]
+    def load(self) -> Generator[None, None, list[MaterialError]]:
+        """
+        Read everything, step by step; what is wrong with what is not good. Whoever asks decides whether that is bad
+        enough.
+        """
+        changes = yield from self.store.look(insist=True)
+        return [change.error for change in changes if change.error is not None]
 
     def start(self) -> None:
         """Say what is in use, and look for changes from now on."""
@@ -78,11 +83,11 @@ class Identities:
     def reload(self) -> None:
         """As SIGHUP: look now, and tell of all that is wrong."""
         if self._timer is not None:
-            self._changed(list(self.store.look(insist=True)))
+            self._changed(at_once(self.store.look(insist=True)))
 
     def _look(self) -> None:
         self._timer = self._clock.callLater(INTERVAL, self._look)
-        self._changed(list(self.store.look()))
+        self._changed(at_once(self.store.look()))
 
     def _changed(self, changes: list[Change]) -> None:
         for change in changes:

@@ -7,7 +7,8 @@ Whatever is not named here is: a setting that somebody adds makes services anew 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from lproxy.balancing import Balancing
@@ -59,6 +60,8 @@ SERVICE: Final = (
 )
 
 _LIMITS, _TIMEOUTS, _SERVICE = Limits(), Timeouts(), Service()
+#: of thousands of services: it is to be quick
+_settled: Final = attrgetter(*(field.name for field in fields(Service) if field.name not in SERVICE))
 
 
 class Settled(NamedTuple):
@@ -86,6 +89,6 @@ def limits(one: Limits) -> Limits:
     return replace(one, **{name: getattr(_LIMITS, name) for name in LIMITS})
 
 
-def service(one: Service | None) -> Service:
+def service(one: Service | None) -> object:
     """What is settled by C{one}; C{None}: the configuration says nothing about it."""
-    return replace(one, **{name: getattr(_SERVICE, name) for name in SERVICE}) if one is not None else _SERVICE
+    return _settled(one if one is not None else _SERVICE)

@@ -3,31 +3,34 @@
 What is said about how services' requests are treated, as protocols ask for it: by the configuration's own tables, which
 have precedence, and by files, which are looked at every second.
 
-To look costs a C{stat()} for each file. What has changed is read between other things, one document at a time: nobody
-who is served waits for that.
+To look costs a C{stat()} for each file. What has changed is read in slices, one document after the other: nobody who is
+served waits for that.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from lproxy.app.slices import in_slices
 from lproxy.balancing import place
-from lproxy.config import Config
+from lproxy.config import Config, Service
 from lproxy.configfile import Problem
+from lproxy.configfile.collector import at_once
 from lproxy.discover.memory import Memory
 from lproxy.discover.static import Static
 from lproxy.errors import Failed, Warned
 from lproxy.metrics.profiles import APPLIED, REFUSED, REMOVED, ProfileFiles
 from lproxy.profile import Profile
 from lproxy.profiles.described import OfService
-from lproxy.profiles.library import Change, Library, all_of
+from lproxy.profiles.library import Change, Library
 from lproxy.profiles.read import Within
 from lproxy.protocols.runtime import Profiles, fixed_target
 from lproxy.target import Authority, OriginalDst, ServiceName, Target, split_host_port
@@ -35,8 +38,6 @@ from lproxy.target import Authority, OriginalDst, ServiceName, Target, split_hos
 #: seconds between two looks; and to the next one where something is about to change
 INTERVAL = 1.0
 SOON = 0.25
-#: seconds at a time that reading may take
-SLICE = 0.005
 
 
 class Shelf:
@@ -80,16 +81,15 @@ class LiveProfiles(Profiles):
         self._now = now
         self._watchers: dict[object, Callable[[], None]] = {}
         self._timer: IDelayedCall | None = None
-        self._reading: Generator[None, None, list[Change]] | None = None
+        self._reading: Deferred[Any] | None = None
+        self._first: list[Change] = []
         self._library = library(config, shelf.library)
         own = [service.profile for service in config.services.values() if service.profile is not None]
         #: whether anybody may say that something is opaque
         self.any_opaque = bool(config.profiles.files) or any(profile.opaque_ports for profile in own)
-        self._by_endpoint = {
-            (host, port): service
-            for service in config.services.values()
-            for host, port in [split_host_port(place(endpoint).address) for endpoint in service.endpoints]
-        }
+        self._services = config.services
+        #: once somebody asks
+        self._by_endpoint: dict[tuple[str, int], Service] | None = None
 
     # who asks
 
@@ -116,6 +116,8 @@ class LiveProfiles(Profiles):
         """Whether nobody is to detect what is spoken with C{target}, where a connection goes that nobody has read."""
         ports = {_place(target)[1]}
         if isinstance(target, OriginalDst):
+            if self._by_endpoint is None:
+                self._by_endpoint = by_endpoint(self._services)
             service = self._by_endpoint.get((target.host, target.port))
             if service is None:
                 return False
@@ -126,10 +128,15 @@ class LiveProfiles(Profiles):
 
     # its life
 
+    def read(self) -> Generator[None, None, None]:
+        """Read everything, step by step."""
+        self._first = yield from self._library.look(insist=True)
+
     def start(self) -> None:
-        """Read everything; and look for changes from now on."""
+        """Say what there is, once it has been read; and look for changes from now on."""
         self._shelf.library = self._library
-        self._changed(all_of(self._library.look(insist=True)))
+        first, self._first = self._first, []
+        self._changed(first)
         self._timer = self._clock.callLater(INTERVAL, self._look)
 
     def stop(self) -> None:
@@ -137,34 +144,26 @@ class LiveProfiles(Profiles):
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
-        self._reading = None
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.cancel()
 
     def reload(self) -> None:
         """As SIGHUP: look now."""
-        if self._timer is not None and self._reading is None:
+        if self._timer is not None:
             self._timer.cancel()
             self._look()
 
     def _look(self) -> None:
-        self._reading = self._library.look()
-        self._step()
+        self._timer = None
+        reading = self._reading = in_slices(self._library.look(), self._clock)
+        reading.addCallbacks(self._over, self._unread).addErrback(self._failed)
 
-    def _step(self) -> None:
-        """Go on reading for a moment."""
-        reading = self._reading
-        assert reading is not None
-        until = self._clock.seconds() + SLICE
-        try:
-            while self._clock.seconds() < until:
-                next(reading)
-        except StopIteration as over:
-            self._over(over.value)
-        except Exception:
+    def _unread(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
             # what is in use stays so, and the next look may do better
-            self._failed(Failure())
+            self._failed(failure)
             self._over([])
-        else:
-            self._timer = self._clock.callLater(0, self._step)
 
     def _over(self, changes: list[Change]) -> None:
         self._reading = None
@@ -238,6 +237,15 @@ class LiveProfiles(Profiles):
         ]
 
 
+def by_endpoint(services: Mapping[str, Service]) -> dict[tuple[str, int], Service]:
+    """Whose endpoint is where."""
+    return {
+        (host, port): service
+        for service in services.values()
+        for host, port in [split_host_port(place(endpoint).address) for endpoint in service.endpoints]
+    }
+
+
 def library(config: Config, before: Library | None = None) -> Library:
     """The files that C{config} names."""
     own = config.profiles
@@ -255,6 +263,7 @@ def _opaque_line(one: OfService) -> Problem:
 def as_of_now(config: Config, static: Static) -> LiveProfiles:
     """What is said now, for whoever has a look and is told of no changes."""
     found = LiveProfiles(config, static, Shelf(), Clock(), ProfileFiles(), _nobody, _nobody, Failure.raiseException)
+    at_once(found.read())
     found.start()
     found.stop()
     return found

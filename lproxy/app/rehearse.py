@@ -9,7 +9,8 @@ of the machine besides, such as whether the folder of a log is there, is only tr
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.endpoints import serverFromString
@@ -19,11 +20,11 @@ from lproxy.app.assembly import CannotStart
 from lproxy.app.plugins import Found
 from lproxy.app.service import Proxy
 from lproxy.config import Config
-from lproxy.configfile import Problem
+from lproxy.configfile import Loaded, Problem
 from lproxy.configfile.address import socket_of
 from lproxy.configfile.endpoint import ENDPOINTS, endpoint_arguments
 from lproxy.configfile.kinds import settings
-from lproxy.configfile.problem import Path, spell
+from lproxy.configfile.problem import Path, Severity, spell
 from lproxy.errors import one_line
 from lproxy.transport.address import is_local
 
@@ -38,18 +39,21 @@ def rehearse(config: Config, found: list[Found], file: str) -> Iterator[Problem]
     @param found: the plugins
     @param file: where it was read, for problems
     """
-    unknown = [Problem("error", file, None, key, wrong) for key, wrong in unknown_endpoints(config)]
+    unknown = list(unknown_endpoints(config, file))
     yield from unknown
     if unknown:
         return
     reactor: Any = Clock()
     try:
         with Proxy(config, found, reactor).rehearsed() as assembly:
-            for text in sorted(set(assembly.security.store.warnings())):
-                yield Problem("warning", file, None, key_of(text, config), one_line(text))
+            yield from said(config, "warning", assembly.oddities(), file)
     except CannotStart as e:
-        for text in map(str, e.args):
-            yield Problem("error", file, None, key_of(text, config), one_line(text))
+        yield from said(config, "error", e.args, file)
+
+
+def said(config: Config, severity: Severity, texts: Iterable[str], file: str) -> list[Problem]:
+    """What an assembly says of itself, at the settings that it is about."""
+    return [Problem(severity, file, None, key_of(text, config), one_line(text)) for text in map(str, texts)]
 
 
 def key_of(text: str, config: Config) -> str:
@@ -71,15 +75,28 @@ def materials(config: Config) -> Iterator[tuple[str, str]]:
             yield spell(("listen", index, "certificates", number)), file
 
 
-def unknown_endpoints(config: Config) -> Iterator[tuple[str, str]]:
-    """Endpoint strings of a plugin that is not installed, or that it refuses: their keys, and why."""
+def unknown_endpoints(config: Config, file: str) -> Iterator[Problem]:
+    """Endpoint strings of a plugin that is not installed, or that it refuses, and why."""
     for key, address in addresses(config):
         kind = address.partition(":")[0]
         if kind[:1].isalpha() and kind not in ENDPOINTS:
             try:
                 serverFromString(Clock(), address)
             except Exception as e:
-                yield key, one_line(f"{address!r} is no endpoint: {e}")
+                yield Problem("error", file, None, key, one_line(f"{address!r} is no endpoint: {e}"))
+
+
+def looked_at(loaded: Loaded, file: str) -> Loaded:
+    """C{loaded}, and what can be told besides without making anything of it, in any thread."""
+    if loaded.config is None:
+        return loaded
+    return beside(loaded, [*unknown_endpoints(loaded.config, file), *look(loaded.config, file)])
+
+
+def beside(loaded: Loaded, more: Sequence[Problem]) -> Loaded:
+    """C{loaded} with more problems."""
+    failed = any(problem.severity == "error" for problem in more)
+    return replace(loaded, config=None if failed else loaded.config, problems=(*loaded.problems, *more))
 
 
 def look(config: Config, file: str) -> Iterator[Problem]:

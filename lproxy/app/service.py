@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, get_args
 
 from twisted.application import service
@@ -23,7 +22,7 @@ from twisted.python.failure import Failure
 from lproxy.admin.server import admin_site
 from lproxy.admin.site import Site
 from lproxy.app.adminport import AdminPort
-from lproxy.app.assembly import Assembly, CannotStart
+from lproxy.app.assembly import Assembly, CannotStart, assembled
 from lproxy.app.crashes import Crashes
 from lproxy.app.descriptors import allowed
 from lproxy.app.log import log, set_level
@@ -46,6 +45,7 @@ from lproxy.app.watchdog import Watchdog
 from lproxy.build import version
 from lproxy.config import Config, Direction
 from lproxy.configfile import render
+from lproxy.configfile.collector import at_once
 from lproxy.configfile.render import render_table
 from lproxy.errors import Failed
 from lproxy.metrics.lag import ReactorLag
@@ -86,11 +86,7 @@ class Proxy(service.Service):
         self.setName("lproxy")
         self.version = version()
         self.taps = Taps()
-        self.metrics = Metrics(
-            config.metrics,
-            reactor,
-            lambda name, failure: self._crashes.not_shown(name, failure),  # noqa: PLW0108 - as it is then
-        )
+        self.metrics = Metrics(config.metrics, reactor, self._not_shown)
         self._reactor = reactor
         self._config = config
         self._found = plugins
@@ -125,11 +121,12 @@ class Proxy(service.Service):
         self._reload = Reload(
             source,
             lambda: self._config,
+            self.assemble,
             self.swap,
             self.metrics.reloads,
             time.time,
             beside(reactor),
-            partial(deferLater, reactor, 0),
+            reactor,
         )
         # of several workers the first: what it asks for is done by all
         self._watch = (
@@ -141,6 +138,9 @@ class Proxy(service.Service):
         self._not_ready: str | None = "starting"
         self._delayed: Deferred[Any] | None = None
 
+    def _not_shown(self, name: str, failure: Failure) -> None:
+        self._crashes.not_shown(name, failure)
+
     @property
     def config(self) -> Config:
         """The configuration in effect."""
@@ -150,7 +150,7 @@ class Proxy(service.Service):
     def rehearsed(self) -> Iterator[Assembly]:
         """Within: what a start makes is made, and nothing opened. Raises L{CannotStart} where it cannot be."""
         try:
-            assembly = self._assemble(self._config)
+            assembly = at_once(self.assemble(self._config))
             try:
                 yield assembly
             finally:
@@ -167,7 +167,7 @@ class Proxy(service.Service):
 
     def _prepare(self) -> None:
         self._bound_clients(self._config)
-        assembly = self._assembly = self._assemble(self._config)
+        assembly = self._assembly = at_once(self.assemble(self._config))
         try:
             assembly.bind()
             self._admin.bind(self._config.admin.address)
@@ -175,8 +175,9 @@ class Proxy(service.Service):
             self._abandon()
             raise CannotStart(str(e)) from e
 
-    def _assemble(self, config: Config) -> Assembly:
-        return Assembly(self._process.portion.config(config), self._around)
+    def assemble(self, config: Config) -> Generator[None, None, Assembly]:
+        """Make what L{swap} has serve by C{config}, step by step; raises L{CannotStart}. Nothing changes by that."""
+        return assembled(self._process.portion.config(config), self._around)
 
     def _bound_clients(self, config: Config) -> None:
         self._sockets.limit.limit = allowed(self._process.portion.of(config.limits.connections))
@@ -243,9 +244,9 @@ class Proxy(service.Service):
                 tls=f", tls {tls}" if tls != "off" else "",
             )
 
-    def swap(self, config: Config) -> None:
+    def swap(self, config: Config, assembly: Assembly) -> None:
         """
-        Serve by C{config} from now on.
+        Serve by C{config} from now on, of which C{assembly} was made.
 
         Sockets whose address both have go on without a gap; sessions finish by what they began with. The admin server's
         address and the bounds of metrics stay as they are.
@@ -254,8 +255,8 @@ class Proxy(service.Service):
         """
         before = self._assembly
         if before is None or not self.running:
+            assembly.close()
             raise CannotStart("lproxy is not running")
-        assembly = self._assemble(config)
         try:
             assembly.bind()
             assembly.start()
@@ -305,6 +306,7 @@ class Proxy(service.Service):
         self._ending = True
         if self._watch is not None:
             self._watch.set(False)
+        self._reload.stop()
         await self._delay()
         self._not_ready = "draining"
         self._sockets.stop_all()

@@ -5,7 +5,7 @@ All that an assembly has to do with TLS and identities: certificates, who may, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -70,7 +70,8 @@ class Security:
             for direction in DIRECTIONS
         }
         self._listeners = {listen: policy(listen) for listen in config.listen}
-        self._services: Mapping[str, Policy] = {name: policy(service) for name, service in config.services.items()}
+        #: of those that were asked for: there may be thousands
+        self._services: dict[str, Policy] = {}
         self._key_log: KeyLogFile | None = None
         self.store = Store(config.identity, now, self._secret if config.key_log.path else None, around.contexts)
         self.identities = Identities(
@@ -113,11 +114,15 @@ class Security:
         if self._key_log is not None:
             self._key_log.close()
 
-    def load(self) -> list[str]:
-        """Read all files, once the listeners are known: what is wrong with those that are not good."""
-        wrong = [str(error) for error in self.identities.load()]
+    def load(self) -> Generator[None, None, list[str]]:
+        """Read all files, once the listeners are known, step by step: what is wrong with those that are not good."""
+        errors = yield from self.identities.load()
+        wrong = [str(error) for error in errors]
         domain = trust_domain(self.store.identity)
         for name, service in self._config.services.items():
+            yield
+            if not (service.identity or service.tls):
+                continue
             if domain and trust_domain(service.identity) not in ("", domain):
                 foreign = f"{service.identity} is of another trust domain than ours, {domain}: it is never believed"
                 wrong.append(f"service {name}: identity {foreign}")
@@ -151,12 +156,18 @@ class Security:
         if target is None:
             return own
         service = self._find(target)
-        return self._services[service.name] if service is not None else ANYBODY
+        if service is None:
+            return ANYBODY
+        found = self._services.get(service.name)
+        if found is None:
+            found = self._services[service.name] = policy(service)
+        return found
 
     def guarded(self, listen: Listen) -> bool:
         """Whether anybody may be refused who comes to C{listen}."""
-        policies = (self._listeners[listen], *self._services.values())
-        return self._config.tls(listen) == "terminate" or any(one.active for one in policies)
+        if self._config.tls(listen) == "terminate":
+            return True
+        return self._listeners[listen].active or any(policy(one).active for one in self._config.services.values())
 
     def accepted(self, listen: Listen) -> Plain:
         """Why connections that C{listen} accepts are plain."""

@@ -1,15 +1,18 @@
 # -*- test-case-name: tests.configfile.test_collector -*-
 """
-Read large files without the collector of cycles.
+Make large trees of values without the collector of cycles.
 
-A tree of a hundred thousand values has none, and the collector goes through it again and again while it grows.
+One of a hundred thousand values has no cycle, and the collector goes through it again and again while it grows.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -22,3 +25,14 @@ def uncollected() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+def at_once(steps: Generator[None, None, T]) -> T:
+    """What comes of C{steps}, which may be done in slices, too, where nobody waits for the time between them."""
+    with uncollected():
+        while True:
+            try:
+                next(steps)
+            except StopIteration as over:
+                result: T = over.value
+                return result

@@ -24,26 +24,15 @@ class Static:
     """
     A L{Discover} of C{services}, which never change; C{otherwise} finds the rest.
 
-    Both tables are built once: a watch is one look-up in a dict.
+    Where a service's endpoints are is worked out for the first who watches it: of thousands, few are asked for.
     """
 
     def __init__(self, services: Mapping[str, Service], otherwise: Discover) -> None:
         self._by_name: Mapping[str, Service] = services
         self._by_authority: dict[tuple[str, int], Service] = {}
-        self._endpoints: dict[str, dict[Endpoint, Metadata]] = {}
-        self._named: dict[str, dict[Target, Metadata]] = {}
+        self._places: dict[str, _Places] = {}
         self._otherwise = otherwise
         for name, service in services.items():
-            fixed = self._endpoints[name] = {}
-            named = self._named[name] = {}
-            for endpoint in service.endpoints:
-                there = place(endpoint)
-                host, port = split_host_port(there.address)
-                about = metadata(service, host)._replace(weight=there.weight, zone=there.zone)
-                addresses = literal(host)
-                fixed.update({Endpoint(address, port): about for address in addresses})
-                if not addresses:
-                    named[Authority(host, port)] = about
             try:
                 host, port = split_host_port(name)
             except ValueError:
@@ -61,7 +50,10 @@ class Static:
         service = self.find(target)
         if service is None:
             return self._otherwise.watch(target, watcher)
-        fixed, named = self._endpoints[service.name], self._named[service.name]
+        places = self._places.get(service.name)
+        if places is None:
+            places = self._places[service.name] = _places(service)
+        fixed, named = places
         return Union(watcher, fixed, named, self._otherwise) if named else Known(watcher, fixed, fixed)
 
     def _watch_member(self, target: Member, watcher: Watcher) -> Watch:
@@ -88,3 +80,21 @@ class Static:
     def service(self, target: Target) -> Service:
         """What the configuration says about who serves C{target}; the defaults where that is nothing."""
         return self.find(target) or PLAIN
+
+
+#: endpoints whose addresses are known, and those that are names
+_Places = tuple[dict[Endpoint, Metadata], dict[Target, Metadata]]
+
+
+def _places(service: Service) -> _Places:
+    fixed: dict[Endpoint, Metadata] = {}
+    named: dict[Target, Metadata] = {}
+    for endpoint in service.endpoints:
+        there = place(endpoint)
+        host, port = split_host_port(there.address)
+        about = metadata(service, host)._replace(weight=there.weight, zone=there.zone)
+        addresses = literal(host)
+        fixed.update({Endpoint(address, port): about for address in addresses})
+        if not addresses:
+            named[Authority(host, port)] = about
+    return fixed, named

@@ -11,10 +11,11 @@ from itertools import count
 
 from lproxy.config import Config
 from lproxy.configfile import Problem
+from lproxy.configfile.collector import at_once
 from lproxy.explain import words
 from lproxy.profile import Profile
 from lproxy.profiles.book import Book
-from lproxy.profiles.library import Library, all_of
+from lproxy.profiles.library import Library
 from lproxy.profiles.read import Within
 from lproxy.target import join_host_port
 
@@ -29,14 +30,14 @@ def of_config(config: Config) -> Iterator[str]:
             yield from lines(name, service.profile)
     own = config.profiles
     library = Library(own.files, Within(own.namespace, own.cluster_domain), config.services)
-    all_of(library.look(insist=True))
+    at_once(library.look(insist=True))
     yield from of_book(library.book)
 
 
 def of_files(paths: Iterable[str]) -> tuple[list[str], list[Problem]]:
     """Those of files of Linkerd's profiles and of the Gateway API's routes, and what is wrong with them."""
     library = Library(list(paths), Within(), {})
-    all_of(library.look(insist=True))
+    at_once(library.look(insist=True))
     return list(of_book(library.book)), library.problems()
 
 

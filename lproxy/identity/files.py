@@ -48,8 +48,8 @@ class Files:
         """Path and certificate of each that is shown, in their order."""
         return [(path, source.value) for path, source in self._sources.items() if source.value is not None]
 
-    def look(self, now: datetime, insist: bool = False) -> Iterator[Change]:
-        """What has changed, and is shown from now on."""
+    def look(self, now: datetime, insist: bool = False) -> Iterator[Change | None]:
+        """What has changed, and is shown from now on; C{None} for each file that has not."""
         before = self.materials
         for listing in self._listings:
             change = listing.look(now, insist)
@@ -58,9 +58,7 @@ class Files:
         paths = dict.fromkeys(path for listing in self._listings for path in listing.value or ())
         self._sources = {path: self._sources.get(path) or self._source(path) for path in paths}
         for source in self._sources.values():
-            change = source.look(now, insist)
-            if change is not None:
-                yield change
+            yield source.look(now, insist)
         if self.materials != before or self._shown is None or any(too_old(one, now) for one in self._shown):
             materials = [one for _, one in self.materials]
             self._shown = [self._build(one, now) for one in materials]

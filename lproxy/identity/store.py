@@ -8,7 +8,7 @@ files have changed. Whoever is connected is untouched by that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -178,26 +178,28 @@ class Store:
 
     # what the driver does
 
-    def look(self, insist: bool = False) -> Iterator[Change]:
+    def look(self, insist: bool = False) -> Generator[None, None, list[Change]]:
         """
-        What has changed in the files since the last time.
+        See what has changed in the files since the last time, one after the other.
 
         @param insist: read all of them, whether they have changed or not, and tell all that is wrong
         """
-        # what several listeners show is one thing to tell
-        told = {(change.name, str(change.error)): change for change in self._changes(self._now(), insist)}
-        yield from told.values()
+        told: dict[tuple[str, str], Change] = {}
+        for change in self._changes(self._now(), insist):
+            if change is not None:
+                # what several listeners show is one thing to tell
+                told[change.name, str(change.error)] = change
+            yield
+        return list(told.values())
 
-    def _changes(self, now: datetime, insist: bool) -> Iterator[Change]:
+    def _changes(self, now: datetime, insist: bool) -> Iterator[Change | None]:
         for files in self._files:
             yield from files.look(now, insist)
         sources: list[Source[Mesh] | Source[Pair]] = [made.source for made in self._pairs.values()]
         if self._mesh is not None:
             sources.append(self._mesh.source)
         for source in sources:
-            change = source.look(now, insist)
-            if change is not None:
-                yield change
+            yield source.look(now, insist)
 
     def materials(self) -> Iterator[tuple[str, Material]]:
         """Name and certificate of each that is in use, once."""

@@ -95,6 +95,13 @@ class Watched:
     def __repr__(self) -> str:
         return f"<Watched {self.path}{' pending' if self.pending else ''}>"
 
+    def copy(self) -> Watched:
+        """One that goes on from here by itself."""
+        copy = Watched(self.path)
+        copy.good, copy.latest, copy.pending = self.good, self.latest, self.pending
+        copy._read, copy._seen, copy._changes = self._read, self._seen, self._changes
+        return copy
+
     @property
     def restless(self) -> bool:
         """Whether it has been another at each look for long."""

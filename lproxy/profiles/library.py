@@ -12,25 +12,12 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from lproxy.config import Service
-from lproxy.configfile.collector import uncollected
 from lproxy.configfile.problem import Problem
 from lproxy.profiles.book import Book
 from lproxy.profiles.conflicts import conflicts, oddities
 from lproxy.profiles.described import Described
 from lproxy.profiles.files import Watched, found
 from lproxy.profiles.read import Pages, Within
-
-
-def all_of(steps: Generator[None, None, list[Change]]) -> list[Change]:
-    """What comes of C{steps}, at once."""
-    with uncollected():
-        while True:
-            try:
-                next(steps)
-            except StopIteration as over:
-                changes: list[Change] = over.value
-                return changes
-
 
 #: files that are looked at between two turns of others
 TURN: Final = 100
@@ -70,7 +57,10 @@ class Library:
         self._within = within
         self._services = services
         taken = before is not None and before._within == within
-        self.files: dict[str, Watched] = dict(before.files) if before is not None and taken else {}
+        # copies: what one has seen is no other's business, and this may be used after all or not
+        self.files: dict[str, Watched] = (
+            {path: one.copy() for path, one in before.files.items()} if before is not None and taken else {}
+        )
         self.book: Book = Book((), within, services, before.book if before is not None else None)
         self.refused: dict[str, tuple[Problem, ...]] = {}
         #: what is in use of each file

@@ -19,6 +19,7 @@ from twisted.trial.unittest import TestCase
 from lproxy.app.plugins import Found
 from lproxy.app.service import Proxy
 from lproxy.config import Admin, Config, Listen
+from lproxy.configfile.collector import at_once
 from lproxy.protocols.tcp.plugin import TcpPlugin
 from tests.note import Note
 
@@ -113,6 +114,10 @@ class RunningCase(TestCase):
         proxy.privilegedStartService()
         proxy.startService()
         return proxy
+
+    def swap_in(self, proxy: Proxy, config: Config) -> None:
+        """Have it serve by C{config}."""
+        proxy.swap(config, at_once(proxy.assemble(config)))
 
     async def stop(self, proxy: Proxy) -> None:
         """Stop it, and give sockets that are closed by the reactor their turn."""

@@ -11,7 +11,7 @@ from typing import Any
 from twisted.python.failure import Failure
 
 from lproxy.app import assembly as module
-from lproxy.app.assembly import Assembly
+from lproxy.app.assembly import Assembly, assembled
 from lproxy.app.openings import wanted
 from lproxy.app.own import OwnAddresses
 from lproxy.app.plugins import Found
@@ -20,6 +20,7 @@ from lproxy.app.stacks import Stacks
 from lproxy.app.surroundings import Surroundings
 from lproxy.config import Config, Listen
 from lproxy.config import Metrics as MetricsConfig
+from lproxy.configfile.collector import at_once
 from lproxy.metrics.registry import Metrics
 from lproxy.protocols.tcp.plugin import TcpPlugin
 from lproxy.testing import Peer, ScriptedReactor
@@ -101,9 +102,13 @@ class Scene:
         self.metrics.plugin_error(protocol)
         self.crashes.append((protocol, failure.type))
 
+    def made(self, config: Config) -> Assembly:
+        """One that opens nothing yet."""
+        return at_once(assembled(config, self.around))
+
     def assembly(self, *listeners: Listen, **more: Any) -> Assembly:
         """One that is started."""
-        assembly = Assembly(Config(listen=listeners, **more), self.around)
+        assembly = self.made(Config(listen=listeners, **more))
         assembly.bind()
         assembly.start()
         return assembly

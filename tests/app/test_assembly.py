@@ -62,7 +62,7 @@ class MadeTests(SynchronousTestCase):
 
     def make(self, *listeners: Listen, plugin: Any = None, **more: Any) -> Assembly:
         self.scene = Scene(self, found(plugin or Forwarder()))
-        return Assembly(Config(listen=listeners, **more), self.scene.around)
+        return self.scene.made(Config(listen=listeners, **more))
 
     def factories(self, assembly: Assembly, listen: Listen) -> dict[str, Any]:
         factories: dict[str, SessionFactory] = assembly.edges[listen].factories
@@ -91,7 +91,7 @@ class MadeTests(SynchronousTestCase):
         """Two assemblies have each their own clocks and sessions, and share queues and services."""
         listen = Listen(name="a", address="127.0.0.1:1", protocol="tcp")
         first = self.make(listen)
-        second = Assembly(first.config, self.scene.around)
+        second = self.scene.made(first.config)
         one, other = (self.factories(assembly, listen)["tcp"] for assembly in (first, second))
         self.assertIsNot(one.acquire, other.acquire)
         lower = [shared_by(factory.acquire) for factory in (one, other)]
@@ -192,14 +192,14 @@ class MadeTests(SynchronousTestCase):
         """A protocol that there is not is named, with what is broken."""
         self.scene = Scene(self, Found("/x/mqtt.py", "mqtt", error="ImportError: no module y"))
         config = Config(listen=(Listen(name="a", address="127.0.0.1:1", protocol="mqtt"),))
-        said = str(self.assertRaises(CannotStart, Assembly, config, self.scene.around))
+        said = str(self.assertRaises(CannotStart, self.scene.made, config))
         self.assertEqual("a: there is no protocol mqtt; broken plugins: /x/mqtt.py: ImportError: no module y", said)
 
     def test_refused_leaves_nothing(self) -> None:
         """Of one that cannot be made nothing stays: no metric source, and nobody's service."""
         self.make()
         listeners = (NOTE, Listen(name="b", address="127.0.0.1:2", protocol="mqtt"))
-        self.assertRaises(CannotStart, Assembly, Config(listen=listeners), self.scene.around)
+        self.assertRaises(CannotStart, self.scene.made, Config(listen=listeners))
         made = ref(self.scene.note.factories.pop())
         gc.collect()
         self.assertIsNone(self.scene.value("note_heard_total"))
@@ -246,7 +246,7 @@ class StartTests(LifeMixin):
         """A factory that cannot start keeps all from accepting; those that have started are stopped, it is not."""
         self.note.on["start"] = lambda: 1 / (len(self.note.factories) - self.note.calls.count("start"))
         second = Listen(name="b", address="127.0.0.1:2", protocol="note")
-        assembly = Assembly(Config(listen=(NOTE, second)), self.scene.around)
+        assembly = self.scene.made(Config(listen=(NOTE, second)))
         assembly.bind()
         error = self.assertRaises(CannotStart, assembly.start)
         self.assertEqual("b: protocol note cannot start: ZeroDivisionError: division by zero", str(error))

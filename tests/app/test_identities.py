@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.identities import INTERVAL, Identities, wall_clock
 from lproxy.config import Identity
+from lproxy.configfile.collector import at_once
 from lproxy.identity.store import OWN, Store
 from lproxy.metrics.certificates import Certificates
 from lproxy.testing.certificates import authority
@@ -65,7 +66,7 @@ class IdentitiesTests(SynchronousTestCase):
 
     def start(self) -> None:
         """As an assembly does."""
-        self.assertEqual([], self.identities.load())
+        self.assertEqual([], at_once(self.identities.load()))
         self.identities.start()
         self.addCleanup(self.identities.stop)
 
@@ -80,7 +81,7 @@ class IdentitiesTests(SynchronousTestCase):
     def test_bad_start(self) -> None:
         """What is not good at the start is told to whoever starts it."""
         self.issue(lasts=timedelta(seconds=-1))
-        (error,) = self.identities.load()
+        (error,) = at_once(self.identities.load())
         self.assertEqual("expired", error.reason)
 
     def test_refreshed(self) -> None:

@@ -5,23 +5,47 @@ L{lproxy.app.reload}: the configuration's file is read anew. In a real process: 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
-from twisted.internet.defer import Deferred, execute, succeed
+from twisted.internet.defer import Deferred, execute
+from twisted.internet.task import Clock
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.assembly import CannotStart
-from lproxy.app.reload import LINES, Reload, Source, digest
+from lproxy.app.reload import LINES, Read, Reload, Source, digest
+from lproxy.app.slices import PAUSE, SLICE
 from lproxy.config import Admin, Config, Limits, Metrics, Service
 from lproxy.configfile import Loaded, Problem
+from lproxy.configfile.problem import Severity
 from lproxy.metrics.reload import APPLIED, FAILED, INVALID, UNCHANGED, Reloads
 
 BEFORE = Config()
 AFTER = replace(BEFORE, limits=Limits(in_flight=7))
+
+
+class FakeAssembly:
+    """Made of a configuration."""
+
+    odd: ClassVar[list[str]] = []
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.closed = False
+
+    def oddities(self) -> list[str]:
+        return self.odd
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def tell(config: Config, severity: Severity, texts: Iterable[str]) -> list[Problem]:
+    """All of it about one setting."""
+    return [Problem(severity, "lproxy.toml", None, "a.b", text) for text in texts]
 
 
 class ReloadTests(SynchronousTestCase):
@@ -32,28 +56,49 @@ class ReloadTests(SynchronousTestCase):
         self.swapped: list[Config] = []
         self.error: Exception | None = None
         self.counter = Reloads()
-        self.reads: list[Deferred[Loaded]] | None = None
-        self.reload = self.make(Source("lproxy.toml", "/etc/lproxy.toml", lambda: self.loaded))
+        self.refused: CannotStart | None = None
+        self.steps = 0
+        self.clock = Clock()
+        self.made: list[FakeAssembly] = []
+        self.reads: list[Deferred[Read]] | None = None
+        self.reload = self.make(Source("lproxy.toml", "/etc/lproxy.toml", lambda: self.loaded, tell))
 
     def make(self, source: Source | None) -> Reload:
         return Reload(
             source,
             lambda: BEFORE,
+            self.assemble,
             self.swap,
             self.counter,
             lambda: 1_700_000_000.25,
             self.beside,
-            lambda: succeed(None),
+            self.clock,
         )
 
-    def beside(self, read: Callable[[], Loaded]) -> Deferred[Loaded]:
+    def beside(self, read: Callable[[], Read]) -> Deferred[Read]:
         """At once, or when a test says so."""
         if self.reads is None:
             return execute(read)
         self.reads.append(Deferred())
         return self.reads[-1]
 
-    def swap(self, config: Config) -> None:
+    def assemble(self, config: Config) -> Generator[None, None, Any]:
+        """In so many steps, each of which takes a slice."""
+        made = FakeAssembly(config)
+        self.made.append(made)
+        try:
+            for _ in range(self.steps):
+                self.clock.rightNow += SLICE
+                yield
+            if self.refused is not None:
+                raise self.refused
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def swap(self, config: Config, made: Any) -> None:
+        self.assertEqual(config, made.config)
         if self.error is not None:
             raise self.error
         self.swapped.append(config)
@@ -80,7 +125,7 @@ class ReloadTests(SynchronousTestCase):
         """One that means the same changes nothing: no connection is let go of for a comment."""
         self.loaded = Loaded(Config(), ())
         self.assertIn("is live already", self.outcome(UNCHANGED))
-        self.assertEqual([], self.swapped)
+        self.assertEqual(([True], []), ([one.closed for one in self.made], self.swapped))
 
     def test_invalid(self) -> None:
         """One with an error changes nothing, and all that is wrong is said."""
@@ -117,12 +162,48 @@ class ReloadTests(SynchronousTestCase):
         self.error = CannotStart("a: cannot listen on 127.0.0.1:80: Permission denied")
         self.assertIn("Permission denied", self.outcome(FAILED))
 
-    def test_rehearsed(self) -> None:
-        """What has been read is tried, and what that finds wrong is as wrong as anything."""
-        wrong = Loaded(None, (Problem("error", "lproxy.toml", None, "", "no such certificate"),))
-        self.reload = self.make(Source("lproxy.toml", "", lambda: self.loaded, lambda loaded: wrong))
-        self.assertIn("no such certificate", self.outcome(INVALID))
+    def test_refused(self) -> None:
+        """What nothing can be made of is as wrong as what stands in the file, and is told as such."""
+        self.loaded = Loaded(AFTER, (Problem("warning", "lproxy.toml", 3, "a.b", "is odd"),))
+        self.refused = CannotStart("no such certificate", "no such protocol")
+        text = self.outcome(INVALID)
+        self.assertEqual(
+            ["lproxy.toml: a.b: no such certificate", "lproxy.toml: a.b: no such protocol"], text.splitlines()[-2:]
+        )
+        self.assertIn("is odd", text)
         self.assertEqual([], self.swapped)
+
+    def test_odd(self) -> None:
+        """What is odd about what was made of it is told with the rest."""
+        self.patch(FakeAssembly, "odd", ["everybody may read a key"])
+        self.assertIn("lproxy.toml: warning: a.b: everybody may read a key", self.outcome(APPLIED))
+
+    def test_slices(self) -> None:
+        """What takes its time is made in slices, and serves when it is whole."""
+        self.steps = 3
+        done = self.reload.reload()
+        for _ in range(3):
+            self.assertNoResult(done)
+            self.assertEqual([], self.swapped)
+            self.clock.advance(PAUSE)
+        self.assertEqual((APPLIED, [AFTER]), (self.successResultOf(done).word, self.swapped))
+
+    def test_stopped(self) -> None:
+        """Whoever waits when the proxy ends is told; what was made is let go of, and nothing is left to be done."""
+        self.steps = 3
+        done = self.reload.reload()
+        self.reload.stop()
+        self.assertEqual(FAILED, self.successResultOf(done).word)
+        self.assertEqual([True], [one.closed for one in self.made])
+        self.assertEqual(([], []), (self.swapped, self.clock.getDelayedCalls()))
+
+    def test_stopped_reading(self) -> None:
+        """So it is while the file is read; nothing is to be stopped where nothing is under way."""
+        self.reload.stop()
+        self.reads = []
+        done = self.reload.reload()
+        self.reload.stop()
+        self.assertEqual(FAILED, self.successResultOf(done).word)
 
     def test_unexpected(self) -> None:
         """What nobody expects is logged, changes nothing, and keeps nobody from the next."""
@@ -137,12 +218,12 @@ class ReloadTests(SynchronousTestCase):
         self.reads = []
         first, *others = [self.reload.reload() for _ in range(4)]
         self.assertEqual(1, len(self.reads))
-        self.reads[0].callback(Loaded(BEFORE, ()))
+        self.reads[0].callback(Read(Loaded(BEFORE, ()), True))
         self.assertEqual(UNCHANGED, self.successResultOf(first).word)
         self.assertEqual(2, len(self.reads))
         for other in others:
             self.assertNoResult(other)
-        self.reads[1].callback(self.loaded)
+        self.reads[1].callback(Read(self.loaded))
         self.assertEqual([APPLIED] * 3, [self.successResultOf(other).word for other in others])
         self.assertEqual((2, [AFTER]), (len(self.reads), self.swapped))
 

@@ -263,7 +263,7 @@ class StartTests(RunningCase):
             ours = [*proxy.addresses().values(), proxy.admin_address() or ("", 0)]
             services = {"own": Service("own", tuple(f"{host}:{port}" for host, port in ours))}
             looped = replace(listeners[0], target="service:own")
-            proxy.swap(self.config(looped, listeners[1], services=services))
+            self.swap_in(proxy, self.config(looped, listeners[1], services=services))
             await self.knock(proxy.addresses()["t"])
             await self.stop(proxy)
             text = b"".join(proxy.metrics.text()).decode()

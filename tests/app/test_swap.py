@@ -48,7 +48,7 @@ class SwapCase(RunningCase):
         return Deferred.fromCoroutine(go())
 
     def swap(self, *listeners: Listen, **more: Any) -> None:
-        self.running.swap(self.config(*(listeners or (self.listen("a", "2"),)), **more))
+        self.swap_in(self.running, self.config(*(listeners or (self.listen("a", "2"),)), **more))
 
     async def ask(self, address: tuple[str, int], data: bytes = b"x") -> bytes:
         """A new client's question, answered."""
@@ -188,7 +188,7 @@ class RefusedTests(SwapCase):
         client = await self.connect(self.address)
         await client.ask(b"x", 2)
         before = self.shown()
-        error = self.assertRaises(CannotStart, self.running.swap, config)
+        error = self.assertRaises(CannotStart, self.swap_in, self.running, config)
         self.assertEqual(before, self.shown())
         self.assertEqual(b"1y", await client.ask(b"y", 2))
         await client.leave()
@@ -277,12 +277,12 @@ class RefusedTests(SwapCase):
 
         async def go() -> None:
             proxy = self.proxy(self.config())
-            self.assertRaises(CannotStart, proxy.swap, self.config())
+            self.assertRaises(CannotStart, self.swap_in, proxy, self.config())
             proxy.privilegedStartService()
-            self.assertRaises(CannotStart, proxy.swap, self.config())
+            self.assertRaises(CannotStart, self.swap_in, proxy, self.config())
             await proxy.stopService()
             stopped = self.running.stopService()
-            error = self.assertRaises(CannotStart, self.running.swap, self.config())
+            error = self.assertRaises(CannotStart, self.swap_in, self.running, self.config())
             self.assertEqual("lproxy is not running", str(error))
             await stopped
             await self.turn()

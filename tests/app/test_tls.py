@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lproxy.app.assembly import CannotStart
 from lproxy.app.tls import LOOPBACK, NOT_BY_DISCOVERY, NOT_BY_REMOTE, PORT_SKIPPED, Security
 from lproxy.config import Admin, Config, Identity, KeyLog, Listen, Service
+from lproxy.configfile.collector import at_once
 from lproxy.target import ServiceName, Target
 from lproxy.testing.certificates import Leaf, authority
 from lproxy.transport.stream import DISABLED, UNSECURED, Plain
@@ -99,7 +100,7 @@ class LoadTests(SecurityCase):
         )
         for good in ("spiffe://shop/app", "app.mesh"):
             known = {"app": Service("app", ("127.0.0.1:2",), identity=good)}
-            self.assertEqual([], self.security(listen, services=known, identity=own).load())
+            self.assertEqual([], at_once(self.security(listen, services=known, identity=own).load()))
 
     def test_all(self) -> None:
         """All that is wrong is said at once, each thing once."""

@@ -45,7 +45,7 @@ class FilesTests(SynchronousTestCase):
     def look(self, files: Files, insist: bool = False, now: datetime = NOW) -> list[tuple[str, str]]:
         """What has changed: the names of files, and reasons."""
         changes = files.look(now, insist)
-        return [(Path(name).name, error.reason if error else "") for name, error in changes]
+        return [(Path(one.name).name, one.error.reason if one.error else "") for one in changes if one is not None]
 
     def serial(self, files: Files, name: str) -> str | None:
         """Which certificate is shown for C{name}."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.config import Identity
+from lproxy.configfile.collector import at_once
 from lproxy.identity import material
 from lproxy.identity.contexts import Context, KeyLog
 from lproxy.identity.in_use import InUse
@@ -42,7 +43,7 @@ class StoreCase(SynchronousTestCase):
 
     def wrong(self, store: Store) -> list[str]:
         """The reasons why something is not good."""
-        return [change.error.reason for change in store.look(insist=True) if change.error]
+        return [change.error.reason for change in at_once(store.look(insist=True)) if change.error]
 
     def serial(self, context: Context | None, sni: str = "") -> str:
         """Whose certificate it shows: its serial number."""
@@ -88,17 +89,17 @@ class MeshTests(StoreCase):
         old = shown.find(WEB)
         self.assertIs(old, shown.find(WEB))
         self.own()
-        self.assertEqual([(OWN, None)], list(store.look()))
+        self.assertEqual([(OWN, None)], at_once(store.look()))
         self.assertIsNot(old, shown.find(WEB))
         # both anchors, then the certificate of the new one, then the new anchor alone
         Path(own.trust).write_bytes(SHOP.pem + other.pem)
-        self.assertEqual([(OWN, None)], list(store.look()))
+        self.assertEqual([(OWN, None)], at_once(store.look()))
         leaf = other.issue(WEB)
         Path(own.certificate).write_bytes(leaf.chain_pem)
         Path(own.key).write_bytes(leaf.key_pem)
-        self.assertEqual([(OWN, None)], list(store.look()))
+        self.assertEqual([(OWN, None)], at_once(store.look()))
         Path(own.trust).write_bytes(other.pem)
-        self.assertEqual([(OWN, None)], list(store.look()))
+        self.assertEqual([(OWN, None)], at_once(store.look()))
         context = shown.find(WEB)
         assert context is not None
         self.assertEqual("", shake(context, store.client(Secure(WEB, identity=True)), WEB)[1].reason)
@@ -184,7 +185,7 @@ class ListenerTests(StoreCase):
         leaf = SHOP.issue("a.test")
         _, file, _ = leaf.write(self.folder, "a")
         shown = [store.listener((file,)) for _ in range(2)]
-        self.assertEqual([(file, None)], list(store.look(insist=True)))
+        self.assertEqual([(file, None)], at_once(store.look(insist=True)))
         self.assertEqual(1, [name for name, _ in store.materials()].count(file))
         self.assertNotIn(None, [one.find("a.test") for one in shown])
         Path(file).write_bytes(b"")
@@ -213,7 +214,7 @@ class ClientTests(StoreCase):
         to, by = shake(get(), context, "a.test")
         self.assertEqual((None, None, "joe.test"), (to.error, by.error, to.peer.identity))
         Path(ca).write_bytes(authority("next").pem)
-        self.assertEqual({certificate, server}, {change.name for change in store.look()})
+        self.assertEqual({certificate, server}, {change.name for change in at_once(store.look())})
         self.assertEqual("unknown_ca", shake(get(), store.client(secure), "a.test")[1].reason)
 
     def test_bad(self) -> None:
@@ -225,7 +226,7 @@ class ClientTests(StoreCase):
         self.assertEqual(["unreadable"], self.wrong(store))
         self.folder.mkdir()
         (self.folder / "ca.pem").write_bytes(SHOP.pem)
-        list(store.look())
+        at_once(store.look())
         self.assertTrue(store.client(secure).resumable)
 
     def test_system(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.threads import blockingCallFromThread
 
 from lproxy.config import Config, Limits, Listen, Service
+from lproxy.configfile.collector import at_once
 from lproxy.testing.certificates import authority
 from tests.integration.http_case import Wire, reactor, threaded
 from tests.integration.tls_case import ANY, SHOP, TlsCase, TlsUpstream
@@ -51,7 +52,7 @@ class ReloadTests(TlsCase):
     def reload(self) -> None:
         """Serve by another configuration."""
         config = self.configured(self.proxy.config.limits.in_flight + 1)
-        blockingCallFromThread(reactor, self.proxy.swap, config)
+        blockingCallFromThread(reactor, lambda: self.proxy.swap(config, at_once(self.proxy.assemble(config))))
 
     def resumed(self) -> list[bool]:
         """Whether a client that is served, and the proxy as that of the application, go on with a session."""

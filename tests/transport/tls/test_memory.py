@@ -15,6 +15,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.config import Identity
+from lproxy.configfile.collector import at_once
 from lproxy.identity.store import Store
 from lproxy.testing.certificates import CLIENT, Leaf, authority
 from lproxy.transport.tls.memory import Handshakes, over_tls
@@ -93,7 +94,7 @@ class MemoryTests(SynchronousTestCase):
         heard, first = self.ask()
         self.assertEqual(b"hello", heard)
         self.shop.issue("admin.shop.test").write(self.folder)
-        self.assertEqual([None], [change.error for change in self.store.look()])
+        self.assertEqual([None], [change.error for change in at_once(self.store.look())])
         heard, second = self.ask()
         self.assertEqual(b"hello", heard)
         self.assertNotEqual(first, second)
