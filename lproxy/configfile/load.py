@@ -154,7 +154,8 @@ def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Con
     bound = check_addresses(admin, listeners, report)
     check_further_ports(listeners, bound, report)
     check_loops(listeners, bound, report)
-    values["services"] = read_services(services, report, listeners, bound, elsewhere)
+    profiled = bool(values["profiles"].files)
+    values["services"] = read_services(services, report, listeners, bound, elsewhere, profiled)
     used = used_protocols(listeners)
     for name in plugins.tables:
         if name not in used:

@@ -34,8 +34,16 @@ KNOWN = frozenset({"tcp", *DETECT})
 
 
 def read_services(
-    table: Table, report: Report, listeners: tuple[Listen, ...], bound: list[ListensAt], elsewhere: Mapping[str, str]
+    table: Table,
+    report: Report,
+    listeners: tuple[Listen, ...],
+    bound: list[ListensAt],
+    elsewhere: Mapping[str, str],
+    profiled: bool,
 ) -> Mapping[str, Service]:
+    """
+    @param profiled: whether files say who serves, too, which is not known here
+    """
     checks: dict[str, Check] = {
         "endpoints": functools.partial(refuse_loops, bound=bound),
         "server_name": server_name,
@@ -61,9 +69,10 @@ def read_services(
         if health is not None and health.kind == "grpc" and service.protocol == "http1":
             wrong = "asks by gRPC, which there is not in HTTP/1: it only connects"
             report.warning((*path, KEY), wrong, 'write protocol = "http2"')
-        if isinstance(entry, dict) and entry.get("endpoints", []) == [] and not serves(name, profile):
+        served = serves(name, profile) or (profiled and profile is None)
+        if isinstance(entry, dict) and entry.get("endpoints", []) == [] and not served:
             report.warning(path, "has no endpoints: every request to it fails", 'write endpoints = ["127.0.0.1:8081"]')
-    check_names(list(services), listeners, backends(services), report)
+    check_names(list(services), listeners, backends(services), profiled, report)
     check_splits(services, report)
     return MappingProxyType(services)
 
@@ -85,15 +94,18 @@ def unquoted(entry: object, path: tuple[str, ...]) -> tuple[str, ...]:
     return inner if len(inner) > len(path) else ()
 
 
-def check_names(names: list[str], listeners: tuple[Listen, ...], serving: set[str], report: Report) -> None:
+def check_names(
+    names: list[str], listeners: tuple[Listen, ...], serving: set[str], profiled: bool, report: Report
+) -> None:
     """
     Warn of names that nobody can ask for; two names of one authority are an error.
 
     @param serving: those that serve in the place of others
+    @param profiled: whether others with a name and port may, as files have it
     """
     by_name = serving.union(targeted(listeners))
     wanted = {authority_of(listener.target) for listener in listeners}
-    asked_for = any(asks(listener) for listener in listeners)
+    asked_for = profiled or any(asks(listener) for listener in listeners)
     first: dict[tuple[str, int], str] = {}
     for name in names:
         path: Path = ("services", name)

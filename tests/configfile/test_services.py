@@ -84,3 +84,11 @@ class ServiceTests(FileTestCase):
         for values in ({}, {"protocol": "http"}, {"target": "web:80"}, {"target": "WEB:80"}):
             self.good(service + listener(**values))
         self.good(service + listener(target="10.0.0.1:1", protocol="mqtt"), {"mqtt": dict})
+
+    def test_by_files(self) -> None:
+        """Where files say who serves in whose place, a service may be used, and need no endpoints of its own."""
+        files = '[profiles]\nfiles = ["/etc/profiles"]\n'
+        self.good(f'{files}[services."web:80"]\n{ENDPOINTS}{listener(target="10.0.0.1:1")}')
+        self.good(f'{files}[services."web:80"]\nprotocol = "http2"\n')
+        # which is not so where a table's own profile has precedence
+        self.says(f'{files}[services."web:80"]\nsticky = {{ cookie = "a" }}\n', "has no endpoints")

@@ -17,6 +17,7 @@ from twisted.internet.threads import blockingCallFromThread
 
 from lproxy.app.plugins import Found
 from lproxy.config import Identity, Listen, Service
+from lproxy.profile import Answer, Path, Profile, Rate, Route
 from lproxy.testing.certificates import CLIENT, SERVER
 from tests.components import missing
 from tests.integration.http_case import CLOSING, GET, OK, _samples, eventually, reactor, threaded
@@ -294,6 +295,28 @@ class RefusedTests(MeshCase):
         answer = wire.send(GET.replace(b"web.local", b"api.local")).message()
         self.assertTrue(answer.startswith(b"HTTP/1.1 403 "), answer)
         self.assertIn(b"policy: api.local:80 is not for web.mesh", answer)
+
+    @threaded
+    def test_rates(self) -> None:
+        """Rates by identity, a listener's and a route's: each name has its own, by however many connections."""
+        limited = Route("r", Path("/r"), rates=(Rate(2, 60.0, by="identity"),), answer=Answer(200, "r"))
+        profile = Profile((limited, Route("s", answer=Answer(200))))
+        self.app = self.run_proxy(
+            Listen("app", ANY, direction="inbound", rates=(Rate(3, 60.0, by="identity"),)),
+            services={"web.local:80": Service("web.local:80", profile=profile)},
+            identity=self.identity("app.mesh"),
+        )
+        for name in ("web.mesh", "api.mesh"):
+            context = self.context(self.issue(name))
+            for path, status in ((b"/r", b"200"), (b"/r", b"200"), (b"/r", b"429"), (b"/s", b"429")):
+                asked = GET.replace(b"GET / ", b"GET %b " % path)
+                answer = self.secure("app.mesh", asked, port="app", context=context).message()
+                self.assertTrue(answer.startswith(b"HTTP/1.1 %b " % status), (name, path, answer))
+            self.assertRegex(answer.lower(), b"retry-after: (19|20)\r\n")
+            self.assertIn(b"3 requests of each identity in 60 s", answer)
+        # who proves nothing is one more
+        answer = self.client(GET.replace(b"GET / ", b"GET /r "), port="app").message()
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer)
 
 
 class ReasonTests(MeshCase):

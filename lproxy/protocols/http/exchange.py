@@ -31,6 +31,8 @@ from lproxy.protocols.http.request_id import tell
 from lproxy.protocols.http.rescue import called, rescued
 from lproxy.protocols.http.tries import AMPLE, Owner, Tries
 
+#: that the body is awaited (RFC 9110, 15.2.1)
+CONTINUE: Final = 100
 #: what an answer means to an endpoint's health that its route does not call a failure
 OK: Final = 200
 
@@ -194,7 +196,9 @@ class Exchange(Owner, Expiring):
         return self._client.conn
 
     def informational(self, head: Response) -> None:
-        """1xx goes on."""
+        """1xx goes on; but for a further try's wish to have the body, which the client has sent already."""
+        if head.status == CONTINUE and self.whole and self.account.tries > 1:
+            return
         self._told(head)
         self._client.informational(head)
 

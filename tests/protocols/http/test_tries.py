@@ -19,6 +19,7 @@ from tests.protocols.http.harness import get, ok, post
 from tests.protocols.http.profile.test_router import ProfiledTestCase, ScriptedProfiles
 
 BAD = ok(b"bad", status="503 Service Unavailable")
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 NUMBER = "l5d-retry-attempt: %d"
 
 
@@ -111,6 +112,21 @@ class AnswerTests(TriesCase):
         self.route(Retries(unsafe=True))
         client = self.answered(post(b"x"), BAD, get("/", "Content-Length: 1", NUMBER % 1, method="POST") + b"x")
         self.say(self.up, ok())
+        self.assertEqual(ok(), self.heard(client))
+
+    def test_continue(self) -> None:
+        """Who has sent a body because that was asked for is not asked for it once more by the next upstream."""
+        self.route(Retries(unsafe=True))
+        client = self.client(post(b"", "Expect: 100-continue", length=1))
+        first, _ = self.asked()
+        self.say(first, CONTINUE)
+        self.assertEqual(CONTINUE, self.heard(client))
+        self.say(client, b"x")
+        self.assertEqual(b"x", self.heard(first))
+        self.say(first, BAD)
+        second, heard = self.asked()
+        self.assertTrue(heard.endswith(b"\r\n\r\nx"), heard)
+        self.say(second, CONTINUE + ok())
         self.assertEqual(ok(), self.heard(client))
 
     def test_not_all_there(self) -> None:

@@ -46,7 +46,8 @@ class RateLimited(ProxyError):
         rate = self.rate
         by = {"all": "", "client": " of each client", "identity": " of each identity"}
         whose = by.get(rate.by, f" of each {rate.header}")
-        return f"takes {rate.requests} requests{whose} in {rate.per:g} s, and is asked for more"
+        several = "request" if rate.requests == 1 else "requests"
+        return f"takes {rate.requests} {several}{whose} in {rate.per:g} s, and is asked for more"
 
 
 class BodyTooLarge(ProxyError):

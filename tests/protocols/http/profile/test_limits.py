@@ -108,7 +108,7 @@ class GateTests(SynchronousTestCase):
         refused = both.refuse(request(), CONN, 0.0)
         assert refused is not None
         self.assertEqual(60, refused.retry_after)
-        self.assertIn("1 requests of each identity in 60 s", refused.what())
+        self.assertIn("1 request of each identity in 60 s", refused.what())
 
 
 class ErrorTests(SynchronousTestCase):

@@ -277,7 +277,7 @@ class ListenerTests(HttpTestCase):
                 self.say(self.up, OK)
             self.assertIn(expected, self.heard(client))
         self.assertEqual({"rate_limited": 1}, self.errors)
-        self.assertIn("listener scripted takes 1 requests in 60 s", self.proxy.warnings[-1])
+        self.assertIn("listener scripted takes 1 request in 60 s", self.proxy.warnings[-1])
         self.assertEqual(([(429, "RL")], []), (self.rows, self.ups))
 
     def test_none(self) -> None:
