@@ -9,6 +9,7 @@ Over 300 lines: all commands with their arguments, one after the other.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -273,7 +274,7 @@ def main(argv: list[str] | None = None) -> int:
     command = commands.add_parser("plugins", help="list the protocols that were found")
     command.set_defaults(run=plugins)
     _identity(commands)
-    terminal.add(commands)
+    terminal.add(commands, os.environ)
     sidecar.add(commands)
     explain.add(commands, _loaded)
     arguments = parser.parse_args(argv)

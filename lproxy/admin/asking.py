@@ -48,3 +48,64 @@ def opened(
 
         handlers.append(HTTPSHandler(context=asking(ca, certificate, key)))
     return build_opener(*handlers).open(f"{address}/{page}", timeout=seconds)
+
+
+class Conversation:
+    """
+    Questions to one admin server, one after the other, on one connection while that lasts: of several workers one has
+    them all, and knows what was asked before.
+
+    Arguments are those of L{opened}.
+    """
+
+    def __init__(
+        self, admin: str, seconds: float, ca: str | None = None, certificate: str | None = None, key: str | None = None
+    ) -> None:
+        self._admin = admin
+        self._seconds = seconds
+        self._files = ca, certificate, key
+        self._connection: Any = None
+
+    def ask(self, page: str) -> bytes:
+        """What C{page} says; raises as L{opened} does, and OSError with its words for any answer but 200."""
+        from http.client import HTTPException
+
+        if self._connection is not None:
+            try:
+                return self._asked(page)
+            except (OSError, HTTPException):
+                # it was idle for too long, or another has taken the place of whom it led to
+                self.close()
+        self._connection = self._connect()
+        try:
+            return self._asked(page)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """It is over."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _asked(self, page: str) -> bytes:
+        self._connection.request("GET", f"/{page}")
+        answer = self._connection.getresponse()
+        said: bytes = answer.read()
+        if answer.status != 200:
+            raise OSError(said.decode("utf-8", "replace").strip() or answer.reason)
+        return said
+
+    def _connect(self) -> Any:
+        from http.client import HTTPConnection, HTTPSConnection
+        from urllib.parse import urlsplit
+
+        url = urlsplit(self._admin if "://" in self._admin else f"http://{self._admin}")
+        if url.scheme not in ("http", "https") or not url.netloc:
+            raise ValueError(f"{self._admin} is no address: write IP:port, or https://IP:port")
+        if url.scheme == "http":
+            return HTTPConnection(url.netloc, timeout=self._seconds)
+        from lproxy.transport.tls.asking import asking
+
+        return HTTPSConnection(url.netloc, timeout=self._seconds, context=asking(*self._files))

@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from lproxy.admin.ages import span
 from lproxy.admin.order import NONE, SORTS, Asked, Traffic
 
 #: how good or bad a state is: a class of the style
@@ -31,7 +32,6 @@ TONES = {
 }
 #: part of the answers that succeeded, from which on that is good, and below which it is bad
 GOOD, BAD = 0.999, 0.95
-DAY = 86_400
 
 
 def waits(row: Mapping[str, Any]) -> str:
@@ -63,7 +63,8 @@ def table(
     """
     body = "\n".join(rows)
     columns = "".join(
-        _heading("name" if n == 0 else name.removesuffix("/s"), name, asked) for n, name in enumerate(head)
+        _heading("name" if n == 0 else name.removesuffix("/s").replace(" ", "-"), name, asked)
+        for n, name in enumerate(head)
     )
     inner = f"<table><thead><tr>{columns}</tr></thead><tbody>\n{body}\n</tbody></table>"
     # who has no mouse scrolls by keys
@@ -119,21 +120,3 @@ def last_error(row: Mapping[str, Any]) -> str:
         return ""
     ago = f" <small>{span(row['last_error_seconds'])} ago</small>" if "last_error_seconds" in row else ""
     return escape(str(row["last_error"])) + ago
-
-
-def took(seconds: float) -> str:
-    """A time, as exactly as it matters."""
-    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
-
-
-def span(seconds: float) -> str:
-    """A time, by its two largest units."""
-    if seconds < 0:
-        return f"-{span(-seconds)}"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    for unit, length, less, shorter in (("d", DAY, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if seconds >= length:
-            n, rest = divmod(int(seconds), length)
-            return f"{n} {unit} {rest // shorter} {less}"
-    return "0 s"

@@ -13,7 +13,7 @@ from lproxy.admin.interface import Standing
 WORST_FIRST = ("down", "failing", "failfast", "probing", "degraded", "waiting", "connecting")
 QUANTILES = ("p50", "p95", "p99")
 #: those of services' rows that are amounts, and as what rows have them
-AMOUNTS = {"in flight": "in_flight", "waiting": "waiters"}
+AMOUNTS = {"in-flight": "in_flight", "waiting": "waiters"}
 #: what rows may be sorted by: by name from the first, by all else from that with the most, of success with the least
 SORTS = ("name", "requests", "success", *QUANTILES, *AMOUNTS)
 

@@ -17,6 +17,7 @@ from typing import Any
 from zlib import crc32
 
 from lproxy.admin import cells
+from lproxy.admin.ages import DAY, span, took
 from lproxy.admin.order import WHOLE, Asked
 from lproxy.admin.overview import Shown
 
@@ -128,8 +129,8 @@ def _workers(shown: Shown) -> str:
                     f'<a href="/workers">{escape(str(one.get("worker")))}</a>',
                     escape(str(one.get("pid"))),
                     cells.tone(str(one.get("state"))),
-                    cells.span(float(one.get("seconds") or 0.0)),
-                    cells.span(silent) + " ago",
+                    span(float(one.get("seconds") or 0.0)),
+                    span(silent) + " ago",
                     escape(replaced),
                     escape(str(one.get("held_by") or "")),
                 ],
@@ -269,7 +270,7 @@ def _connections(shown: Shown, wanted: str) -> str:
                 escape(str(one.get("state", "-"))),
                 cells.link("/", str(one["target"]), str(one["target"])) if one.get("target") else "-",
                 f"<code>{escape(str(one['upstream']))}</code>" if one.get("upstream") else "-",
-                cells.span(float(one.get("seconds", 0))),
+                span(float(one.get("seconds", 0))),
             ],
         )
         for one in shown.connections
@@ -293,11 +294,11 @@ def _certificates(shown: Shown, now: float) -> str:
     rows = []
     for labels, at in shown.certificates:
         left = at - now
-        tone = "bad" if left <= 0 else "doubt" if left < 3 * cells.DAY else "good"
+        tone = "bad" if left <= 0 else "doubt" if left < 3 * DAY else "good"
         until = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
         name = " ".join(labels.values())
         rows.append(
-            cells.row(f"certificate-{name}", [escape(name), until, f'<span class="{tone}">{cells.span(left)}</span>'])
+            cells.row(f"certificate-{name}", [escape(name), until, f'<span class="{tone}">{span(left)}</span>'])
         )
     return cells.table("certificates", "Certificates", ["name", "valid until", "that is in"], rows)
 
@@ -307,11 +308,11 @@ def _failures(shown: Shown, now: float) -> str:
         cells.row(
             f"failure-{crc32(one['key'].encode('utf-8', 'replace')):08x}",
             [
-                cells.span(now - one["at"]) + " ago",
+                span(now - one["at"]) + " ago",
                 str(one["times"]),
                 escape(one.get("layer") or str(one["kind"])),
                 escape(one.get("target") or "-"),
-                "-" if one.get("waited_seconds") is None else cells.took(one["waited_seconds"]),
+                "-" if one.get("waited_seconds") is None else took(one["waited_seconds"]),
                 escape(one["text"]),
             ],
         )

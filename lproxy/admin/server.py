@@ -93,7 +93,7 @@ def admin_site(
     root.add("", "this page", Overview(live, root.pages))
     root.putChild(b"overview.json", Overview(live, root.pages))
     root.putChild(b"events", Events(live))
-    root.putChild(b"tap", Tap(proxy.taps, clock))
+    root.putChild(b"tap", Tap(proxy.taps, proxy.addresses, clock))
     for file, kind, text in ((b"lproxy.css", b"text/css", CSS), (b"lproxy.js", b"text/javascript", JS)):
         root.putChild(file, Get(kind, lambda text=text: text.encode()))  # type: ignore[misc]
     root.add("metrics", "counters and gauges, for Prometheus", Scrape(metrics.text, cooperate))

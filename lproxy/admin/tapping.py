@@ -10,7 +10,8 @@ the next. Where nobody reads, nothing is made for anybody.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -27,6 +28,10 @@ RATE: Final = 200
 READERS: Final = 5
 #: values that are addresses: without what follows the question mark
 URLS: Final = ("path", "referer")
+#: kinds of rows
+KINDS: Final = ("request", "connection")
+#: what a status may be asked for by; 0 is that of what was not answered
+STATUSES: Final = re.compile("(0|[1-9][0-9x]{2})(,(0|[1-9][0-9x]{2}))*")
 
 
 def matches(row: Row, wanted: Mapping[str, str]) -> bool:
@@ -55,6 +60,10 @@ def _path(row: Row, value: str) -> bool:
     return str(row.get("path") or "").startswith(value)
 
 
+def _method(row: Row, value: str) -> bool:
+    return str(row.get("method") or "").upper() == value.upper()
+
+
 #: what rows may be asked for by
 FILTERS: Final[Mapping[str, Callable[[Row, str], bool]]] = {
     "service": partial(_has, "target"),
@@ -62,13 +71,32 @@ FILTERS: Final[Mapping[str, Callable[[Row, str], bool]]] = {
     "listener": partial(_is, "listener"),
     "kind": partial(_is, "kind"),
     "protocol": partial(_has, "protocol"),
-    "method": partial(_is, "method"),
+    "method": _method,
     "route": partial(_is, "route"),
     "path": _path,
     "client": partial(_has, "client"),
     "upstream": partial(_has, "upstream"),
     "identity": partial(_has, "remote_identity"),
 }
+
+
+def wrong(wanted: Mapping[str, str], listeners: Iterable[str]) -> str | None:
+    """
+    What is wrong with C{wanted}, if anything: whoever asks for what there is never would wait for ever.
+
+    @param listeners: the names of all that there are
+    """
+    for name, value in wanted.items():
+        if name not in FILTERS:
+            return f"there is no filter {name!a}; there are {', '.join(FILTERS)}"
+        if name == "status" and value and STATUSES.fullmatch(value.lower()) is None:
+            return f"{value!a} is no status: write 503, 5xx, or several with commas"
+        if name == "kind" and value not in ("", *KINDS):
+            return f"there is no kind {value!a}; there are {', '.join(KINDS)}"
+        known = sorted(listeners)
+        if name == "listener" and value and value not in known:
+            return f"there is no listener {value!a}; there are {', '.join(known)}"
+    return None
 
 
 @implementer(IPushProducer)
@@ -141,9 +169,13 @@ class Tap(Page):
 
     allowed = ("GET",)
 
-    def __init__(self, taps: Watched, clock: IReactorTime) -> None:
+    def __init__(self, taps: Watched, listeners: Callable[[], Iterable[str]], clock: IReactorTime) -> None:
+        """
+        @param listeners: the names of those that there are
+        """
         super().__init__()
         self._taps = taps
+        self._listeners = listeners
         self._clock = clock
         self._readers = 0
 
@@ -152,8 +184,8 @@ class Tap(Page):
         if not is_loopback(request.getClientAddress().host):
             return say(request, 403, "from this machine only")
         args = {_text(key): _text(values[0]) for key, values in request.args.items()}
-        if unknown := sorted(args.keys() - FILTERS.keys()):
-            return say(request, 400, f"there is no filter {unknown[0]!a}; there are {', '.join(FILTERS)}")
+        if (why := wrong(args, self._listeners())) is not None:
+            return say(request, 400, why)
         if self._readers >= READERS:
             return say(request, 503, f"{READERS} read already")
         request.setHeader(b"content-type", LINES)

@@ -22,6 +22,11 @@ def opened(admin: str, page: str, seconds: float | None, arguments: argparse.Nam
     return asking.opened(admin, page, seconds, arguments.ca, arguments.certificate, arguments.key)
 
 
+def conversation(admin: str, seconds: float, arguments: argparse.Namespace) -> asking.Conversation:
+    """As L{lproxy.admin.asking.Conversation}; C{arguments} have those of L{secure}."""
+    return asking.Conversation(admin, seconds, arguments.ca, arguments.certificate, arguments.key)
+
+
 def why(error: BaseException) -> str:
     """What has kept it from answering, for people: C{error} is one of those that L{ask} raises, or of its JSON."""
     from urllib.error import URLError

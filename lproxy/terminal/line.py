@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from lproxy.terminal.top import BAD, DIM, DOUBT, GOOD, Paint, clean
+from lproxy.terminal.text import clean
+from lproxy.terminal.top import BAD, DIM, DOUBT, GOOD, Paint
 
 #: colours of statuses, by their hundreds
 STATUSES: Final = {1: GOOD, 2: GOOD, 3: GOOD, 4: DOUBT, 5: BAD, 0: BAD}
@@ -25,7 +26,8 @@ def line(row: dict[str, Any], clock: str, paint: Paint) -> str:
     if isinstance(took, (int, float)):
         said.append(f"{took * 1000:.1f} ms{_waited(row)}")
     said.append(f"{row.get('bytes_in', 0)} in, {row.get('bytes_out', 0)} out")
-    said.append(f"{row.get('remote_identity') or row.get('client')} -> {row.get('target')} at {row.get('upstream')}")
+    whose = row.get("remote_identity") or row.get("client")
+    said.append(f"{whose} -> {row.get('target') or '-'} at {row.get('upstream') or '-'}")
     said += [f"{key} {row[key]}" for key in ("route", "request_id", "trace_id") if row.get(key)]
     if (tries := row.get("tries")) not in (None, 0, 1):
         said.append(f"{tries} tries")

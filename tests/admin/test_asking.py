@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import os
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.admin.asking import ask, opened
+from lproxy.admin.asking import Conversation, ask, opened
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Says what it was asked for."""
+    """Says what it was asked for; C{/port} by which port, C{/last} and ends, C{/no} and that it is not allowed."""
+
+    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self.send_response(200)
+        said = str(self.client_address[1]) if self.path == "/port" else self.path
+        self.send_response(403 if self.path == "/no" else 200)
+        self.send_header("Content-Length", str(len(said)))
         self.end_headers()
-        self.wfile.write(self.path.encode())
+        self.wfile.write(said.encode())
+        self.close_connection = self.path == "/last" or self.headers.get("Connection") == "close"
 
     def log_message(self, *args: object) -> None:
         """Nothing."""
@@ -30,7 +35,7 @@ class AskTests(SynchronousTestCase):
     """Of a server on this machine."""
 
     def setUp(self) -> None:
-        self.server = HTTPServer(("127.0.0.1", 0), Echo)
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
         self.addCleanup(self.server.server_close)
         self.addCleanup(self.server.shutdown)
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -47,3 +52,19 @@ class AskTests(SynchronousTestCase):
         """Whatever the environment says: what is asked is a proxy itself."""
         self.patch(os, "environ", {**os.environ, "http_proxy": "http://127.0.0.1:1"})
         self.assertEqual(b"/x", ask(self.address, "x", 5.0))
+
+    def test_conversation(self) -> None:
+        """One connection has all questions; where it has ended, or is refused, another one has the next."""
+        for admin in (self.address, f"http://{self.address}/"):
+            asked = Conversation(admin, 5.0)
+            self.addCleanup(asked.close)
+            first = asked.ask("port")
+            self.assertEqual((first, b"/a?q=b"), (asked.ask("port"), asked.ask("a?q=b")))
+            asked.ask("last")
+            self.assertNotEqual(first, asked.ask("port"))
+            error = self.assertRaises(OSError, asked.ask, "no")
+            self.assertEqual("/no", str(error))
+            self.assertEqual(b"/a", asked.ask("a"))
+        for wrong in ("ftp://x", "http://"):
+            self.assertRaises(ValueError, Conversation(wrong, 5.0).ask, "a")
+        self.assertRaises(ConnectionRefusedError, Conversation("127.0.0.1:1", 5.0).ask, "a")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.admin import cells
-from lproxy.admin.order import Traffic
+from lproxy.admin.order import NONE, Traffic
 
 
 class CellsTests(SynchronousTestCase):
@@ -35,12 +35,9 @@ class CellsTests(SynchronousTestCase):
     def test_traffic(self) -> None:
         """Rate, success and quantiles; nothing is said of what there was none of."""
         self.assertEqual(["0", "-", "-", "-", "-"], cells.of_traffic(Traffic(0.0, None, (None, None, None))))
+        for nothing in (None, NONE):
+            self.assertEqual(["-"] * 5, cells.of_traffic(nothing), "which nobody has measured")
         self.assertEqual(
             ["120", '<span class="bad">50 %</span>', "1 ms", "2.5 ms", "-"],
             cells.of_traffic(Traffic(120.4, 0.5, (1.0, 2.5, None))),
         )
-
-    def test_span(self) -> None:
-        """A time, by its two largest units."""
-        spans = {3.2: "3 s", 61: "1 min 1 s", 3_660: "1 h 1 min", 90_000: "1 d 1 h", -61: "-1 min 1 s"}
-        self.assertEqual(spans, {seconds: cells.span(seconds) for seconds in spans})

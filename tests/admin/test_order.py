@@ -33,7 +33,7 @@ class OrderTests(SynchronousTestCase):
     def test_amounts(self) -> None:
         """Those with the most in flight, or waiting."""
         rows: list[dict[str, Any]] = [{"in_flight": 1, "waiters": 9}, {"in_flight": 3}, {"in_flight": 2, "waiters": 1}]
-        for sort, first in (("in flight", 1), ("waiting", 0)):
+        for sort, first in (("in-flight", 1), ("waiting", 0)):
             self.assertIs(rows[first], min(rows, key=lambda row, by=sort: of_row(by, row, NONE)))  # type: ignore[misc]
 
     def test_worst(self) -> None:
@@ -48,9 +48,9 @@ class OrderTests(SynchronousTestCase):
         down, busy, idle = (
             Standing("a", serves, 0, busy, nobody) for serves, busy in ((False, 0), (True, 9), (True, 1))
         )
-        for sort in ("in flight", "waiting"):
+        for sort in ("in-flight", "waiting"):
             self.assertLess(of_standing(sort, busy, NONE), of_standing(sort, idle, NONE))
         self.assertLess(of_standing("", down, NONE), of_standing("", busy, FAST))
         self.assertEqual(
-            {*SORTS} - {"in flight", "waiting"}, {s for s in SORTS if of_standing(s, idle, SLOW) == of_traffic(s, SLOW)}
+            {*SORTS} - {"in-flight", "waiting"}, {s for s in SORTS if of_standing(s, idle, SLOW) == of_traffic(s, SLOW)}
         )

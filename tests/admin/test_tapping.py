@@ -42,7 +42,7 @@ class MatchTests(SynchronousTestCase):
             {"status": "503"},
             {"status": "404,50x"},
             {"status": "5XX"},
-            {"path": "/a", "method": "GET", "kind": "request"},
+            {"path": "/a", "method": "get", "kind": "request"},
             {"client": "10.0.0.1", "upstream": "10.0.0.9", "identity": "app"},
             {"protocol": "HTTP", "listener": "web"},
         ):
@@ -131,6 +131,13 @@ class TapTests(AdminCase):
         self.assertEqual(403, self.ask("GET /tap", peer="10.0.0.1").status)
         answer = self.ask("GET /tap?staus=500")
         self.assertEqual((400, True), (answer.status, "'staus'" in answer.text and "status" in answer.text))
+        for query, words in (
+            ("listener=wbe", "there is no listener 'wbe'; there are web"),
+            ("status=oops", "'oops' is no status"),
+            ("kind=requests", "there is no kind 'requests'"),
+        ):
+            answer = self.ask(f"GET /tap?{query}")
+            self.assertEqual((400, True), (answer.status, words in answer.text), answer.text)
         readers = [self.read() for _ in range(READERS + 1)]
         self.assertEqual(503, Answer(readers[-1][1].value()).status)
         for channel, _ in readers:

@@ -14,7 +14,7 @@ from urllib.error import URLError
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.admin import asking
-from lproxy.terminal.asking import ask, opened, secure, why
+from lproxy.terminal.asking import ask, conversation, opened, secure, why
 
 
 class AskTests(SynchronousTestCase):
@@ -37,6 +37,13 @@ class AskTests(SynchronousTestCase):
         self.assertEqual(b"said", ask("127.0.0.1:1", "ready", 5.0, self.arguments))
         self.assertEqual(b"sa", opened("127.0.0.1:1", "tap", None, self.arguments).read(2))
         self.assertEqual([("127.0.0.1:1", "ready", 5.0, *files), ("127.0.0.1:1", "tap", None, *files)], self.asked)
+
+    def test_conversation(self) -> None:
+        """Many questions, with the same files."""
+        made: list[tuple[object, ...]] = []
+        self.patch(asking, "Conversation", lambda *asked: made.append(asked))
+        conversation("127.0.0.1:1", 5.0, self.arguments)
+        self.assertEqual([("127.0.0.1:1", 5.0, "ca.pem", "own.pem", "key.pem")], made)
 
 
 class WhyTests(SynchronousTestCase):

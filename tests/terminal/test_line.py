@@ -35,7 +35,7 @@ class LineTests(SynchronousTestCase):
         row = {"kind": "connection", "listener": "db", "protocol": "tcp", "client": "10.0.0.1:5", "dropped": 3}
         more, said = line(row, CLOCK, plain).split("\n")
         self.assertEqual("... 3 more, too many to be shown ...", more)
-        self.assertEqual(f"{CLOCK}  db  tcp  0 in, 0 out  10.0.0.1:5 -> None at None", said)
+        self.assertEqual(f"{CLOCK}  db  tcp  0 in, 0 out  10.0.0.1:5 -> - at -", said)
 
     def test_hostile(self) -> None:
         """What peers say cannot tell the terminal anything."""
