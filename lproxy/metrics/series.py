@@ -65,7 +65,7 @@ class Series(Generic[C]):
     def capped(self, labels: Labels) -> Labels:
         """C{labels} with values beyond a cap replaced."""
         caps = self._caps
-        return tuple([(key, caps[key](value)) if key in caps else (key, value) for key, value in labels])
+        return tuple([(pair[0], caps[pair[0]](pair[1])) if pair[0] in caps else pair for pair in labels])
 
     def get(self, labels: Labels) -> C:
         """The counter of C{labels}, capped. Whoever keeps it makes it say that it is held."""

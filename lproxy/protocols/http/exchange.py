@@ -345,8 +345,11 @@ class Exchange(Owner, Expiring):
         if self.destination is not None:
             took = (self.ended - self.began) * 1000.0
             self.destination.counter.ended(self.status, took, self.account.overhead, self.grpc, cut)
-            if self.plan is not None:
-                self.tries.count(self.plan, self.status, took, self.grpc, cut)
+            plan, tries = self.plan, self.tries
+            if plan is not None:
+                failure = plan.ended(self.status, took, self.grpc, tries.relayed, cut)
+                if tries.more or tries.why_not:
+                    tries.count(plan, failure)
 
     def _over(self, complete: bool) -> None:
         """

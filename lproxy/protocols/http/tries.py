@@ -70,14 +70,13 @@ class Tries:
     @ivar _again: when the route has more tries made
     @ivar _hint: for acquisitions
     @ivar _last: the answer that another try is to better, and that is the client's for want of one
-    @ivar _answered: whether the client's answer is that of an upstream
-    @ivar _more: whether there was another for the route's sake
-    @ivar _why_not: why there was none, or not one more, though one was wanted
+    @ivar relayed: whether the client's answer is that of an upstream
+    @ivar more: whether there was another for the route's sake
+    @ivar why_not: why there was none, or not one more, though one was wanted
     """
 
     __slots__ = (
         "_again",
-        "_answered",
         "_client",
         "_clocks",
         "_first",
@@ -85,16 +84,17 @@ class Tries:
         "_kept",
         "_last",
         "_listener",
-        "_more",
         "_pending",
         "_rest",
         "_size",
         "_trailers",
         "_tunnel",
-        "_why_not",
         "lease",
+        "more",
         "outgoing",
         "private",
+        "relayed",
+        "why_not",
     )
 
     def __init__(self, listener: Listener, client: Client) -> None:
@@ -114,9 +114,9 @@ class Tries:
         self._again: Again | None = None
         self._hint: Hint | None = None
         self._last: tuple[Response, bytes, Headers] | None = None
-        self._more = False
-        self._answered = False
-        self._why_not = ""
+        self.more = False
+        self.relayed = False
+        self.why_not = ""
 
     def __repr__(self) -> str:
         return f"<Tries lease={self.lease!r}>"
@@ -293,9 +293,9 @@ class Tries:
         self._leave(owner, error.reason)
         acquiring = destination.acquire.again(destination.target, error, self._hint)
         if (why := refused(acquiring)) is not None:
-            self._why_not = BUDGET if why is error else LIMIT
+            self.why_not = BUDGET if why is error else LIMIT
         elif self._again is not None:
-            self._more = True
+            self.more = True
         self._wait(owner, acquiring, self._acquired)
 
     def better(self, owner: Owner, head: Response, body: bytes, end: bool, trailers: Headers) -> bool:
@@ -315,12 +315,12 @@ class Tries:
         acquiring = destination.acquire.again(destination.target, error, self._hint)
         if (why := refused(acquiring)) is not None:
             acquiring.addErrback(_known)
-            self._why_not = BUDGET if why is error else LIMIT
+            self.why_not = BUDGET if why is error else LIMIT
             return False
         plan.outcome(head.status, grpc).tries += 1
         if grpc != NO_CALL and self.lease is not None:
             self.lease.means(http_status(grpc))
-        self._more = True
+        self.more = True
         if end:
             self._last = head, body, trailers
         self._leave(owner, str(grpc if grpc != NO_CALL else head.status), head.status)
@@ -329,12 +329,12 @@ class Tries:
 
     def _may(self, owner: Owner, again: Again | None) -> bool:
         """Whether the route lets it be sent once more, where there is a reason to."""
-        if again is None or self.private or self._why_not or not again.may(owner.request):
+        if again is None or self.private or self.why_not or not again.may(owner.request):
             return False
         if owner.account.tries >= again.tries:
-            self._why_not = LIMIT
+            self.why_not = LIMIT
         elif not self._kept or (self._size or len(self._first)) > again.body:
-            self._why_not = BODY
+            self.why_not = BODY
         else:
             return True
         return False
@@ -381,7 +381,7 @@ class Tries:
             owner.plan.hedging.latency.observe(now - owner.account.dispatched)
             # it may be the second's
             owner.upstream = self.outgoing.address
-        self._answered = self.lease is not None
+        self.relayed = self.lease is not None
         self._kept = False
         self._first = b""
         self._rest = None
@@ -393,18 +393,16 @@ class Tries:
         if self._clocks is not None:
             self._clocks.stop()
 
-    def count(self, plan: Plan, status: int, milliseconds: float, grpc: int, cut: bool) -> None:
+    def count(self, plan: Plan, failure: bool) -> None:
         """
-        Count what came of a request, of its latest try, and of the wish for more of them.
+        Count what came of the wish for more of them.
 
-        @param status: of the client's answer; zero: there was none
-        @param cut: whether it failed after it had begun
+        @param failure: whether the client's answer is one
         """
-        failure = plan.ended(status, milliseconds, grpc, self._answered, cut)
-        if self._more and not failure:
+        if self.more and not failure:
             plan.counter.retried(SUCCESS)
-        elif self._more or self._why_not:
-            plan.counter.retried(self._why_not or LIMIT)
+        elif self.more or self.why_not:
+            plan.counter.retried(self.why_not or LIMIT)
 
     def over(self, destination: Destination | None) -> None:
         """Give back all that is held."""

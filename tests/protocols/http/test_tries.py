@@ -40,7 +40,7 @@ class TriesCase(ProfiledTestCase):
 
     def counted(self) -> dict[str, int]:
         """What came of the wish for further tries."""
-        return self.factory.metrics.profiled.route("upstream.test:9000", "r").retries
+        return self.factory.metrics.profiled.route("upstream.test:9000", "r").retries or {}
 
     def asked(self) -> tuple[Peer, bytes]:
         """The upstream that was asked last, and what it has heard."""

@@ -37,7 +37,7 @@ def eager(case: HttpTestCase) -> None:
     """Have requests of C{case} hedged from now on."""
     for router in case.factory.listener._routers.values():
         for plan in router.plans:
-            if plan.hedging is not None:
+            if plan is not None and plan.hedging is not None:
                 plan.hedging.latency.usual = 0.02
 
 

@@ -5,6 +5,8 @@ Whether an answer counts as a failure: as its route's classes say, and else as f
 
 from __future__ import annotations
 
+from typing import Final
+
 from lproxy.profile import All, AnyOf, Condition, Not, ResponseClass, Statuses
 from lproxy.protocols.http.grpc import NO_CALL, http_status
 
@@ -44,6 +46,10 @@ class Classes:
             if status and _fits(one.condition, status):
                 return one.failure
         return None
+
+
+#: of a route that has none
+NO_CLASSES: Final = Classes(())
 
 
 def _fits(condition: Condition, status: int) -> bool:

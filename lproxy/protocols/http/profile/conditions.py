@@ -109,16 +109,16 @@ class Below(Test):
 
 
 class Along(Test):
-    """A regular expression for paths, which whoever made L{Seen} has tried."""
+    """A regular expression for paths."""
 
-    __slots__ = ("_number",)
+    __slots__ = ("_matches",)
 
-    def __init__(self, number: int) -> None:
-        self._number = number
+    def __init__(self, pattern: str) -> None:
+        self._matches: Matches = matches(pattern)
 
     def fits(self, seen: Seen) -> bool:
-        """Whether it matches."""
-        return self._number in seen.matched
+        """Whether it matches all of the request's."""
+        return bool(self._matches(seen.path))
 
 
 class Value:
@@ -185,17 +185,13 @@ def below(path: str) -> bytes:
     return spelt(path).rstrip(b"/")
 
 
-def ready(condition: Condition, patterns: dict[str, int]) -> Test:
-    """
-    C{condition}, of a request.
-
-    @param patterns: the numbers of regular expressions for paths
-    """
+def ready(condition: Condition) -> Test:
+    """C{condition}, of a request."""
     if isinstance(condition, Method):
         return OfMethod(condition.name.encode())
     if isinstance(condition, Path):
         if condition.kind == "regex":
-            return Along(patterns[condition.value])
+            return Along(condition.value)
         return At(spelt(condition.value)) if condition.kind == "exact" else Below(below(condition.value))
     if isinstance(condition, Header):
         value = None if condition.value is None else Value(condition.value, condition.kind)
@@ -203,11 +199,11 @@ def ready(condition: Condition, patterns: dict[str, int]) -> Test:
     if isinstance(condition, Query):
         return WithParameter(condition.name.encode(), Value(condition.value, condition.kind))
     if isinstance(condition, All):
-        return Every([ready(one, patterns) for one in condition.of])
+        return Every([ready(one) for one in condition.of])
     if isinstance(condition, AnyOf):
-        return Some([ready(one, patterns) for one in condition.of])
+        return Some([ready(one) for one in condition.of])
     if isinstance(condition, Not):
-        return Other(ready(condition.of, patterns))
+        return Other(ready(condition.of))
     assert isinstance(condition, Statuses)
     # no request has one
     return Some([])

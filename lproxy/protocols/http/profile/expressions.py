@@ -47,8 +47,9 @@ class Expressions:
         """Their numbers."""
         if self._set is not None:
             found = self._set(text)
-            if found is not None and len(self._patterns) in found:
-                return found
+            everything = len(self._patterns)
+            if found is not None and everything in found:
+                return [number for number in found if number != everything]
             # each by itself gets by on little
             self._few = self._few or [matches(pattern) for pattern in self._patterns]
         return [number for number, one in enumerate(self._few) if one(text)]

@@ -9,6 +9,7 @@ Counters belong to a name: a route that a new profile has under the same one cou
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from lproxy.api import Counters
 from lproxy.metrics.counters import MILLISECONDS, Histogram
@@ -36,17 +37,25 @@ class Outcome:
     """
     Answers that are alike.
 
+    @ivar status: theirs; zero: there was none
+    @ivar grpc: what came of calls, or L{NO_CALL<lproxy.protocols.http.grpc.NO_CALL>}
     @ivar failure: whether they are failures
     @ivar answers: to clients, lproxy's own among them
     @ivar tries: of upstreams, to one try each
     """
 
-    __slots__ = ("answers", "failure", "tries")
+    __slots__ = ("answers", "failure", "grpc", "status", "tries")
 
-    def __init__(self, failure: bool) -> None:
+    def __init__(self, status: int, grpc: int, failure: bool) -> None:
+        self.status: int = status
+        self.grpc: int = grpc
         self.failure: bool = failure
         self.answers: int = 0
         self.tries: int = 0
+
+
+#: none that there is
+NO_OUTCOME: Final = Outcome(-1, NO_CALL, False)
 
 
 class RouteCounter:
@@ -54,26 +63,36 @@ class RouteCounter:
     Requests of one route to one service.
 
     @ivar requests: as they came from clients; each has an end
-    @ivar over: those that had it
-    @ivar outcomes: answers to those, and to each try, by status, grpc-status (or NO_CALL) and failure
+    @ivar unanswered: those that had it without an answer
+    @ivar outcomes: answers to the others, and to each try, by status, grpc-status (or NO_CALL) and failure
     @ivar latency: milliseconds from a request's head to the end of its answer
     @ivar tries: how often they were sent
-    @ivar retries: requests for which a further try was wanted, by what came of that
-    @ivar hedges: second tries beside first ones, by what came of them
+    @ivar retries: requests for which a further try was wanted, by what came of that; C{None}: there was none
+    @ivar hedges: second tries beside first ones, likewise
     @ivar limited: requests that were more than there may be
     """
 
-    __slots__ = ("_holders", "hedges", "latency", "limited", "outcomes", "over", "requests", "retries", "tries")
+    __slots__ = (
+        "_holders",
+        "hedges",
+        "latency",
+        "limited",
+        "outcomes",
+        "requests",
+        "retries",
+        "tries",
+        "unanswered",
+    )
 
     def __init__(self) -> None:
         self._holders: int = 0
         self.requests: int = 0
-        self.over: int = 0
+        self.unanswered: int = 0
         self.outcomes: dict[tuple[int, int, bool], Outcome] = {}
         self.latency = Histogram(MILLISECONDS)
         self.tries: int = 0
-        self.retries: dict[str, int] = {}
-        self.hedges: dict[str, int] = {}
+        self.retries: dict[str, int] | None = None
+        self.hedges: dict[str, int] | None = None
         self.limited: int = 0
 
     def outcome(self, status: int, failure: bool, grpc: int = NO_CALL) -> Outcome:
@@ -87,23 +106,16 @@ class RouteCounter:
         key = (status, grpc, failure)
         found = self.outcomes.get(key)
         if found is None:
-            found = self.outcomes[key] = Outcome(failure)
+            found = self.outcomes[key] = Outcome(status, grpc, failure)
         return found
-
-    def ended(self, outcome: Outcome | None, milliseconds: float) -> None:
-        """Count what came of a request; C{None}: it was not answered."""
-        self.over += 1
-        if outcome is not None:
-            outcome.answers += 1
-            self.latency.observe(milliseconds)
 
     def retried(self, outcome: str) -> None:
         """Count a request for which a further try was wanted."""
-        self.retries[outcome] = self.retries.get(outcome, 0) + 1
+        self.retries = _one_more(self.retries, outcome)
 
     def hedged(self, outcome: str) -> None:
         """Count a second try beside a first one."""
-        self.hedges[outcome] = self.hedges.get(outcome, 0) + 1
+        self.hedges = _one_more(self.hedges, outcome)
 
     def hold(self) -> None:
         """Somebody keeps this, to count requests later; until they C{release} it the series stays."""
@@ -119,7 +131,14 @@ class RouteCounter:
 
     def held(self) -> bool:
         """Whether a request is under way, or this is kept for the next."""
-        return self._holders > 0 or self.over < self.requests
+        return self._holders > 0 or self.unanswered + sum(o.answers for o in self.outcomes.values()) < self.requests
+
+
+def _one_more(counts: dict[str, int] | None, outcome: str) -> dict[str, int]:
+    if counts is None:
+        return {outcome: 1}
+    counts[outcome] = counts.get(outcome, 0) + 1
+    return counts
 
 
 class RouteMetrics:
@@ -182,14 +201,22 @@ class RouteMetrics:
             "HTTP requests of a route for which a further try was wanted, by outcome: a further one went well "
             "(success), as many as there may be did not (limit), the budget of the service was used up (budget), or "
             "too much of the body was sent to send it again (body).",
-            (((*labels, ("outcome", outcome)), n) for labels, c in routes for outcome, n in list(c.retries.items())),
+            (
+                ((*labels, ("outcome", outcome)), n)
+                for labels, c in routes
+                for outcome, n in list((c.retries or {}).items())
+            ),
         )
         yield Family(
             "route_hedge_total",
             "counter",
             "Second tries of a route beside first ones that took long, by outcome: the second answered (won), the "
             "first did (lost), or there was none as the budget of the service was used up (budget).",
-            (((*labels, ("outcome", outcome)), n) for labels, c in routes for outcome, n in list(c.hedges.items())),
+            (
+                ((*labels, ("outcome", outcome)), n)
+                for labels, c in routes
+                for outcome, n in list((c.hedges or {}).items())
+            ),
         )
         yield Family(
             "route_rate_limited_total",

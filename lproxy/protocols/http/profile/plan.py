@@ -12,11 +12,11 @@ from lproxy.profile import Route
 from lproxy.protocols.http.grpc import NO_CALL
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.profile.answer import Elsewhere, Static
-from lproxy.protocols.http.profile.classes import Classes
+from lproxy.protocols.http.profile.classes import NO_CLASSES, Classes
 from lproxy.protocols.http.profile.edit import edit
 from lproxy.protocols.http.profile.hedge import Hedging
 from lproxy.protocols.http.profile.limits import BodyTooLarge, Gate, gate
-from lproxy.protocols.http.profile.metrics import Outcome, RouteCounter, RouteMetrics
+from lproxy.protocols.http.profile.metrics import NO_OUTCOME, Outcome, RouteCounter, RouteMetrics
 from lproxy.protocols.http.profile.rewrite import Rewriter
 from lproxy.protocols.http.profile.sticky import Sticking
 from lproxy.protocols.http.retry import Again
@@ -67,10 +67,11 @@ class Plan:
     @ivar sticking: by what clients are known that are to be served by the same
     @ivar hedging: when a second try is made beside a first; C{None}: never
     @ivar times: how long the application may take
+    @ivar _latest: where the latest answer was counted: most are like the one before
     """
 
     __slots__ = (
-        "_outcomes",
+        "_latest",
         "again",
         "classes",
         "counter",
@@ -99,9 +100,8 @@ class Plan:
         self.request = edit(route.request)
         self.response = edit(route.response)
         self.rewriter = Rewriter(route.rewrite, route.condition) if route.rewrite is not None else None
-        self.classes = Classes(route.classes)
-        # by status, where it is no call's: of those there are a thousand at most
-        self._outcomes: dict[int, Outcome] = {}
+        self.classes = Classes(route.classes) if route.classes else NO_CLASSES
+        self._latest: Outcome = NO_OUTCOME
         self.again = Again(route.retries, self.classes) if route.retries is not None else None
         self.hedging = Hedging(route.hedge) if route.hedge is not None else None
         self.sticking: Sticking | None = None
@@ -148,11 +148,9 @@ class Plan:
 
     def outcome(self, status: int, grpc: int = NO_CALL) -> Outcome:
         """Where answers are counted that are like that."""
-        found = self._outcomes.get(status) if grpc == NO_CALL else None
-        if found is None:
-            found = self.counter.outcome(status, self.classes.failure(status, grpc), grpc)
-            if grpc == NO_CALL:
-                self._outcomes[status] = found
+        found = self._latest
+        if found.status != status or found.grpc != grpc:
+            found = self._latest = self.counter.outcome(status, self.classes.failure(status, grpc), grpc)
         return found
 
     def ended(self, status: int, milliseconds: float, grpc: int, tried: bool, cut: bool = False) -> bool:
@@ -163,12 +161,16 @@ class Plan:
         @param cut: whether it failed after it had begun: a failure, whatever its status
         @return: whether it is a failure
         """
-        outcome = self._outcomes.get(status) if grpc == NO_CALL else None
-        if outcome is None:
+        outcome, counter = self._latest, self.counter
+        if outcome.status != status or outcome.grpc != grpc:
             outcome = self.outcome(status, grpc)
         if cut and not outcome.failure:
-            outcome = self.counter.outcome(status, True, grpc)
+            outcome = counter.outcome(status, True, grpc)
         if tried:
             outcome.tries += 1
-        self.counter.ended(outcome if status else None, milliseconds)
+        if status:
+            outcome.answers += 1
+            counter.latency.observe(milliseconds)
+        else:
+            counter.unanswered += 1
         return outcome.failure

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from lproxy.profile import Profile, Route
 from lproxy.protocols.http.message import Request
-from lproxy.protocols.http.profile.match import Matcher
+from lproxy.protocols.http.profile.match import NONE, Matcher
 from lproxy.protocols.http.profile.plan import Place, Plan
 from lproxy.protocols.http.profile.sticky import Sticking
 
@@ -27,39 +27,60 @@ class ProfileRouter:
     """
     Of one profile.
 
+    A route's plan is made when it is asked for the first time: of ten thousand routes most never are.
+
     @ivar profile: it
-    @ivar plans: its routes', in their order, and last that of what no route has
+    @ivar plans: those that were asked for, each at its route's number, and last that of what no route has
+    @ivar _before: those of the profile before that may go on, by their names, until they are asked for
     """
 
-    __slots__ = ("_matcher", "plans", "profile")
+    __slots__ = ("_before", "_matcher", "_place", "_service", "_sticking", "plans", "profile")
 
     def __init__(self, profile: Profile, place: Place, before: ProfileRouter | None = None) -> None:
         """
         @param place: where it holds
         @param before: that of the profile which this one follows, and which is over with it
-        @raise BadPattern: a regular expression is none
         """
-        self._matcher = Matcher([route.condition for route in profile.routes])
-        known = {plan.route: plan for plan in before.plans} if before is not None else {}
-        routes = [*(served(route, profile) for route in profile.routes), Route("", backends=profile.backends)]
         self.profile = profile
-        self.plans: list[Plan] = [known.pop(route) if route in known else Plan(route, place) for route in routes]
-        for gone in known.values():
-            gone.close()
-        service = place.rates.of(f"service {place.service}", profile.rates)
-        sticking = Sticking(profile.sticky) if profile.sticky is not None else None
-        for plan in self.plans:
-            plan.join(service, sticking)
+        self.plans: list[Plan | None] = [None] * (len(profile.routes) + 1)
+        self._matcher = Matcher([route.condition for route in profile.routes])
+        self._place: Place = place
+        self._service = place.rates.of(f"service {place.service}", profile.rates)
+        self._sticking = Sticking(profile.sticky) if profile.sticky is not None else None
+        self._before: dict[str, Plan] = before.by_name() if before is not None else {}
+        for name in self._before.keys() - {route.name for route in profile.routes} - {""}:
+            self._before.pop(name).close()
 
     def __repr__(self) -> str:
         return f"<ProfileRouter {len(self.plans) - 1} routes>"
 
     def close(self) -> None:
         """There is no such profile any more."""
-        for plan in self.plans:
+        for plan in self.by_name().values():
             plan.close()
+
+    def by_name(self) -> dict[str, Plan]:
+        """All that hold something."""
+        return self._before | {plan.name: plan for plan in self.plans if plan is not None}
 
     def plan(self, request: Request) -> Plan:
         """That of the first route that fits C{request}."""
         # of none it is the last: -1
-        return self.plans[self._matcher.first(request)]
+        number = self._matcher.first(request)
+        plan = self.plans[number]
+        return plan if plan is not None else self._made(number)
+
+    def _made(self, number: int) -> Plan:
+        profile = self.profile
+        own = profile.routes[number] if number != NONE else Route("")
+        route = served(own, profile)
+        before = self._before.pop(route.name, None)
+        if before is not None and before.route == route:
+            plan = before
+        else:
+            plan = Plan(route, self._place)
+            if before is not None:
+                before.close()
+        plan.join(self._service, self._sticking)
+        self.plans[number] = plan
+        return plan

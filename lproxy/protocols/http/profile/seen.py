@@ -59,15 +59,13 @@ class Seen:
     One request, as conditions see it. What few ask for is made when somebody does.
 
     @ivar path: in its normal form
-    @ivar matched: the regular expressions for paths that match all of it, by their numbers in a matcher
     """
 
-    __slots__ = ("_fields", "_query", "_request", "matched", "method", "path")
+    __slots__ = ("_fields", "_query", "_request", "method", "path")
 
-    def __init__(self, request: Request, path: bytes, matched: list[int]) -> None:
+    def __init__(self, request: Request, path: bytes) -> None:
         self.method = request.method
         self.path = path
-        self.matched = matched
         self._request = request
         self._fields: dict[bytes, bytes] | None = None
         self._query: dict[bytes, bytes] | None = None

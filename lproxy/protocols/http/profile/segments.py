@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.protocols.http.profile.test_segments -*-
 """
-The first segment of a path, by which most routes are known already: C{/users} of C{/users/1}.
+The segments that a path is known to begin with, by which most routes are looked up: C{/users} of C{/users/[0-9]+}.
 """
 
 from __future__ import annotations
@@ -8,34 +8,24 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from lproxy.profile import Path
-from lproxy.protocols.http.profile.conditions import below, spelt
-
-#: what a pattern begins with that knows its first segment: plain letters, then a slash that has to be there, or the end
-_LITERAL: Final = re.compile(rb"\^?(/[A-Za-z0-9_~-]+)(?:/(?![*?{+])|\$?\Z)")
+#: segments that are looked up at most
+DEPTH: Final = 6
+#: what a pattern begins with that knows its first segments, plain letters; then comes a slash that must be, or the end
+_LITERAL: Final = re.compile(rb"\^?((?:/[A-Za-z0-9_~-]+){1,%d})(?:/(?![*?{+])|\$?\Z)" % DEPTH)
 #: a pattern where C{|} may part all of it, and not only what stands in parentheses; one with classes is not looked into
 _ESCAPE: Final = re.compile(rb"\\.", re.DOTALL)
 
 
-def first_segment(path: bytes) -> bytes:
-    """That of C{path}, with the slash before it; C{*} is its own."""
-    end = path.find(b"/", 1)
-    return path[:end] if end > 0 else path
+def cut(path: bytes) -> bytes:
+    """The beginning of C{path} that is looked up."""
+    return path if path.count(b"/") <= DEPTH else b"/".join(path.split(b"/", DEPTH + 1)[: DEPTH + 1])
 
 
-def known_by(path: Path) -> bytes | None:
-    """The first segment of all paths that C{path} fits; C{None}: they may have any."""
-    if path.kind == "exact":
-        return first_segment(spelt(path.value))
-    if path.kind == "prefix":
-        begins = below(path.value)
-        return first_segment(begins) if begins else None
-    return _of_pattern(path.value.encode("utf-8"))
-
-
-def _of_pattern(pattern: bytes) -> bytes | None:
-    found = _LITERAL.match(pattern)
-    return None if found is None or _parted(pattern) else found[1]
+def beginning(pattern: str) -> bytes:
+    """The segments that all paths begin with which C{pattern} matches all of; none where they may have any."""
+    encoded = pattern.encode("utf-8")
+    found = _LITERAL.match(encoded)
+    return b"" if found is None or _parted(encoded) else found[1]
 
 
 def _parted(pattern: bytes) -> bool:

@@ -30,7 +30,7 @@ class ConditionTests(SynchronousTestCase):
             (Header("X-Other"), False),
             (Header("Host", "web.test"), True),
         ):
-            self.assertEqual(fits, ready(condition, {}).fits(Seen(request, b"/", [])), condition)
+            self.assertEqual(fits, ready(condition).fits(Seen(request, b"/")), condition)
 
     def test_query(self) -> None:
         """The first of a name, decoded."""
@@ -42,10 +42,10 @@ class ConditionTests(SynchronousTestCase):
             (Query("c", ""), True),
             (Query("d", ""), False),
         ):
-            self.assertEqual(fits, ready(condition, {}).fits(Seen(request, b"/", [])), condition)
+            self.assertEqual(fits, ready(condition).fits(Seen(request, b"/")), condition)
 
     def test_expression(self) -> None:
-        """Whoever tries expressions for paths has said which match."""
-        test = ready(Path("/a.*", "regex"), {"/b.*": 0, "/a.*": 1})
-        for matched, fits in (([], False), ([0, 2], False), ([0, 1], True)):
-            self.assertEqual(fits, test.fits(Seen(asked(), b"/", matched)))
+        """An expression has to match all of a path."""
+        test = ready(Path("/a[^/]*", "regex"))
+        for path, fits in ((b"/a", True), (b"/ab", True), (b"/a/b", False), (b"/b", False)):
+            self.assertEqual(fits, test.fits(Seen(asked(), path)), path)

@@ -42,7 +42,7 @@ class HedgeTests(ProfiledTestCase):
     @property
     def counted(self) -> dict[str, int]:
         """What came of second tries."""
-        return self.factory.metrics.profiled.route("upstream.test:9000", "r").hedges
+        return self.factory.metrics.profiled.route("upstream.test:9000", "r").hedges or {}
 
     def two(self, request: bytes = b"") -> tuple[Peer, Peer, Peer]:
         """A client whose request is sent twice, and both upstreams."""

@@ -10,7 +10,7 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.profile import ALWAYS, All, AnyOf, Condition, Header, Method, Not, Path, Query, Statuses
-from lproxy.profiles.patterns import BadPattern, matches
+from lproxy.profiles.patterns import matches
 from lproxy.protocols.http.message import Headers, Request
 from lproxy.protocols.http.profile.match import NONE, Matcher
 
@@ -65,11 +65,22 @@ class MatcherTests(SynchronousTestCase):
         for condition in (AnyOf(()), Statuses(100, 599), All((Path("/"), Statuses(100, 599)))):
             self.assertEqual(NONE, self.first(asked(), condition))
 
-    def test_bad(self) -> None:
-        """What is no pattern is refused when it is made, among few and among many."""
-        for number in (1, 2, 9):
-            patterns = [Path(f"/{n}/(", "regex") for n in range(number)]
-            self.assertRaises(BadPattern, Matcher, patterns)
+    def test_methods(self) -> None:
+        """However many methods there are, each has its routes."""
+        for number in (2, 100):
+            routes = [Method(f"M{n}") for n in range(number)] + [Path("/a")]
+            self.assertEqual(1, self.first(asked("/a", "M1"), *routes))
+            self.assertEqual(number, self.first(asked("/a"), *routes))
+            self.assertEqual(NONE, self.first(asked("/b"), *routes))
+
+    def test_deep(self) -> None:
+        """Paths are told apart however far they are alike, and however their routes say so."""
+        deep = "/a" * 20
+        for path in (Path(deep), Path(deep, "prefix"), Path(deep, "regex"), Path(f"{deep}/[^/]+", "regex")):
+            tail = "/b" if "[" in path.value else ""
+            self.assertEqual(0, self.first(asked(deep + tail), path), path)
+            self.assertEqual(NONE, self.first(asked(deep[2:]), path), path)
+            self.assertEqual(NONE, self.first(asked(deep + "x" + tail), path), path)
 
     def test_as_if_each_was_asked(self) -> None:
         """Whatever conditions are made of, it is what one finds who asks all routes in turn."""
@@ -83,12 +94,13 @@ class MatcherTests(SynchronousTestCase):
                 self.assertEqual(expected, [matcher.first(request)], (request, conditions))
 
     def test_thousands(self) -> None:
-        """Ten thousand routes are told apart like ten."""
-        conditions = [All((Method("GET"), Path(f"/v{n}/[^/]+/x{n}", "regex"))) for n in range(10_000)]
-        matcher = Matcher(conditions)
-        for n in (0, 1, 4_999, 9_999):
-            self.assertEqual(n, matcher.first(asked(f"/v{n}/abc/x{n}")))
-        self.assertEqual(NONE, matcher.first(asked("/v1/abc/x2")))
+        """Ten thousand routes are told apart like ten, also where they all begin alike."""
+        for begins in ("/v{}", "/v"):
+            paths = [f"{begins.format(n)}/[^/]+/x{n}" for n in range(10_000)]
+            matcher = Matcher([All((Method("GET"), Path(path, "regex"))) for path in paths])
+            for n in (0, 1, 4_999, 9_999):
+                self.assertEqual(n, matcher.first(asked(f"{begins.format(n)}/abc/x{n}")))
+            self.assertEqual(NONE, matcher.first(asked("/v1/abc/y2")))
 
 
 WORDS = ("a", "b", "ab", "")

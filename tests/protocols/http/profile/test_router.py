@@ -21,6 +21,8 @@ from tests.protocols.http.profile.test_plan import CONN, place
 
 BOOKS = Route("books", Path("/books", "prefix"))
 AUTHORS = Route("authors", Path("/authors", "prefix"))
+#: of requests that are the first's, the other's and nobody's
+PATHS = ("/books", "/authors", "/")
 
 
 class RouterTests(SynchronousTestCase):
@@ -43,21 +45,46 @@ class RouterTests(SynchronousTestCase):
     def test_what_stays(self) -> None:
         """What a new profile says like the one before is the same; what it says otherwise, or first, is new."""
         here = place()
-        before = ProfileRouter(Profile((BOOKS, AUTHORS)), here)
+        router = ProfileRouter(Profile((BOOKS, AUTHORS)), here)
+        before = {path: router.plan(asked(path)) for path in PATHS}
         changed = Route("books", Path("/books"))
-        after = ProfileRouter(Profile((changed, AUTHORS)), here, before)
-        same = [one is other for one, other in zip(before.plans, after.plans, strict=True)]
+        # what nobody asks of one goes on to the next
+        between = ProfileRouter(Profile((BOOKS, AUTHORS)), here, router)
+        after = ProfileRouter(Profile((changed, AUTHORS)), here, between)
+        same = [before[path] is after.plan(asked(path)) for path in PATHS]
         self.assertEqual([False, True, True], same)
-        self.assertIs(before.plans[0].counter, after.plans[0].counter)
+        self.assertIs(before["/books"].counter, after.plan(asked("/books")).counter)
 
     def test_held(self) -> None:
         """Its routes' counters are held as long as there is a profile with them."""
         here = place()
         before = ProfileRouter(Profile((BOOKS, AUTHORS)), here)
+        counters = [before.plan(asked(path)).counter for path in PATHS]
         after = ProfileRouter(Profile((AUTHORS,)), here, before)
-        self.assertEqual([False, True, True], [plan.counter.held() for plan in before.plans])
+        self.assertEqual([False, True, True], [counter.held() for counter in counters])
+        after.plan(asked("/authors"))
         after.close()
-        self.assertEqual([False, False], [plan.counter.held() for plan in after.plans])
+        self.assertEqual([False] * 3, [counter.held() for counter in counters])
+
+    def test_changed(self) -> None:
+        """A route that is another one holds its counter once."""
+        here = place()
+        counter = ProfileRouter(Profile((BOOKS,)), here).plan(asked("/books")).counter
+        before = ProfileRouter(Profile((BOOKS,)), here)
+        before.plan(asked("/books"))
+        after = ProfileRouter(Profile((Route("books", Path("/books")),)), here, before)
+        self.assertIs(counter, after.plan(asked("/books")).counter)
+        after.close()
+        self.assertTrue(counter.held(), "by the first, which is not closed")
+        counter.release()
+        self.assertFalse(counter.held())
+
+    def test_unasked(self) -> None:
+        """Nothing is made of routes that nobody asks for."""
+        here = place()
+        router = ProfileRouter(Profile((BOOKS, AUTHORS)), here)
+        router.plan(asked("/books"))
+        self.assertEqual([True, False, False], [plan is not None for plan in router.plans])
 
     def test_service_rates(self) -> None:
         """What a service takes is taken of all of its routes together, and what a new profile says holds for all."""

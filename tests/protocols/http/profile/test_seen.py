@@ -34,5 +34,5 @@ class SeenTests(SynchronousTestCase):
 
     def test_host(self) -> None:
         """The host is what the request is for, wherever it says so."""
-        self.assertEqual(b"web.test", Seen(asked(), b"/", []).field(b"host"))
-        self.assertIsNone(Seen(asked(host=""), b"/", []).field(b"host"))
+        self.assertEqual(b"web.test", Seen(asked(), b"/").field(b"host"))
+        self.assertIsNone(Seen(asked(host=""), b"/").field(b"host"))
