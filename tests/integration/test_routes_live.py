@@ -15,6 +15,7 @@ from threading import Event, Thread
 from twisted.internet.threads import blockingCallFromThread
 
 from lproxy.config import Config, ProfileFiles, Service
+from lproxy.configfile.collector import at_once
 from lproxy.profile import Profile, Rate, Retries, RetryBudget, Route
 from tests.integration.crossing_case import Answer, Asked, CrossingCase, Http1Client, Http2Client
 from tests.integration.http_case import Upstream, _samples, eventually, reactor, threaded
@@ -59,7 +60,8 @@ class LiveCase(CrossingCase):
     def change(self, profile: Profile) -> None:
         """Have the proxy serve by C{profile} from now on."""
         self.profile = profile
-        blockingCallFromThread(reactor, self.proxy.swap, self.config())
+        config = self.config()
+        blockingCallFromThread(reactor, lambda: self.proxy.swap(config, at_once(self.proxy.assemble(config))))
 
     def counted(self, family: str, **labels: str) -> int:
         """The sum of a family's samples that have C{labels}."""
