@@ -16,13 +16,14 @@ from datetime import datetime
 from typing import Any
 
 import lproxy
+from lproxy.admin.asking import why
 from lproxy.app.signals import calm, undo
 from lproxy.build import version
 from lproxy.config import Admin, Config
 from lproxy.explain import commands as explain
 from lproxy.sidecar import commands as sidecar
 from lproxy.terminal import commands as terminal
-from lproxy.terminal.asking import ask, secure, why
+from lproxy.terminal.asking import ask, secure
 
 #: seconds for the admin server's answer
 ANSWER = 10.0
@@ -105,7 +106,7 @@ def against(file: str, config: Config, arguments: argparse.Namespace) -> int:
         live = json.loads(ask(admin, "config", ANSWER, arguments))
         lines = list(differences(live, render(config)))
     except (OSError, ValueError, HTTPException, KeyError, TypeError, AttributeError) as e:
-        print(f"lproxy: {admin} cannot be asked for its configuration: {e}", file=sys.stderr)
+        print(f"lproxy: {admin} cannot be asked for its configuration: {why(e)}", file=sys.stderr)
         return 2
     print(f"{file}: a reload would change {len(lines) or 'nothing'} at {admin}")
     for line in lines:

@@ -5,6 +5,7 @@ Ask the admin server of another lproxy, and wait for the answer: for commands, a
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 
@@ -109,3 +110,14 @@ class Conversation:
         from lproxy.transport.tls.asking import asking
 
         return HTTPSConnection(url.netloc, timeout=self._seconds, context=asking(*self._files))
+
+
+def why(error: BaseException) -> str:
+    """What has kept it from answering, for people: C{error} is one of those that L{ask} raises, or of its JSON."""
+    from urllib.error import URLError
+
+    if isinstance(error, URLError) and isinstance(error.reason, OSError):
+        error = error.reason
+    if isinstance(error, (json.JSONDecodeError, LookupError, TypeError, AttributeError)):
+        return "what is there is no admin server of lproxy"
+    return (isinstance(error, OSError) and error.strerror) or str(error)

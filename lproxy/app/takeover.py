@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from lproxy.admin.asking import ask
+from lproxy.admin.asking import ask, why
 from lproxy.app.binder import Direct
 from lproxy.app.log import log
 from lproxy.app.restart import Again
@@ -44,7 +44,7 @@ def door_of(admin: str) -> str:
     try:
         door = json.loads(ask(admin, "config", ANSWER))["live"]["takeover"]
     except (OSError, ValueError, HTTPException, KeyError, TypeError) as e:
-        raise CannotTakeOver(f"{admin} cannot be asked where it hands over: {e}") from e
+        raise CannotTakeOver(f"{admin} cannot be asked where it hands over: {why(e)}") from e
     if not isinstance(door, str) or not door:
         raise CannotTakeOver(f"the lproxy at {admin} hands over nothing")
     return door

@@ -3,8 +3,10 @@
 The listening sockets of all workers, which outlive each of them: what waits in a dead worker's queue is its
 successor's.
 
-An address is bound once for each worker (SO_REUSEPORT), so that the kernel spreads connections over them. What cannot
-be bound twice, such as a UNIX socket or one that was inherited, is one socket that all of them accept from.
+An address is bound once for each worker (SO_REUSEPORT), so that the kernel spreads connections over them. All sockets
+but the first of a place begin to listen when a worker accepts: while it starts, or should it fail to, nobody is to wait
+in its queue. What cannot be bound twice, such as a UNIX socket or one that was inherited, is one socket that all of
+them accept from.
 """
 
 from __future__ import annotations
@@ -140,7 +142,7 @@ class Places:
             for sock in place.sockets:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             address = first.getsockname()
-            place.sockets.append(listening(address[0], address[1], True))
+            place.sockets.append(bound(address[0], address[1], True))
 
     def of(self, place: Place, index: int) -> list[socket.socket]:
         """The sockets of the worker C{index}: more than one where there are fewer workers than there were before."""
@@ -171,6 +173,17 @@ class Places:
 
 def listening(host: str, port: int, reuse: bool = False) -> socket.socket:
     """A listening socket; raises OSError."""
+    sock = bound(host, port, reuse)
+    try:
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def bound(host: str, port: int, reuse: bool = False) -> socket.socket:
+    """A socket that is still to listen; raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
@@ -178,7 +191,6 @@ def listening(host: str, port: int, reuse: bool = False) -> socket.socket:
         if reuse:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((host, port))
-        sock.listen(BACKLOG)
     except BaseException:
         sock.close()
         raise

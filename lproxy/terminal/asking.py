@@ -6,7 +6,6 @@ Ask the admin server of a running proxy, as a command's arguments say.
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
 from lproxy.admin import asking
@@ -25,17 +24,6 @@ def opened(admin: str, page: str, seconds: float | None, arguments: argparse.Nam
 def conversation(admin: str, seconds: float, arguments: argparse.Namespace) -> asking.Conversation:
     """As L{lproxy.admin.asking.Conversation}; C{arguments} have those of L{secure}."""
     return asking.Conversation(admin, seconds, arguments.ca, arguments.certificate, arguments.key)
-
-
-def why(error: BaseException) -> str:
-    """What has kept it from answering, for people: C{error} is one of those that L{ask} raises, or of its JSON."""
-    from urllib.error import URLError
-
-    if isinstance(error, URLError) and isinstance(error.reason, OSError):
-        error = error.reason
-    if isinstance(error, json.JSONDecodeError):
-        return "what is there is no admin server of lproxy"
-    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def secure(command: argparse.ArgumentParser) -> None:

@@ -14,10 +14,11 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from lproxy.admin.asking import why
 from lproxy.app.signals import undo
 from lproxy.config import Admin
 from lproxy.terminal import top as picture
-from lproxy.terminal.asking import conversation, opened, secure, why
+from lproxy.terminal.asking import conversation, opened, secure
 from lproxy.terminal.line import line
 from lproxy.terminal.screen import Screen, look
 from lproxy.terminal.text import clean

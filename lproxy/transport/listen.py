@@ -128,7 +128,9 @@ class Listener(Events):
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
 
     def start(self) -> None:
-        """Accept from now on."""
+        """Accept from now on; one of several that share an address does not listen before."""
+        if not self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            self._sock.listen(BACKLOG)
         self._listening = True
         self._take_reserve()
         self._hub.want(self._descriptor, READ)

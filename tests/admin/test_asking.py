@@ -5,13 +5,16 @@ L{lproxy.admin.asking}: an admin server, asked. By https it is in L{tests.integr
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.error import URLError
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.admin.asking import Conversation, ask, opened
+from lproxy.admin.asking import Conversation, ask, opened, why
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -68,3 +71,21 @@ class AskTests(SynchronousTestCase):
         for wrong in ("ftp://x", "http://"):
             self.assertRaises(ValueError, Conversation(wrong, 5.0).ask, "a")
         self.assertRaises(ConnectionRefusedError, Conversation("127.0.0.1:1", 5.0).ask, "a")
+
+
+class WhyTests(SynchronousTestCase):
+    """Of whoever does not answer."""
+
+    def test_words(self) -> None:
+        """As people read it: neither numbers nor the names of what asks."""
+        refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+        self.assertEqual("Connection refused", why(URLError(refused)))
+        self.assertEqual("Connection refused", why(refused))
+        self.assertEqual("timed out", why(URLError(TimeoutError("timed out"))))
+        self.assertEqual("no host given", why(ValueError("no host given")))
+
+    def test_something_else(self) -> None:
+        """Where something else answers, that is said."""
+        error = self.assertRaises(json.JSONDecodeError, json.loads, "<html>")
+        for one in (error, KeyError("live"), TypeError("no subscript")):
+            self.assertEqual("what is there is no admin server of lproxy", why(one))

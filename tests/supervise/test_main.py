@@ -33,6 +33,7 @@ channel.send({"do": "bind", "place": "web", "host": "127.0.0.1", "port": 0, "ask
 channel.wait(5)
 (message,) = channel.receive()
 web = socket.socket(fileno=message.fds[0])
+web.listen(100)
 channel.send({"do": "serving", "hung": 0.6, "ending": 5.0})
 selector = selectors.DefaultSelector()
 for one in (web, channel):
@@ -114,10 +115,11 @@ class ProgramTests(SynchronousTestCase):
         """The processes that answer."""
         return {self.say(b"x") for _ in range(20)}
 
-    def say(self, text: bytes) -> int:
+    def say(self, text: bytes, to: int | None = None) -> int:
+        """Whom it was said to, or who would have been told had it been he."""
         with socket.create_connection(("127.0.0.1", self.port), 10) as client:
             pid = int(client.recv(100))
-            client.sendall(text)
+            client.sendall(text if to in (None, pid) else b"x")
             return pid
 
     def gone(self, pid: int) -> bool:
@@ -143,7 +145,7 @@ class ProgramTests(SynchronousTestCase):
         # all of these are answered, also those that wait in its queue
         after = self.serving()
         self.assertTrue(after - {one, other})
-        self.until(lambda: self.say(b"hang") == other, "one that hangs")
+        self.until(lambda: self.say(b"hang", other) == other, "one that hangs")
         self.until(lambda: self.gone(other), "its end")
         self.until(lambda: len(self.serving() - before) == 2, "two others")
         text = self.log.read_text()

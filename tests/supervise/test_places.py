@@ -12,7 +12,7 @@ import tempfile
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.supervise import places as module
-from lproxy.supervise.places import Places, Taken, listening, remove, why
+from lproxy.supervise.places import Places, Taken, bound, listening, remove, why
 
 HERE = "127.0.0.1"
 
@@ -40,12 +40,18 @@ class PlacesTests(SynchronousTestCase):
             n += 1
 
     def test_spread(self) -> None:
-        """An address is bound once for each worker, at one port, and connections come to all of them."""
+        """
+        An address is bound once for each worker, at one port, and connections come to all that accept: nobody waits for
+        a worker that has not started.
+        """
         place = self.places.bind("web", HERE, 0)
         one, two = (self.places.of(place, index) for index in range(2))
         self.assertEqual((1, 1), (len(one), len(two)))
         port = one[0].getsockname()[1]
         self.assertEqual(port, two[0].getsockname()[1])
+        self.connect(port, 20)
+        self.assertEqual(20, self.waiting(one[0]))
+        two[0].listen(100)
         self.connect(port, 100)
         counts = self.waiting(one[0]), self.waiting(two[0])
         self.assertEqual(100, sum(counts))
@@ -81,9 +87,9 @@ class PlacesTests(SynchronousTestCase):
             calls.append(port)
             if reuse:
                 raise OSError(24, "Too many open files")
-            return listening(host, port)
+            return bound(host, port)
 
-        self.patch(module, "listening", second_fails)
+        self.patch(module, "bound", second_fails)
         self.assertRaises(OSError, self.places.bind, "web", HERE, 0)
         socket.create_server((HERE, calls[1])).close()
 

@@ -6,15 +6,12 @@ L{lproxy.terminal.asking}: what a command is told of the admin server that it as
 from __future__ import annotations
 
 import argparse
-import errno
-import json
 from io import BytesIO
-from urllib.error import URLError
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.admin import asking
-from lproxy.terminal.asking import ask, conversation, opened, secure, why
+from lproxy.terminal.asking import ask, conversation, opened, secure
 
 
 class AskTests(SynchronousTestCase):
@@ -44,20 +41,3 @@ class AskTests(SynchronousTestCase):
         self.patch(asking, "Conversation", lambda *asked: made.append(asked))
         conversation("127.0.0.1:1", 5.0, self.arguments)
         self.assertEqual([("127.0.0.1:1", 5.0, "ca.pem", "own.pem", "key.pem")], made)
-
-
-class WhyTests(SynchronousTestCase):
-    """Of whoever does not answer."""
-
-    def test_words(self) -> None:
-        """As people read it: neither numbers nor the names of what asks."""
-        refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
-        self.assertEqual("Connection refused", why(URLError(refused)))
-        self.assertEqual("Connection refused", why(refused))
-        self.assertEqual("timed out", why(URLError(TimeoutError("timed out"))))
-        self.assertEqual("no host given", why(ValueError("no host given")))
-
-    def test_something_else(self) -> None:
-        """Where something else answers, that is said."""
-        error = self.assertRaises(json.JSONDecodeError, json.loads, "<html>")
-        self.assertEqual("what is there is no admin server of lproxy", why(error))

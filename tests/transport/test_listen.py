@@ -83,6 +83,7 @@ class FakeSocket:
         self.accepts = 0
         self.options: list[tuple[int, int, int]] = []
         self.closed = False
+        self.backlogs: list[int] = []
         #: whether the kernel has it listen, or what it says instead
         self.listens: int | OSError = 1
 
@@ -91,6 +92,9 @@ class FakeSocket:
 
     def setblocking(self, flag: bool) -> None:
         assert not flag
+
+    def listen(self, backlog: int) -> None:
+        self.backlogs.append(backlog)
 
     def setsockopt(self, *option: int) -> None:
         self.options.append(option)  # type: ignore[arg-type]
@@ -190,6 +194,14 @@ class AcceptTests(ListenerMixin):
         self.assertEqual(Conn(("10.0.0.1", 40000), OURS), stream.conn)
         self.assertIn((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), self.sock.options)
         self.assertEqual((1, False), (self.open.open, peer.blocking))
+
+    def test_listens(self) -> None:
+        """One that is bound and does not listen yet does so from the start; one that does is left alone."""
+        self.assertEqual([], self.sock.backlogs)
+        sock = FakeSocket()
+        sock.listens = 0
+        self.listen(sock)
+        self.assertEqual([BACKLOG], sock.backlogs)
 
     def test_batch(self) -> None:
         """So many at a time, that those which are established are served in between."""
