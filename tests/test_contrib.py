@@ -67,10 +67,22 @@ class PrometheusTests(SynchronousTestCase):
         places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in board["panels"]]
         self.assertEqual(len(set(places)), len(places))
         self.assertEqual(len({panel["id"] for panel in board["panels"]}), len(board["panels"]))
-        for panel in board["panels"]:
-            for target in panel["targets"]:
-                self.check(target["expr"])
-                self.assertIn("$instance", target["expr"])
+        queries = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+        for query in queries:
+            self.check(query)
+            self.assertIn("$instance", query)
+            if "success" in query:
+                self.assertIn(" or 0 * ", query, "who has had no success has a ratio, too")
+        require("promtool")
+        path = Path(self.mktemp())
+        rules = [{"record": f"query:{n}", "expr": self.filled(query)} for n, query in enumerate(queries)]
+        path.write_text(yaml.safe_dump({"groups": [{"name": "board", "rules": rules}]}))
+        done = run("promtool", "check", "rules", path)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+
+    def filled(self, query: str) -> str:
+        """C{query}, with what Grafana puts in it."""
+        return query.replace("$instance", ".*").replace("$__rate_interval", "1m")
 
     def test_rules(self) -> None:
         """So does each alert; promtool takes the file."""
@@ -84,6 +96,17 @@ class PrometheusTests(SynchronousTestCase):
         self.assertEqual(alerts, told, "what to do about each is in the docs")
         require("promtool")
         done = run("promtool", "check", "rules", path)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+
+    def test_alerts(self) -> None:
+        """Each alert has a situation in which it fires; in it and in others, those fire that should, and no others."""
+        rules = CONTRIB / "prometheus" / "lproxy.rules.yml"
+        tests = rules.with_name("lproxy.rules.test.yml")
+        alerts = set(re.findall(r"alert: (\w+)", rules.read_text()))
+        every = [one for case in yaml.safe_load(tests.read_text())["tests"] for one in case["alert_rule_test"]]
+        self.assertEqual(alerts, {one["alertname"] for one in every if one["exp_alerts"]})
+        require("promtool")
+        done = run("promtool", "test", "rules", tests)
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
 
 

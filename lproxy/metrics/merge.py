@@ -86,5 +86,10 @@ def added(a: Any, b: Any) -> Any:
     both.counts = [x + y for x, y in zip(a.counts, b.counts, strict=True)]
     both.total = a.total + b.total
     if a.exemplars or b.exemplars:
-        both.exemplars = {**(a.exemplars or {}), **(b.exemplars or {})}
+        both.exemplars = dict(a.exemplars or {})
+        for at, exemplar in (b.exemplars or {}).items():
+            other = both.exemplars.get(at)
+            # the latest, whoever has it
+            if other is None or other.at < exemplar.at:
+                both.exemplars[at] = exemplar
     return both

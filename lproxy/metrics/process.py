@@ -30,6 +30,10 @@ class Process:
         self.lag = Histogram(LAG_SECONDS)
         self.plugin_errors: dict[str, int] = {}
 
+    def plugin(self, name: str) -> None:
+        """Show C{name} with no exceptions yet: whoever asks what was added sees the first, too."""
+        self.plugin_errors.setdefault(name, 0)
+
     def plugin_error(self, plugin: str) -> None:
         """Count an exception in the code of C{plugin}."""
         self.plugin_errors[plugin] = self.plugin_errors.get(plugin, 0) + 1

@@ -95,6 +95,7 @@ class Metrics:
 
     def plugin(self, name: str) -> PluginCounters:
         """What the plugin C{name} counts into, until it is given to L{remove}."""
+        self._process.plugin(name)
         counters = PluginCounters(name, self._config, self._seconds, self._transport)
         self._plugins.append(counters)
         return counters

@@ -13,7 +13,7 @@ from typing import Any
 
 from prometheus_client.registry import Collector
 
-from lproxy.metrics.counters import Histogram
+from lproxy.metrics.counters import Exemplar, Histogram
 from lproxy.metrics.family import BadFamily, Family, Kind, Labels
 from lproxy.metrics.merge import added
 
@@ -35,24 +35,26 @@ LIKE: dict[str, Callable[[float, float], float]] = {
 #: what begins the names of families that tell of a process by itself
 OWN = ("process_", "python_")
 
-#: a family for another process: name, kind, help, samples with histograms as (bounds, counts, total)
+#: a family for another process: name, kind, help, samples with histograms as (bounds, counts, total, exemplars)
 Plain = tuple[str, str, str, list[tuple[Labels, Any]]]
 
 
 def plain(families: Iterable[Family]) -> list[Plain]:
-    """C{families} as values that travel; exemplars stay behind."""
+    """C{families} as values that travel."""
     return [
         (
             name,
             kind,
             help,
-            [
-                (labels, (value.bounds, tuple(value.counts), value.total) if isinstance(value, Histogram) else value)
-                for labels, value in samples
-            ],
+            [(labels, _told(value) if isinstance(value, Histogram) else value) for labels, value in samples],
         )
         for name, kind, help, samples in families
     ]
+
+
+def _told(histogram: Histogram) -> tuple[Any, ...]:
+    exemplars = tuple([(at, tuple(one)) for at, one in (histogram.exemplars or {}).items()])
+    return histogram.bounds, tuple(histogram.counts), histogram.total, exemplars
 
 
 def families(plains: Iterable[Plain]) -> Iterator[Family]:
@@ -65,8 +67,12 @@ def families(plains: Iterable[Plain]) -> Iterator[Family]:
 def _value(kind: Kind, value: Any) -> Any:
     if kind != "histogram":
         return value
-    histogram = Histogram(value[0])
-    histogram.counts, histogram.total = list(value[1]), value[2]
+    # an older lproxy, which we have the place of, tells of no exemplars
+    bounds, counts, total, *more = value
+    histogram = Histogram(bounds)
+    histogram.counts, histogram.total = list(counts), total
+    if more and more[0]:
+        histogram.exemplars = {at: Exemplar(*one) for at, one in more[0]}
     return histogram
 
 

@@ -34,6 +34,15 @@ class ProcessTests(MetricsCase):
         self.assertEqual([2], self.values("plugin_errors_total", plugin="memo"))
         self.assertEqual([1], self.values("plugin_errors_total", plugin="http"))
 
+    def test_first_plugin_error(self) -> None:
+        """A plugin that has raised nothing yet is shown: whoever asks for the increase sees its first exception."""
+        counters = self.metrics.plugin("quiet")
+        self.assertEqual([0], self.values("plugin_errors_total", plugin="quiet"))
+        self.metrics.plugin_error("quiet")
+        self.metrics.remove(counters)
+        self.metrics.plugin("quiet")
+        self.assertEqual([1], self.values("plugin_errors_total", plugin="quiet"), "as another configuration has it")
+
     def test_standard(self) -> None:
         """Those of the library that defines them, for this L{Metrics} alone."""
         other = self.make()

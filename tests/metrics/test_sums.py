@@ -118,6 +118,25 @@ class SumTests(SynchronousTestCase):
         assert isinstance(took, Histogram)
         self.assertEqual(([1, 0, 0], 0.5), (took.counts, took.total))
 
+    def test_exemplars(self) -> None:
+        """They travel, too; of several workers' for the same bucket, the latest is shown."""
+        one, two = histogram(0.5, 1.5), histogram(0.6)
+        one.exemplify(0.5, "a" * 32, 10.0)
+        one.exemplify(1.5, "b" * 32, 10.0)
+        two.exemplify(0.6, "c" * 32, 11.0)
+        sent = [marshal.dumps(plain([Family("took", "histogram", "h", [(A, value)])])) for value in (one, two)]
+        parts = [(str(n), list(families(marshal.loads(data)))) for n, data in enumerate(sent)]
+        for order in (parts, parts[::-1]):
+            took = self.summed(*order)["took"][A]
+            self.assertEqual([2, 1, 0], took.counts)
+            self.assertEqual({0: (0.6, "c" * 32, 11.0), 1: (1.5, "b" * 32, 10.0)}, took.exemplars)
+
+    def test_older(self) -> None:
+        """An lproxy from before there were exemplars, which this one has the place of, tells of none."""
+        ((_, took),) = next(families([("took", "histogram", "h", [(A, ((1.0,), (2, 3), 4.0))])])).samples
+        assert isinstance(took, Histogram)
+        self.assertEqual(([2, 3], 4.0, None), (took.counts, took.total, took.exemplars))
+
     def test_lasting(self) -> None:
         """Of a process that is gone stays what it has counted, and nothing of the process."""
         every = [
