@@ -118,11 +118,16 @@ def in_steps(file: str, content: bytes, within: Within, before: Iterable[Describ
 
 def _resources(field: Field) -> Iterator[Field]:
     """A document itself, or what is in it where it is a list of such: as kubectl writes several."""
-    items = field.get("items") if field.says("kind", "List") else None
+    items = field.get("items") if _is_list(field) else None
     if items is None:
         yield field
     elif items.attempt(lambda one: list(one.items())) is not None:
         yield from items.items()
+
+
+def _is_list(field: Field) -> bool:
+    """Whether it is a C{List}, or as the API server has those of one kind, such as C{HTTPRouteList}."""
+    return field.says("kind", "List") or any(field.says("kind", f"{kind}List") for kind in APIS)
 
 
 def _described(field: Field, within: Within) -> Described | None:

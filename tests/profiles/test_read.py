@@ -19,6 +19,10 @@ class ReadTests(PagesTestCase):
         self.assertEqual(2, len(self.all_of(f"{SP}{ROUTE}---\n{HTTP}")))
         listed = "apiVersion: v1\nkind: List\nitems:\n- " + (SP + ROUTE).replace("\n", "\n  ")
         self.assertEqual(1, len(self.all_of(listed)))
+        typed = listed.replace(
+            "apiVersion: v1\nkind: List", "apiVersion: linkerd.io/v1alpha2\nkind: ServiceProfileList"
+        )
+        self.assertEqual(1, len(self.all_of(typed)))
         json = '{"apiVersion": "linkerd.io/v1alpha2", "kind": "ServiceProfile", "metadata": {"name": "a"}, "spec": {}}'
         self.assertEqual(1, len(self.all_of(json)))
         self.assertEqual((), self.all_of("# nothing\n---\n"))

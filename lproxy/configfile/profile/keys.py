@@ -427,7 +427,12 @@ ROUTE = Keys(
         ),
         Key("retries", RETRIES, "whether and when requests are sent again; unset: where nothing can have come of them"),
         Key("timeouts", TIMEOUTS, "how long its requests may take"),
-        Key("hedge", HEDGE, "whether a second try is made beside a first that takes long; idempotent methods alone"),
+        Key(
+            "hedge",
+            HEDGE,
+            "whether a second try is made beside a first that takes long, of requests that may be sent again: of "
+            "idempotent methods, unless retries say unsafe",
+        ),
         Key("backends", BACKENDS, "who serves its requests, by weight; unset: the service"),
         Key("request_headers", FIELDS, "edits of requests' fields", "request"),
         Key("response_headers", FIELDS, "edits of answers' fields", "response"),

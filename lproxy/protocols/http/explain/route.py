@@ -148,8 +148,10 @@ class Explainer:
         else:
             yield _line("route", f"{found.number + 1} {own.name}: {words.condition(own.condition)}")
         for backend in own.backends:
-            service = self._static.find(named(backend.service))
-            yield _line("", f"{backend.service}: {self._served_by(service)}")
+            target = named(backend.service)
+            own_one = target != found.target and self._profiles.of(target) is not None
+            other = "; its own profile is not asked" if own_one else ""
+            yield _line("", f"{backend.service}: {self._served_by(self._static.find(target))}{other}")
         for kind, what in words.policies(replace(own, timeouts=RouteTimeouts(), retries=None)):
             yield _line(f"  {kind}", what)
         if own.answer is None and own.redirect is None:

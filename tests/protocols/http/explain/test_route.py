@@ -26,6 +26,7 @@ from lproxy.profile import (
     Path,
     Profile,
     Query,
+    Rate,
     Redirect,
     Retries,
     RetryBudget,
@@ -51,9 +52,12 @@ API = Route(
     backends=(Backend("v2:80", 3), Backend("gone:80", 1)),
 )
 PROFILE = Profile((BOOKS, OLD, DOWN, API), budget=RetryBudget(0.25), backends=(Backend("v1:80"),))
+LIMITED = Profile(rates=(Rate(1),), backends=(Backend("own:80"),))
 SERVICES = {
     "web.local:80": Service(name="web.local:80", endpoints=("127.0.0.1:1",), profile=PROFILE),
     "v2:80": Service(name="v2:80", endpoints=("127.0.0.1:2", "127.0.0.1:3")),
+    "own:80": Service(name="own:80", endpoints=("127.0.0.1:4",), profile=LIMITED),
+    "front:80": Service(name="front:80", profile=Profile(backends=(Backend("own:80"),))),
 }
 LISTEN = (
     Listen(name="kafka", address="127.0.0.1:1", protocol="kafka"),
@@ -118,6 +122,12 @@ class ExplainTests(SynchronousTestCase):
             "  retries         3 tries at most where the answer is a failure; idempotent methods, bodies up to 64KiB",
             said,
         )
+
+    def test_backends(self) -> None:
+        """What a backend says of requests for its own name is not asked for those that it serves for another."""
+        line = '                    own:80: [services."own:80"], 1 endpoint'
+        self.assertIn(f"{line}; its own profile is not asked", self.said("http://front/"))
+        self.assertIn(line, self.said("http://own/"))
 
     def test_ours(self) -> None:
         """What the proxy answers itself is said as the client gets it."""
