@@ -20,6 +20,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.supervise.__main__ import how
+from lproxy.supervise.channel import pair
 from lproxy.supervise.places import Places
 from lproxy.supervise.spec import Spec
 from tests.floors_source import ROOT
@@ -154,6 +155,20 @@ class ProgramTests(SynchronousTestCase):
         program.send_signal(signal.SIGTERM)
         self.assertEqual(0, program.wait(15))
         self.assertFalse(self.pidfile.exists())
+
+    def test_no_pidfile(self) -> None:
+        """Who takes over serves though its process id cannot be written, as on a full disk: there is nobody else."""
+        channel, theirs = pair()
+        self.addCleanup(channel.close)
+        with theirs:
+            program = self.start(claim=theirs.fileno(), pidfile=str(self.log.parent))
+        self.assertTrue(channel.wait(15))
+        self.assertEqual("ready", next(channel.receive()).values["do"])
+        channel.send({"do": "yours"})
+        self.until(lambda: "cannot be written: Is a directory" in self.log.read_text(), "a warning")
+        self.assertEqual(2, len(self.serving()))
+        program.send_signal(signal.SIGTERM)
+        self.assertEqual(0, program.wait(15))
 
     def test_killed(self) -> None:
         """A supervisor that is killed leaves nobody behind."""
