@@ -8,6 +8,7 @@ Over 300 lines: what can become of one connection stands together, and nothing e
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -42,6 +43,8 @@ from lproxy.protocols.kafka.talk.rules import Rules
 
 #: the protocol's name
 NAME = "kafka"
+#: seconds of silence after which a client that is to go has nothing on its way
+LULL = 1.0
 
 
 class KafkaSession:
@@ -87,6 +90,9 @@ class KafkaSession:
         self._held = ""
         self._held_since = 0.0
         self._timer: IDelayedCall | None = None
+        #: once it is to end: the next look at whether it can, and until when more is read
+        self._lull: IDelayedCall | None = None
+        self._read_until = 0.0
         self._flags = ""
         conn = stream.conn
         # over TLS, an address could not be verified by who is told to connect to it
@@ -129,13 +135,17 @@ class KafkaSession:
 
     def drain(self) -> None:
         """
-        What is asked is answered yet. What nobody can read ends by itself; and so does all, where another configuration
-        goes on: a client cannot be told to come again, and what it says just now would be lost.
+        What is asked is answered yet, and what is on its way: a client cannot be told to come again. So it ends behind
+        a response, where nothing more has come by then, or after L{LULL}; and who asks all the time is read no more
+        after half of the time that there is.
+
+        What nobody can read ends by itself; and so does all, where another configuration goes on.
         """
-        if self._requests.opaque or self._runtime.superseded():
+        if self._requests.opaque or self._runtime.superseded() or self._talk.parting:
             return
-        self._talk.drain()
-        self._finish()
+        self._talk.parting = True
+        self._read_until = self._runtime.clock.seconds() + self._runtime.timeouts.drain / 2
+        self._wait_for_lull()
 
     def abort(self) -> None:
         """End now."""
@@ -190,7 +200,7 @@ class KafkaSession:
         upstream = lease.call(self, self._stream.conn)
         self._upstream = upstream
         self._relay.join(upstream.stream)
-        if self._talk.draining:
+        if self._talk.parting:
             self.drained()
 
     def _failed(self, failure: Failure) -> None:
@@ -229,6 +239,8 @@ class KafkaSession:
             self._connections.end(self, self._stream.conn.peer[0])
             if self._pending is not None:
                 self._pending.cancel()
+            if self._lull is not None and self._lull.active():
+                self._lull.cancel()
             self._read_again()
             self._talk.ended()
         finally:
@@ -308,13 +320,28 @@ class KafkaSession:
             seconds = self._runtime.clock.seconds() - self._held_since
             paused[reason] = paused.get(reason, 0.0) + max(seconds, 0.0)
 
+    def _wait_for_lull(self) -> None:
+        self._lull = self._runtime.clock.callLater(LULL, self._turn, partial(self._lulled, self._stream.bytes_in))
+
+    def _lulled(self, before: int) -> None:
+        """Whoever is to end has perhaps said nothing more than C{before}, in bytes."""
+        if self._runtime.clock.seconds() >= self._read_until:
+            self._talk.drain()
+        if self._talk.draining or self._stream.bytes_in == before:
+            self._finish()
+        if not self._over and not self._talk.draining:
+            self._wait_for_lull()
+
     def _finish(self) -> None:
-        """Who is to finish reads no further request, and closes once all is answered."""
+        """Close once all is answered, and nothing more has come, or it is not read any more."""
         if self._requests.opaque or self._requests.passing:
             return  # unread, or the broker has begun to read it
-        outgoing = self._relay.to_upstream
-        outgoing.hold()
-        if not self._talk.queue and not outgoing.kept and not self._answers.inside:
+        outgoing, last = self._relay.to_upstream, self._talk.draining
+        if last:
+            outgoing.hold()
+        if self._talk.queue or outgoing.kept or self._answers.inside:
+            return
+        if last or (not self._requests.inside and self._stream.silent()):
             self._relay.close()
 
     def _soon(self, f: Callable[[], None]) -> None:

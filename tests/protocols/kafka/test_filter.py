@@ -15,6 +15,7 @@ from lproxy.protocols.kafka import filter as module
 from lproxy.protocols.kafka.codec.apis import METADATA
 from lproxy.protocols.kafka.codec.header import Malformed, RequestHead
 from lproxy.protocols.kafka.filter import CLOSE, FORWARD, Answer, Close, Context, Filter, Filters, Forward, decode, make
+from lproxy.protocols.kafka.session import LULL
 from lproxy.testing import Peer
 from tests.protocols.kafka.gateway.test_policy import BROKERS, TOLD
 from tests.protocols.kafka.gateway.test_rewrite import metadata
@@ -376,10 +377,11 @@ class ObserveTests(FilterTestCase):
         self.assert_over(client, flags="PE")
 
     def test_drained(self) -> None:
-        """A request that is read for a filter when the end is asked for is not begun: the client asks elsewhere."""
+        """A request that is read for a filter when nothing more is to pass is not begun: the client asks elsewhere."""
         self.filters({"requests": ("Produce",)})
         client = self.client(heartbeat(1), produce(2, size=900)[:500])
         self.session.drain()
+        self.wait(self.proxy.runtime.timeouts.drain / 2 + LULL)
         self.say(client, produce(2, size=900)[500:])
         self.say(self.broker, beat(1))
         self.assertEqual((heartbeat(1), beat(1)), (self.broker.heard, client.heard))

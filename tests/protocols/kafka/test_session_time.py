@@ -11,6 +11,7 @@ from __future__ import annotations
 from random import Random
 
 from lproxy.protocols.kafka.filter import Answer
+from lproxy.protocols.kafka.session import LULL
 from tests.protocols.kafka.scene import (
     KafkaTestCase,
     answer,
@@ -258,15 +259,52 @@ class PausedTests(KafkaTestCase):
 
 
 class DrainTests(KafkaTestCase):
-    """Who is asked to finish does: all that was asked is answered, and nothing more is."""
+    """
+    Who is asked to finish does: all that was asked is answered, and what is on its way; once half of the time is over
+    nothing more is.
+    """
 
     def drain(self) -> None:
+        """Until nothing more is read."""
         self.session.drain()
-        self.settle()
+        self.wait(self.proxy.runtime.timeouts.drain / 2 + LULL)
+
+    def test_on_its_way(self) -> None:
+        """
+        A client that asks now and then loses nothing: what it says before it can know is answered, and the end comes
+        behind that response, or after a while in which it has said nothing.
+        """
+        client = self.client(heartbeat(1))
+        self.say(self.broker, beat(1))
+        self.session.drain()
+        self.wait(LULL / 2)
+        self.say(client, heartbeat(2))
+        self.wait(LULL)
+        self.assertEqual((heartbeat(1) + heartbeat(2), ""), (self.broker.heard, client.ended))
+        self.say(self.broker, beat(2))
+        self.assertEqual(beat(1) + beat(2), client.heard)
+        self.assert_over(client, flags="")
+
+    def test_said_meanwhile(self) -> None:
+        """Behind a response it does not end where more was said by then, in part or whole."""
+        for cut in (9, len(heartbeat(3))):
+            client = self.client(heartbeat(1))
+            self.session.drain()
+            client.say(heartbeat(3)[:cut])
+            self.say(self.broker, beat(1))
+            self.assertEqual("", client.ended)
+            self.say(client, heartbeat(3)[cut:])
+            self.say(self.broker, beat(3))
+            self.assertEqual(beat(1) + beat(3), client.heard)
+            self.assert_over(client, flags="")
+            self.assertEqual({}, self.incomplete)
 
     def test_idle(self) -> None:
-        """An idle connection closes at once, with a broker or without."""
+        """An idle connection closes after a while, with a broker or without."""
         client = self.client()
+        self.session.drain()
+        self.wait(LULL / 2)
+        self.assertEqual("", client.ended)
         self.drain()
         self.assert_over(client, flags="")
         client = self.client(heartbeat())
@@ -361,8 +399,8 @@ class DrainTests(KafkaTestCase):
             self.start(**table)
             client = self.client(heartbeat(1))
             self.say(client, *map(heartbeat, range(2, 90)))
-            passed = self.broker.heard
             self.drain()
+            passed = self.broker.heard
             for i in range(len(passed) // len(heartbeat())):
                 self.say(self.broker, beat(i + 1))
             self.wait(5)
@@ -399,7 +437,7 @@ class DrainTests(KafkaTestCase):
     def test_twice(self) -> None:
         """Asked twice, it is the same."""
         client = self.client(heartbeat(1))
-        self.drain()
+        self.session.drain()
         self.drain()
         self.say(self.broker, beat(1))
         self.assert_over(client)

@@ -30,7 +30,7 @@ class Answers(Frames):
         if talk.paused and len(talk.queue) <= talk.rules.max_in_flight // 2:
             talk.paused = False
             talk.told().resume()
-        if talk.draining and not talk.queue and not self.inside:
+        if talk.parting and not talk.queue and not self.inside:
             talk.told().drained()
         return out
 

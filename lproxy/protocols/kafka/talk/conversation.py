@@ -48,7 +48,7 @@ class Owner(Protocol):
         """Nobody here can read what comes, in either direction: it passes unread."""
 
     def drained(self) -> None:
-        """Nothing is outstanding, and no further request passes."""
+        """Nothing is outstanding."""
 
 
 class Conversation:
@@ -59,7 +59,8 @@ class Conversation:
     @ivar queue: what is outstanding, in the order in which it will be responded to
     @ivar no_response: requests that will have none, by correlation id
     @ivar slow_path: whether one of the next three, which are rare, has to be asked for per request
-    @ivar draining: no further request passes
+    @ivar parting: the owner is told whenever nothing is outstanding
+    @ivar draining: and no further request passes
     @ivar throttled: nor does one until the client's quota allows it
     @ivar raw_tokens: bare SASL tokens that the client has yet to send
     @ivar paused: the client is not read, as too much is outstanding
@@ -75,7 +76,7 @@ class Conversation:
         self.queue: deque[Pending] = deque()
         self.no_response: OrderedDict[int, Pending] = OrderedDict()
         self.slow_path = False
-        self.draining = False
+        self.parting = self.draining = False
         self.throttled = False
         self.raw_tokens = 0
         self.quota: Bucket | Charge | None = None
@@ -128,7 +129,7 @@ class Conversation:
 
     def drain(self) -> None:
         """Let no further request pass."""
-        self.draining = self.slow_path = True
+        self.parting = self.draining = self.slow_path = True
 
     # SASL
 

@@ -114,7 +114,7 @@ class Requests(Frames):
         talk = self._talk
         if self._latest is not None:
             self._latest.sent = talk.seconds()
-        if talk.draining:
+        if talk.parting:
             talk.told().drained()
 
     def end(self) -> bytes:
