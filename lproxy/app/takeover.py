@@ -111,6 +111,7 @@ class Takeover:
     def take(self, admin: str) -> None:
         """Have the sockets of the lproxy whose admin server is at C{admin}; raises L{CannotTakeOver}."""
         self._claim = claim(door_of(admin))
+        self.door.early = True
         self._binder.take(self._claim.given)
 
     def owned(self) -> list[tuple[str, str, str]]:
@@ -132,6 +133,7 @@ class Takeover:
     def _ours(self, ours: bool, path: str, done: Callable[[bool], None]) -> None:
         assert self._claim is not None
         if ours:
+            self.door.early = False
             log.info("we have taken over from process {pid}", pid=self._claim.greeting.get("pid", "?"))
             if path:
                 try:

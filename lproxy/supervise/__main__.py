@@ -50,6 +50,7 @@ class Program:
         self.say = log.say
         self.supervisor = Supervisor(spec, places, self)
         self.door = Door(self.supervisor, self)
+        self.door.early = self._claim is not None
 
     def run(self) -> int:
         """Until all is over; the exit status."""
@@ -134,6 +135,7 @@ class Program:
 
     def _ours(self, well: bool) -> None:
         if well:
+            self.door.early = False
             self.say("info", "we have taken over")
             self._serves()
         else:

@@ -60,6 +60,8 @@ class Door:
     Where a successor asks.
 
     @ivar name: as it is to be asked for: an abstract socket is written with an @
+    @ivar early: whether we have yet to take another's place, so that there is none of ours: two would serve if that one
+        was given, and ours was not
     """
 
     waiting = False
@@ -71,6 +73,7 @@ class Door:
         self._sock: socket.socket | None = None
         self._asking: Channel | None = None
         self._until = 0.0
+        self.early = False
 
     def __repr__(self) -> str:
         return f"<Door {self.name}>"
@@ -124,6 +127,10 @@ class Door:
         if uid not in (0, os.geteuid()):
             self._owner.say("error", f"process {pid} of user {uid} may not take our place")
             channel.send({"error": f"user {uid} may not"})
+            channel.close()
+            return
+        if self.early:
+            channel.send({"error": "it is about to take another's place itself"})
             channel.close()
             return
         if self._asking is not None:

@@ -123,6 +123,14 @@ class HandoverTests(SynchronousTestCase):
         self.assertIn("the new lproxy has failed: it takes nothing over, and we serve on", self.owner.said)
         self.assertIsInstance(self.ask(), Claim)
 
+    def test_early(self) -> None:
+        """Who has yet to take another's place gives none, as that one still serves; afterwards it does."""
+        self.door.early = True
+        self.assertEqual(f"{self.door.name} does not hand over: it is about to take another's place itself", self.ask())
+        self.assertEqual(([], []), (self.owner.was_taken, self.owner.said))
+        self.door.early = False
+        self.assertIsInstance(self.ask(), Claim)
+
     def test_slow(self) -> None:
         """One that is not ready in time is given up, and told that it is one too many."""
         mine = self.ask()
