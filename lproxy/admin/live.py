@@ -22,7 +22,7 @@ from lproxy.admin.interface import Proxy
 from lproxy.admin.order import SORTS, Asked, Traffic
 from lproxy.admin.overview import NAMES, Shown, look, overview
 from lproxy.admin.page import main, page
-from lproxy.admin.pages import HTML, JSON, Page, as_json, body, log, say
+from lproxy.admin.pages import HTML, JSON, Page, as_json, body, goodbye, log, say, wants_json
 from lproxy.admin.window import Window
 from lproxy.metrics.family import Family
 
@@ -33,6 +33,8 @@ INTERVAL = 2.0
 PACE = 100
 #: and at most
 LONGEST = 60.0
+#: milliseconds after which a browser comes again whose connection was lost
+AGAIN = 1_000
 #: pages that may be open at once
 VIEWERS = 20
 #: characters of a filter
@@ -59,6 +61,10 @@ class Viewer:
     def tell(self, event: bytes) -> None:
         """Send C{event}."""
         self._request.write(event)
+
+    def leave(self) -> None:
+        """Another process shows it from now on."""
+        goodbye(self._request)
 
     def end(self) -> None:
         """Something went wrong: it connects anew, or sees that it is over."""
@@ -137,6 +143,11 @@ class Live:
             self._timer = self._clock.callLater(INTERVAL, self._tick)
         return True
 
+    def leave(self) -> None:
+        """Those who watch come again, to the process that has taken our place."""
+        for viewer in list(self._viewers):
+            viewer.leave()
+
     def _gone(self, _: object, viewer: Viewer) -> None:
         self._viewers.pop(viewer, None)
         timer = self._timer
@@ -207,7 +218,7 @@ class Overview(Page):
     def render_GET(self, request: Any) -> bytes:
         """As of now; for programs that say so, or ask for it by its other name, as JSON."""
         request.setHeader(b"vary", b"accept")
-        if request.path.endswith(b".json") or _wants_json(request):
+        if wants_json(request):
             return body(request, JSON, self._live.values(asked(request)))
         return body(request, HTML, self._live.page(self._pages, asked(request)))
 
@@ -227,13 +238,8 @@ class Events(Page):
             return say(request, 503, f"{VIEWERS} pages are open already")
         request.setHeader(b"content-type", EVENTS)
         request.setHeader(b"x-accel-buffering", b"no")
-        request.write(b": lproxy\n\n")
+        request.write(b"retry: %d\n\n" % AGAIN)
         return server.NOT_DONE_YET
-
-
-def _wants_json(request: Any) -> bool:
-    accept: bytes = request.getHeader(b"accept") or b""
-    return b"application/json" in accept and b"text/html" not in accept
 
 
 def plain(value: Any) -> Any:

@@ -47,6 +47,13 @@ def failed(request: Any, failure: Failure) -> None:
     log.failure("admin server: {path} failed", failure, path=request.path.decode("ascii", "backslashreplace"))
 
 
+def goodbye(request: Any) -> None:
+    """End an answer that would go on, and its connection: what the client asks next is another process's affair."""
+    request.unregisterProducer()
+    request.channel.persistent = False
+    request.finish()
+
+
 def as_json(value: Any) -> bytes:
     """C{value}, to be read by people too."""
     return json.dumps(value, indent=2).encode() + b"\n"
@@ -90,8 +97,15 @@ class Get(Page):
         return body(request, self._kind, self._content())
 
 
+def wants_json(request: Any) -> bool:
+    """Whether it is a program that asks: by the name of the page, or in so many words."""
+    accept: bytes = request.getHeader(b"accept") or b""
+    named: bool = request.path.endswith(b".json")
+    return named or (b"application/json" in accept and b"text/html" not in accept)
+
+
 class Status(Page):
-    """A line of text with a status."""
+    """A line of text with a status; for programs that ask for it, as JSON: C{{"ok": false, "why": ...}}."""
 
     def __init__(self, status: Callable[[], tuple[int, str]]) -> None:
         super().__init__()
@@ -99,7 +113,12 @@ class Status(Page):
 
     def render_GET(self, request: Any) -> bytes:
         """Called for HEAD as well."""
-        return say(request, *self._status())
+        status, text = self._status()
+        request.setHeader(b"vary", b"accept")
+        if not wants_json(request):
+            return say(request, status, text)
+        request.setResponseCode(status)
+        return body(request, JSON, as_json({"ok": status == 200, "why": text}))
 
 
 #: what came of a command: status, and text

@@ -20,7 +20,7 @@ from lproxy.admin import interface
 from lproxy.admin.assets import CSS, JS
 from lproxy.admin.live import Events, Live, Overview, wanted
 from lproxy.admin.overview import about
-from lproxy.admin.pages import JSON, PLAIN, Command, Get, Status, as_json
+from lproxy.admin.pages import JSON, Command, Get, Status, as_json
 from lproxy.admin.scrape import Scrape
 from lproxy.admin.site import Before, Root, Site, names
 from lproxy.admin.stream import Stream, array
@@ -93,13 +93,19 @@ def admin_site(
     root.add("", "this page", Overview(live, root.pages))
     root.putChild(b"overview.json", Overview(live, root.pages))
     root.putChild(b"events", Events(live))
-    root.putChild(b"tap", Tap(proxy.taps, proxy.addresses, clock))
+    tap = Tap(proxy.taps, proxy.addresses, clock)
+    root.putChild(b"tap", tap)
+    root.leaving += [live.leave, tap.leave]
     for file, kind, text in ((b"lproxy.css", b"text/css", CSS), (b"lproxy.js", b"text/javascript", JS)):
         root.putChild(file, Get(kind, lambda text=text: text.encode()))  # type: ignore[misc]
     root.add("metrics", "counters and gauges, for Prometheus", Scrape(metrics.text, cooperate))
-    root.add("ready", "whether new connections are welcome", Status(lambda: _ready(proxy)))
-    root.add("live", "whether the process is alive", Get(PLAIN, lambda: b"live\n"))
-    root.add("config", "the configuration in effect", Get(JSON, lambda: as_json(proxy.describe_config())))
+    for name, title, single in (
+        ("ready", "whether new connections are welcome", Status(lambda: _ready(proxy))),
+        ("live", "whether the process is alive", Status(lambda: (200, "live"))),
+        ("config", "the configuration in effect", Get(JSON, lambda: as_json(proxy.describe_config()))),
+    ):
+        root.add(name, title, single)
+        root.putChild(f"{name}.json".encode(), single)
     for name, title, rows in (
         ("services", "every cached service: endpoints, waiters, last error; ?q= has part of its name", proxy.services),
         ("connections", "every accepted connection; ?q= what one of its values has", partial(_connections, proxy)),

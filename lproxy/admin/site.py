@@ -89,6 +89,15 @@ class Root(resource.Resource):
         self._known = known
         self._before = before
         self.pages: dict[str, str] = {}
+        #: have answers end that would go on
+        self.leaving: list[Callable[[], None]] = []
+        self._left = False
+
+    def leave(self) -> None:
+        """Another process has our place: whoever is connected is to ask that one next."""
+        self._left = True
+        for leave in self.leaving:
+            leave()
 
     def add(self, name: str, title: str, page: Page) -> None:
         """A page, which is listed on the first."""
@@ -101,6 +110,9 @@ class Root(resource.Resource):
         request.setHeader(b"x-content-type-options", b"nosniff")
         request.setHeader(b"content-security-policy", POLICY)
         request.setHeader(b"server", b"lproxy")
+        if self._left:
+            request.channel.persistent = False
+            request.setHeader(b"connection", b"close")
         if not self._is_asked(request):
             return Refused(403, "this server does not answer to that Host; admin.hosts adds names")
         page = self.children.get(path) if not request.postpath else None
@@ -148,6 +160,11 @@ class Site(server.Site):
 
     def __init__(self, root: Root, timeout: float = 60) -> None:
         super().__init__(root, Request, timeout=timeout)  # type: ignore[no-untyped-call]
+        self._root = root
+
+    def leave(self) -> None:
+        """See L{Root.leave}."""
+        self._root.leave()
 
     def log(self, request: Any) -> None:
         """No line for each scrape."""

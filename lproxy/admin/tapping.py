@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.web import server
 from zope.interface import implementer
 
-from lproxy.admin.pages import Page, is_loopback, say
+from lproxy.admin.pages import Page, goodbye, is_loopback, say
 from lproxy.protocols.taps import Row
 
 LINES = b"application/x-ndjson"
@@ -141,6 +141,10 @@ class Reader:
             said["dropped"], self._dropped = self._dropped, 0
         self._request.write(json.dumps(said).encode() + b"\n")
 
+    def leave(self) -> None:
+        """Another process tells it from now on."""
+        goodbye(self._request)
+
     def pauseProducing(self) -> None:
         """It does not keep up."""
         self._ready = False
@@ -177,7 +181,7 @@ class Tap(Page):
         self._taps = taps
         self._listeners = listeners
         self._clock = clock
-        self._readers = 0
+        self._readers: dict[Reader, None] = {}
 
     def render_GET(self, request: Any) -> Any:
         """Until the client is gone."""
@@ -186,20 +190,25 @@ class Tap(Page):
         args = {_text(key): _text(values[0]) for key, values in request.args.items()}
         if (why := wrong(args, self._listeners())) is not None:
             return say(request, 400, why)
-        if self._readers >= READERS:
+        if len(self._readers) >= READERS:
             return say(request, 503, f"{READERS} read already")
         request.setHeader(b"content-type", LINES)
         request.setHeader(b"x-accel-buffering", b"no")
         # so that it knows that it is heard
         request.write(b"\n")
         reader = Reader(request, {name: value for name, value in args.items() if value}, self._clock)
-        self._readers += 1
+        self._readers[reader] = None
         self._taps.add(reader)
         request.notifyFinish().addBoth(self._gone, reader)
         return server.NOT_DONE_YET
 
+    def leave(self) -> None:
+        """Those who read come again, to the process that has taken our place."""
+        for reader in list(self._readers):
+            reader.leave()
+
     def _gone(self, _: object, reader: Reader) -> None:
-        self._readers -= 1
+        self._readers.pop(reader, None)
         self._taps.remove(reader)
 
 

@@ -6,6 +6,7 @@ The admin server's socket: bound with the listeners', before privileges are shed
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 
@@ -35,6 +36,8 @@ class AdminPort:
         self._ports: list[Any] = []
         self.address: Address | None = None
         self.handshakes: Handshakes | None = None
+        # those before the last one are those of connections that are still open
+        self._sites: WeakSet[Any] = WeakSet()
 
     def bind(self, address: str) -> None:
         """Bind it; raises L{lproxy.app.sockets.CannotListen}. Empty: there is to be none."""
@@ -70,7 +73,14 @@ class AdminPort:
             port.factory = factory
             factory.doStart()
 
+    def give(self) -> None:
+        """Another process has it: let go, and have whoever is connected connect to that one."""
+        for site in list(self._sites):
+            site.leave()
+        self.close()
+
     def _secured(self, site: Any) -> Any:
+        self._sites.add(site)
         return site if self.handshakes is None else over_tls(site, self.handshakes, self._reactor)
 
     def close(self) -> Deferred[Any]:

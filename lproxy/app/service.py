@@ -347,7 +347,7 @@ class Proxy(service.Service):
         """Another process serves in our place, by the very sockets: drain, and end."""
         self._given = True
         self._sockets.give()
-        self._admin.close()
+        self._admin.give()
         self.shutdown()
 
     def exposed(self, owner: str, note: str, key: str) -> None:

@@ -56,6 +56,24 @@ class PageTests(AdminCase):
         ):
             self.assertEqual(count, len(json.loads(self.ask(f"GET {path}").text)), path)
 
+    def test_for_programs(self) -> None:
+        """Each page but /metrics, which has a language of its own, is JSON for programs, by Accept or by its name."""
+        self.proxy.reason = "draining"
+        for path in PATHS:
+            if path == "/metrics":
+                continue
+            for answer in (
+                self.ask(f"GET {path}", "Accept: application/json"),
+                self.ask(f"GET {'/overview' if path == '/' else path}.json"),
+            ):
+                self.assertEqual("application/json", answer.fields["content-type"], path)
+                self.assertEqual(503 if path == "/ready" else 200, answer.status)
+                said = json.loads(answer.text)
+                if path in ("/ready", "/live"):
+                    expected = {"/ready": (False, "draining"), "/live": (True, "live")}[path]
+                    self.assertEqual(expected, (said["ok"], said["why"]))
+        self.assertEqual("draining\n", self.ask("GET /ready").text)
+
     def test_overview(self) -> None:
         """What the first page shows, for programs: where they say that they are, or by its other name."""
         self.proxy.rows = [{"target": "web:80", "state": "open"}, {"target": "app:80", "state": "open"}]

@@ -9,7 +9,35 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from lproxy import config
-from tests.admin.case import AdminCase
+from tests.admin.case import AdminCase, Answer
+
+
+class LeaveTests(AdminCase):
+    """Another process has taken our place."""
+
+    def test_leave(self) -> None:
+        """
+        Whoever watches or reads is told no more, with a clean end, and connections that would be used again are closed,
+        so that all come to the other process.
+        """
+        kept, *going_on = (self.connect() for _ in range(3))
+        for (channel, _), page in zip((kept, *going_on), ("ready", "events", "tap"), strict=True):
+            channel.dataReceived(f"GET /{page} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        self.assertTrue(self.proxy.taps.on)
+        self.site.leave()
+        self.assertFalse(self.proxy.taps.on)
+        for _, transport in going_on:
+            self.assertTrue(Answer(transport.value()).whole)
+            self.assertTrue(transport.disconnecting)
+        channel, transport = kept
+        self.assertFalse(transport.disconnecting, "it might be within a request")
+        transport.clear()
+        channel.dataReceived(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertEqual("close", Answer(transport.value()).fields["connection"])
+        self.assertTrue(transport.disconnecting)
+        for one, _ in (kept, *going_on):
+            one.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual([], self.clock.getDelayedCalls())
 
 
 class HostTests(AdminCase):

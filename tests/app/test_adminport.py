@@ -75,6 +75,24 @@ class AdminPortTests(TestCase):
         await self.port.close()
         self.assertEqual(["started", "asked", "stopped"], told)
 
+    async def test_given(self) -> None:
+        """Another process has the address: each site is left, that of connections made before an exchange, too."""
+        self.port.bind("127.0.0.1:0")
+        left: list[str] = []
+
+        class Site(Factory):
+            noisy = False
+
+            def leave(self) -> None:
+                left.append(repr(self))
+
+        first, second = Site(), Site()
+        self.port.open(first)
+        self.port.exchange(second)
+        self.port.give()
+        self.assertEqual(2, len(left))
+        self.assertIsNone(self.port.address)
+
     async def test_never_served(self) -> None:
         """What was bound and not served is closed as well."""
         with socket.create_server(("127.0.0.1", 0)) as other:
