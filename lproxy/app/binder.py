@@ -54,7 +54,7 @@ class Direct:
             return bind_now(wanted.name, wanted.address, self._reactor)
         except CannotListen:
             place = any_socket_of(wanted.address)
-            if place is None or not make_room(self._all(), place.port):
+            if place is None or not make_room(self._all(), str(place.ip), place.port):
                 raise
         try:
             sock = listening(str(place.ip), place.port, True)

@@ -108,7 +108,7 @@ class Places:
         try:
             return listening(host, port)
         except OSError as e:
-            if e.errno != errno.EADDRINUSE or not make_room((sock for one in self for sock in one.sockets), port):
+            if e.errno != errno.EADDRINUSE or not make_room((sock for one in self for sock in one.sockets), host, port):
                 raise
         return listening(host, port, True)
 
@@ -197,16 +197,20 @@ def bound(host: str, port: int, reuse: bool = False) -> socket.socket:
     return sock
 
 
-def make_room(ours: Iterable[socket.socket], port: int) -> bool:
+def make_room(ours: Iterable[socket.socket], host: str, port: int) -> bool:
     """
-    Have those of C{ours} that listen on C{port} of another address bear another socket there, until they are closed:
-    any address (0.0.0.0) is taken as long as a certain one is, and the reverse. Whether there are such.
+    Have those of C{ours} that listen on C{port} of another address bear a socket at C{host} beside them, until they are
+    closed: any address (0.0.0.0) is taken as long as a certain one is, and the reverse. Whether there are such, and
+    none at C{host} itself.
     """
     inet = (socket.AF_INET, socket.AF_INET6)
-    same = [sock for sock in ours if sock.family in inet and sock.getsockname()[1] == port]
-    for sock in same:
+    there = [(sock, sock.getsockname()) for sock in ours if sock.family in inet]
+    beside = [sock for sock, name in there if name[1] == port]
+    if not beside or (host, port) in (name[:2] for _, name in there):
+        return False
+    for sock in beside:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    return bool(same)
+    return True
 
 
 def why(error: OSError | Taken) -> str:

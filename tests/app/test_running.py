@@ -47,6 +47,8 @@ class FakeTakeover:
 
     error: CannotTakeOver | None = None
     ours = True
+    #: who is still about to take our place
+    asking = 0
 
     def __init__(self) -> None:
         self.told: list[Any] = []
@@ -65,6 +67,10 @@ class FakeTakeover:
 
     def close(self) -> None:
         self.told.append("close")
+
+    def over(self) -> int:
+        self.told.append("over")
+        return self.asking
 
     def owned(self) -> list[tuple[str, str, str]]:
         return []
@@ -122,7 +128,7 @@ class RunningTests(RunningCase):
             proxy.reload()
             await self.stop(proxy)
             self.assertEqual(["ready", "reloading", "ready", "stopping", "over"], self.notify.told)
-            self.assertEqual(["close"], self.takeover.told)
+            self.assertEqual(["close", "over"], self.takeover.told)
 
         return Deferred.fromCoroutine(go())
 
@@ -156,7 +162,20 @@ class RunningTests(RunningCase):
             await self.stop(proxy)
             self.assertEqual(["ready", 4711, "over"], self.notify.told)
             proxy.upgrade()
-            self.assertEqual(["upgrade", "close"], self.takeover.told)
+            self.assertEqual(["upgrade", "close", "over"], self.takeover.told)
+
+        return Deferred.fromCoroutine(go())
+
+    def test_taken_at_the_end(self) -> Deferred[None]:
+        """Who is still about to take its place when it ends is told to systemd as the one that goes on."""
+
+        async def go() -> None:
+            self.takeover.asking = 4711
+            proxy = self.running()
+            proxy.startService()
+            await self.turn()
+            await self.stop(proxy)
+            self.assertEqual(["ready", "stopping", 4711, "over"], self.notify.told)
 
         return Deferred.fromCoroutine(go())
 

@@ -79,6 +79,14 @@ class PlacesTests(SynchronousTestCase):
         self.places.close("web")
         self.connect(port, 1)
 
+    def test_twice(self) -> None:
+        """One's own port at the very same address is taken, whatever else is bound to it."""
+        port = self.places.bind("web", HERE, 0).sockets[0].getsockname()[1]
+        for others in (False, True):
+            if others:
+                self.places.bind("all", "0.0.0.0", port)
+            self.assertRaises(OSError, self.places.bind, "again", HERE, port)
+
     def test_half(self) -> None:
         """Where it can be bound for the first and not for the second, nothing is bound."""
         calls = []
