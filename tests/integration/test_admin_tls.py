@@ -85,12 +85,13 @@ class ServeTests(AdminTlsCase):
     """Who is served."""
 
     def test_pages(self) -> None:
-        """All pages are there over TLS; who speaks plain HTTP is closed, and costs nothing."""
+        """All pages are there over TLS; who speaks plain HTTP is told so, who speaks nonsense is closed."""
         proxy = self.proxy(self.text())
         context = self.context()
         self.assertEqual("ready", self.ask(proxy, "/ready", context).strip())
         self.assertIn("tcp_open_total", self.ask(proxy, "/metrics", context))
-        self.assertEqual(0, request(proxy.admin, "/ready", "127.0.0.1")[0])
+        said = request(proxy.admin, "/ready", "127.0.0.1")
+        self.assertEqual((400, "this port speaks https only"), (said[0], said[1].strip()))
         for data in (b"", b"GET / HTTP/1.1\r\n\r\n", os.urandom(300), b"\x16\x03\x01\xff\xff" + bytes(300)):
             with socket.create_connection(("127.0.0.1", proxy.admin), PATIENCE) as sock:
                 sock.sendall(data)

@@ -108,12 +108,17 @@ class MemoryTests(SynchronousTestCase):
         self.assertRaises(SSL.Error, self.ask, authority("somebody else").issue("ops.shop.test"))
 
     def test_plain(self) -> None:
-        """Who speaks plain HTTP is closed, and nothing is logged."""
+        """Who speaks plain HTTP is told in plain HTTP that he should not; whatever else is no TLS is told nothing."""
         self.serve()
-        transport = StringTransport()
-        protocol = self.factory.buildProtocol(None)
-        assert isinstance(protocol, Protocol)
-        protocol.makeConnection(transport)
-        protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        self.assertTrue(transport.disconnecting or transport.disconnected)
-        protocol.connectionLost(connectionDone)  # type: ignore[arg-type]
+        for said, told in ((b"GET / HTTP/1.1\r\n", b"HTTP/1.1 400 Bad Request"), (b"\x00\x01\x02\x03\x04\x05", b"")):
+            transport = StringTransport()
+            protocol = self.factory.buildProtocol(None)
+            assert isinstance(protocol, Protocol)
+            protocol.makeConnection(transport)
+            for part in (said, b"Host: x\r\n\r\n"):
+                protocol.dataReceived(part)
+            self.clock.advance(0)
+            first, _, rest = transport.value().partition(b"\r\n")
+            self.assertEqual((told, bool(told)), (first if told else b"", b"https only" in rest))
+            self.assertTrue(transport.disconnecting)
+            protocol.connectionLost(connectionDone)  # type: ignore[arg-type]
