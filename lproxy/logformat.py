@@ -89,6 +89,8 @@ JSON: Final = "json"
 
 #: for what is not known, or not said
 NOTHING: Final = "-"
+#: what clients say, perhaps in no words: between quotes that is something else than not to say it
+SAID: Final = frozenset(("user_agent", "referer", "forwarded_for", "request_id"))
 #: a field, a brace or an escape of the format itself, or a mistake
 PIECE: Final = re.compile(r"\{\{|\}\}|\\t|\\\\|\{([^{}]*)\}|[{}]")
 #: what a value must not have within quotes. A backslash that begins an escape of ours is one already
@@ -232,6 +234,7 @@ class Value:
         self._is_time = name in TIMES
         self._is_duration = name in DURATIONS
         self._is_ip = name == "client_ip"
+        self._may_be_empty = quoted and name in SAID
 
     def __call__(self, row: Row, now: float) -> str:
         """Its value."""
@@ -240,7 +243,7 @@ class Value:
             took = row.get("seconds") if name == "start_time" else None
             return _time(now - took if isinstance(took, (int, float)) else now, self._form)
         value: Any = _without_port(row.get("client")) if self._is_ip else row.get(name)
-        if value is None or value == "":
+        if value is None or (value == "" and not self._may_be_empty):
             return NOTHING
         if type(value) is str:
             # most are as they should be, which is seen in less time without a regular expression

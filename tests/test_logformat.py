@@ -66,6 +66,14 @@ class PresetTests(SynchronousTestCase):
         self.assertEqual('::1 - - [24/Nov/2025:16:00:01 +0000] "- db:5432 tcp" 0 4 "-" "-"', combined(CONNECTION, NOW))
         self.assertIn(" - web.mesh [", combined({**ROW, "remote_identity": "web.mesh"}, NOW))
 
+    def test_said_in_no_words(self) -> None:
+        """As nginx, Apache and Envoy do, a field that is empty is told from one that is not there."""
+        row = {**ROW, "user_agent": "", "referer": None, "forwarded_for": "", "request_id": ""}
+        self.assertIn(' 200 1234 "-" ""', lines("combined")(row, NOW))
+        self.assertIn(' 13 "" "" "" "web.test"', lines("envoy")(row, NOW))
+        # outside of quotes nobody would see it
+        self.assertEqual("- - -", Text("{user_agent} {flags} {referer}")(row, NOW))
+
     def test_envoy(self) -> None:
         """As Envoy writes it where nothing is configured."""
         envoy = lines("envoy")

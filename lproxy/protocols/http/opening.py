@@ -169,8 +169,8 @@ class Opening(Reader):
         """In words that whoever it is may understand."""
         conn, record = self._stream.conn, self._listener.record
         record.rejected(rejected, conn)
-        record.log_refused(conn, rejected.status, rejected.flag)
         head, body = refusal(rejected)
+        record.log_refused(conn, rejected.status, rejected.flag, len(body))
         self._ended = True
         self._patience.linger(self._listener.seconds(), self._stream.bytes_in, False)
         self._stream.write(encode_response(head, 11, True) + body)

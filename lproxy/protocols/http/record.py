@@ -23,7 +23,7 @@ from lproxy.protocols.http.profile.plan import Plan
 from lproxy.protocols.taps import Taps
 
 #: what is not known of bytes that were no request
-UNKNOWN: Final = ("method", "authority", "path", "protocol", "upstream", "seconds")
+UNKNOWN: Final = ("method", "authority", "path", "protocol", "upstream")
 
 
 class Routed(Protocol):
@@ -190,11 +190,12 @@ class Recorder:
             row["stream"] = request.stream_id
         return row
 
-    def log_refused(self, conn: Conn, status: int, flags: str) -> None:
+    def log_refused(self, conn: Conn, status: int, flags: str, size: int = 0) -> None:
         """
-        The same of what was read and became no request.
+        The same of what was read and became no request, and so took no time.
 
         @param status: zero where there was no answer
+        @param size: bytes of its body
         """
         write = self._runtime.writer()
         if write is None:
@@ -205,6 +206,9 @@ class Recorder:
             "client": join_host_port(*conn.peer),
             **dict.fromkeys(UNKNOWN),
             "status": status,
+            "seconds": 0.0,
+            "bytes_in": 0,
+            "bytes_out": size,
             "flags": flags,
         }
         if conn.tls is not None:

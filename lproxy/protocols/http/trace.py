@@ -25,6 +25,8 @@ from lproxy.target import split_host_port
 #: methods that are told as they are (HTTP semantic conventions)
 _METHODS: Final = frozenset((b"CONNECT", b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PATCH", b"POST", b"PUT", b"TRACE"))
 _OTHER: Final = "_OTHER"
+#: characters of what peers say that are told: thousands of spans may wait, and heads may be long
+LONGEST: Final = 1024
 Values = dict[str, str | int]
 
 
@@ -173,7 +175,7 @@ class Trace:
         }
         agent = said(request.headers)[USER_AGENT]
         if agent is not None:
-            values["user_agent.original"] = text(agent)
+            values["user_agent.original"] = _shown(agent)
         if exchange.destination is not None:
             values["lproxy.target"] = str(exchange.destination.target)
         if exchange.plan is not None and exchange.plan.name:
@@ -200,15 +202,19 @@ def _names(request: Request, authority: bytes, target: bytes) -> Values:
     known = request.method in _METHODS
     values: Values = {
         "http.request.method": text(request.method) if known else _OTHER,
-        "url.path": text(target.partition(b"?")[0]),
-        **_address("server", text(authority)),
+        "url.path": _shown(target.partition(b"?")[0]),
+        **_address("server", _shown(authority)),
     }
     if not known:
-        values["http.request.method_original"] = text(request.method)
+        values["http.request.method_original"] = _shown(request.method)
     if request.grpc:
-        service, _, method = text(target)[1:].rpartition("/")
+        service, _, method = _shown(target)[1:].rpartition("/")
         values |= {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method}
     return values
+
+
+def _shown(raw: bytes) -> str:
+    return text(raw[:LONGEST])
 
 
 def _outcome(exchange: Ended) -> Values:

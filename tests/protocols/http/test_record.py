@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 from lproxy.config import Limits
+from lproxy.logformat import lines
 from lproxy.transport.stream import Secured
 from tests.protocols.http.harness import GET, OK, HttpTestCase, get, ok
 
@@ -97,9 +98,12 @@ class AccountTests(HttpTestCase):
 
     def test_log_rejected(self) -> None:
         """What was refused has a line, but no request."""
-        self.client(b'GET /\xff\x1b" HTTP/1.1\r\nHost: \x00\r\n\r\n')
+        client = self.client(b'GET /\xff\x1b" HTTP/1.1\r\nHost: \x00\r\n\r\n')
         (row,) = self.proxy.records
-        self.assertEqual((400, "IH", None, None), (row["status"], row["flags"], row["path"], row["seconds"]))
+        self.assertEqual((400, "IH", None, 0.0), (row["status"], row["flags"], row["path"], row["seconds"]))
+        self.assertEqual((0, len(client.heard.partition(b"\r\n\r\n")[2])), (row["bytes_in"], row["bytes_out"]))
+        # as other programs read it: where they expect numbers there are some
+        self.assertIn('" 400 IH 0 ', lines("envoy")(row, 0.0))
 
     def test_hostile(self) -> None:
         """Whatever a peer says, the log has one line of JSON, and nothing in it steers a terminal."""

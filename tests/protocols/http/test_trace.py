@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-from lproxy.protocols.http.trace import Trace
+from lproxy.protocols.http.trace import LONGEST, Trace
 from lproxy.transport.stream import Secured
 from tests.protocols.http.h2.case import Http2Case
 from tests.protocols.http.harness import GET, OK, HttpTestCase, get, ok, post
@@ -139,6 +139,14 @@ class TraceTests(HttpTestCase):
                 ("_OTHER", "BREW"),
                 (span.attributes["http.request.method"], span.attributes["http.request.method_original"]),
             )
+
+    def test_long(self) -> None:
+        """What a client says is told in part, where it is long: spans wait in memory."""
+        self.client(get("/" + "a" * 5_000 + "?x", "User-Agent: " + "b" * 5_000))
+        self.say(self.up, OK)
+        for span in (self.spans[0], self.spans[2]):
+            self.assertEqual("/" + "a" * (LONGEST - 1), span.attributes["url.path"])
+        self.assertEqual("b" * LONGEST, self.spans[0].attributes["user_agent.original"])
 
     def test_secured(self) -> None:
         """Who came by TLS has asked by https."""

@@ -294,7 +294,7 @@ class Http1Server(Client, Reader):
         record.rejected(rejected, self.conn)
         head, body = refusal(rejected)
         self._stream.write(encode_response(head, 11, True) + body)
-        record.log_refused(self.conn, head.status, rejected.flag)
+        record.log_refused(self.conn, head.status, rejected.flag, len(body))
         self._end(True)
 
     # the request's body

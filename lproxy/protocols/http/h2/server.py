@@ -361,9 +361,9 @@ class Http2Server(Handler, Reader, Home):
         """What came on a stream is no request that goes on."""
         record = self.listener.record
         record.rejected(rejected, self.conn)
-        record.log_refused(self.conn, rejected.status, rejected.flag)
         self._cost()
-        stream.refuse(rejected)
+        size = stream.refuse(rejected)
+        record.log_refused(self.conn, rejected.status, rejected.flag, size)
 
     def _cost(self) -> None:
         """A request that only we had to do with: others have their turn after some."""

@@ -213,11 +213,12 @@ class ServerStream(Client, Sending):
             exchange.flags = exchange.flags or flags
             exchange.cancel()
 
-    def refuse(self, rejected: Rejected) -> None:
-        """It has a request that is answered by no exchange, but by what is wrong with it."""
+    def refuse(self, rejected: Rejected) -> int:
+        """It has a request that is answered by no exchange, but by what is wrong with it, in so many bytes."""
         head, body = refusal(rejected)
         self.respond(head, body, True, NO_TRAILERS)
         self._finish()
+        return len(body)
 
     # the answer: Client
 
