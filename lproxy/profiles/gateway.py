@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from lproxy.configfile.problem import show
+from lproxy.configfile.profile.read import refuse_name
 from lproxy.profile import Answer, Backend, Retries, Route, RouteTimeouts
 from lproxy.profiles.described import OfRoutes, Parent, Ranked
 from lproxy.profiles.field import Field, Skip
@@ -170,6 +171,8 @@ def _rule(field: Field, index: int, owner: _Owner, names: dict[str, int]) -> lis
     field.known("name", "matches", "filters", "backendRefs", "timeouts", "retry", "sessionPersistence")
     name_field = field.get("name")
     rule = f"{owner.name}/{name_field.text() if name_field is not None else f'rules[{index}]'}"
+    if name_field is not None and (wrong := refuse_name(rule)):
+        name_field.error(wrong)
     if names.setdefault(rule, index) != index:
         field.error(f"the name {show(rule)} is taken", f"it is that of rules[{names[rule]}]")
     read = KINDS[owner.kind]

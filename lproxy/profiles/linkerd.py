@@ -19,6 +19,7 @@ from typing import Final
 
 from lproxy.configfile.address import HOST_NAME
 from lproxy.configfile.problem import Wrong, show
+from lproxy.configfile.profile.read import refuse_name
 from lproxy.configfile.profile.splits import is_ip
 from lproxy.profile import (
     All,
@@ -125,7 +126,10 @@ def told_apart(routes: list[Route]) -> tuple[Route, ...]:
 
 def _route(field: Field) -> Route:
     field.known("name", "condition", "isRetryable", "timeout", "responseClasses")
-    name = field.need("name", "write name: GET /books").text()
+    named = field.need("name", "write name: GET /books")
+    name = named.text()
+    if wrong := refuse_name(name):
+        raise named.refuse(wrong)
     condition = field.need("condition", "write condition: and below it method: or pathRegex:")
     retryable, timeout, classes = field.get("isRetryable"), field.get("timeout"), field.get("responseClasses")
     return Route(

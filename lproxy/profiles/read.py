@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lproxy.configfile.problem import Problem, did_you_mean, show
+from lproxy.configfile.profile.read import refuse_name
 from lproxy.profiles import gateway, linkerd
 from lproxy.profiles.described import Described, key
 from lproxy.profiles.field import Field, Sheet, Skip
@@ -146,7 +147,10 @@ def _described(field: Field, within: Within) -> Described | None:
             right = did_you_mean(version, APIS[kind]) or f"it is one of {', '.join(APIS[kind])}"
             raise field.need("apiVersion").refuse(f"{show(version)} has no {kind} that is known", right)
         metadata = field.need("metadata", "write metadata: and below it name:").known(free=True)
-        name = metadata.need("name").text()
+        named = metadata.need("name")
+        name = named.text()
+        if wrong := refuse_name(name):
+            raise named.refuse(wrong)
         own = metadata.get("namespace")
         namespace = own.text() if own is not None else within.namespace
         if kind == linkerd.KIND:

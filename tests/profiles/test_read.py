@@ -62,6 +62,19 @@ class ReadTests(PagesTestCase):
             "f:2: items: must be a list, and is a number; write each element below it, after -",
         )
 
+    def test_names(self) -> None:
+        """Names are labels of metrics: what they cannot be is an error, be it of a document, a route or a rule."""
+        for text, where in (
+            (SP.replace("name: web.shop.svc.cluster.local", 'name: "a\\nb"') + ROUTE, "f:4: metadata.name: "),
+            (SP + '  routes: [{name: "a\\nb", condition: {method: GET}}]\n', "f:7: spec.routes[0].name: "),
+            (HTTP + '  rules: [{name: "a\\nb"}]\n', "f:8: spec.rules[0].name: "),
+        ):
+            for name, wrong in (("a\\nb", "has control characters in it"), ("x" * 1001, "more than 1000 characters")):
+                (problem,) = self.read(text.replace("a\\nb", name)).errors
+                self.assertTrue(str(problem).startswith(where), problem)
+                self.assertIn(wrong, str(problem))
+        self.all_of(SP + f'  routes: [{{name: "{"x" * 1000}", condition: {{method: GET}}}}]\n')
+
     def test_whole_or_not(self) -> None:
         """Of a file with an error in it, nothing is taken, whatever else is in it."""
         pages = self.read(f"{SP}{ROUTE}---\n{SP}  rotues: []\n")

@@ -23,8 +23,8 @@ KEYS: Final = frozenset({ROUTES, *(key.key for key in SERVICE.keys)})
 ROUTE_HEADER: Final = '[services."NAME".routes.ROUTE]'
 #: routes of one service: more than anybody writes, and still matched in milliseconds
 MAX_ROUTES: Final = 10_000
-#: characters of a route's name, which is a label of metrics
-MAX_NAME: Final = 200
+#: characters of a route's name, which is a label of metrics: more than the longest paths that names are made of
+MAX_NAME: Final = 1_000
 
 
 def read_profile(table: Table, path: Path, report: Report) -> Profile | None:
@@ -69,9 +69,9 @@ def read_routes(table: Any, path: Path, report: Report) -> tuple[Route, ...]:
 
 
 def refuse_name(name: str) -> str:
-    """Why no route can have that name."""
+    """Why no route, and nothing that has routes, can have that name."""
     if not name.strip():
-        return "a route needs a name"
+        return "a name is needed"
     if len(name) > MAX_NAME:
         return f"is a name of more than {MAX_NAME} characters"
     return "" if name.isprintable() else f"{show(name)} has control characters in it"

@@ -254,7 +254,7 @@ class ProfileTests(FileTestCase):
             ("opaque_ports = [70000]", "opaque_ports[0]: 70000 is more than 65535"),
             ("routes = []", 'routes: must be a table, not an array; write [services."NAME".routes.ROUTE]'),
             ('[[services."web:80".routes]]\nname = "a"', "routes: must be one table for each route"),
-            ('[services."web:80".routes.""]', 'routes."": a route needs a name'),
+            ('[services."web:80".routes.""]', 'routes."": a name is needed'),
             ('[services."web:80".routes."a\\tb"]', "has control characters in it"),
         ):
             self.says(SERVICE + keys, said)
