@@ -140,6 +140,7 @@ class Assembly:
             if wrong:
                 raise CannotStart(*wrong)
             yield from self.profiles.read()
+            yield from self.share.compare()
         except (CannotStart, GeneratorExit):
             self.close()
             raise
@@ -266,6 +267,11 @@ class Assembly:
         counted, self._counted = self._counted, []
         for counters in counted:
             self._around.metrics.remove(counters)
+        # each refers to us: what has thousands of services is not left to the collector of cycles
+        self.edges.clear()
+        self.readiness.clear()
+        self._hearing.clear()
+        self.openings.clear()
         if self._access is not None:
             self._access.close()
             self._access = None

@@ -80,6 +80,11 @@ class Openings:
         """Nothing is opened or stopped any more: another may have it all."""
         self._closed = True
 
+    def clear(self) -> None:
+        """The same, and nobody is left to accept for."""
+        self.close()
+        self._accepting.clear()
+
     def places(self) -> frozenset[Place]:
         """All of them."""
         return frozenset(self._accepting)

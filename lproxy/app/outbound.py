@@ -12,7 +12,7 @@ endpoints, goes on from one configuration to the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic
 
 from lproxy.app.parts import Parts
@@ -96,3 +96,7 @@ class Lower(Generic[L]):
         limits, idle = parts.limits, parts.timeouts.service_idle
         self.lock.concurrency = limits.acquiring
         self._router.renew(new_service(parts, new_endpoint), limits.services, idle, changed)
+
+    def let_go(self) -> Iterator[None]:
+        """Close services that others have taken the place of, step by step."""
+        return self._router.let_go()

@@ -27,6 +27,10 @@ class Readiness:
         """C{source} of C{protocol} says why it is not ready, C{None} where it is."""
         self._sources.append((protocol, source))
 
+    def clear(self) -> None:
+        """Ask nobody any more."""
+        self._sources.clear()
+
     def why_not(self) -> str | None:
         """The first reason that there is, on one line."""
         for protocol, source in self._sources:

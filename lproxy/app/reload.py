@@ -15,9 +15,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -218,7 +220,15 @@ def _read(source: Source, live: Config) -> Read:
     loaded = source.read()
     if loaded.config is None:
         return Read(loaded)
-    return Read(loaded, loaded.config == live, digest(loaded.config))
+    config = with_its_own(loaded.config, live)
+    return Read(replace(loaded, config=config), config == live, digest(config))
+
+
+def with_its_own(config: Config, live: Config) -> Config:
+    """C{config}, whose services that are the same as in C{live} are the very same: quick to compare, and there once."""
+    known = live.services
+    services = {name: known[name] if known.get(name) == one else one for name, one in config.services.items()}
+    return replace(config, services=MappingProxyType(services))
 
 
 def digest(config: Config) -> str:

@@ -262,8 +262,8 @@ class Proxy(service.Service):
             assembly.start()
         except CannotStart:
             before.resume()
-            assembly.close()
             self._stop_accepting(assembly, before)
+            assembly.close()
             raise
         as_before = config.admin == self._config.admin
         self._config, self._assembly = config, assembly

@@ -5,6 +5,7 @@ What one configuration has of the proxy's stacks: its own upper halves, on the l
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple, Protocol
 
 from lproxy.app.lasting import Settled
@@ -52,6 +53,9 @@ class Whole(Protocol):
     def outward(self, config: Config, direction: Direction, plugin: str, connector: Connector, /) -> Outward:
         """The way out for C{plugin}'s endpoint services."""
 
+    def compare(self, share: Share, /) -> Iterator[None]:
+        """Find out what will be another by C{share}."""
+
     def take(self, share: Share, /) -> None:
         """Go by C{share}."""
 
@@ -66,6 +70,8 @@ class Share:
     @ivar static: what it says about services
     @ivar uses: its stacks
     @ivar connectors: what opens its connections, by direction
+    @ivar another: of targets that are served, whether their services are to be made anew
+    @ivar compared: beside which other's C{static} that is
     """
 
     def __init__(self, stacks: Whole, config: Config, static: Static) -> None:
@@ -74,6 +80,8 @@ class Share:
         self.static = static
         self.uses: dict[StackKey, Use[Any]] = {}
         self.connectors: dict[Direction, Connector] = {}
+        self.another: dict[Target, bool] = {}
+        self.compared: Static | None = None
 
     def of(self, listen: Listen) -> NewStack:
         """The stacks that C{listen} shares with all of its direction, as protocols get at them."""
@@ -91,6 +99,10 @@ class Share:
     def outward(self, direction: Direction, plugin: str) -> Outward:
         """The way out for C{plugin}'s endpoint services; L{connectors} has one for the direction."""
         return self._stacks.outward(self.config, direction, plugin, self.connectors[direction])
+
+    def compare(self) -> Iterator[None]:
+        """Find out beforehand, step by step, what L{take} has to know of thousands of services."""
+        return self._stacks.compare(self)
 
     def take(self) -> None:
         """All stacks go by this one: at once for whoever is new, and in some turns for those who are served already."""

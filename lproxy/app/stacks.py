@@ -11,22 +11,24 @@ Over 300 lines: all that is asked of all stacks together, and shown of them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from random import Random
-from typing import Any, Final
+from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from lproxy.app import lasting, outbound
 from lproxy.app.balancing import balancing
 from lproxy.app.endpoints import Endpoints
+from lproxy.app.log import log
 from lproxy.app.parts import Parts
 from lproxy.app.rows import ServiceRows
 from lproxy.app.share import Share, StackKey, Use, owner
+from lproxy.app.slices import in_slices
 from lproxy.balancing import DEFAULT, Balancing
 from lproxy.config import PLAIN, Config, Direction, Service
 from lproxy.config import Dns as DnsConfig
@@ -51,10 +53,6 @@ from lproxy.transport.current import CurrentConnector
 
 #: families that are sums over all stacks
 TOTALS = ("lock_waiters", "service_cache_size", "service_cache_evictions_total")
-
-
-#: targets that are gone through in one turn of the reactor: a few milliseconds
-SLICE: Final = 200
 
 
 class Stacks:
@@ -86,7 +84,7 @@ class Stacks:
         self._budgets = Budgets(clock, self._served, workers)
         self._dns: tuple[DnsConfig, Discover] | None = None
         self.rows = ServiceRows(self._lower, lambda: self._now, metrics.failed, self._budgets.left)
-        self._turn: IDelayedCall | None = None
+        self._following: Deferred[None] | None = None
         self._discover = Current(Static({}, Literal(Dns(DnsConfig(), clock))))
         self.in_flight = InFlight(0)
         metrics.watch(self.samples)
@@ -175,27 +173,51 @@ class Stacks:
             if (current := self._connectors.get(direction)) is not None:
                 current.inner = connector
         was, now = before.static if before is not None else None, share.static
+        known = share.another if before is not None and share.compared is was else {}
         for key, use in share.uses.items():
             used = before.uses.get(key) if before is not None else None
             everything = used is None or used.settled != use.settled
             lower = self._lower[key]
-            lower.renew(use.parts, use.new_endpoint, partial(self._is_another, everything, was, now))
-        if self._turn is not None:
-            self._turn.cancel()  # what was not gone through for the one before is gone through for this one
-        self._follow(self._discover.exchange(now))
+            lower.renew(use.parts, use.new_endpoint, partial(self._is_another, everything, was, now, known))
+        # what was not gone through for the one before is gone through for this one
+        self._follow(self._follows(self._discover.exchange(now)))
         for key, use in share.uses.items():
             for target in use.kept:
                 self._lower[key].lock.keep(target)
 
-    def _follow(self, rest: Iterator[None]) -> None:
-        """Some of those who are served already; the others in the next turns of the reactor."""
-        done = len(list(islice(rest, SLICE)))
-        self._turn = self._clock.callLater(0, self._follow, rest) if done == SLICE else None
+    def _follow(self, steps: Generator[None, None, None] | None) -> None:
+        """Those who are served already, step by step: some at once, and others later."""
+        if self._following is not None:
+            self._following.cancel()
+        if steps is not None:
+            self._following = in_slices(steps, self._clock)
+            self._following.addErrback(self._unfollowed)
 
-    def _is_another(self, everything: bool, was: Static | None, now: Static, target: Target) -> bool:
+    def _unfollowed(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            log.failure("unexpected error while services are told of others", failure)
+
+    def _follows(self, exchanged: Iterator[None]) -> Generator[None, None, None]:
+        yield from exchanged
+        for lower in list(self._lower.values()):
+            yield from lower.let_go()
+
+    def compare(self, share: Share) -> Iterator[None]:
+        """As L{Share.compare}."""
+        was = share.compared = self._now.static if self._now is not None else None
+        for key in share.uses:
+            for target, _ in self._lower[key].services():
+                share.another[target] = self._is_another(False, was, share.static, {}, target)
+                yield
+
+    def _is_another(
+        self, everything: bool, was: Static | None, now: Static, known: Mapping[Target, bool], target: Target
+    ) -> bool:
         """Whether the service of C{target} keeps to something else than before."""
         if everything or was is None:
             return True
+        if (found := known.get(target)) is not None:
+            return found
         before, after = was.find(target), now.find(target)
         if before == after:
             return False
@@ -216,9 +238,7 @@ class Stacks:
                 lower.lock.close()
         if self._now is share:
             self._now = None
-            if self._turn is not None:
-                self._turn.cancel()
-                self._turn = None
+            self._follow(None)
 
     def _find(self, target: Target) -> Service | None:
         return self._now.static.find(target) if self._now is not None else None

@@ -65,12 +65,13 @@ class Files:
             self.names = ServerNames([(one.names, shown) for one, shown in zip(materials, self._shown, strict=True)])
 
     def _source(self, path: str) -> Source[Material]:
-        return Source(path, lambda: (path, material.beside(path)), partial(self._load, path), fingerprint)
+        return Source(path, lambda: (path, material.beside(path)), partial(_load, self._build, path), fingerprint)
 
-    def _load(self, path: str, now: datetime) -> Material:
-        made = material.server(path, now)
-        self._build(made, now)
-        return made
+
+def _load(build: Build, path: str, now: datetime) -> Material:
+    made = material.server(path, now)
+    build(made, now)
+    return made
 
 
 def fingerprint(one: Material) -> str:

@@ -25,21 +25,26 @@ class InUse:
     """Those of a process, each for as long as somebody has it."""
 
     def __init__(self) -> None:
-        self._made: WeakValueDictionary[Hashable, Context] = WeakValueDictionary()
+        self._made: WeakValueDictionary[tuple[Hashable, Hashable], Context] = WeakValueDictionary()
 
     def __repr__(self) -> str:
         return f"<InUse {len(self._made)} contexts>"
 
-    def get(self, made_of: Hashable, build: Callable[[], Context], now: datetime) -> Context:
+    def get(self, made_of: Hashable, key: Hashable, build: Callable[[], Context], now: datetime) -> Context:
         """
         What C{build} makes, or has made for somebody else.
 
-        @param made_of: all that tells it from others
+        @param made_of: what tells those apart that it is made of
+        @param key: what it is for
         """
-        found = self._made.get(made_of)
+        found = self._made.get((made_of, key))
         if found is None or too_old(found, now):
-            found = self._made[made_of] = replace(build(), since=now)
+            found = self._made[made_of, key] = replace(build(), since=now)
         return found
+
+    def all_of(self, made_of: Hashable) -> dict[Hashable, Context]:
+        """Whatever there is of that, by what it is for: to be kept, until somebody asks for it."""
+        return {key: one for (of, key), one in self._made.items() if of == made_of}
 
 
 def too_old(context: Context, now: datetime) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
-from lproxy.identity.contexts import Context
+from lproxy.identity.contexts import Context, KeyLog
 from lproxy.identity.in_use import InUse
 from lproxy.identity.material import Material, Trust
 from lproxy.identity.rotation import Source
@@ -55,10 +55,11 @@ class Mesh(NamedTuple):
 class Made(Generic[T]):
     """Contexts of what a source has at the moment, each made once."""
 
-    def __init__(self, source: Source[T], in_use: InUse, now: Callable[[], datetime]) -> None:
+    def __init__(self, source: Source[T], in_use: InUse, now: Callable[[], datetime], keylog: KeyLog | None) -> None:
         self.source = source
         self._in_use = in_use
         self._now = now
+        self._keylog = keylog
         self._of: T | None = None
         self._contexts: dict[Hashable, Context] = {}
 
@@ -68,15 +69,23 @@ class Made(Generic[T]):
 
         @raise MaterialError: there was never anything good in the files
         """
-        value = self.source.value
+        value = self.settled()
         if value is None:
             assert self.source.error is not None, f"{self.source.name} was not read yet"
             raise self.source.error
-        if value is not self._of:
-            self._of = value
-            self._contexts.clear()
         made = self._contexts.get(key)
         if made is None:
-            made_of = (key, self.source.mark(value))
-            made = self._contexts[key] = self._in_use.get(made_of, partial(build, value), self._now())
+            build_it = partial(build, value)
+            made = self._contexts[key] = self._in_use.get(self._made_of(value), key, build_it, self._now())
         return made
+
+    def settled(self) -> T | None:
+        """What the source has: whatever was made of that for others is had here, too, also when they end."""
+        value = self.source.value
+        if value is not None and value is not self._of:
+            self._of = value
+            self._contexts = self._in_use.all_of(self._made_of(value))
+        return value
+
+    def _made_of(self, value: T) -> Hashable:
+        return self.source.mark(value), self._keylog

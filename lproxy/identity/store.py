@@ -70,7 +70,7 @@ class Shown:
     def _own(self) -> Context | None:
         if self._mesh is None:
             return None
-        return self._mesh.get((MESH_SERVER, self._alpn, self._require, self._keylog), self._server)
+        return self._mesh.get((MESH_SERVER, self._alpn, self._require), self._server)
 
     def _server(self, mesh: Mesh) -> Context:
         return contexts.mesh_server(mesh.material, mesh.trust, self._alpn, self._require, self._keylog)
@@ -126,16 +126,12 @@ class Store:
         @param require: whether clients of our identity have to have one
         @param mesh: whether it shows our identity
         """
-        files = Files(certificates, lambda one, now: _taken(one.certificate, partial(self._frontend, one, alpn, now)))
+        files = Files(certificates, partial(_frontend, self._in_use, alpn, self._keylog))
         self._files.append(files)
         return Shown(files, self._mesh if mesh else None, alpn, require, self._keylog)
 
-    def _frontend(self, one: Material, alpn: tuple[str, ...], now: datetime) -> Context:
-        made_of = ((FRONTEND, alpn, None, self._keylog), one.fingerprint)
-        return self._in_use.get(made_of, partial(contexts.frontend, one, alpn, keylog=self._keylog), now)
-
     def _made(self, source: Source[T]) -> Made[T]:
-        return Made(source, self._in_use, self._now)
+        return Made(source, self._in_use, self._now, self._keylog)
 
     def client(self, secure: Secure, alpn: tuple[str, ...] = ()) -> Context:
         """
@@ -145,13 +141,13 @@ class Store:
         """
         if not secure.identity:
             return self._pair(secure.certificate, secure.key, secure.ca, server=False).get(
-                (CLIENT, alpn, self._keylog),
+                (CLIENT, alpn),
                 lambda pair: contexts.client(pair.trust, pair.material, alpn, self._keylog),
             )
         if self._mesh is None:
             raise MaterialError(OWN, "no_identity", "we have no identity: [identity] is not set")
         return self._mesh.get(
-            (MESH_CLIENT, alpn, self._keylog),
+            (MESH_CLIENT, alpn),
             lambda mesh: contexts.mesh_client(mesh.material, mesh.trust, alpn, self._keylog),
         )
 
@@ -163,7 +159,7 @@ class Store:
         """
         made = self._pair(certificate, key, client_ca, server=True)
         return lambda: made.get(
-            (FRONTEND, (), client_ca != "", self._keylog),
+            (FRONTEND, (), client_ca != ""),
             lambda pair: contexts.frontend(_shown(pair), (), pair.trust, client_ca != "", self._keylog),
         )
 
@@ -174,6 +170,7 @@ class Store:
         if made is None:
             made = self._pairs[name] = self._made(_pair(certificate, key, trust, server))
             made.source.look(self._now(), insist=True)
+            made.settled()
         return made
 
     # what the driver does
@@ -251,6 +248,11 @@ def _pair(certificate: str, key: str, trust: str, server: bool) -> Source[Pair]:
         return Pair(one, anchors, system)
 
     return Source(certificate or trust or "system", files, load, lambda pair: pair.mark)
+
+
+def _frontend(in_use: InUse, alpn: tuple[str, ...], keylog: KeyLog | None, one: Material, now: datetime) -> Context:
+    build = partial(contexts.frontend, one, alpn, keylog=keylog)
+    return _taken(one.certificate, lambda: in_use.get((one.fingerprint, keylog), (FRONTEND, alpn), build, now))
 
 
 def _shown(pair: Pair) -> Material:

@@ -105,6 +105,8 @@ class Metrics:
         self._plugins.remove(counters)
         sources = [(counters.plugin, source) for source in counters.sources]
         self._past.add(merged(sources, self._taken, self.failed))
+        # they may refer to whoever counts
+        counters.sources.clear()
 
     def watch(self, source: StateSource) -> Callable[[], None]:
         """Have C{source} asked, at each scrape, for values of the families in L{STATE}. What is returned ends that."""

@@ -9,7 +9,7 @@ only one that was idle for the whole period is evicted, so whoever asks in the t
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -67,7 +67,7 @@ class Cache(Generic[L]):
         self._idle = idle
         self._clock = clock
         self._sweeper: IDelayedCall | None = None
-        self._leaving: list[Service[L]] = []
+        self._leaving: dict[Service[L], None] = {}
         self.entries: OrderedDict[Target, Entry[L]] = OrderedDict()
         self.evictions = 0
 
@@ -94,24 +94,28 @@ class Cache(Generic[L]):
 
     def renew(self, changed: Callable[[Target], bool]) -> None:
         """
-        Whoever asks next for a target that has C{changed} gets another service. One that is used, or waited for, goes
-        when it is not any more.
+        Whoever asks next for a target that has C{changed} gets another service. The others go by L{let_go}, or when
+        they are looked for next: each when nobody uses it, or waits for it.
         """
         for entry in self.entries.values():
             entry.kept = False
         for target in [target for target in self.entries if changed(target)]:
-            service = self.entries.pop(target).service
-            if service.busy():
-                self._leaving.append(service)
-            else:
+            self._leaving[self.entries.pop(target).service] = None
+
+    def let_go(self) -> Iterator[None]:
+        """Close services that others have taken the place of, as far as nobody uses them, one after the other."""
+        for service in list(self._leaving):
+            if service in self._leaving and not service.busy():
+                del self._leaving[service]
                 service.close()
+                yield
 
     def close(self) -> None:
         """Let go of everything."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
-        leaving, self._leaving = self._leaving, []
+        leaving, self._leaving = self._leaving, {}
         for service in leaving:
             service.close()
         while self.entries:
@@ -144,11 +148,7 @@ class Cache(Generic[L]):
                 self.entries.move_to_end(target)
             elif now - entry.idle_since >= self._idle:
                 self._evict(target)
-        leaving, self._leaving = self._leaving, []
-        for service in leaving:
-            if service.busy():
-                self._leaving.append(service)
-            else:
-                service.close()
+        for _ in self.let_go():
+            pass
         if self.entries or self._leaving:
             self._schedule()

@@ -7,7 +7,7 @@ Above: the lock, so that a target's service is made once. Below: new_service, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic
 
 from twisted.internet.defer import Deferred, fail
@@ -89,6 +89,10 @@ class CachedRouter(Generic[L]):
         self._new_service = new_service
         self._cache.bound(capacity, idle)
         self._cache.renew(changed)
+
+    def let_go(self) -> Iterator[None]:
+        """Close those that are used no more, and that nobody uses, step by step."""
+        return self._cache.let_go()
 
     def close(self) -> None:
         """Let go of every service."""

@@ -343,9 +343,10 @@ class ExposeTests(LifeMixin):
         self.scene.sockets.taken.add("127.0.0.1:7000")
         for port in (7000, 1):
             self.assertRaises(CannotExpose, self.expose, port)
+        self.assertEqual(1, len(assembly.openings.places()))
         assembly.retire(1)
         self.assertRaises(CannotExpose, self.expose, 7001)
-        self.assertEqual(1, len(assembly.openings.places()))
+        self.assertEqual(frozenset(), assembly.openings.places())
 
     def test_too_early(self) -> None:
         """Nor while the factory is only being made."""

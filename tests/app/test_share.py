@@ -11,7 +11,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.share import Share, owner
-from lproxy.app.stacks import SLICE, Stacks
+from lproxy.app.slices import PAUSE, SLICE
+from lproxy.app.stacks import Stacks
 from lproxy.config import Config, Identity, Limits, Listen, Service, Timeouts
 from lproxy.discover.memory import Memory
 from lproxy.metrics.registry import Metrics
@@ -168,29 +169,85 @@ class ShareTests(SynchronousTestCase):
         self.assertEqual("three", connector.inner)
         self.assertIs(connector, outward[2].connector)
 
+    def ticking(self, services: int) -> tuple[Any, dict[str, tuple[str, ...]]]:
+        """So many services, all of which are used; from now on whatever is done takes its time."""
+        tables: dict[str, tuple[str, ...]] = {f"s{n}:80": ("10.0.0.1:80",) for n in range(services)}
+        stack = self.take(services=tables)
+        for n in range(services):
+            self.successResultOf(stack.acquire(Authority(f"s{n}", 80))).close()
+        self.old = list(self.endpoints)
+        self.endpoints.clear()
+        ticks = iter(range(1, 1_000_000))
+        self.patch(self.clock, "seconds", lambda: self.clock.rightNow + next(ticks) * SLICE / 4)
+        return stack, tables
+
     def test_turns(self) -> None:
         """However many are served, the reactor has its turns in between; who is new goes by the new one at once."""
-        services = {f"s{n}:80": ("10.0.0.1:80",) for n in range(2 * SLICE + 1)}
-        stack = self.take(services=services)
-        for n in range(2 * SLICE + 1):
-            self.successResultOf(stack.acquire(Authority(f"s{n}", 80))).close()
-        self.endpoints.clear()
+        _, services = self.ticking(20)
         second = self.take(services={**dict.fromkeys(services, ("10.0.0.2:80",)), "new:80": ("10.0.0.3:80",)})
         self.assertEqual("10.0.0.3:80", self.ask(second, Authority("new", 80)))
-        self.assertEqual(SLICE + 1, len(self.endpoints))
-        self.clock.advance(0)
-        self.assertEqual(2 * SLICE + 2, len(self.endpoints))
+        turns = 0
+        while len(self.endpoints) < 21:
+            before = len(self.endpoints)
+            self.clock.pump([PAUSE])
+            self.assertLess(len(self.endpoints) - before, 5)
+            turns += 1
+        self.assertGreater(turns, 3)
+        self.clock.pump([PAUSE] * 2)
+        self.assertNotIn("_go", str(self.clock.getDelayedCalls()))
 
     def test_turns_of_the_next(self) -> None:
         """Where another is taken meanwhile, all end up with what that one says."""
-        services = {f"s{n}:80": ("10.0.0.1:80",) for n in range(2 * SLICE)}
-        stack = self.take(services=services)
-        targets = [Authority(f"s{n}", 80) for n in range(2 * SLICE)]
-        for target in targets:
-            self.successResultOf(stack.acquire(target)).close()
+        stack, services = self.ticking(20)
         for address in ("10.0.0.2:80", "10.0.0.3:80"):
             stack = self.take(services=dict.fromkeys(services, (address,)))
-        self.clock.advance(0)
-        self.clock.advance(0)
-        self.assertEqual({"10.0.0.3:80"}, {self.ask(stack, target) for target in targets})
-        self.assertNotIn("_follow", str(self.clock.getDelayedCalls()))
+        self.clock.pump([PAUSE] * 50)
+        self.assertEqual({"10.0.0.3:80"}, {self.ask(stack, Authority(f"s{n}", 80)) for n in range(20)})
+        self.assertNotIn("_go", str(self.clock.getDelayedCalls()))
+
+    def test_turns_end(self) -> None:
+        """With the last one, what is left of them ends."""
+        self.ticking(20)
+        self.take(services={})
+        for share in self.shares:
+            share.close()
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_anew_in_turns(self) -> None:
+        """Services that are begun anew are so at once for whoever asks, and the old ones go in turns."""
+        _, services = self.ticking(20)
+        second = self.take(services={name: Service(name, one, max_failures=9) for name, one in services.items()})
+        self.ask(second, Authority("s7", 80))
+        self.assertEqual(1, len(self.endpoints))
+        self.assertLess(sum(one.closed for one in self.old), 10)
+        self.clock.pump([PAUSE] * 50)
+        self.assertEqual([1] * 20, [one.closed for one in self.old])
+        self.assertNotIn("_go", str(self.clock.getDelayedCalls()))
+
+    def test_compared(self) -> None:
+        """What is found out beforehand is what is found out by itself, also of what is used meanwhile."""
+        made = self.use(self.first)
+        tables = {"web.local:80": Service("web.local:80", BOTH, max_failures=9)}
+        share = self.stacks.share(Config(listen=(LISTEN,), services=tables), Memory())
+        self.shares.append(share)
+        stack = share.of(LISTEN)("http", self.new_endpoint)
+        self.assertEqual(2, len(list(share.compare())))
+        other = Authority("other.local", 80)
+        self.first.acquire(other).addErrback(lambda _: None)
+        share.take()
+        self.assertEqual({WEB: True, APP: True}, share.another)
+        self.assertEqual([1, 1, 1], [one.closed for one in made])
+        self.ask(stack)
+        self.assertEqual(len(made) + 2, len(self.endpoints))
+
+    def test_compared_with_another(self) -> None:
+        """Where another has been taken meanwhile, it is found out anew."""
+        self.use(self.first)
+        services = {name: Service(name, BOTH, max_failures=9) for name in ("web.local:80", "app.local:80")}
+        share = self.stacks.share(Config(listen=(LISTEN,), services=services), Memory())
+        self.shares.append(share)
+        share.of(LISTEN)("http", self.new_endpoint)
+        list(share.compare())
+        made = self.use(self.take(services=services))
+        share.take()
+        self.assertEqual(0, made[-1].closed)

@@ -9,15 +9,21 @@ import gc
 import os
 import socket
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from weakref import ref
 
 from twisted.internet.defer import Deferred, gatherResults
 
 from lproxy.app.assembly import CannotStart
+from lproxy.app.plugins import configures, find
 from lproxy.app.service import Proxy
 from lproxy.config import AccessLog, Admin, Config, Limits, Listen, Service, Timeouts
+from lproxy.configfile import load
+from lproxy.testing.certificates import authority
+from lproxy.testing.garbage import only_new, uncounted
 from tests.app.running import ANY, Client, RunningCase, reactor
+from tests.profiles.case import SP
 
 
 def free_port() -> int:
@@ -527,5 +533,78 @@ class AdminTests(SwapCase):
                 self.assertEqual(status, (await client.ask(request, 12))[9:12])
                 await client.leave()
             self.assertEqual(address, self.running.admin_address())
+
+        return Deferred.fromCoroutine(go())
+
+
+class GarbageTests(RunningCase):
+    """What is replaced is freed with its last session, however much it is."""
+
+    TEXT = """
+[admin]
+address = ""
+[limits]
+in_flight = {n}
+[identity]
+trust = "{folder}/trust.pem"
+certificate = "{folder}/own.pem"
+key = "{folder}/own.key"
+[access_log]
+path = "{folder}/log"
+[profiles]
+files = ["{folder}/*.yaml"]
+[[listen]]
+name = "edge"
+address = "127.0.0.1:0"
+certificates = ["{folder}/own.pem"]
+detect = ["http", "kafka"]
+[[listen]]
+name = "in"
+direction = "inbound"
+address = "127.0.0.1:0"
+target = "service:web:80"
+protocol = "http"
+require_identity = true
+[[listen]]
+name = "kafka"
+address = "127.0.0.1:0"
+protocol = "kafka"
+target = "service:kafka"
+[listen.kafka]
+mode = "gateway"
+base_port = {port}
+[services.kafka]
+endpoints = ["127.0.0.1:9"]
+[services."web:80"]
+endpoints = ["127.0.0.{n}:9"]
+tls = true
+ca = "{folder}/trust.pem"
+[services."web:80".health]
+path = "/"
+"""
+
+    def test_all(self) -> Deferred[None]:
+        """Nothing of a configuration with a bit of everything waits for the garbage collector."""
+        folder = Path(self.mktemp())
+        authority().issue("web.mesh").write(folder, "own")
+        (folder / "web.yaml").write_text(SP + "  routes: [{name: a, condition: {method: GET}}]\n")
+        found, port = find(), free_port()
+
+        def config(n: int) -> Config:
+            loaded = load(self.TEXT.format(folder=folder, n=n, port=port), "x", configures(found))
+            assert loaded.config is not None, loaded.problems
+            return loaded.config
+
+        async def go() -> None:
+            proxy = Proxy(config(1), found, self.reactor)
+            proxy.privilegedStartService()
+            proxy.startService()
+            with only_new(), uncounted() as left:
+                for n in (2, 3):
+                    self.swap_in(proxy, config(n))
+                    await self.until(lambda: len(proxy._assemblies()) == 1)
+                    await self.turn()
+            self.assertEqual([], left)
+            await self.stop(proxy)
 
         return Deferred.fromCoroutine(go())

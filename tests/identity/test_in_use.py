@@ -28,7 +28,7 @@ class InUseTests(SynchronousTestCase):
 
     def get(self, made_of: str, now: datetime = NOW) -> Context:
         """One that is made of that."""
-        return self.in_use.get(made_of, lambda: contexts.client(trust(SHOP)), now)
+        return self.in_use.get(made_of, "for all", lambda: contexts.client(trust(SHOP)), now)
 
     def test_same(self) -> None:
         """Of the same there is one; of something else, another."""
@@ -45,6 +45,12 @@ class InUseTests(SynchronousTestCase):
         second = self.get("a", later)
         self.assertIsNot(first, second)
         self.assertIs(second, self.get("a", later))
+
+    def test_all_of(self) -> None:
+        """All that is made of the same, by what it is for."""
+        first, _ = self.get("a"), self.get("b")
+        other = self.in_use.get("a", "for some", lambda: contexts.client(trust(SHOP)), NOW)
+        self.assertEqual({"for all": first, "for some": other}, self.in_use.all_of("a"))
 
     def test_nobody(self) -> None:
         """What nobody has is not kept for anybody."""

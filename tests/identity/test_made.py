@@ -5,6 +5,9 @@ Tests for L{lproxy.identity.made}; with files, see L{tests.identity.test_store}.
 
 from __future__ import annotations
 
+import gc
+from weakref import ref
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.identity import contexts
@@ -35,7 +38,7 @@ class MadeTests(SynchronousTestCase):
     def made(self) -> Made[Pair]:
         """Of a source that has been looked at."""
         self.source.look(now(), insist=True)
-        return Made(self.source, self.in_use, now)
+        return Made(self.source, self.in_use, now, None)
 
     def test_once(self) -> None:
         """For each key a context is made once; for another that what is the same is made of, too, never again."""
@@ -45,6 +48,17 @@ class MadeTests(SynchronousTestCase):
         self.assertIs(first, self.made().get("a", self.build))
         self.assertIsNot(first, made.get("b", self.build))
         self.assertEqual(2, self.built)
+
+    def test_ended(self) -> None:
+        """What was made for others is had when they have ended, though nobody has asked for it yet."""
+        first = self.made()
+        context = ref(first.get("a", self.build))
+        second = self.made()
+        second.settled()
+        del first
+        gc.collect()
+        self.assertIs(context(), second.get("a", self.build))
+        self.assertEqual(1, self.built)
 
     def test_another(self) -> None:
         """Of something else, others are made."""
@@ -62,7 +76,7 @@ class MadeTests(SynchronousTestCase):
 
         source: Source[Pair] = Source("x", tuple, wrong, lambda pair: pair.mark)
         source.look(now(), insist=True)
-        self.assertRaises(MaterialError, Made(source, self.in_use, now).get, "a", self.build)
+        self.assertRaises(MaterialError, Made(source, self.in_use, now, None).get, "a", self.build)
 
     def test_mark(self) -> None:
         """Pairs are told apart by whom they show, whom they believe, and whom the system does."""

@@ -165,3 +165,32 @@ class CacheTests(SynchronousTestCase):
         self.assertEqual([1, 1], [service.closed for service in self.made])
         self.assertEqual((0, []), (len(self.cache.entries), self.clock.getDelayedCalls()))
         self.assertEqual("<Cache 0 of 3>", repr(self.cache))
+
+    def test_let_go(self) -> None:
+        """Services whose place others take go step by step, those that are used once they are not any more."""
+        lease = self.successResultOf(self.router.acquire(TARGET))
+        self.use(OTHER)
+        self.use(Authority("third.local", 80))
+        self.router.renew(self.make, 3, IDLE, lambda target: target != OTHER)
+        self.assertEqual([0, 0, 0], [one.closed for one in self.made])
+        steps = self.router.let_go()
+        next(steps)
+        self.assertEqual([0, 0, 1], [one.closed for one in self.made])
+        self.assertEqual([], list(steps))
+        lease.close()
+        self.assertEqual(1, len(list(self.router.let_go())))
+        self.assertEqual([1, 0, 1], [one.closed for one in self.made])
+        self.router.close()
+        self.assertEqual([1, 1, 1], [one.closed for one in self.made])
+
+    def test_let_go_later(self) -> None:
+        """What nobody lets go of is when it is looked for next; also in the middle of steps."""
+        self.use()
+        self.use(OTHER)
+        self.router.renew(self.make, 3, IDLE, lambda target: True)
+        steps = self.router.let_go()
+        next(steps)
+        self.clock.advance(IDLE)
+        self.assertEqual([1, 1], [one.closed for one in self.made])
+        self.assertEqual([], list(steps))
+        self.assertEqual([], self.clock.getDelayedCalls())

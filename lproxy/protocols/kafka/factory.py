@@ -76,6 +76,10 @@ class KafkaFactory:
     def stop(self) -> None:
         """The last session is over, and its timer with it."""
         self.drain()
+        # what refers to us, as well, is not left to the collector of cycles
+        self.cluster = self.seeds = self._policy = None
+        self.rules = self._rules("")
+        self.metrics.brokers = lambda: NO_BROKERS
 
     def _brokers(self) -> Brokers:
         cluster = self.cluster
