@@ -37,35 +37,24 @@ ALL = "g"
 SCOPE: Final = InstrumentationScope("lproxy", lproxy.__version__)
 
 
-class Said(logging.Handler):
-    """
-    What the exporter says, which goes to no other log.
-
-    @ivar last: the last of it
-    """
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.last = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Called with all of it."""
-        self.last = record.getMessage()
-
-
-#: one for all: of two configurations, one is about to end
-SAID = Said()
+# what the exporter says we are told as well, and tell: in our log, and at our rate
 _logger = logging.getLogger("opentelemetry.exporter")
-_logger.addHandler(SAID)
+_logger.addHandler(logging.NullHandler())
 _logger.propagate = False
 
 
 class Exporter(OTLPSpanExporter):
     """The SDK's, which sends what is encoded already."""
 
-    def send(self, request: bytes) -> bool:
-        """Whether a collector has taken it."""
-        return self._client.export(request).success
+    def send(self, request: bytes) -> str:
+        """Why the collector has not taken it, within L{TIMEOUT}; empty: it has."""
+        done = self._client.export(request)
+        # the SDK takes a redirection, which it does not follow, for success
+        if done.success and (done.status_code is None or done.status_code < 300):
+            return ""
+        if done.status_code is not None:
+            return f"the collector answers {done.status_code} {done.reason or ''}".rstrip()
+        return f"the collector does not answer: {done.error or f'not within {TIMEOUT:g} s'}"
 
 
 class OtelSpan:
@@ -119,10 +108,7 @@ class Otel:
         self._sender.join()
 
     def _export(self, spans: list[Ended]) -> str:
-        SAID.last = ""
-        if self._exporter.send(self._encoder.encode(spans)):
-            return ""
-        return SAID.last or "the collector does not take them"
+        return self._exporter.send(self._encoder.encode(spans))
 
 
 def threshold(sample: float) -> str:

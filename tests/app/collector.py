@@ -17,7 +17,7 @@ class Collector:
     """
     Listens until it is closed.
 
-    @ivar status: what it answers
+    @ivar status: what it answers, and with which C{fields}
     @ivar paths: what it was asked
     @ivar spans: all that it was told, decoded by opentelemetry-proto
     @ivar resources: whose they are: attributes by name
@@ -26,6 +26,7 @@ class Collector:
     def __init__(self, test: Any) -> None:
         require(packages=("opentelemetry.proto", "opentelemetry.sdk"))
         self.status = 200
+        self.fields: dict[str, str] = {}
         self.paths: list[str] = []
         self.spans: list[Any] = []
         self.resources: list[dict[str, str]] = []
@@ -40,6 +41,8 @@ class Collector:
                 if collector.status == 200:
                     collector.took(body)
                 self.send_response(collector.status)
+                for field in collector.fields.items():
+                    self.send_header(*field)
                 self.send_header("content-length", "0")
                 self.end_headers()
 

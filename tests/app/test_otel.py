@@ -85,9 +85,23 @@ class OtelTests(SynchronousTestCase):
         tracer.close()
         tracer.join()
         self.assertEqual((0, 1, 0), self.counted())
-        (why,) = self.errors
-        self.assertIn("400", why)
+        self.assertEqual(["the collector answers 400 Bad Request"], self.errors)
         self.assertFalse(logging.getLogger("opentelemetry.exporter").propagate)
+
+    def test_not_there(self) -> None:
+        """One that leads elsewhere has taken nothing; nor has one that wants to be asked again later than we wait."""
+        for status, fields, why in (
+            (301, {"location": "https://otel.test/"}, "the collector answers 301 Moved Permanently"),
+            (429, {"retry-after": "60"}, "the collector answers 429 Too Many Requests"),
+        ):
+            self.setUp()
+            collector = Collector(self)
+            collector.status, collector.fields = status, fields
+            tracer = self.tracer(collector.url)
+            tracer.span("GET", "server", DAY, Parent(TRACE)).end(DAY, {})
+            tracer.close()
+            tracer.join()
+            self.assertEqual(((0, 1, 0), [why], 1), (self.counted(), self.errors, len(collector.paths)))
 
     def test_down(self) -> None:
         """One that is not there costs spans, and the end no more than seconds."""
@@ -100,7 +114,8 @@ class OtelTests(SynchronousTestCase):
         tracer.join()
         self.assertLess(time.monotonic() - began, 6)
         self.assertEqual((0, 1, 0), self.counted())
-        self.assertEqual(1, len(self.errors))
+        (why,) = self.errors
+        self.assertRegex(why, "^the collector does not answer: .*refused")
 
     def test_url(self) -> None:
         """A collector's URL may have the path, or not."""
