@@ -99,7 +99,7 @@ def against(file: str, config: Config, arguments: argparse.Namespace) -> int:
     from http.client import HTTPException
 
     from lproxy.configfile import render
-    from lproxy.configfile.difference import differences
+    from lproxy.configfile.difference import RESTART, differences
 
     admin: str = arguments.against
     try:
@@ -108,7 +108,9 @@ def against(file: str, config: Config, arguments: argparse.Namespace) -> int:
     except (OSError, ValueError, HTTPException, KeyError, TypeError, AttributeError) as e:
         print(f"lproxy: {admin} cannot be asked for its configuration: {why(e)}", file=sys.stderr)
         return 2
-    print(f"{file}: a reload would change {len(lines) or 'nothing'} at {admin}")
+    restart = sum(line.endswith(f"({RESTART})") for line in lines)
+    besides = f", and {restart} {'takes' if restart == 1 else 'take'} a restart" if restart else ""
+    print(f"{file}: a reload would change {len(lines) - restart or 'nothing'} at {admin}{besides}")
     for line in lines:
         print(f"  {line}")
     return 0

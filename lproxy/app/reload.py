@@ -32,6 +32,7 @@ from lproxy.config import Config
 from lproxy.configfile import Loaded, Problem, render
 from lproxy.configfile.difference import LASTING
 from lproxy.configfile.problem import Severity
+from lproxy.configfile.profile.read import ROUTES
 from lproxy.errors import one_line
 from lproxy.metrics.reload import APPLIED, FAILED, INVALID, UNCHANGED, Reloads
 from lproxy.stamp import Stamp
@@ -233,4 +234,7 @@ def with_its_own(config: Config, live: Config) -> Config:
 
 def digest(config: Config) -> str:
     """A hash of all that C{config} says: the same for two files that mean the same."""
-    return hashlib.sha256(json.dumps(render(config), sort_keys=True).encode()).hexdigest()[:16]
+    rendered = render(config)
+    # of all tables, where routes stand means something
+    order = {name: list(service.get(ROUTES, ())) for name, service in rendered["services"].items()}
+    return hashlib.sha256(json.dumps([rendered, order], sort_keys=True).encode()).hexdigest()[:16]

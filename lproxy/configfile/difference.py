@@ -9,6 +9,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from lproxy.configfile.problem import Path, spell
+from lproxy.configfile.profile.read import ROUTES
+
+#: how lines end of what a reload does not change
+RESTART: Final = "takes a restart"
 #: what is only read when a process starts: settings, and whole tables
 LASTING: Final = ("admin.address", "metrics", "workers")
 
@@ -20,7 +25,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
 
     @param before: a configuration as L{lproxy.configfile.render} gives it, and C{after} another
     """
-    yield from _tables("", _named(before), _named(after))
+    yield from _tables((), _named(before), _named(after))
 
 
 def _named(rendered: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,22 +34,31 @@ def _named(rendered: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in rendered.items() if key != "live"}, "listen": listeners}
 
 
-def _tables(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+def _tables(path: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     for key in dict.fromkeys((*after, *before)):
-        name = f"{path}.{key}" if path else key
+        own = (*path, key)
+        name = spell(own)
         one, other = before.get(key), after.get(key)
-        if one == other:
-            continue
         if isinstance(one, dict) and isinstance(other, dict):
-            yield from _tables(name, one, other)
+            yield from _tables(own, one, other)
+            if key == ROUTES:
+                yield from _order(name, one, other)
+        elif one == other:
+            continue
         elif key not in after:
             yield f"- {name}"
         elif key not in before:
             yield f"+ {name}{_short(other)}"
         else:
-            lasting = name in LASTING or name.partition(".")[0] in LASTING
-            restart = " (takes a restart)" if lasting else ""
+            restart = f" ({RESTART})" if name in LASTING or own[0] in LASTING else ""
             yield f"~ {name}: {json.dumps(one)} -> {json.dumps(other)}{restart}"
+
+
+def _order(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """Routes are asked one after the other: where they stand means something."""
+    one, other = [key for key in before if key in after], [key for key in after if key in before]
+    if one != other:
+        yield f"~ {name}, in another order: {json.dumps(one)} -> {json.dumps(other)}"
 
 
 def _short(value: Any) -> str:

@@ -10,8 +10,9 @@ from types import MappingProxyType
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy.app.reload import digest
 from lproxy.config import Admin, Config, Limits, Listen, Metrics, Service
-from lproxy.configfile import render
+from lproxy.configfile import load, render
 from lproxy.configfile.difference import differences
 
 ONE, TWO = Listen(name="one", address="127.0.0.1:1"), Listen(name="two", address="127.0.0.1:2")
@@ -40,6 +41,18 @@ class DifferenceTests(SynchronousTestCase):
             {'~ listen.one.target: "authority" -> "10.0.0.1:80"', "~ limits.in_flight: 10000 -> 5"}, set(lines)
         )
 
+    def test_order_of_routes(self) -> None:
+        """Routes that stand in another order are other ones, as the first that is one's is taken; others stay apart."""
+        head = '[services."w:80"]\nendpoints = ["10.0.0.1:80"]\n'
+        a, b, c = (f'[services."w:80".routes.{name}]\nmatch = [{{ path = "/{name}/**" }}]\n' for name in "abc")
+        loaded = [load(head + text, "f", {}).config for text in (a + b, b + a, a + c + b)]
+        one, two, three = (config for config in loaded if config is not None)
+        line = '~ services."w:80".routes, in another order: ["a", "b"] -> ["b", "a"]'
+        self.assertEqual([line], self.different(one, two))
+        (added,) = self.different(one, three)
+        self.assertTrue(added.startswith('+ services."w:80".routes.c'), added)
+        self.assertNotEqual(digest(one), digest(two))
+
     def test_restart(self) -> None:
         """What a reload leaves as it is, as it is only read at the start, is said."""
         admin = Admin(address="127.0.0.1:9", reload=True)
@@ -52,6 +65,6 @@ class DifferenceTests(SynchronousTestCase):
         """Whole tables are named by what they are known by."""
         web = Service(name="web:80", endpoints=("10.0.0.1:80",))
         self.assertEqual(
-            {'+ services.web:80: ["10.0.0.1:80"]', "- listen.two"},
+            {'+ services."web:80": ["10.0.0.1:80"]', "- listen.two"},
             set(self.different(config(), config(web, listen=(ONE,)))),
         )
