@@ -38,6 +38,8 @@ from lproxy.target import Authority, OriginalDst, ServiceName, Target, split_hos
 #: seconds between two looks; and to the next one where something is about to change
 INTERVAL = 1.0
 SOON = 0.25
+#: lines that the log gets of one look's changes: thousands would take their time
+LINES = 50
 
 
 class Shelf:
@@ -172,10 +174,11 @@ class LiveProfiles(Profiles):
 
     def _changed(self, changes: list[Change]) -> None:
         library = self._library
+        said = []
         for one in changes:
             if one.gone:
                 self._metrics.done(REMOVED, self._now())
-                self._say(f"profiles: {one.file} is gone, and what it said with it")
+                said.append(f"profiles: {one.file} is gone, and what it said with it")
             elif one.errors:
                 self._metrics.done(REFUSED, self._now())
                 more = f" (and {len(one.errors) - 1} more)" if len(one.errors) > 1 else ""
@@ -184,7 +187,11 @@ class LiveProfiles(Profiles):
                 self._warn(f"profile-{one.file}", f"profiles: {why}; {still}", Failed("profile", one.file, why, None))
             else:
                 self._metrics.done(APPLIED, self._now())
-                self._say(f"profiles: {one.file} is in use")
+                said.append(f"profiles: {one.file} is in use")
+        for text in said[:LINES]:
+            self._say(text)
+        if len(said) > LINES:
+            self._say(f"profiles: and {len(said) - LINES} files more, in use or gone")
         for path in library.restless():
             still = "what it said before still holds" if library.uses(path) else "it says nothing until then"
             why = "is written to without a pause, and is not read"

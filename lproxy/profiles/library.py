@@ -62,9 +62,10 @@ class Library:
             {path: one.copy() for path, one in before.files.items()} if before is not None and taken else {}
         )
         self.book: Book = Book((), within, services, before.book if before is not None else None)
-        self.refused: dict[str, tuple[Problem, ...]] = {}
+        # what has been told of is not told of again
+        self.refused: dict[str, tuple[Problem, ...]] = dict(before.refused) if before is not None and taken else {}
         #: what is in use of each file
-        self._used: dict[str, Pages] = {}
+        self._used: dict[str, Pages] = dict(before._used) if before is not None and taken else {}
         #: files that were not there at the last look
         self._missing: set[str] = set()
         #: what was in each folder when it was last there
@@ -95,7 +96,7 @@ class Library:
         for path, watched in self.files.items():
             every.update(dict.fromkeys(watched.latest.problems if watched.latest is not None else ()))
             every.update(dict.fromkeys(self.refused.get(path, ())))
-        every.update(dict.fromkeys(oddities(self._described(), self._services)))
+        every.update(dict.fromkeys(oddities(_described(self._used), self._services)))
         for name, hosts in self.book.ambiguous().items():
             wrong = f"{name} alone may be any of {', '.join(hosts)}, and is none of them"
             right = 'write which namespace is meant: [profiles] namespace = "..."'
@@ -124,7 +125,7 @@ class Library:
                 read.append(path)
         if read or changes or not self._made:
             self._made = True
-            changes += self._use()
+            changes += yield from self._use()
         return changes
 
     def _forget(self, paths: list[str], insist: bool) -> list[Change]:
@@ -138,47 +139,53 @@ class Library:
             self.refused.pop(path, None)
         return [Change(path, gone=True) for path in sorted(over)]
 
-    def _use(self) -> list[Change]:
-        """Make a book of what is right."""
-        before, refused_before = self._used, self.refused
-        self._used, self.refused = {}, {}
+    def _use(self) -> Generator[None, None, list[Change]]:
+        """Make a book of what is right, step by step; what was in use is until that is done."""
+        before = self._used
+        used: dict[str, Pages] = {}
+        refused: dict[str, tuple[Problem, ...]] = {}
         for path, watched in self.files.items():
             latest = watched.latest
             if latest is not None and latest.errors:
-                self.refused[path] = latest.errors
+                refused[path] = latest.errors
             elif latest is not None:
                 watched.good = latest
             good = watched.good
             if good is not None:
                 # of the same, the same: nothing is built anew for it
                 old = before.get(path)
-                self._used[path] = old if old is not None and old.described == good.described else good
-        self._settle(before)
-        self.book = Book(self._described(), self._within, self._services, self.book)
+                used[path] = old if old is not None and old.described == good.described else good
+        yield
+        self._settle(used, refused)
+        yield
+        self.book = Book(_described(used), self._within, self._services, self.book)
+        refused_before, self._used, self.refused = self.refused, used, refused
         changes = []
         for path in self.files:
-            if path in self.refused:
-                if self.refused[path] != refused_before.get(path):
-                    changes.append(Change(path, self.refused[path]))
-            elif self._used.get(path) is not before.get(path) or path in refused_before:
+            if path in refused:
+                if refused[path] != refused_before.get(path):
+                    changes.append(Change(path, refused[path]))
+            elif used.get(path) is not before.get(path) or path in refused_before:
                 changes.append(Change(path))
         return changes
 
-    def _settle(self, before: dict[str, Pages]) -> None:
+    def _settle(self, used: dict[str, Pages], refused: dict[str, tuple[Problem, ...]]) -> None:
         """
         Of those that do not go together, the last one that is new goes back to what it was, or is left out; until the
         rest do.
         """
-        while group := next(conflicts(self._described(), self._services), None):
-            new = [one for one in group if self._used[one.file] is not before.get(one.file)]
+        before = self._used
+        while group := next(conflicts(_described(used), self._services), None):
+            new = [one for one in group if used[one.file] is not before.get(one.file)]
             problem = (new or group)[-1]
             path = problem.file
-            self.refused[path] = (*self.refused.get(path, ()), problem)
+            refused[path] = (*refused.get(path, ()), problem)
             earlier = before.get(path)
             if new and earlier is not None:
-                self._used[path] = earlier
+                used[path] = earlier
             else:
-                del self._used[path]
+                del used[path]
 
-    def _described(self) -> list[Described]:
-        return [one for pages in self._used.values() for one in pages.described]
+
+def _described(used: Mapping[str, Pages]) -> list[Described]:
+    return [one for pages in used.values() for one in pages.described]

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.app.profiles import INTERVAL, SOON, LiveProfiles, Shelf, problems
+from lproxy.app.profiles import INTERVAL, LINES, SOON, LiveProfiles, Shelf, problems
 from lproxy.app.slices import PAUSE, SLICE
 from lproxy.config import Config, Listen, ProfileFiles, Service
 from lproxy.configfile.collector import at_once
@@ -228,6 +228,22 @@ class LiveProfilesTests(SynchronousTestCase):
             turns += 1
         self.assertEqual(["b"], self.names())
         self.assertGreater(turns, 10)
+        self.profiles.stop()
+
+    def test_many(self) -> None:
+        """Of thousands of files, the log has the first that have changed, and how many there are more."""
+        self.file.unlink()
+        self.file.mkdir()
+        for n in range(LINES + 3):
+            (self.file / f"{n}.yaml").write_text((SP + ROUTES).replace("web.", f"web{n}."))
+        self.start()
+        self.assertEqual(LINES + 1, len(self.said))
+        self.assertEqual("profiles: and 3 files more, in use or gone", self.said[-1])
+        self.said.clear()
+        self.profiles.stop()
+        self.profiles = self.made()
+        self.start()
+        self.assertEqual([], self.said)
         self.profiles.stop()
 
     def test_contained(self) -> None:

@@ -172,11 +172,23 @@ class LibraryTests(SynchronousTestCase):
         before, watched = self.library.book.of("web.shop", 80), self.library.files[path]
         latest = watched.latest
         self.library = self.made(before=self.library)
-        self.assertEqual([Change(path)], self.look(insist=True))
+        self.assertEqual([], self.look(insist=True))
         self.assertIs(before, self.library.book.of("web.shop", 80))
         self.assertIs(latest, self.library.files[path].latest)
         other = Library([str(self.folder)], Within("else"), {}, self.library)
         self.assertEqual({}, other.files)
+
+    def test_follows_apart(self) -> None:
+        """What one has seen of a file the other sees, too, whoever looks first; each tells of it."""
+        path = self.write("a.yaml", SP + ROUTES)
+        self.look(insist=True)
+        first, second = self.library, self.made(before=self.library)
+        self.library = second
+        self.look(insist=True)
+        self.write("a.yaml", SP + OTHER)
+        for library in (second, first):
+            self.library = library
+            self.assertEqual([[], [Change(path)]], [self.look() for _ in range(2)])
 
     def test_ambiguous(self) -> None:
         """A bare name that may be any of two is told of."""
