@@ -29,7 +29,7 @@ tr.service { background: var(--band); } tr.endpoint td:first-child { padding-lef
 td:not(:last-child) { white-space: nowrap; } td:last-child { overflow-wrap: anywhere; }
 :is(#services, #failures) td:last-child { min-width: 15rem; }
 #services td:nth-child(2) small { display: block; }
-:is(#workers, #kafka, #certificates) table { width: auto; }
+:is(#workers, #draining, #kafka, #certificates) table { width: auto; }
 #services :is(th, td):nth-child(n + 3):nth-child(-n + 9), #routes :is(th, td):nth-child(n + 3),
 #profiled :is(th, td):nth-child(n + 4), #kafka :is(th, td):nth-child(2),
 #failures :is(th, td):is(:nth-child(2), :nth-child(5)) { text-align: right; }

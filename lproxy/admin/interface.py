@@ -75,5 +75,8 @@ class Proxy(Protocol):
     def workers(self) -> list[dict[str, Any]]:
         """Processes that serve, where there are several."""
 
+    def draining(self) -> list[dict[str, Any]]:
+        """Processes whose place this one has taken, and that still have something to finish."""
+
     def failures(self) -> list[dict[str, Any]]:
         """What went wrong lately, the latest first."""

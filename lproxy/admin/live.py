@@ -114,6 +114,8 @@ class Live:
         self._looked = 0.0
         self._viewers: dict[Viewer, None] = {}
         self._timer: IDelayedCall | None = None
+        #: whether another process has our place
+        self.left = False
 
     def __repr__(self) -> str:
         return f"<Live {len(self._viewers)} viewers>"
@@ -145,6 +147,7 @@ class Live:
 
     def leave(self) -> None:
         """Those who watch come again, to the process that has taken our place."""
+        self.left = True
         for viewer in list(self._viewers):
             viewer.leave()
 
@@ -239,6 +242,9 @@ class Events(Page):
         request.setHeader(b"content-type", EVENTS)
         request.setHeader(b"x-accel-buffering", b"no")
         request.write(b"retry: %d\n\n" % AGAIN)
+        if self._live.left:
+            # by a connection of before
+            self._live.leave()
         return server.NOT_DONE_YET
 
 

@@ -63,6 +63,7 @@ class Shown(NamedTuple):
     @ivar live: which configuration serves
     @ivar figures: of the whole process, by their names
     @ivar workers: rows of C{/workers}; none where there is one process
+    @ivar draining: processes of before a takeover
     @ivar services: rows of C{/services}, with their L{Traffic} and that of each endpoint
     @ivar more: how many services are used besides
     @ivar connections: the oldest, and those that are wanted
@@ -77,6 +78,7 @@ class Shown(NamedTuple):
     live: dict[str, Any]
     figures: dict[str, str]
     workers: list[dict[str, Any]]
+    draining: list[dict[str, Any]]
     listeners: list[dict[str, Any]]
     services: list[tuple[dict[str, Any], Traffic, dict[str, Traffic]]]
     more: int
@@ -100,6 +102,7 @@ def overview(proxy: Proxy, window: Window, asked: Asked = WHOLE) -> Shown:
         glance.get("live", {}),
         _figures(window, sum(spoken.values())),
         proxy.workers(),
+        proxy.draining(),
         _listeners(glance, proxy.addresses(), spoken),
         services,
         more,

@@ -80,7 +80,8 @@ def main(shown: Shown, now: float, asked: Asked = WHOLE) -> str:
     @param now: seconds of the epoch
     """
     workers = [_workers(shown)] if shown.workers else []
-    parts = [_state(shown), *workers, _listeners(shown), _services(shown, asked), _routes(shown, asked)]
+    draining = [_draining(shown)] if shown.draining else []
+    parts = [_state(shown), *workers, *draining, _listeners(shown), _services(shown, asked), _routes(shown, asked)]
     if shown.profiled:
         parts.append(_profiled(shown, asked))
     if shown.kafka:
@@ -138,6 +139,24 @@ def _workers(shown: Shown) -> str:
         )
     head = ["worker", "process", "state", "since", "sign of life", "replaced", "held up by"]
     return cells.table("workers", "Workers", head, rows)
+
+
+def _draining(shown: Shown) -> str:
+    rows = (
+        cells.row(
+            f"draining-{one['pid']}",
+            [
+                escape(str(one["pid"])),
+                escape(str(one["connections"])),
+                escape(str(one["in_flight"])),
+                span(float(one["seconds"])) + " ago",
+                span(float(one["within"]) - float(one["seconds"])),
+            ],
+        )
+        for one in shown.draining
+    )
+    head = ["process", "connections", "requests and streams in flight", "began", "ends within"]
+    return cells.table("draining", "Processes of before the takeover, which drain", head, rows)
 
 
 def _listeners(shown: Shown) -> str:

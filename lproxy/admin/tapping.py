@@ -182,6 +182,7 @@ class Tap(Page):
         self._listeners = listeners
         self._clock = clock
         self._readers: dict[Reader, None] = {}
+        self._left = False
 
     def render_GET(self, request: Any) -> Any:
         """Until the client is gone."""
@@ -200,10 +201,14 @@ class Tap(Page):
         self._readers[reader] = None
         self._taps.add(reader)
         request.notifyFinish().addBoth(self._gone, reader)
+        if self._left:
+            # by a connection of before
+            reader.leave()
         return server.NOT_DONE_YET
 
     def leave(self) -> None:
         """Those who read come again, to the process that has taken our place."""
+        self._left = True
         for reader in list(self._readers):
             reader.leave()
 

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from lproxy.admin.server import admin_site
 from lproxy.admin.site import Site
 from lproxy.app.assembly import CannotStart
+from lproxy.app.draining import Draining, Left
 from lproxy.app.log import log
 from lproxy.app.oneline import one_line
 from lproxy.app.plugins import Found
@@ -58,14 +59,32 @@ class Running(Proxy):
         worker = process.worker
         self._supervised = Supervised(self, worker) if worker is not None else None
         self._together = Together(self, worker, reactor) if worker is not None else None
+        self._draining = Draining(self._left, reactor)
 
     def _site(self, host: str) -> Site:
-        together = self._together
+        together, config = self._together, self.config.admin
         if together is None:
-            return super()._site(host)
+            return admin_site(self, self.metrics, config, host, self._reactor, time.time, before=self._look)
         together.start()
-        config = self.config.admin
-        return admin_site(together, together, config, host, self._reactor, time.time, before=together.ask_all)
+        return admin_site(together, together, config, host, self._reactor, time.time, before=self._look)
+
+    def _look(self, page: str) -> Deferred[None]:
+        """What others have to say, for a page of the admin server."""
+        looked = self._draining.look(page, self.admin_address())
+        together = self._together
+        return looked if together is None else looked.addCallback(lambda _: together.ask_all(page))
+
+    def draining(self) -> list[dict[str, Any]]:
+        return self._draining.rows
+
+    def _left(self) -> Left:
+        return Left(self.clients(), self._stacks.in_flight.count)
+
+    def give(self) -> None:
+        admin, within = self.admin_address(), self.ending_seconds()
+        super().give()
+        if admin is not None:
+            self._draining.begin(admin, within)
 
     def privilegedStartService(self) -> None:
         with one_line():
@@ -145,6 +164,7 @@ class Running(Proxy):
 
     async def _stop(self) -> None:
         await super()._stop()
+        await self._draining.stop()
         if self._together is not None:
             await self._together.stop()
 

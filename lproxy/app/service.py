@@ -47,7 +47,6 @@ from lproxy.config import Config, Direction
 from lproxy.configfile import render
 from lproxy.configfile.collector import at_once
 from lproxy.configfile.render import render_table
-from lproxy.errors import Failed
 from lproxy.metrics.lag import ReactorLag
 from lproxy.metrics.registry import Metrics
 from lproxy.metrics.reload import INVALID
@@ -92,6 +91,7 @@ class Proxy(service.Service):
         self._found = plugins
         limited = Warn(reactor, log)
         self._recent = Recent(limited, time.time)
+        self.warn = self._recent.warn
         self._crashes = Crashes(limited, self._recent, self.metrics.plugin_error)
         self._own = OwnAddresses()
         self._hub = hub(reactor)
@@ -106,7 +106,7 @@ class Proxy(service.Service):
             self._sockets,
             self._stacks,
             self._own,
-            self._recent.warn,
+            self.warn,
             self._crashes.crashed,
             taps=self.taps,
             rates=Rates(process.portion.workers),
@@ -464,9 +464,9 @@ class Proxy(service.Service):
         """There is but this process."""
         return []
 
-    def warn(self, kind: str, text: str, parts: Failed | None = None, /) -> None:
-        """Tell the log, not too often."""
-        self._around.warn(kind, text, parts)
+    def draining(self) -> list[dict[str, Any]]:
+        """This process has taken nobody's place."""
+        return []
 
     def shutdown(self) -> None:
         """As the first SIGTERM."""

@@ -147,6 +147,9 @@ def _head(shown: dict[str, Any], now: float, trouble: str) -> Iterator[tuple[str
     for one in shown.get("workers", ()):
         if one.get("state") != "serving":
             yield f"worker {one.get('worker')} (process {one.get('pid')}) is {one.get('state')}", BAD
+    for one in shown.get("draining", ()):
+        left = f"{one.get('connections')} connections, {one.get('in_flight')} requests and streams in flight"
+        yield f"process {one.get('pid')}, whose place this one has taken, drains: {left}", DOUBT
     if listeners := shown.get("listeners"):
         yield "listeners: " + ", ".join(map(_listener, listeners)), ""
     if kafka := [f"{api} {rate:.1f}" for api, rate in shown.get("kafka", ()) if rate]:

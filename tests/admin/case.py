@@ -66,6 +66,9 @@ class FakeProxy:
     def spoken(self) -> Counter[tuple[str, str]]:
         return Counter()
 
+    def draining(self) -> list[dict[str, Any]]:
+        return []
+
     def failures(self) -> list[dict[str, Any]]:
         return []
 

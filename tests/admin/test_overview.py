@@ -67,6 +67,9 @@ class Told:
     def workers(self) -> list[dict[str, Any]]:
         return []
 
+    def draining(self) -> list[dict[str, Any]]:
+        return [{"pid": 7}]
+
     def failures(self) -> list[dict[str, Any]]:
         return [{"at": 1.0, "kind": "http", "text": "x", "times": 1}]
 
@@ -208,4 +211,4 @@ class OverviewTests(SynchronousTestCase):
         shown = overview(self.proxy, self.window)
         self.assertEqual(("draining", {"hash": "abc"}), (shown.not_ready, shown.live))
         self.assertEqual("3", shown.figures["requests and streams in flight"])
-        self.assertEqual(1, len(shown.failures))
+        self.assertEqual((1, [{"pid": 7}]), (len(shown.failures), shown.draining))

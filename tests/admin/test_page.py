@@ -102,6 +102,7 @@ def shown(**more: Any) -> Shown:
             },
             {"worker": 1, "pid": 8, "state": "hung", "seconds": 5.0, "silent_seconds": 9.0, "held_by": "x.py, line 1"},
         ],
+        draining=[{"pid": 9, "connections": 3, "in_flight": 2, "seconds": 5.0, "within": 25.0}],
         listeners=[{**listener, "connections": 5}],
         services=services,
         more=0,
@@ -181,6 +182,7 @@ class MainTests(SynchronousTestCase):
         worker = ["0", "7", "serving", "1 min 1 s", "0 s ago", "died 2", ""]
         self.assertEqual(worker, row(html, "worker-0"))
         self.assertEqual(["hung", "x.py, line 1"], [row(html, "worker-1")[n] for n in (2, 6)])
+        self.assertEqual(["9", "3", "2", "5 s ago", "20 s"], row(html, "draining-9"))
         broker = ["kafka", "7", "10.0.0.3:9092", "healthy", "2", "1", "app, job"]
         self.assertEqual(broker, row(html, "broker-kafka-10.0.0.3:9092"))
         connection = ["10.9.9.9:5", "app.mesh", "web", "undecided", "acquiring", "web:80", "-", "3 s"]
@@ -218,11 +220,12 @@ class MainTests(SynchronousTestCase):
         """Where there is nothing, that is said; what does not concern this proxy is left out."""
         left_out = ("profiled", "kafka", "brokers", "certificates")
         empty: dict[str, Any] = {name: [] for name in ("services", "routes", "connections", "failures", *left_out)}
-        html = self.html(**empty, listeners=[], workers=[])
+        html = self.html(**empty, listeners=[], workers=[], draining=[])
         self.assertEqual(5, html.count("<p>None.</p>"))
         self.assertNotIn("Kafka", html)
         self.assertNotIn("profile", html)
         self.assertNotIn("Certificates", html)
+        self.assertNotIn("drain", html)
 
     def test_all_time(self) -> None:
         """Figures say what they are of."""

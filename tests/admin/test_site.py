@@ -21,6 +21,7 @@ class LeaveTests(AdminCase):
         so that all come to the other process.
         """
         kept, *going_on = (self.connect() for _ in range(3))
+        idle = [self.connect() for _ in range(2)]
         for (channel, _), page in zip((kept, *going_on), ("ready", "events", "tap"), strict=True):
             channel.dataReceived(f"GET /{page} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         self.assertTrue(self.proxy.taps.on)
@@ -35,7 +36,11 @@ class LeaveTests(AdminCase):
         channel.dataReceived(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.assertEqual("close", Answer(transport.value()).fields["connection"])
         self.assertTrue(transport.disconnecting)
-        for one, _ in (kept, *going_on):
+        for (channel, transport), page in zip(idle, ("events", "tap"), strict=True):
+            channel.dataReceived(f"GET /{page} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            answer = Answer(transport.value())
+            self.assertEqual((200, True, True), (answer.status, answer.whole, transport.disconnecting))
+        for one, _ in (kept, *going_on, *idle):
             one.connectionLost(Failure(ConnectionDone()))
         self.assertEqual([], self.clock.getDelayedCalls())
 

@@ -271,6 +271,9 @@ class Hostile(FakeProxy):
         listen = {"name": HOSTILE, "direction": HOSTILE, "target": HOSTILE, "protocol": HOSTILE, "tls": HOSTILE}
         return {"listen": [listen], "live": {"file": HOSTILE, "since": HOSTILE, "hash": HOSTILE}}
 
+    def draining(self) -> list[dict[str, Any]]:
+        return [{"pid": HOSTILE, "connections": HOSTILE, "in_flight": HOSTILE, "seconds": 1, "within": 2}]
+
     def workers(self) -> list[Any]:
         return [{"worker": HOSTILE, "pid": HOSTILE, "state": HOSTILE, "held_by": HOSTILE}]
 

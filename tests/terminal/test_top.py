@@ -77,6 +77,7 @@ class TopTests(SynchronousTestCase):
             "listeners": [{"name": "in", "address": ["::", 80], "connections": 3, "speaks": "http 3"}, {"name": "db"}],
             "kafka": [["Fetch", 2.5], ["Metadata", 0.0]],
             "workers": [{"worker": 0, "state": "serving"}, {"worker": 1, "pid": 7, "state": "hung"}],
+            "draining": [{"pid": 9, "connections": 3, "in_flight": 2}],
             "certificates": [[{"name": "a.mesh"}, 3_600.0], [{"name": "b.mesh"}, 9e9]],
         }
         text = "\n".join(lines(shown(**more)))
@@ -87,6 +88,7 @@ class TopTests(SynchronousTestCase):
             "listeners: in 3 http 3, db closed",
             "kafka: Fetch 2.5\n",
             "worker 1 (process 7) is hung",
+            "process 9, whose place this one has taken, drains: 3 connections, 2 requests and streams in flight",
             "certificate a.mesh: its time is over in 1 h 0 min",
         ):
             self.assertIn(words, text)
@@ -157,6 +159,7 @@ class TopTests(SynchronousTestCase):
             profiled=[[{"dst": bad, "rt_route": bad, "listener": bad}, QUIET, 0.0]],
             listeners=[{"name": bad, "address": [bad, 1], "connections": 1, "speaks": bad}],
             kafka=[[bad, 1.0]],
+            draining=[{"pid": bad}],
             workers=[{"worker": bad, "pid": bad, "state": bad}],
             certificates=[[{"name": bad}, 0.0]],
         )

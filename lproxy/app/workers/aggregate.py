@@ -239,6 +239,10 @@ class Together:
         """The table of workers."""
         return [{key: value for key, value in row.items() if key != "at"} for row in self._table]
 
+    def draining(self) -> list[dict[str, Any]]:
+        """Those of before, the same for all."""
+        return self._proxy.draining()
+
     def reload(self) -> Deferred[Outcome]:
         """Of all of them."""
         return self._proxy.reload()

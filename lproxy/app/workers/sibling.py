@@ -92,9 +92,12 @@ class Asking(Protocol):
         self.answer: Deferred[dict[str, Any]] = Deferred(self._cancelled)
 
     def connectionMade(self) -> None:
-        """Ask."""
+        """Ask, unless it is somebody else's."""
         transport: Any = self.transport
-        transport.write(self._wanted + b"\n")
+        if same_user(transport.socket):
+            transport.write(self._wanted + b"\n")
+        else:
+            transport.abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """A part of the answer."""
