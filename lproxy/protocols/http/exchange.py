@@ -118,13 +118,15 @@ class Exchange(Owner, Expiring):
                 return
             if destination.router is not None:
                 plan = self.plan = destination.router.plan(request)
-                refused = plan.begin(request, conn, self.began)
-                if refused is None and plan.route.backends:
-                    destination = self.destination = listener.shared(destination, plan, request, conn)
-                    refused = listener.refuse(destination, conn)
-                if refused is not None:
+                plan.counter.requests += 1
+                if plan.bounded and (refused := plan.refuse(request, conn, self.began)) is not None:
                     self.reset(refused)
                     return
+                if plan.route.backends:
+                    destination = self.destination = listener.shared(destination, plan, request, conn)
+                    if destination.guards and (refused := listener.refuse(destination, conn)) is not None:
+                        self.reset(refused)
+                        return
             if (ours := prepare(request, destination, self.plan, listener, conn)) is not None:
                 self._answer(*ours)
                 return

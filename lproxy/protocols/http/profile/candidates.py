@@ -78,16 +78,16 @@ class Candidates:
 
         @param path: the request's, in its normal form
         """
-        found = self.all if len(self.all) <= FEW else self._may(path)
-        for one in found:
-            number = one.number
-            if number >= before:
+        every = self.all
+        for one in every if len(every) <= FEW else self._may(path):
+            if one.number >= before:
                 break
             if not one.made:
                 one.make()
-            fits, test = one.fits, one.test
-            if (fits is None or fits(path)) and (test is None or test.fits(Seen(request, path))):
-                return number
+            if one.fits is None or one.fits(path):
+                test = one.test
+                if test is None or test.fits(Seen(request, path)):
+                    return one.number
         return before
 
     def _may(self, path: bytes) -> list[Candidate]:

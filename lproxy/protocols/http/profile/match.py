@@ -43,7 +43,7 @@ class Index:
     @ivar at: those at a path
     @ivar below: those whose paths begin with some segments, by these
     @ivar depth: how many segments these are at most
-    @ivar anywhere: those whose paths may begin with anything
+    @ivar anywhere: those whose paths may begin with anything; C{None}: there are none
     """
 
     __slots__ = ("anywhere", "at", "below", "depth")
@@ -52,7 +52,7 @@ class Index:
         self.at: dict[bytes, Candidates] = {}
         self.below: dict[bytes, Candidates] = {}
         self.depth = 0
-        self.anywhere = Candidates()
+        self.anywhere: Candidates | None = None
 
     def enter(self, number: int, path: Path | None, condition: Condition | None) -> None:
         """
@@ -61,7 +61,7 @@ class Index:
         @param condition: what it says besides; C{None}: nothing
         """
         if path is None:
-            self.anywhere.all.append(Candidate(number, None, condition))
+            self._enter_anywhere(Candidate(number, None, condition))
             return
         if path.kind == "exact":
             _enter(self.at, spelt(path.value), Candidate(number, None, condition))
@@ -74,28 +74,30 @@ class Index:
             all_known = begins == whole and whole != b""
         one = Candidate(number, None if all_known else path, condition)
         if not begins:
-            self.anywhere.all.append(one)
+            self._enter_anywhere(one)
             return
         _enter(self.below, begins, one)
         self.depth = max(self.depth, begins.count(b"/"))
 
-    def first(self, request: Request, path: bytes, none: int) -> int:
-        """The number of the first route that has C{request}, with this C{path}; C{none} where none has it."""
-        found = none
-        if self.at:
-            at = self.at.get(path)
-            if at is not None:
-                found = at.first(request, path, found)
-        end = 0
-        for _ in range(self.depth):
+    def _enter_anywhere(self, one: Candidate) -> None:
+        if self.anywhere is None:
+            self.anywhere = Candidates()
+        self.anywhere.all.append(one)
+
+    def deeper(self, request: Request, path: bytes, end: int, before: int) -> int:
+        """
+        As L{Candidates.first}, of those whose paths begin with more than one segment.
+
+        @param end: where the first segment does
+        """
+        found, below = before, self.below
+        for _ in range(self.depth - 1):
             end = path.find(b"/", end + 1)
-            begins = self.below.get(path[:end] if end > 0 else path)
-            if begins is not None:
-                found = begins.first(request, path, found)
+            candidates = below.get(path[:end] if end > 0 else path)
+            if candidates is not None:
+                found = candidates.first(request, path, found)
             if end < 0:
                 break
-        if self.anywhere.all:
-            found = self.anywhere.first(request, path, found)
         return found
 
 
@@ -149,6 +151,21 @@ class Matcher:
         path = request.target
         if _QUERY in path or _ESCAPE in path or (_DOT in path and path.find(b"/.") >= 0):
             path = path_of(path)
-        index = self._by_method.get(request.method, self._others) if self._by_method else self._others
-        found = index.first(request, path, self._none)
-        return found if found < self._none else NONE
+        index = self._others
+        if self._by_method:
+            index = self._by_method.get(request.method, index)
+        found = none = self._none
+        if index.depth:
+            end = path.find(b"/", 1)
+            candidates = index.below.get(path[:end] if end > 0 else path)
+            if candidates is not None:
+                found = candidates.first(request, path, found)
+            if end > 0 and index.depth > 1:
+                found = index.deeper(request, path, end, found)
+        if index.at:
+            candidates = index.at.get(path)
+            if candidates is not None:
+                found = candidates.first(request, path, found)
+        if index.anywhere is not None:
+            found = index.anywhere.first(request, path, found)
+        return found if found < none else NONE

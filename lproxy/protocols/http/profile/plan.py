@@ -58,6 +58,7 @@ class Plan:
     @ivar counter: where its requests are counted
     @ivar gate: what lets them pass; C{None}: all may
     @ivar max_body: bytes of a request's body, or L{ANY_LENGTH}
+    @ivar bounded: whether there is one of these two
     @ivar ours: the answer that they get without asking anybody
     @ivar rewriter: what the upstream is asked for instead
     @ivar request: what becomes of a request's fields
@@ -73,6 +74,7 @@ class Plan:
     __slots__ = (
         "_latest",
         "again",
+        "bounded",
         "classes",
         "counter",
         "gate",
@@ -97,6 +99,7 @@ class Plan:
         self.counter.hold()
         self.gate: Gate | None = None
         self.max_body: int = ANY_LENGTH if route.max_body is None else route.max_body
+        self.bounded: bool = self.max_body >= 0
         self.request = edit(route.request)
         self.response = edit(route.response)
         self.rewriter = Rewriter(route.rewrite, route.condition) if route.rewrite is not None else None
@@ -126,19 +129,18 @@ class Plan:
         place = self.place
         own = place.rates.of(f"service {place.service} route {self.name}", self.route.rates)
         self.gate = gate(place.target, service + own)
+        self.bounded = self.gate is not None or self.max_body >= 0
 
     def close(self) -> None:
         """No more requests are begun."""
         self.counter.release()
 
-    def begin(self, request: Request, conn: Conn, now: float) -> ProxyError | None:
-        """Count C{request}, which came on C{conn}; why it may go no further, if it may not."""
-        counter = self.counter
-        counter.requests += 1
+    def refuse(self, request: Request, conn: Conn, now: float) -> ProxyError | None:
+        """Why C{request}, which came on C{conn}, may go no further, if it may not; asked of L{bounded} plans alone."""
         if self.gate is not None:
             limited = self.gate.refuse(request, conn, now)
             if limited is not None:
-                counter.limited += 1
+                self.counter.limited += 1
                 return limited
         return self.too_large(request.framing) if self.max_body >= 0 else None
 

@@ -50,7 +50,7 @@ class PlanTests(SynchronousTestCase):
         plan = Plan(Route("a"), place())
         plan.join((), None)
         self.assertEqual([None] * 5, [plan.gate, plan.ours, plan.rewriter, plan.request, plan.response])
-        self.assertIsNone(plan.begin(request(10**12), CONN, 0.0))
+        self.assertFalse(plan.bounded)
 
     def test_ours(self) -> None:
         """A redirect goes before an answer, and both have what the route says of answers' fields."""
@@ -64,15 +64,15 @@ class PlanTests(SynchronousTestCase):
     def test_counted(self) -> None:
         """Its requests are counted, and their answers by the route's own classes; it holds its series until closed."""
         plan = Plan(Route("a", classes=(ResponseClass(Statuses(404, 404)),)), place())
-        plan.begin(request(), CONN, 0.0)
+        plan.counter.requests += 1
         self.assertTrue(plan.ended(404, 1.0, NO_CALL, True))
-        plan.begin(request(), CONN, 0.0)
+        plan.counter.requests += 1
         self.assertTrue(plan.ended(404, 1.0, NO_CALL, False))
-        plan.begin(request(), CONN, 0.0)
+        plan.counter.requests += 1
         self.assertFalse(plan.ended(200, 1.0, 0, True))
-        plan.begin(request(), CONN, 0.0)
+        plan.counter.requests += 1
         self.assertTrue(plan.ended(0, 1.0, NO_CALL, False))
-        plan.begin(request(), CONN, 0.0)
+        plan.counter.requests += 1
         self.assertTrue(plan.ended(200, 1.0, NO_CALL, True, True))
         found = {key: (outcome.answers, outcome.tries) for key, outcome in plan.counter.outcomes.items()}
         self.assertEqual((1, 1), found.pop((200, NO_CALL, True)))
@@ -86,9 +86,10 @@ class PlanTests(SynchronousTestCase):
     def test_body(self) -> None:
         """A body that says to be too long is refused at once; one that does not say, when it is."""
         plan = Plan(Route("a", max_body=10), place())
-        self.assertIsNone(plan.begin(request(10), CONN, 0.0))
-        self.assertIsNone(plan.begin(request(CHUNKED), CONN, 0.0))
-        refused = plan.begin(request(11), CONN, 0.0)
+        self.assertTrue(plan.bounded)
+        self.assertIsNone(plan.refuse(request(10), CONN, 0.0))
+        self.assertIsNone(plan.refuse(request(CHUNKED), CONN, 0.0))
+        refused = plan.refuse(request(11), CONN, 0.0)
         self.assertEqual((413, "web.local:80"), refused and (refused.status, str(refused.target)))
         self.assertIsNone(plan.too_large(10))
         self.assertIsNotNone(plan.too_large(11))
@@ -102,9 +103,9 @@ class PlanTests(SynchronousTestCase):
         plan, other = [Plan(Route(name, rates=(Rate(2, 60.0),)), here) for name in ("a", "b")]
         plan.join(service, None)
         other.join(service, None)
-        passed = [one.begin(request(), CONN, 0.0) is None for one in (plan, plan, plan, other, other)]
+        passed = [one.refuse(request(), CONN, 0.0) is None for one in (plan, plan, plan, other, other)]
         self.assertEqual([True, True, False, True, False], passed)
-        self.assertEqual((1, 3), (plan.counter.limited, plan.counter.requests))
+        self.assertEqual((1, 1), (plan.counter.limited, other.counter.limited))
 
     def test_rates_last(self) -> None:
         """What was used up is so for whoever follows: another listener's plan, or a profile that was read anew."""
@@ -113,10 +114,10 @@ class PlanTests(SynchronousTestCase):
         for expected in (True, False):
             plan = Plan(route, place(rates=rates))
             plan.join((), None)
-            self.assertEqual(expected, plan.begin(request(), CONN, 0.0) is None)
+            self.assertEqual(expected, plan.refuse(request(), CONN, 0.0) is None)
         named = Plan(route, place("10.0.0.1", rates, "web.local"))
         named.join((), None)
-        self.assertIsNotNone(named.begin(request(), CONN, 0.0), "one service, by whatever name")
+        self.assertIsNotNone(named.refuse(request(), CONN, 0.0), "one service, by whatever name")
         elsewhere = Plan(route, place("api.local", rates))
         elsewhere.join((), None)
-        self.assertIsNone(elsewhere.begin(request(), CONN, 0.0))
+        self.assertIsNone(elsewhere.refuse(request(), CONN, 0.0))

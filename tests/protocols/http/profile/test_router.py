@@ -93,7 +93,7 @@ class RouterTests(SynchronousTestCase):
         paths = ("/books", "/authors", "/")
 
         def passed() -> list[bool]:
-            return [router.plan(asked(path)).begin(asked(path), CONN, 0.0) is None for path in paths]
+            return [router.plan(asked(path)).refuse(asked(path), CONN, 0.0) is None for path in paths]
 
         self.assertEqual([True, False, False], passed())
         router = ProfileRouter(Profile((BOOKS, AUTHORS)), here, router)
