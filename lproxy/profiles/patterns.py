@@ -4,8 +4,9 @@ Regular expressions that somebody else wrote: compiled so that matching takes ti
 whatever they are.
 
 Python's own engine backtracks, and has a request's path decide how long; RE2 never does, and refuses what it could not
-do so, look-around and back-references. Yet a call of it from Python takes ten times as long. So what can be seen never
-to backtrack, as most patterns of paths, is left to Python's: see L{deterministic}.
+do so, look-around and back-references. Yet a call of it from Python takes ten times as long, and a pattern several
+kilobytes. So what can be seen to need one pass, as most patterns of paths, is left to Python's
+(L{lproxy.profiles.deterministic}).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
+
+from lproxy.profiles.deterministic import bare, deterministic
 
 #: bytes that one pattern may need, its program and what matching remembers
 MAX_MEMORY: Final = 1024 * 1024
@@ -34,20 +37,6 @@ _WORDS: Final = (
     (r"bad repetition operator: [*+?]\+", "possessive quantifiers are unknown"),
     (r"invalid repetition size", "a repetition is more than 1000"),
 )
-
-#: one of these, as it stands; the others mean something
-_PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/-_~%!@&=:;,\"'<>`# ")
-#: after a backslash: itself
-_ESCAPED: Final = frozenset(b".*+?()[]{}|^$\\/-")
-#: what C{.} is not
-_NEWLINE: Final = 10
-_ALL: Final = frozenset(range(256))
-_CLASSES: Final = {
-    ord("d"): frozenset(b"0123456789"),
-    ord("w"): frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"),
-}
-#: C{[^/]}, C{[a-z0-9_-]}: without escapes
-_CLASS: Final = re.compile(rb"\[(\^?)((?:[A-Za-z0-9](?:-[A-Za-z0-9])?|[/_.@~%])+-?)\]")
 
 
 class BadPattern(ValueError):
@@ -80,8 +69,8 @@ def _compile(pattern: str) -> Matches:
     if len(pattern) > MAX_LENGTH:
         raise BadPattern(f"is longer than {MAX_LENGTH} characters")
     encoded = pattern.encode("utf-8")
-    if deterministic(encoded):
-        return re.compile(encoded).fullmatch
+    if deterministic(plain := bare(encoded)):
+        return re.compile(plain).fullmatch
     # not for whoever has no such pattern: it is three megabytes
     import re2
 
@@ -118,58 +107,3 @@ def _why(said: str, pattern: str) -> str:
         if re.search(words, said):
             return f"is none of RE2's: {why}"
     return f"is none of RE2's: {said}"
-
-
-def deterministic(pattern: bytes) -> bool:
-    """
-    Whether there is never a choice in matching C{pattern}, so that any engine does it in one pass.
-
-    So it is where nothing but single characters is repeated, and after each repetition comes, if anything, something
-    that the repeated is not: C{/books/[^/]*/pages/\\d+} and C{/books/.*} are, C{.*/edit} is not.
-    """
-    repeated: frozenset[int] | None = None
-    at = 0
-    while at < len(pattern):
-        atom, at = _atom(pattern, at)
-        if not atom or (repeated is not None and repeated & atom):
-            return False
-        quantifier = pattern[at : at + 1]
-        if quantifier in (b"*", b"+"):
-            # of a*b*, the second may be nothing: what comes then must be neither
-            repeated = atom | (repeated or atom) if quantifier == b"*" else atom
-            at += 1
-        else:
-            repeated = None
-    return True
-
-
-def _atom(pattern: bytes, at: int) -> tuple[frozenset[int], int]:
-    """The characters that one atom may be, and where it ends; none where it is anything but simple."""
-    code = pattern[at]
-    if code in _PLAIN:
-        return frozenset((code,)), at + 1
-    if code == ord("."):
-        return _ALL - {_NEWLINE}, at + 1
-    if code == ord("\\") and at + 1 < len(pattern):
-        code = pattern[at + 1]
-        return (frozenset((code,)) if code in _ESCAPED else _CLASSES.get(code, frozenset())), at + 2
-    if (found := _CLASS.match(pattern, at)) is not None:
-        inside = _inside(found[2])
-        return (_ALL - inside if found[1] and inside else inside), found.end()
-    return frozenset(), at
-
-
-def _inside(text: bytes) -> frozenset[int]:
-    """The characters of a class, of which C{text} stands between the brackets; none where a range is empty."""
-    codes: set[int] = set()
-    at = 0
-    while at < len(text):
-        if text[at + 1 : at + 2] == b"-" and at + 2 < len(text):
-            if text[at] > text[at + 2]:
-                return frozenset()
-            codes.update(range(text[at], text[at + 2] + 1))
-            at += 3
-        else:
-            codes.add(text[at])
-            at += 1
-    return frozenset(codes)

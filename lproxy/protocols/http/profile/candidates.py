@@ -29,10 +29,10 @@ class Candidate:
     @ivar fits: whether a path is one of the route's; C{None}: it is
     @ivar test: whether a request is what the route says besides; C{None}: it is
     @ivar made: whether those two are what they are to be
-    @ivar path: what C{fits} is made of, where it is made of anything
+    @ivar path: what C{fits} is made of, and C{condition}: C{test}, where they are made of anything
     """
 
-    __slots__ = ("_condition", "fits", "made", "number", "path", "test")
+    __slots__ = ("condition", "fits", "made", "number", "path", "test")
 
     def __init__(self, number: int, path: Path | None, condition: Condition | None) -> None:
         """
@@ -41,7 +41,7 @@ class Candidate:
         """
         self.number = number
         self.path: Path | None = path
-        self._condition: Condition | None = condition
+        self.condition: Condition | None = condition
         self.fits: Matches | None = None
         self.test: Test | None = None
         self.made: bool = path is None and condition is None
@@ -51,8 +51,8 @@ class Candidate:
         self.made = True
         if self.path is not None:
             self.fits = path_matches(self.path)
-        if self._condition is not None:
-            self.test = ready(self._condition)
+        if self.condition is not None:
+            self.test = ready(self.condition)
 
 
 class Candidates:
@@ -62,15 +62,17 @@ class Candidates:
     @ivar all: each, in the order of their numbers
     @ivar _expressions: all that paths are held against, where there are many; C{_along}: whose each is, by its number
     @ivar _others: those that have none
+    @ivar _paths_tell: whether those that have one say no more, so that the first is enough
     """
 
-    __slots__ = ("_along", "_expressions", "_others", "all")
+    __slots__ = ("_along", "_expressions", "_others", "_paths_tell", "all")
 
     def __init__(self) -> None:
         self.all: list[Candidate] = []
         self._expressions: Expressions | None = None
         self._along: list[list[Candidate]] = []
         self._others: list[Candidate] = []
+        self._paths_tell = True
 
     def first(self, request: Request, path: bytes, before: int) -> int:
         """
@@ -91,10 +93,15 @@ class Candidates:
         return before
 
     def _may(self, path: bytes) -> list[Candidate]:
-        """Those of many that C{path} is one of the paths of, as far as expressions tell."""
-        if self._expressions is None:
-            self._expressions = self._compiled()
-        matched = self._expressions.all_that_match(path)
+        """Those of many that C{path} is one of the paths of, as far as expressions tell and it matters."""
+        expressions = self._expressions
+        if expressions is None:
+            expressions = self._expressions = self._compiled()
+        if self._paths_tell:
+            number = expressions.first(path)
+            matched = [number] if number >= 0 else []
+        else:
+            matched = expressions.all_that_match(path)
         if not matched:
             return self._others
         return sorted([*self._others, *[one for number in matched for one in self._along[number]]], key=_number)
@@ -109,6 +116,7 @@ class Candidates:
             if number == len(self._along):
                 self._along.append([])
             self._along[number].append(one)
+            self._paths_tell = self._paths_tell and one.condition is None
             # it is all that is known of the path, and has been tried by then
             one.path = None
         return Expressions(list(numbers))

@@ -9,18 +9,34 @@ from functools import partial
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.http.profile.expressions import Expressions
+from lproxy.profiles.patterns import BadPattern
+from lproxy.protocols.http.profile.expressions import MANY, Expressions
 
 
 class ExpressionsTests(SynchronousTestCase):
     """Many expressions at once."""
 
     patterns = ("/a/[^/]+", "/a/b", "/c", "/[a-z]/.*", "(?i)/A/B")
+    simple = ("/a/[^/]+", "/a/(b)", "/c|/d", "/[a-z](/.*)?", "^/a/b$")
 
     def test_together(self) -> None:
-        """All that match are found."""
-        found = Expressions(self.patterns).all_that_match(b"/a/b")
-        self.assertEqual({0, 1, 3, 4}, set(found) & set(range(5)))
+        """All that match are found, and the first of them, whichever engine does it."""
+        for patterns in (self.patterns, self.simple, [*self.simple, *[f"/x{n}" for n in range(MANY)]]):
+            found = Expressions(patterns)
+            self.assertEqual([0, 1, 3, 4], sorted(found.all_that_match(b"/a/b")))
+            self.assertEqual([3], found.all_that_match(b"/b/"))
+            self.assertEqual([0, 3, -1], [found.first(text) for text in (b"/a/b", b"/b/", b"/B")])
+
+    def test_first_of_many(self) -> None:
+        """The first that matches is told from those that do not, whatever groups they have."""
+        patterns = [f"/{n}(/a)?(/b)?" for n in range(MANY)]
+        found = Expressions(patterns)
+        for n in range(MANY):
+            self.assertEqual(n, found.first(b"/%d/b" % n))
+
+    def test_bad(self) -> None:
+        """What is no pattern is refused."""
+        self.assertRaises(BadPattern, Expressions(["/a", "("], most=0).first, b"/a")
 
     def test_out_of_memory(self) -> None:
         """Where one machine for all is too large, or becomes it, each is tried by itself."""
