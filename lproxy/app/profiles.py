@@ -3,8 +3,7 @@
 What is said about how services' requests are treated, as protocols ask for it: by the configuration's own tables, which
 have precedence, and by files, which are looked at every second.
 
-To look costs a C{stat()} for each file. What has changed is read in slices, one document after the other: nobody who is
-served waits for that.
+To look costs a C{stat()} for each file. What has changed is read in slices: nobody who is served waits for that.
 """
 
 from __future__ import annotations

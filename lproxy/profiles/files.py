@@ -129,7 +129,7 @@ class Watched:
         return replaced and self._changes > PATIENCE
 
     def read(self, within: Within) -> Iterator[None]:
-        """Read it; each step is a document. Once it is over, L{latest} says what came of it."""
+        """Read it, bit by bit. Once it is over, L{latest} says what came of it."""
         before = stamp(self.path)
         try:
             there = os.stat(self.path)

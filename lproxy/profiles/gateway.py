@@ -10,6 +10,7 @@ is told: a warning where it can be left out, else an error.
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 from dataclasses import replace
 from typing import Final
 
@@ -65,9 +66,9 @@ class _Owner:
         self.rank = (created or "9999", f"{namespace}/{name}")
 
 
-def read(document: Field, kind: str, name: str, namespace: str, domain: str) -> OfRoutes:
+def read(document: Field, kind: str, name: str, namespace: str, domain: str) -> Generator[None, None, OfRoutes]:
     """
-    The routes in C{document}, of which it is known that it is one of L{KINDS}.
+    The routes in C{document}, of which it is known that it is one of L{KINDS}; between rules there is time for others.
 
     @raise Skip: there is nothing to be made of it; that is reported
     """
@@ -107,6 +108,7 @@ def read(document: Field, kind: str, name: str, namespace: str, domain: str) -> 
         ranked += _ranked([every], Route(f"{name}/rules[0]"), 0, owner)
     names: dict[str, int] = {}
     for index, field in enumerate(fields):
+        yield
         try:
             ranked += _rule(field, index, owner, names)
         except Skip:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
@@ -63,9 +63,9 @@ _PORTS: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 Reader = Callable[[Field, int], Condition]
 
 
-def read(document: Field, name: str, namespace: str) -> OfService:
+def read(document: Field, name: str, namespace: str) -> Generator[None, None, OfService]:
     """
-    The profile in C{document}, of which it is known that it is one.
+    The profile in C{document}, of which it is known that it is one; between routes there is time for others.
 
     @raise Skip: there is none to be made of it; that is reported
     """
@@ -84,8 +84,11 @@ def read(document: Field, name: str, namespace: str) -> OfService:
     budget = spec.get("retryBudget")
     overrides = spec.get("dstOverrides")
     opaque = spec.get("opaquePorts")
+    found: tuple[Route, ...] = ()
+    if routes is not None:
+        found = yield from _routes(routes)
     profile = Profile(
-        routes=_routes(routes) if routes is not None else (),
+        routes=found,
         budget=budget.attempt(_budget) if budget is not None else None,
         backends=_overrides(overrides) if overrides is not None else (),
         opaque_ports=frozenset(port for ports in opaque.each(_ports) for port in ports)
@@ -96,13 +99,14 @@ def read(document: Field, name: str, namespace: str) -> OfService:
     return OfService(host, namespace, profile, document.sheet.file, document.node.line)
 
 
-def _routes(field: Field) -> tuple[Route, ...]:
+def _routes(field: Field) -> Generator[None, None, tuple[Route, ...]]:
     if len(list(field.items())) > MAX_ROUTES:
         field.error(f"are more than {MAX_ROUTES} routes")
         return ()
     first: dict[str, Field] = {}
     found = []
     for one in field.items():
+        yield
         try:
             route = _route(one)
         except Skip:

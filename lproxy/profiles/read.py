@@ -5,7 +5,7 @@ From a file's bytes to what its documents describe, or to everything that is wro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -83,8 +83,8 @@ def read(file: str, content: bytes, within: Within) -> Pages:
 
 def in_steps(file: str, content: bytes, within: Within, before: Iterable[Described] = ()) -> Iterator[Pages | None]:
     """
-    The same, one document after the other: C{None} for each, and at the end what all of them describe. Between them
-    there is time for others.
+    The same, bit by bit: C{None} for each, and at the end what all documents describe. Between the bits there is time
+    for others.
 
     @param before: what the file described before: of the same, the same value is had again
     """
@@ -102,8 +102,8 @@ def in_steps(file: str, content: bytes, within: Within, before: Iterable[Describ
         # utf-8-sig: editors' byte order mark is ignored
         text = content.decode("utf-8-sig")
         for node in documents(text):
-            for field in _resources(Field(sheet, node)):
-                described = _described(field, within)
+            for field in _resources(Field(sheet, node)) if node is not None else ():
+                described = yield from _described(field, within)
                 if described is not None:
                     earlier = known.get(key(described))
                     found.append(earlier if earlier is not None and earlier == described else described)
@@ -131,7 +131,7 @@ def _is_list(field: Field) -> bool:
     return field.says("kind", "List") or any(field.says("kind", f"{kind}List") for kind in APIS)
 
 
-def _described(field: Field, within: Within) -> Described | None:
+def _described(field: Field, within: Within) -> Generator[None, None, Described | None]:
     try:
         if not isinstance(field.node, Mapping):
             raise field.refuse("is no resource of Kubernetes", "write apiVersion, kind, metadata and spec")
@@ -154,7 +154,7 @@ def _described(field: Field, within: Within) -> Described | None:
         own = metadata.get("namespace")
         namespace = own.text() if own is not None else within.namespace
         if kind == linkerd.KIND:
-            return linkerd.read(field, name, namespace)
-        return gateway.read(field, kind, name, namespace, within.domain)
+            return (yield from linkerd.read(field, name, namespace))
+        return (yield from gateway.read(field, kind, name, namespace, within.domain))
     except Skip:
         return None

@@ -9,13 +9,15 @@ stay text; whoever reads them says what they are to be.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 #: levels of nodes in nodes
 MAX_DEPTH: Final = 40
 #: nodes of all documents together: ten thousand routes have a quarter of them
 MAX_NODES: Final = 1_000_000
+#: nodes between two moments for others: a millisecond's
+BREATH: Final = 100
 #: documents of a file
 MAX_DOCUMENTS: Final = 20_000
 
@@ -81,9 +83,9 @@ class Sequence:
 Node = Scalar | Mapping | Sequence
 
 
-def documents(text: str) -> Iterator[Node]:
+def documents(text: str) -> Iterator[Node | None]:
     """
-    The documents in C{text} that have something in them.
+    The documents in C{text} that have something in them; in between C{None}, now and then: there is time for others.
 
     @raise BadYaml: at the first thing that is wrong
     """
@@ -122,16 +124,16 @@ def _bad(error: Any, text: str) -> BadYaml:
 
 
 class _Builder:
-    """From events to nodes, without recursion in what a file can make deep."""
+    """From events to nodes, without recursion, which a file could make deep."""
 
-    __slots__ = ("_count", "_event", "_events", "_yaml")
+    __slots__ = ("_count", "_event", "_yaml")
 
     def __init__(self, reader: Any, yaml: Any) -> None:
         self._event = reader.get_event
         self._yaml = yaml
         self._count = 0
 
-    def documents(self) -> Iterator[Node]:
+    def documents(self) -> Iterator[Node | None]:
         yaml = self._yaml
         count = 0
         while not isinstance(event := self._event(), yaml.StreamEndEvent):
@@ -140,11 +142,51 @@ class _Builder:
             count += 1
             if count > MAX_DOCUMENTS:
                 raise BadYaml(f"has more than {MAX_DOCUMENTS} documents", event.start_mark.line + 1)
-            node = self._node(self._event(), 0)
+            node = yield from self._document()
             if not (isinstance(node, Scalar) and node.plain and node.text in ("", "~", "null")):
                 yield node
 
+    def _document(self) -> Generator[None, None, Node]:
+        ends = (self._yaml.SequenceEndEvent, self._yaml.MappingEndEvent)
+        top = self._node(self._event(), 0)
+        within: list[Mapping | Sequence] = [top] if not isinstance(top, Scalar) else []
+        #: of each mapping, the key that is to have a value
+        keys: list[Scalar | None] = [None]
+        while within:
+            if self._count % BREATH == 0:
+                yield
+            event = self._event()
+            if type(event) in ends:
+                within.pop()
+                keys.pop()
+                continue
+            node = self._node(event, len(within))
+            around, key = within[-1], keys[-1]
+            if isinstance(around, Sequence):
+                around.items.append(node)
+            elif key is None:
+                keys[-1] = self._key(around, node)
+                continue
+            else:
+                around.items[key.text] = node
+                keys[-1] = None
+            if not isinstance(node, Scalar):
+                within.append(node)
+                keys.append(None)
+        return top
+
+    def _key(self, mapping: Mapping, node: Node) -> Scalar:
+        """C{node}, if it can be a key of C{mapping}."""
+        if not isinstance(node, Scalar):
+            raise BadYaml("a key is no text", node.line)
+        name = node.text
+        if name in mapping.lines:
+            raise BadYaml(f"the key {name} is given twice, first in line {mapping.lines[name]}", node.line)
+        mapping.lines[name] = node.line
+        return node
+
     def _node(self, event: Any, depth: int) -> Node:
+        """What C{event} begins, so deep in others; what is in that comes by further ones."""
         yaml = self._yaml
         line: int = event.start_mark.line + 1
         kind = type(event)
@@ -163,19 +205,4 @@ class _Builder:
             return Scalar(event.value, event.implicit[0] and tag != _STR, line)
         if depth >= MAX_DEPTH:
             raise BadYaml(f"is nested more than {MAX_DEPTH} deep", line)
-        if kind is yaml.SequenceStartEvent:
-            sequence = Sequence(line)
-            while type(event := self._event()) is not yaml.SequenceEndEvent:
-                sequence.items.append(self._node(event, depth + 1))
-            return sequence
-        mapping = Mapping(line)
-        while type(event := self._event()) is not yaml.MappingEndEvent:
-            key = self._node(event, depth + 1)
-            if not isinstance(key, Scalar):
-                raise BadYaml("a key is no text", key.line)
-            name = key.text
-            if name in mapping.items:
-                raise BadYaml(f"the key {name} is given twice, first in line {mapping.lines[name]}", key.line)
-            mapping.lines[name] = key.line
-            mapping.items[name] = self._node(self._event(), depth + 1)
-        return mapping
+        return Sequence(line) if kind is yaml.SequenceStartEvent else Mapping(line)

@@ -120,6 +120,14 @@ class ReadTests(PagesTestCase):
         self.assertEqual([True, True], [one is two for one, two in zip(before, pages.described, strict=True)])
 
     def test_steps(self) -> None:
-        """Between two documents there is time for others."""
-        steps = list(in_steps("f", f"{SP}{ROUTE}---\n{HTTP}".encode(), Within()))
-        self.assertEqual([True, True, False], [step is None for step in steps])
+        """Between two documents, two routes and two rules there is time for others."""
+        routes = "".join(f"  - {{name: r{n}, condition: {{method: GET}}}}\n" for n in range(50))
+        rules = "".join(f"  - name: r{n}\n" for n in range(50))
+        for text, least in (
+            (f"{SP}{ROUTE}---\n{HTTP}", 2),
+            (f"{SP}  routes:\n{routes}", 50),
+            (f"{HTTP}  rules:\n{rules}", 50),
+        ):
+            *steps, last = list(in_steps("f", text.encode(), Within()))
+            self.assertGreaterEqual(len(steps), least)
+            self.assertEqual([True] * len(steps) + [False], [step is None for step in (*steps, last)])

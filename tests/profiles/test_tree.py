@@ -13,15 +13,16 @@ import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.profiles import tree
-from lproxy.profiles.tree import BadYaml, Mapping, Node, Scalar, documents
+from lproxy.profiles.tree import BREATH, BadYaml, Mapping, Node, Scalar, documents
 
 
-def plain(node: Node) -> Any:
+def plain(node: Node | None) -> Any:
     """C{node} as Python's own, each scalar with its line."""
     if isinstance(node, Scalar):
         return node.text, node.plain, node.line
     if isinstance(node, Mapping):
         return {name: plain(one) for name, one in node.items.items()}
+    assert node is not None
     return [plain(one) for one in node.items]
 
 
@@ -38,6 +39,13 @@ class TreeTests(SynchronousTestCase):
         self.assertEqual(
             [{"a": ("1", True, 2)}, [("b", True, 7), {"c": ("d", False, 8)}]], [plain(one) for one in found]
         )
+
+    def test_in_between(self) -> None:
+        """Within a document, however long, there is time for others now and then."""
+        for line in ("- {{a: {}}}\n", "a{}: 1\n", "- - {}\n"):
+            *between, node = documents("".join(line.format(n) for n in range(BREATH)))
+            self.assertEqual({None}, set(between), line)
+            self.assertEqual(BREATH, len(plain(node)))
 
     def test_text_or_not(self) -> None:
         """What stands in quotes, or in a block, or is said to be a text, is one; else it may be a number."""
