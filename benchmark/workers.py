@@ -161,7 +161,7 @@ def lproxy(directory: Path, workers: int, port: int, admin: int, upstream: int) 
     path = directory / f"lproxy-{workers}.toml"
     path.write_text(CONFIG.format(workers=workers, host=HOST, admin=admin, port=port, upstream=upstream))
     cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
-    command = ["taskset", "-c", cores, sys.executable, "-m", "lproxy.cli", "run", str(path)]
+    command = ["taskset", "-c", cores, sys.executable, "-m", "lproxy", "run", str(path)]
     log = directory / f"lproxy-{workers}.log"
     core = min(os.sched_getaffinity(0))
     with running(f"lproxy with {workers} workers", command, core, log, [port, admin]) as started:

@@ -9,6 +9,7 @@ Over 300 lines: all commands with their arguments, one after the other.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from typing import Any
 
 import lproxy
 from lproxy.admin.asking import why
-from lproxy.app.signals import calm, undo
+from lproxy.app.signals import undo
 from lproxy.build import version
 from lproxy.config import Admin, Config
 from lproxy.explain import commands as explain
@@ -233,8 +234,8 @@ def _identity(commands: Any) -> None:
     command.set_defaults(run=identity_show)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Entry point; the exit status."""
+def parser() -> argparse.ArgumentParser:
+    """Of all commands; what is parsed has C{run}, which takes it and returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="lproxy",
         description=lproxy.__doc__,
@@ -280,11 +281,30 @@ def main(argv: list[str] | None = None) -> int:
     terminal.add(commands, os.environ)
     sidecar.add(commands)
     explain.add(commands, _loaded)
-    arguments = parser.parse_args(argv)
-    calm()
-    status: int = arguments.run(arguments)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command that is typed; the exit status."""
+    arguments = parser().parse_args(argv)
+    return printed(lambda: arguments.run(arguments))
+
+
+def printed(command: Callable[[], int]) -> int:
+    """
+    The status of C{command}, all of whose output has found its way.
+
+    What the terminal has no letter for is escaped, as on standard error. Who reads no further, as C{head} does, has had
+    enough, and that is no failure.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        status = command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain once more as it ends
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return 0
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

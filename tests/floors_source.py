@@ -57,6 +57,7 @@ FLOORS = {
     "lproxy.terminal": (9, "terminal"),
     "lproxy.tap": (10, "tap"),
     "lproxy.cli": (10, "cli"),
+    "lproxy.__main__": (11, "main"),
 }
 
 #: the modules of lproxy that lie on the lowest floor; any other at the top level is on no floor

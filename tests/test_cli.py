@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,6 @@ class CliTests(SynchronousTestCase):
         self.out, self.err = io.StringIO(), io.StringIO()
         self.patch(sys, "stdout", self.out)
         self.patch(sys, "stderr", self.err)
-        self.patch(cli, "calm", lambda: None)
 
     def file(self, text: str) -> str:
         """A configuration file."""
@@ -48,6 +48,25 @@ class CliTests(SynchronousTestCase):
     def refused(self, *arguments: str) -> Any:
         """The status that argparse exits with."""
         return self.assertRaises(SystemExit, cli.main, list(arguments)).code
+
+    def test_letters(self) -> None:
+        """What the terminal has no letter for, of a file's name too, is escaped, and ends nothing."""
+        for encoding, name, said in (("ascii", "\u00e4", "\\xe4"), ("utf-8", "\udcff", "\\udcff")):
+            raw = io.BytesIO()
+            self.patch(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+            file = f"{self.mktemp()}{name}"
+            Path(file).write_text(GOOD)
+            self.assertEqual(0, cli.main(["check", file]))
+            self.assertIn(f"{said}: no problem found\n".encode(), raw.getvalue())
+
+    def test_pipe(self) -> None:
+        """Who reads no further has had enough: that is no failure, and nothing is said of it."""
+        ours, theirs = os.pipe()
+        os.close(ours)
+        self.patch(sys, "stdout", os.fdopen(theirs, "w"))
+        self.assertEqual(0, cli.main(["plugins"]))
+        sys.stdout.close()
+        self.assertEqual("", self.err.getvalue())
 
     def test_check(self) -> None:
         """C{check} answers 0, 1 or 2; problems go to standard error, and that there is none to standard output."""

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import yaml
@@ -39,6 +40,15 @@ STANDARD = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
 #: a name in a query that is no function and no keyword
 NAME = re.compile(r"\b([a-z][a-z0-9]*(?:_[a-z0-9]+)+|in_flight)\b(?=\s*(?:\{|\[|\)|$| ))")
 FUNCTIONS = {"histogram_quantile", "label_values"}
+
+#: a process that takes its time over SIGTERM
+DRAINS = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda number, frame: (time.sleep(0.3), sys.exit(7)))
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
@@ -163,6 +173,29 @@ class SystemdTests(SynchronousTestCase):
         """cffi makes OpenSSL's callbacks as it runs, in memory that it writes and executes: no TLS without it."""
         self.assertIsNone(re.search(r"(?m)^MemoryDenyWriteExecute=", self.text))
 
+    def test_stop(self) -> None:
+        """
+        Its end waits for the main process, whoever started that: systemd itself would kill one that has taken over
+        at once, as it is no child of its own.
+        """
+        commands = re.findall(r"(?m)^ExecStop=(.+)$", self.text)
+        # a variable within a word is expanded in braces alone
+        self.assertEqual([], [word for word in " ".join(commands).split() if re.search(r".\$\w", word)])
+        draining = [sys.executable, "-c", DRAINS]
+        with subprocess.Popen(draining, stdout=subprocess.PIPE, text=True) as main:
+            assert main.stdout is not None
+            self.assertEqual("ready\n", main.stdout.readline())
+            # as systemd does
+            reaper = Thread(target=main.wait)
+            reaper.start()
+            self.addCleanup(reaper.join)
+            for command in commands:
+                words = [re.sub(r"\$MAINPID|\$\{MAINPID\}", str(main.pid), word) for word in command.split()]
+                done = run(*words)
+                self.assertEqual((0, "", ""), (done.returncode, done.stdout, done.stderr))
+            self.assertFalse(Path(f"/proc/{main.pid}").exists(), "it was waited for")
+            self.addCleanup(lambda: self.assertEqual(7, main.returncode))
+
     def test_times(self) -> None:
         """It is not killed while it drains, and may have the descriptors that its connections need."""
         stop = re.search(r"TimeoutStopSec=(\d+)", self.text)
@@ -224,7 +257,7 @@ class KubernetesTests(SynchronousTestCase):
             self.assertEqual((), read(str(config), found).problems, file)
 
     def test_sidecar(self) -> None:
-        """The example has the sidecar as C{lproxy inject} makes it: python -m lproxy.cli inject FILE renews it."""
+        """The example has the sidecar as C{lproxy inject} makes it: python -m lproxy inject FILE renews it."""
         text = (self.folder / "base" / "deployment.yaml").read_text()
         self.assertEqual(text, injected(text, Settings()).text)
 

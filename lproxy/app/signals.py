@@ -8,6 +8,9 @@ SIGHUP never ends it: the configuration is read anew, once it has started where 
 another process takes its place; nor, once it runs, SIGUSR1, by which twistd begins the file of its log anew.
 
 This module imports nothing heavy: it is at work before the rest is imported.
+
+The first process of a container gets no signal that it has no handler for (pid_namespaces(7)): there, what the kernel
+does elsewhere is done by us.
 """
 
 from __future__ import annotations
@@ -55,6 +58,21 @@ class Early:
 EARLY = Early()
 
 
+def _left(number: int, frame: object) -> None:
+    """What the kernel does to any process but the first."""
+    os._exit(128 + number)
+
+
+def ends(handler: object) -> bool:
+    """Whether C{handler} is none: a signal ends the process, and nothing is left behind as nothing is there yet."""
+    return handler in (signal.SIG_DFL, _left)
+
+
+def default() -> Any:
+    """What is to be the handler of a signal that ends the process."""
+    return _left if os.getpid() == 1 else signal.SIG_DFL
+
+
 def calm() -> None:
     """
     Have SIGINT end this process as SIGTERM does, and SIGHUP and SIGUSR2 not.
@@ -63,7 +81,9 @@ def calm() -> None:
     """
     if threading.current_thread() is threading.main_thread():
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, default())
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, default())
         # SIGUSR1 is twistd's as long as it may want it
         if signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL:
             signal.signal(signal.SIGUSR2, signal.SIG_IGN)
@@ -73,7 +93,7 @@ def calm() -> None:
 
 def undo() -> None:
     """Undo L{calm}: a reactor that is run now handles SIGINT itself, where it is Python's."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+    if ends(signal.getsignal(signal.SIGINT)):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -92,14 +112,14 @@ class Signals:
 
     def hold(self) -> None:
         """From now on sockets and files are opened: remember who wants us to end. After L{calm} alone."""
-        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        if ends(signal.getsignal(signal.SIGINT)):
             self._holding = True
             for number in ENDING:
                 signal.signal(number, self._remember)
 
     def _remember(self, number: int, frame: object) -> None:
         if self._early:  # whatever it waits for, somebody does not want to
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, default())
             os.kill(os.getpid(), number)
         self._early = True
 
@@ -109,9 +129,9 @@ class Signals:
         if self._holding and now == self._remember:
             # the reactor was told to have none
             for number in ENDING:
-                signal.signal(number, signal.SIG_DFL)
-            now = signal.SIG_DFL
-        if now in (signal.SIG_DFL, None):
+                signal.signal(number, default())
+            now = default()
+        if now is None or ends(now):
             return  # embedded in something that handles signals itself, or not at all
         for number in ENDING:
             signal.signal(number, lambda number, frame: self._reactor.callFromThread(self._proxy.end))

@@ -89,13 +89,14 @@ def add_redirect(command: argparse.ArgumentParser) -> None:
 
 def redirect(arguments: argparse.Namespace) -> Redirect:
     """What the arguments of L{add_redirect} say; the admin server's port is never the proxy's to redirect."""
-    admin = int(split_host_port(Admin().address)[1])
+    port = int(split_host_port(Admin().address)[1])
+    admin = Ports(port, port)
     return Redirect(
         arguments.uid,
         arguments.outbound_port,
         arguments.inbound_port,
         arguments.inbound_ports,
-        (*arguments.skip_inbound_ports, Ports(admin, admin)),
+        (*(one for one in arguments.skip_inbound_ports if one != admin), admin),
         arguments.skip_outbound_ports,
         arguments.skip_subnets,
     )
@@ -140,7 +141,8 @@ def inject(arguments: argparse.Namespace) -> int:
         return 2
     for note in done.notes:
         print(f"{name}: {note}", file=sys.stderr)
-    sys.stdout.write(done.text)
+    # as it was read: UTF-8, whatever the terminal speaks, and line ends as they are
+    sys.stdout.buffer.write(done.text.encode("utf-8"))
     return 0
 
 

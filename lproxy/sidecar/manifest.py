@@ -160,13 +160,17 @@ def bounded(root: Node) -> None:
     size(root, 0)
 
 
-def pods(document: Any, path: Path = ()) -> Iterator[Pods]:
-    """What C{document}, or what it lists, makes pods by; raises L{Unreadable}."""
+def pods(document: Any, path: Path = (), of: str | None = None) -> Iterator[Pods]:
+    """
+    What C{document}, or what it lists, makes pods by; raises L{Unreadable}.
+
+    @param of: its kind where it does not say: what is in a C{PodList} is a C{Pod}
+    """
     value = expect(document, dict, path)
-    kind = expect(value.get("kind"), str, (*path, "kind"))
+    kind = expect(value.get("kind", of), str, (*path, "kind"))
     if kind.endswith("List") and "items" in value:
         for place, item in enumerate(expect(value["items"] or [], list, (*path, "items"))):
-            yield from pods(item, (*path, "items", place))
+            yield from pods(item, (*path, "items", place), kind.removesuffix("List") or None)
         return
     where = TEMPLATES.get(kind)
     group, slash, _ = expect(value.get("apiVersion", "v1"), str, (*path, "apiVersion")).partition("/")

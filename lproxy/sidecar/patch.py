@@ -52,13 +52,19 @@ def patched(text: str, changes: Sequence[Change]) -> tuple[str, list[Change]]:
     if not any(edits):
         return text, []
     result = edited(text, edits)
+    anew = [change for change, said in zip(changes, edits, strict=True) if len(said) == 1 and whole(change, said[0])]
     if not says(result, changes):
+        anew = [change for change, said in zip(changes, edits, strict=True) if said]
         edits = [rewritten(change) if said else [] for change, said in zip(changes, edits, strict=True)]
         result = edited(text, edits)
-    lost = [change for change, said in zip(changes, edits, strict=True) if said and said == rewritten(change)]
     if not says(result, changes):
-        result, lost = "\n---\n".join(dump(change.new, Dumper) for change in changes) + "\n", list(changes)
-    return result, [change for change in lost if "#" in text[change.node.start_mark.index : end_of(change.node)]]
+        result, anew = "\n---\n".join(dump(change.new, Dumper) for change in changes) + "\n", list(changes)
+    return result, [change for change in anew if "#" in text[change.node.start_mark.index : end_of(change.node)]]
+
+
+def whole(change: Change, edit: Edit) -> bool:
+    """Whether C{edit} takes the place of all that a document is."""
+    return edit[:2] == (change.node.start_mark.index, end_of(change.node))
 
 
 def in_place(text: str, change: Change) -> list[Edit]:

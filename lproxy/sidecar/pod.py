@@ -18,6 +18,8 @@ from lproxy.sidecar.settings import INJECT, INJECTED, PORTS, PRE_STOP, PREFIX, S
 
 #: our containers
 PROXY, INIT = "lproxy", "lproxy-init"
+#: of these, what ports are called
+INBOUND, ADMIN = "lproxy-inbound", "lproxy-admin"
 #: our volumes, and where they are mounted
 CONFIG, IDENTITY = "lproxy-config", "lproxy-identity"
 CONFIG_FOLDER, IDENTITY_FOLDER = "/etc/lproxy/config", "/etc/lproxy/identity"
@@ -104,6 +106,7 @@ def check(template: dict[str, Any], settings: Settings, job: bool) -> None:
                     raise Unreadable(f"a container {name} that lproxy inject did not put there", (*at, "name"))
             else:
                 users.append((one.get("securityContext"), at))
+                expect_free(one, settings, at)
     for place, one in enumerate(expect(spec.get("volumes") or [], list, ("spec", "volumes"))):
         at = ("spec", "volumes", place)
         expect(expect(one, dict, at).get("name"), str, (*at, "name"))
@@ -121,10 +124,36 @@ def check(template: dict[str, Any], settings: Settings, job: bool) -> None:
         raise Unreadable(f'a plain sidecar would never let it end; {PREFIX}native: "true" does')
     if settings.identity_secret and not settings.config_map:
         raise Unreadable(f"{PREFIX}identity-secret takes a {PREFIX}config-map, whose [identity] uses it")
-    ports = (settings.outbound_port, settings.inbound_port, settings.admin_port)
-    if ports != PORTS and not settings.config_map:
+    if tuple(listeners(settings).values()) != PORTS and not settings.config_map:
         usual = ", ".join(map(str, PORTS))
         raise Unreadable(f"ports other than {usual} take a {PREFIX}config-map, whose listeners have them")
+
+
+def listeners(settings: Settings) -> dict[str, int]:
+    """The proxy's ports, by what sets them."""
+    return {
+        "outbound-port": settings.outbound_port,
+        "inbound-port": settings.inbound_port,
+        "admin-port": settings.admin_port,
+    }
+
+
+def expect_free(container: dict[str, Any], settings: Settings, at: Path) -> None:
+    """All containers of a pod have one address: refuse a port of somebody else's that is the proxy's, or called so."""
+    ports = expect(container.get("ports") or [], list, (*at, "ports"))
+    for place, one in enumerate(ports):
+        here: Path = (*at, "ports", place)
+        if expect(one, dict, here).get("name") in (INBOUND, ADMIN):
+            raise Unreadable(f"a port {one['name']} is the proxy's", (*here, "name"))
+        if one.get("protocol") not in (None, "TCP"):
+            continue
+        for name, port in listeners(settings).items():
+            if one.get("containerPort") == port:
+                raise Unreadable(
+                    f"the proxy listens on port {port}, too; {PREFIX}{name}, with a {PREFIX}config-map, has it listen "
+                    "on another",
+                    (*here, "containerPort"),
+                )
 
 
 def proxy(settings: Settings) -> dict[str, Any]:
@@ -136,8 +165,8 @@ def proxy(settings: Settings) -> dict[str, Any]:
     if settings.log_level:
         container["env"] = [{"name": "LPROXY_LOG", "value": settings.log_level}]
     container["ports"] = [
-        {"name": "lproxy-inbound", "containerPort": settings.inbound_port},
-        {"name": "lproxy-admin", "containerPort": settings.admin_port},
+        {"name": INBOUND, "containerPort": settings.inbound_port},
+        {"name": ADMIN, "containerPort": settings.admin_port},
     ]
     ask = ["lproxy", "probe", f"127.0.0.1:{settings.admin_port}"]
     # the first is what the application's start waits for

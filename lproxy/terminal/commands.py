@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 import time
@@ -98,8 +97,6 @@ def tap(arguments: argparse.Namespace) -> int:
         return _Tap(arguments).run()
     except KeyboardInterrupt:
         return 0
-    except BrokenPipeError:
-        return _nobody_reads()
 
 
 class _Tap:
@@ -165,12 +162,6 @@ class _Tap:
             self._left -= 1
 
 
-def _nobody_reads() -> int:
-    """Whoever read it has had enough. Python would complain once more as it flushes."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
-
-
 def top(arguments: argparse.Namespace) -> int:
     """Show pictures; C{1} where there is nobody to ask. On a terminal, who was there once is asked again and again."""
     undo()
@@ -179,8 +170,6 @@ def top(arguments: argparse.Namespace) -> int:
             return _Top(arguments, screen).run()
     except KeyboardInterrupt:
         return 0
-    except BrokenPipeError:
-        return _nobody_reads()
 
 
 class _Top:

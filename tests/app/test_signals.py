@@ -115,6 +115,36 @@ class SignalTests(SynchronousTestCase):
         self.handlers[signal.SIGUSR1](signal.SIGUSR1, None)
         self.assertEqual([self.proxy.reopen], self.reactor.called)
 
+    def test_first(self) -> None:
+        """The first process of a container, to which the kernel does nothing by itself, ends all the same."""
+        self.patch(os, "getpid", lambda: 1)
+        left: list[int] = []
+        self.patch(os, "_exit", left.append)
+        self.handlers[signal.SIGTERM] = signal.SIG_DFL
+        calm()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.handlers[number](number, None)
+        self.assertEqual([143, 130], left)
+        # what follows takes it for what it stands for
+        self.signals.hold()
+        self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        self.handlers[signal.SIGTERM] = object()
+        self.signals.install()
+        self.assertEqual((["end"], 2), (self.proxy.told, len(left)))
+
+    def test_first_twice(self) -> None:
+        """There, too, a second one ends a start that hangs; and a demo has Python's own handler."""
+        self.patch(os, "getpid", lambda: 1)
+        self.patch(os, "kill", lambda pid, number: self.handlers[number](number, None))
+        left: list[int] = []
+        self.patch(os, "_exit", left.append)
+        self.held()
+        for _ in range(2):
+            self.handlers[signal.SIGINT](signal.SIGINT, None)
+        self.assertEqual([130], left)
+        undo()
+        self.assertIs(signal.default_int_handler, self.handlers[signal.SIGINT])
+
     def test_undo(self) -> None:
         """A reactor that shall handle SIGINT finds it as Python has it; what others have set stays."""
         calm()

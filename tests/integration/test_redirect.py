@@ -133,7 +133,7 @@ class RedirectTests(SynchronousTestCase):
 
     def iptables(self, *arguments: str) -> str:
         """What C{lproxy iptables} says that it changed beside the application."""
-        done = run(*self.inside, sys.executable, "-m", "lproxy.cli", "iptables", *arguments)
+        done = run(*self.inside, sys.executable, "-m", "lproxy", "iptables", *arguments)
         self.assertEqual(0, done.returncode, done.stderr)
         return done.stdout
 

@@ -499,5 +499,5 @@ class RealProxyTests(SynchronousTestCase):
 
     def lproxy(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the C{lproxy} command."""
-        command = [sys.executable, "-m", "lproxy.cli", *arguments]
+        command = [sys.executable, "-m", "lproxy", *arguments]
         return subprocess.run(command, cwd=self.config.parent, env=self.env, capture_output=True, text=True, timeout=30)

@@ -33,7 +33,7 @@ from tests.floors_source import ROOT
 #: scripts of Twisted, wherever they are installed
 TWISTD = (sys.executable, "-c", "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()")
 TWIST = (sys.executable, "-m", "twisted")
-LPROXY = (sys.executable, "-m", "lproxy.cli")
+LPROXY = (sys.executable, "-m", "lproxy")
 
 #: seconds for whatever should be a matter of an instant, on a busy machine
 PATIENCE = 45.0
@@ -387,7 +387,7 @@ class StartTests(ProcessTestCase):
             path.write_text(self.config())
             file = [str(path)] if command[-1] == "run" else ["-c", str(path)]
             program = Program(self, self.home, *command, *file)
-            eventually(lambda program=program: ignores(program.process.pid, signal.SIGHUP), "SIGHUP is ignored")
+            eventually(lambda program=program: minds(program.process.pid, signal.SIGHUP), "SIGHUP is minded")
             program.signal(signal.SIGHUP)
             time.sleep(0.02)
             self.assertIsNone(program.process.poll())
@@ -697,10 +697,10 @@ finally:
 """
 
 
-def ignores(pid: int, number: int) -> bool:
-    """Whether a process ignores a signal."""
-    ignored = re.search(r"^SigIgn:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    return ignored is not None and bool(int(ignored[1], 16) >> (number - 1) & 1)
+def minds(pid: int, number: int) -> bool:
+    """Whether a process ignores a signal, or has a handler for it."""
+    masks = re.findall(r"^Sig(?:Ign|Cgt):\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
 
 def alive(pid: int) -> bool:

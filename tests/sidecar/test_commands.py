@@ -25,7 +25,6 @@ class IptablesTests(SynchronousTestCase):
         self.out, self.err = io.StringIO(), io.StringIO()
         self.patch(sys, "stdout", self.out)
         self.patch(sys, "stderr", self.err)
-        self.patch(cli, "calm", lambda: None)
 
     def lines(self, *arguments: str) -> list[str]:
         """What C{print} says of IPv4."""
@@ -49,7 +48,7 @@ class IptablesTests(SynchronousTestCase):
 
     def test_arguments(self) -> None:
         """Each argument is a rule."""
-        arguments = "--uid 9 --outbound-port 1 --inbound-port 2 --inbound-ports 80,90-91 --skip-inbound-ports 22"
+        arguments = "--uid 9 --outbound-port 1 --inbound-port 2 --inbound-ports 80,90-91 --skip-inbound-ports 22,4191"
         said = self.lines(*arguments.split(), "--skip-outbound-ports", "25", "--skip-subnets", "10.0.0.0/8,fd00::/8")
         for rule in (
             "-A LPROXY_OUTBOUND -m owner --uid-owner 9 -j RETURN",
@@ -106,10 +105,17 @@ class InjectTests(SynchronousTestCase):
     """C{lproxy inject}."""
 
     def setUp(self) -> None:
-        self.out, self.err = io.StringIO(), io.StringIO()
+        # of a terminal that has few letters
+        self.out, self.err = io.TextIOWrapper(io.BytesIO(), encoding="ascii"), io.StringIO()
         self.patch(sys, "stdout", self.out)
         self.patch(sys, "stderr", self.err)
-        self.patch(cli, "calm", lambda: None)
+
+    def printed(self) -> str:
+        """What has come out, as who reads a pipe gets it."""
+        self.out.flush()
+        raw = self.out.buffer
+        assert isinstance(raw, io.BytesIO)
+        return raw.getvalue().decode("utf-8")
 
     def file(self, text: str) -> str:
         path = Path(self.mktemp())
@@ -120,16 +126,23 @@ class InjectTests(SynchronousTestCase):
         """The manifest goes to standard output, and what became of each object to standard error."""
         file = self.file("kind: Pod\r\nspec:\r\n  containers: [{name: web}]\r\n")
         self.assertEqual(0, cli.main(["inject", "--image", "here:2", "--native", "false", file]))
-        self.assertIn("image: here:2\r\n", self.out.getvalue().replace('"image": "here:2"', "image: here:2\r\n"))
-        self.assertNotIn("restartPolicy", self.out.getvalue())
+        self.assertIn("image: here:2\r\n", self.printed().replace('"image": "here:2"', "image: here:2\r\n"))
+        self.assertNotIn("restartPolicy", self.printed())
         self.assertEqual(f"{file}: a Pod: has the sidecar\n", self.err.getvalue())
 
     def test_input(self) -> None:
         """C{-} is the standard input."""
         self.patch(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"kind: Service\n")))
         self.assertEqual(0, cli.main(["inject", "-"]))
-        self.assertEqual("kind: Service\n", self.out.getvalue())
+        self.assertEqual("kind: Service\n", self.printed())
         self.assertEqual("the standard input: nothing in it makes pods\n", self.err.getvalue())
+
+    def test_letters(self) -> None:
+        """A manifest is UTF-8, whatever the terminal speaks."""
+        file = self.file("kind: Pod # \u00e4\nspec:\n  containers: [{name: web, command: [\u732b]}]\n")
+        self.assertEqual(0, cli.main(["inject", file]))
+        self.assertIn("kind: Pod # \u00e4\n", self.printed())
+        self.assertIn("\u732b", self.printed())
 
     def test_refused(self) -> None:
         """Status 2, one line, and nothing that could be piped on."""
@@ -140,11 +153,11 @@ class InjectTests(SynchronousTestCase):
         ):
             self.assertEqual(2, cli.main(["inject", file]))
             self.assertIn(said, self.err.getvalue())
-        self.assertEqual((3, ""), (self.err.getvalue().count("\n"), self.out.getvalue()))
+        self.assertEqual((3, ""), (self.err.getvalue().count("\n"), self.printed()))
 
     def test_options(self) -> None:
         """There is one for each setting, and what is mistyped is told."""
         self.assertEqual(0, self.assertRaises(SystemExit, cli.main, ["inject", "--help"]).code)
-        self.assertEqual([], [name for name in SETTINGS if f"--{name} " not in self.out.getvalue()])
+        self.assertEqual([], [name for name in SETTINGS if f"--{name} " not in self.printed()])
         self.assertEqual(2, self.assertRaises(SystemExit, cli.main, ["inject", "--native", "perhaps", "x"]).code)
         self.assertIn("argument --native: 'perhaps' is neither true nor false", self.err.getvalue())

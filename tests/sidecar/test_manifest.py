@@ -87,6 +87,10 @@ class PodsTests(SynchronousTestCase):
         outer = {"apiVersion": "v1", "kind": "List", "items": [{"kind": "Service"}, inner]}
         self.assertEqual([("a Pod", "items[1].items[0]")], self.found(outer))
         self.assertEqual([], self.found({"kind": "List", "items": None}))
+        # as the API itself answers, where the list's kind says it
+        self.assertEqual([("a Pod", "items[0]")], self.found({"kind": "PodList", "items": [{"spec": SPEC}]}))
+        error = self.assertRaises(Unreadable, list, pods({"kind": "List", "items": [{}]}))
+        self.assertEqual("items[0].kind", shown(error.path))
 
     def test_others(self) -> None:
         """What makes none has none, whatever it looks like, nor does somebody else's kind of the same name."""

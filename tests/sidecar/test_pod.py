@@ -169,6 +169,24 @@ class RefusedTests(SynchronousTestCase):
         self.assertIn("runs as user 4140, as the proxy does", said)
         self.assertEqual("spec.securityContext.runAsUser", self.refused(template(**context))[0])
 
+    def test_ports(self) -> None:
+        """Of two that listen on one port of a pod one ends, and a name of a port leads to one container."""
+        for ports, settings, path, said in (
+            ([{"containerPort": 80}, {"containerPort": 4143}], Settings(), "[1].containerPort", "lproxy/inbound-port,"),
+            ([{"containerPort": 4191, "hostPort": 80}], Settings(), "[0].containerPort", "lproxy/admin-port,"),
+            ([{"containerPort": 9}], Settings(outbound_port=9, config_map="c"), "[0].containerPort", "on port 9, too"),
+            ([{"containerPort": 80, "name": "lproxy-admin"}], Settings(), "[0].name", "a port lproxy-admin is the"),
+            ("80", Settings(), "", "expected a list, found a string"),
+        ):
+            for key in ("containers", "initContainers"):
+                found = template(**{"containers": [{"name": "web"}], key: [{"name": "a", "ports": ports}]})
+                at, why = self.refused(found, settings)
+                self.assertEqual(f"spec.{key}[0].ports{path}", at)
+                self.assertIn(said, why)
+        inject(
+            template(containers=[{"name": "web", "ports": [{"containerPort": 4191, "protocol": "UDP"}]}]), Settings()
+        )
+
     def test_job(self) -> None:
         """A plain sidecar in a Job."""
         self.assertIn("would never let it end", self.refused(template(), Settings(native=False), job=True)[1])
