@@ -74,8 +74,8 @@ class Following:
             context.formats = formats
         sampled = context.sampled
         every = self._all(context)
-        if sampled == 0 and context.trace_id and len(every) == len(context.formats):
-            # said already, in all ways in which it is to be said
+        if sampled == 0 and context.trace_id and every == context.formats and len(every) == 1:
+            # said already, and in no other way that may say something else
             return
         trace_id = context.trace_id or self._digits.take(32)
         if sampled == UNDECIDED:

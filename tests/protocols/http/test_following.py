@@ -106,6 +106,16 @@ class FollowingTests(HttpTestCase):
         self.assertEqual((TRACE, b"0"), (told[b"x-b3-traceid"], told[b"x-b3-sampled"]))
         self.assertEqual([], self.tracer.spans)
 
+    def test_denied_in_one_way(self) -> None:
+        """Where one way cannot be read, or says something else, it is put right."""
+        trace, span = TRACE.decode(), SPAN.decode()
+        for said in ("00-bad", f"00-{'f' * 32}-{span}-00"):
+            told = self.told(f"traceparent: {said}", f"b3: {trace}-{span}-0", propagation=("b3",))
+            trace_id = told[b"traceparent"][3:35]
+            self.assertEqual(told[b"b3"], b"%b-%b-0" % (trace_id, SPAN))
+            self.assertEqual(b"00-%b-%b-00" % (trace_id, SPAN), told[b"traceparent"])
+            self.assertEqual([], self.tracer.spans)
+
     def test_debug(self) -> None:
         """B3's debug flag is heeded, whatever the sample is, and goes on."""
         trace, span = TRACE.decode(), SPAN.decode()
