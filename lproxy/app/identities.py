@@ -2,18 +2,22 @@
 """
 Certificates, keys and anchors at work: read when a configuration starts, and looked at every second from then on.
 
-To look costs a few C{stat()} calls. Nothing is watched by inotify: of network file systems it sees nothing, and of
-Kubernetes' volumes the wrong half.
+To look costs a few C{stat()} calls for each file, and is done a few files at a time. Nothing is watched by inotify: of
+network file systems it sees nothing, and of Kubernetes' volumes the wrong half.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
+from typing import Any
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
 
-from lproxy.configfile.collector import at_once
+from lproxy.app.log import log
+from lproxy.app.slices import in_slices
 from lproxy.errors import Failed, Warned
 from lproxy.identity.pem import MaterialError
 from lproxy.identity.refusal import date, title
@@ -35,6 +39,7 @@ class Identities:
     Those of one configuration.
 
     @ivar store: what listeners, connectors and the admin server ask for contexts
+    @ivar _insist: whether another look follows the present one, which tells of all that is wrong
     """
 
     def __init__(
@@ -57,6 +62,8 @@ class Identities:
         self._warn = warn
         self._now = now
         self._timer: IDelayedCall | None = None
+        self._looking: Deferred[Any] | None = None
+        self._insist = False
         #: how far each certificate in use has been told to be in its life, by name and fingerprint
         self._stages: dict[tuple[str, str], int] = {}
         self._told: set[str] = set()
@@ -79,15 +86,36 @@ class Identities:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.cancel()
 
     def reload(self) -> None:
         """As SIGHUP: look now, and tell of all that is wrong."""
         if self._timer is not None:
-            self._changed(at_once(self.store.look(insist=True)))
+            self._timer.cancel()
+            self._look(insist=True)
+        elif self._looking is not None:
+            self._insist = True
 
-    def _look(self) -> None:
-        self._timer = self._clock.callLater(INTERVAL, self._look)
-        self._changed(at_once(self.store.look()))
+    def _look(self, insist: bool = False) -> None:
+        self._timer = None
+        self._insist = False
+        looking = self._looking = in_slices(self.store.look(insist), self._clock)
+        looking.addCallbacks(self._over, self._failed)
+
+    def _over(self, changes: list[Change]) -> None:
+        self._looking = None
+        self._changed(changes)
+        if self._insist:
+            self._look(insist=True)
+        else:
+            self._timer = self._clock.callLater(INTERVAL, self._look)
+
+    def _failed(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            log.failure("unexpected error while certificates are looked at", failure)
+            self._over([])
 
     def _changed(self, changes: list[Change]) -> None:
         for change in changes:

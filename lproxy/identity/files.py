@@ -60,9 +60,13 @@ class Files:
         for source in self._sources.values():
             yield source.look(now, insist)
         if self.materials != before or self._shown is None or any(too_old(one, now) for one in self._shown):
-            materials = [one for _, one in self.materials]
-            self._shown = [self._build(one, now) for one in materials]
-            self.names = ServerNames([(one.names, shown) for one, shown in zip(materials, self._shown, strict=True)])
+            shown: list[Context] = []
+            named: list[tuple[tuple[str, ...], Context]] = []
+            for _, one in self.materials:
+                shown.append(self._build(one, now))
+                named.append((one.names, shown[-1]))
+                yield None
+            self._shown, self.names = shown, ServerNames(named)
 
     def _source(self, path: str) -> Source[Material]:
         return Source(path, lambda: (path, material.beside(path)), partial(_load, self._build, path), fingerprint)

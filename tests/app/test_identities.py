@@ -5,6 +5,7 @@ Tests for L{lproxy.app.identities}.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app.identities import INTERVAL, Identities, wall_clock
+from lproxy.app.slices import PAUSE, SLICE
 from lproxy.config import Identity
 from lproxy.configfile.collector import at_once
+from lproxy.identity.rotation import Change
 from lproxy.identity.store import OWN, Store
 from lproxy.metrics.certificates import Certificates
 from lproxy.testing.certificates import authority
@@ -124,6 +127,65 @@ class IdentitiesTests(SynchronousTestCase):
         (self.folder / "own.key").write_bytes(b"")
         self.identities.reload()
         self.assertIn("own.key: is empty", self.warned[0])
+
+    def many(self, files: int) -> None:
+        """So many certificates of a listener; and from now on whatever is done takes its time."""
+        for n in range(files):
+            leaf = SHOP.issue(f"n{n}.test")
+            (self.folder / "many").mkdir(exist_ok=True)
+            file = self.folder / "many" / f"n{n}.pem"
+            file.touch(0o600)
+            file.write_bytes(leaf.chain_pem + leaf.key_pem)
+        self.store.listener((str(self.folder / "many"),))
+        self.start()
+        ticks = iter(range(1, 1_000_000))
+        self.patch(self.clock, "seconds", lambda: self.clock.rightNow + next(ticks) * SLICE / 4)
+
+    def turns(self, done: Callable[[], object]) -> int:
+        """How often it goes on before C{done}."""
+        turns = 0
+        while not done():
+            self.clock.pump([PAUSE])
+            turns += 1
+        return turns
+
+    def test_slices(self) -> None:
+        """However many there are, they are looked at a few at a time; it ends in the middle where it is to end."""
+        self.many(20)
+        second = self.issue()
+        self.clock.pump([INTERVAL])
+        self.assertEqual([], self.said)
+        self.assertGreater(self.turns(lambda: self.said), 3)
+        self.assertIn(second, self.said[0])
+        self.turns(lambda: "_look" in str(self.clock.getDelayedCalls()))
+        self.clock.pump([INTERVAL])
+        self.identities.stop()
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_reload_meanwhile(self) -> None:
+        """Whoever asks while they are looked at is told when they have been looked at once more."""
+        self.many(10)
+        (self.folder / "own.key").write_bytes(b"")
+        self.clock.pump([INTERVAL])
+        self.assertEqual([], self.warned)
+        for _ in range(2):
+            self.identities.reload()
+        self.turns(lambda: self.warned)
+        self.assertIn("own.key: is empty", self.warned[0])
+        self.turns(lambda: "_look" in str(self.clock.getDelayedCalls()))
+        self.assertEqual(1, len(self.warned))
+
+    def test_unexpected(self) -> None:
+        """What nobody expects is logged, and they are looked at again."""
+        self.start()
+
+        def look(insist: bool = False) -> Generator[None, None, list[Change]]:
+            yield
+            raise ZeroDivisionError
+
+        self.patch(self.store, "look", look)
+        self.clock.pump([INTERVAL] * 2)
+        self.assertEqual(2, len(self.flushLoggedErrors(ZeroDivisionError)))
 
     def test_not_running(self) -> None:
         """Before it has begun and after its end, nothing is looked at."""
