@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from lproxy.admin.interface import Proxy
 from lproxy.admin.order import AMOUNTS, NONE, WHOLE, Asked, Traffic, of_row, of_standing, of_traffic
 from lproxy.admin.window import Window, added, quantile
+from lproxy.metrics.caps import OTHER
 from lproxy.metrics.family import Family, Labels
 
 #: rows of services, routes and the like: those with the most to tell
@@ -66,6 +67,7 @@ class Shown(NamedTuple):
     @ivar draining: processes of before a takeover
     @ivar services: rows of C{/services}, with their L{Traffic} and that of each endpoint
     @ivar more: how many services are used besides
+    @ivar rest: traffic of services that are counted together, as there are more than may have series of their own
     @ivar connections: the oldest, and those that are wanted
     @ivar brokers: of Kafka
     @ivar routes: by authority
@@ -82,6 +84,7 @@ class Shown(NamedTuple):
     listeners: list[dict[str, Any]]
     services: list[tuple[dict[str, Any], Traffic, dict[str, Traffic]]]
     more: int
+    rest: Traffic | None
     routes: list[tuple[dict[str, str], Traffic]]
     profiled: list[tuple[dict[str, str], Traffic, float]]
     kafka: list[tuple[str, float]]
@@ -94,7 +97,7 @@ class Shown(NamedTuple):
 def overview(proxy: Proxy, window: Window, asked: Asked = WHOLE) -> Shown:
     """What there is to show now."""
     glance, spoken = proxy.glance(), proxy.spoken()
-    services, more = _services(proxy, window, asked)
+    services, more, rest = _services(proxy, window, asked)
     return Shown(
         proxy.version,
         proxy.ready(),
@@ -106,6 +109,7 @@ def overview(proxy: Proxy, window: Window, asked: Asked = WHOLE) -> Shown:
         _listeners(glance, proxy.addresses(), spoken),
         services,
         more,
+        rest,
         [(dict(labels), traffic) for labels, traffic in _routes(window, asked, "authority", ROUTES)],
         [
             (dict(labels), traffic, _rate(window, window.grown(PROFILE_TRIES, labels)))
@@ -167,7 +171,7 @@ def _listeners(
 
 def _services(
     proxy: Proxy, window: Window, asked: Asked
-) -> tuple[list[tuple[dict[str, Any], Traffic, dict[str, Traffic]]], int]:
+) -> tuple[list[tuple[dict[str, Any], Traffic, dict[str, Traffic]]], int, Traffic | None]:
     """Those that come first: everything is asked of so many alone."""
     wanted, sort = asked
     by_service: dict[str, dict[str, Labels]] = {}
@@ -191,7 +195,7 @@ def _services(
     ]
     # which knows more than what it was chosen by
     found.sort(key=lambda one: (*of_row(sort, one[0], one[1]), str(one[0].get("target"))))
-    return found, max(0, len(standings) - ROWS)
+    return found, max(0, len(standings) - ROWS), traffic.get(OTHER)
 
 
 def _traffic(window: Window, series: Iterable[Labels]) -> Traffic:

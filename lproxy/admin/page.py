@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from html import escape
 from typing import Any
 from zlib import crc32
@@ -81,7 +82,7 @@ def main(shown: Shown, now: float, asked: Asked = WHOLE) -> str:
     """
     workers = [_workers(shown)] if shown.workers else []
     draining = [_draining(shown)] if shown.draining else []
-    parts = [_state(shown), *workers, *draining, _listeners(shown), _services(shown, asked), _routes(shown, asked)]
+    parts = [_state(shown, now), *workers, *draining, _listeners(shown), _services(shown, asked), _routes(shown, asked)]
     if shown.profiled:
         parts.append(_profiled(shown, asked))
     if shown.kafka:
@@ -99,7 +100,7 @@ def main(shown: Shown, now: float, asked: Asked = WHOLE) -> str:
     return "\n".join(parts)
 
 
-def _state(shown: Shown) -> str:
+def _state(shown: Shown, now: float) -> str:
     ready = shown.not_ready is None
     said = "ready" if ready else f"not ready: {shown.not_ready}"
     figures = "".join(
@@ -109,12 +110,21 @@ def _state(shown: Shown) -> str:
     of = f"the last {shown.seconds:.0f} seconds" if shown.seconds else "all time"
     live = shown.live
     config = f'<a href="/config">{escape(str(live.get("file") or "embedded defaults"))}</a>'
-    since = f" since {escape(str(live['since']))}" if live.get("since") else ""
+    since = f" since {_since(str(live['since']), now)}" if live.get("since") else ""
     return (
         f'<section id="state"><p role="status" class="ready {"good" if ready else "bad"}">{escape(said)}</p>'
         f"<p>Configuration: {config}{since}, hash {escape(str(live.get('hash', '-')))}. "
         f'Traffic is of <strong>{of}</strong>.</p><dl class="figures">{figures}</dl></section>'
     )
+
+
+def _since(at: str, now: float) -> str:
+    """A time in ISO 8601, and how long ago that was."""
+    try:
+        then = datetime.fromisoformat(at).astimezone(UTC)
+    except ValueError:
+        return escape(at)
+    return f"{then:%Y-%m-%d %H:%M:%S}Z, {span(max(0.0, now - then.timestamp()))} ago"
 
 
 def _workers(shown: Shown) -> str:
@@ -209,7 +219,14 @@ def _services(shown: Shown, asked: Asked) -> str:
             rows.append(cells.row(f"{key}-{address}", line, "endpoint"))
     title = "Services" + (f" with {asked.wanted!r} in their names" if asked.wanted else "")
     head = ["name", "state", *_traffic(shown), "in flight", "waiting", "last error"]
-    more = f'<p>{shown.more} more: filter by name, or see <a href="/services">/services</a>.</p>' if shown.more else ""
+    more = ""
+    if shown.more:
+        more = f'<p>{shown.more} more are in use: filter, sort, or see <a href="/services">/services</a>.</p>'
+    if shown.rest is not None:
+        said = ", ".join(
+            f"{name} {cell}" for name, cell in zip(_traffic(shown), cells.of_traffic(shown.rest), strict=True)
+        )
+        more += f"<p>Beyond metrics.target_cap services are counted together: {said}.</p>"
     return cells.table("services", title, head, rows, more, asked)
 
 

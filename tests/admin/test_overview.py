@@ -124,6 +124,18 @@ class OverviewTests(SynchronousTestCase):
         assert p50 is not None and p99 is not None
         self.assertTrue(p50 <= 1.0 < p99 <= 3.0, whole)
 
+    def test_together(self) -> None:
+        """What services do that have no series of their own is known of all of them."""
+        self.proxy.rows = [{"target": "web:80", "state": "open"}]
+        self.answered("web:80", "a", 1)
+        self.look()
+        self.assertIsNone(overview(self.proxy, self.window).rest)
+        self.answered("other", "a", 3, 1)
+        self.look()
+        rest = overview(self.proxy, self.window).rest
+        assert rest is not None
+        self.assertEqual((2.0, 0.75), (rest.rate, rest.success))
+
     def test_none(self) -> None:
         """Of what nobody used there is nothing to say, which is not nought."""
         self.proxy.rows = [{"target": "web:80", "state": "unused"}]

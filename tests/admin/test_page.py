@@ -89,7 +89,7 @@ def shown(**more: Any) -> Shown:
         version="1.2",
         not_ready=None,
         seconds=10.0,
-        live={"file": "lproxy.toml", "hash": "abc", "since": "2026"},
+        live={"file": "lproxy.toml", "hash": "abc", "since": "1970-01-02T03:46:30.123+00:00"},
         figures={"connections": "5"},
         workers=[
             {
@@ -106,6 +106,7 @@ def shown(**more: Any) -> Shown:
         listeners=[{**listener, "connections": 5}],
         services=services,
         more=0,
+        rest=None,
         routes=[({"authority": "web.local", "listener": "web"}, QUIET)],
         profiled=[({"listener": "web", "dst": "web.local:80", "rt_route": "GET /books"}, QUIET, 12.0)],
         kafka=[("Fetch", 0.5)],
@@ -243,6 +244,19 @@ class MainTests(SynchronousTestCase):
         """A listener that does not listen."""
         listeners = [{"name": "web", "address": None, "target": "x", "protocol": "tcp", "connections": 0}]
         self.assertEqual("closed", row(self.html(listeners=listeners), "listener-web")[2])
+
+    def test_since(self) -> None:
+        """Since when the configuration is live, and how long that is."""
+        self.assertIn(" since 1970-01-02 03:46:30Z, 10 s ago, hash abc.", self.html())
+        self.assertIn(" since &lt;b&gt;, hash -", self.html(live={"since": "<b>"}))
+
+    def test_more(self) -> None:
+        """How many services are not shown, and what those do together that have no series of their own."""
+        self.assertNotIn("more are in use", self.html())
+        html = self.html(more=4_900, rest=Traffic(2.5, 0.999, (1.0, 2.0, 3.0)))
+        self.assertIn("4900 more are in use", html)
+        text = re.sub("<[^>]*>", "", html)
+        self.assertIn("counted together: requests/s 2.5, success 99.9 %, p50 1 ms, p95 2 ms, p99 3 ms.", text)
 
     def test_expired(self) -> None:
         """A certificate that has ended stands out."""
