@@ -9,11 +9,11 @@ says.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from lproxy.admin.interface import Proxy
+from lproxy.admin.interface import Proxy, Standing
 from lproxy.admin.order import AMOUNTS, NONE, WHOLE, Asked, Traffic, of_row, of_standing, of_traffic
 from lproxy.admin.window import Window, added, quantile
 from lproxy.metrics.caps import OTHER
@@ -97,13 +97,14 @@ class Shown(NamedTuple):
 def overview(proxy: Proxy, window: Window, asked: Asked = WHOLE) -> Shown:
     """What there is to show now."""
     glance, spoken = proxy.glance(), proxy.spoken()
-    services, more, rest = _services(proxy, window, asked)
+    standings = proxy.standings(asked.wanted)
+    services, more, rest = _services(proxy, window, asked, standings)
     return Shown(
         proxy.version,
         proxy.ready(),
         window.seconds,
         glance.get("live", {}),
-        _figures(window, sum(spoken.values())),
+        _figures(window, sum(spoken.values()), standings if not asked.wanted else ()),
         proxy.workers(),
         proxy.draining(),
         _listeners(glance, proxy.addresses(), spoken),
@@ -147,9 +148,17 @@ def look(window: Window, families: Iterable[Family], seconds: float) -> None:
     window.look(families, seconds)
 
 
-def _figures(window: Window, connections: int) -> dict[str, str]:
+def _figures(window: Window, connections: int, standings: Sequence[Standing]) -> dict[str, str]:
+    """
+    Of the whole process.
+
+    @param standings: all that there are, or none
+    """
     lag = quantile(window.counts(LAG, ()), 0.99)
+    serve = sum(one.serves for one in standings)
+    services = {"services that serve": f"{serve} of {len(standings)}"} if standings else {}
     return {
+        **services,
         "connections": str(connections),
         "requests and streams in flight": str(int(window.value(IN_FLIGHT, ()))),
         "waiting for a turn": str(int(window.value(LOCK_WAITERS, ()))),
@@ -170,7 +179,7 @@ def _listeners(
 
 
 def _services(
-    proxy: Proxy, window: Window, asked: Asked
+    proxy: Proxy, window: Window, asked: Asked, found: Iterable[Standing]
 ) -> tuple[list[tuple[dict[str, Any], Traffic, dict[str, Traffic]]], int, Traffic | None]:
     """Those that come first: everything is asked of so many alone."""
     wanted, sort = asked
@@ -180,12 +189,12 @@ def _services(
         by_service.setdefault(names.get("service", ""), {})[names.get("endpoint", "")] = labels
     traffic = {name: _traffic(window, series.values()) for name, series in by_service.items()}
     standings = sorted(
-        proxy.standings(wanted),
+        found,
         key=lambda one: (*of_standing(sort, one, traffic.get(one.target, NONE)), one.target),
     )
     rows = [row for standing in standings[:ROWS] if (row := standing.row()) is not None]
     rows += islice(proxy.unused(wanted), ROWS - len(rows))
-    found = [
+    shown = [
         (
             row,
             traffic.get(target := str(row.get("target")), NONE),
@@ -194,8 +203,8 @@ def _services(
         for row in rows
     ]
     # which knows more than what it was chosen by
-    found.sort(key=lambda one: (*of_row(sort, one[0], one[1]), str(one[0].get("target"))))
-    return found, max(0, len(standings) - ROWS), traffic.get(OTHER)
+    shown.sort(key=lambda one: (*of_row(sort, one[0], one[1]), str(one[0].get("target"))))
+    return shown, max(0, len(standings) - ROWS), traffic.get(OTHER)
 
 
 def _traffic(window: Window, series: Iterable[Labels]) -> Traffic:

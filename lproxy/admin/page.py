@@ -43,6 +43,7 @@ placeholder="service, route or client" aria-label="Show services, routes and con
 
 #: the page that has what a figure is made of
 MADE_OF = {
+    "services that serve": "services",
     "connections": "connections",
     "requests and streams in flight": "connections",
     "waiting for a turn": "services",

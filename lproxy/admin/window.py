@@ -33,9 +33,11 @@ class Look(NamedTuple):
     What metrics said.
 
     @ivar seconds: when
+    @ivar series: label sets by family
     """
 
     seconds: float
+    series: dict[str, list[Labels]]
     values: dict[Series, float]
     histograms: dict[Series, Counts]
 
@@ -53,17 +55,20 @@ class Window:
 
     def look(self, families: Iterable[Family], seconds: float) -> None:
         """Remember what C{families} say at this moment."""
+        series: dict[str, list[Labels]] = {}
         values: dict[Series, float] = {}
         histograms: dict[Series, Counts] = {}
         for name, _, _, samples in families:
             if name not in self._names:
                 continue
+            here = series.setdefault(name, [])
             for labels, value in samples:
+                here.append(labels)
                 if isinstance(value, Histogram):
                     histograms[name, labels] = Counts(value.bounds, tuple(value.counts))
                 else:
                     values[name, labels] = value
-        self._looks.append(Look(seconds, values, histograms))
+        self._looks.append(Look(seconds, series, values, histograms))
 
     def forget(self) -> None:
         """Nobody looks any more: what comes next begins anew."""
@@ -76,10 +81,7 @@ class Window:
 
     def series(self, name: str) -> list[Labels]:
         """The label sets of a family that there are now."""
-        if not self._looks:
-            return []
-        latest = self._looks[-1]
-        return [labels for known, labels in (*latest.values, *latest.histograms) if known == name]
+        return self._looks[-1].series.get(name, []) if self._looks else []
 
     def value(self, name: str, labels: Labels) -> float:
         """As of now; 0 where there is none."""

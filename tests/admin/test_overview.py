@@ -223,4 +223,8 @@ class OverviewTests(SynchronousTestCase):
         shown = overview(self.proxy, self.window)
         self.assertEqual(("draining", {"hash": "abc"}), (shown.not_ready, shown.live))
         self.assertEqual("3", shown.figures["requests and streams in flight"])
+        self.assertNotIn("services that serve", shown.figures, "there is none")
+        self.proxy.rows = [{"target": str(n), "state": "down" if n else "ready"} for n in range(3)]
+        self.assertEqual("1 of 3", overview(self.proxy, self.window).figures["services that serve"])
+        self.assertNotIn("services that serve", overview(self.proxy, self.window, Asked("1")).figures, "of all or none")
         self.assertEqual((1, [{"pid": 7}]), (len(shown.failures), shown.draining))
