@@ -32,7 +32,7 @@ from lproxy.app.signals import Signals
 from lproxy.app.takeover import Pidfile, Takeover, door_of
 from lproxy.app.workers.cores import workers
 from lproxy.app.workers.launch import Launcher, Starter
-from lproxy.app.workers.worker import Worker
+from lproxy.app.workers.worker import NoSupervisor, Worker
 from lproxy.build import version
 from lproxy.config import Config
 from lproxy.configfile import Loaded, load, load_file, load_stream
@@ -215,7 +215,11 @@ class Options(usage.Options):
         if (fd := os.environ.pop(WORKER, "")) and not self["check"]:
             from twisted.internet import reactor
 
-            self.worker = Worker(connected(int(fd)), reactor)
+            try:
+                self.worker = Worker(connected(int(fd)), reactor)
+            except NoSupervisor as e:
+                print(f"lproxy: {e}", file=sys.stderr)
+                sys.exit(CANNOT_START)
             name = self.worker.name
             if self.worker.file is not None and not self._still(self.worker.file, self.worker.text):
                 # changed while no worker was there to watch it

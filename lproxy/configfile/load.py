@@ -35,7 +35,7 @@ from lproxy.configfile.profile.clocks import check_clocks
 from lproxy.configfile.profile.keys import ROUTE, SERVICE
 from lproxy.configfile.profile.read import ROUTE_HEADER, ROUTES
 from lproxy.configfile.proxied import check_proxied
-from lproxy.configfile.relations import check_relations
+from lproxy.configfile.relations import check_parts, check_relations
 from lproxy.configfile.secure import check_secure
 from lproxy.configfile.services import SERVICE_HEADER, read_services
 from lproxy.configfile.syntax import parse
@@ -162,6 +162,7 @@ def build(top: Table, report: Report, configure: Mapping[str, Configure]) -> Con
             report.warning((name,), f"is unused: no listener speaks {name}", f'add "{name}" to the detect of one')
     config = Config(**values, listen=listeners)
     check_relations(config, top, report)
+    check_parts(config, report)
     check_clocks(config, report)
     check_secure(config, top, report)
     check_proxied(config, report)

@@ -2,7 +2,8 @@
 """
 Settings that contradict each other.
 
-Each relation names two settings of one table, the first not to exceed the second.
+Each relation names two settings of one table, the first not to exceed the second. What workers divide is to be enough
+for each of them.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ RELATIONS = (
 )
 
 
+#: limits that are divided between workers
+PARTED = ("in_flight", "connections", "handshakes")
+
+
 def check_relations(config: Config, top: Table, report: Report) -> None:
     """Report every relation that C{config}, read from C{top}, breaks."""
     for relation in RELATIONS:
@@ -60,6 +65,15 @@ def check_relations(config: Config, top: Table, report: Report) -> None:
         for direction in broken:
             where: list[Path] = [("timeouts", direction), ("timeouts",)]
             blame(relation, config.timeouts(direction), where, f" {direction}", top, report)
+
+
+def check_parts(config: Config, report: Report) -> None:
+    """Report limits of the whole proxy of which not every worker can have a part."""
+    for key in PARTED:
+        whole = getattr(config.limits, key)
+        if whole < config.workers:
+            wrong = f"{whole} is less than workers ({config.workers}), of which each has at least one"
+            report.warning(("limits", key), wrong, "raise it, or have fewer workers")
 
 
 def breaks(relation: Relation, values: Any) -> bool:

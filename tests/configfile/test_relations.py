@@ -27,6 +27,14 @@ class RelationTests(FileTestCase):
         }.items():
             self.problems(text, says)
 
+    def test_parts(self) -> None:
+        """A limit of the whole proxy that is smaller than the number of workers is theirs by more than it says."""
+        self.problems(
+            "workers = 4\n[limits]\nconnections = 3\nhandshakes = 4",
+            "f:3: warning: limits.connections: 3 is less than workers (4), of which each has at least one; "
+            "raise it, or have fewer workers",
+        )
+
     def test_wrong_values_are_not_compared(self) -> None:
         """A value that is wrong by itself is not also compared, by its default, with others."""
         self.says('[dns]\nttl_min = 3\nttl_max = "1s"', "has no unit")
