@@ -23,6 +23,8 @@ from lproxy.errors import Failed, Warned
 INTERVAL = 0.1
 #: seconds by which a turn may be late before somebody is named
 LATE = 0.25
+#: what a reactor is in while it waits for something to do
+POLLS = ("doPoll", "doSelect", "doKEvent")
 #: where lproxy's own protocols live
 PROTOCOLS = "lproxy.protocols."
 
@@ -91,8 +93,15 @@ class Watchdog:
         if late < LATE or self._named or frame is None:
             return
         self._named = True
-        who, where = self._holder(frame)
-        text = f"the reactor was held for more than {late:.1f} s, by {who}: {where}"
+        if frame.f_code.co_name in POLLS:
+            # it is nobody's callback that takes so long
+            who, where = "the machine", "which gave this process no time"
+            text = (
+                f"the reactor had no time to turn for more than {late:.1f} s: the machine is busy, or this was stopped"
+            )
+        else:
+            who, where = self._holder(frame)
+            text = f"the reactor was held for more than {late:.1f} s, by {who}: {where}"
         parts = Failed("reactor", who, f"held in {where}", late)
         self._reactor.callFromThread(self._tell, f"held-{where}", text, parts)
         if self._at_once is not None:

@@ -87,6 +87,16 @@ class WatchdogTests(SynchronousTestCase):
             self.assertRegex(self.said[0], "^the reactor was held for more than 1.[23] s, ")
             self.assertIn(who, self.said[0])
 
+    def test_no_time(self) -> None:
+        """A reactor that is late and waits for something to do is held by nobody: no protocol is blamed."""
+
+        def doPoll() -> FrameType:
+            return sys._getframe()
+
+        self.dog.look(self.turned + INTERVAL + LATE + 1.0, doPoll())
+        (said,) = self.said
+        self.assertRegex(said, "^the reactor had no time to turn for more than 1.[23] s: the machine is busy")
+
     def test_once(self) -> None:
         """However long that lasts it is said once, and again the next time."""
         for _ in range(5):
