@@ -168,14 +168,15 @@ class Balance(Generic[L]):
             self._connected, self._only_failed, callbackArgs=(member,), errbackArgs=(member, self._clock.seconds())
         )
 
-    def serves(self) -> bool:
+    def serves(self, avoid: tuple[Endpoint, ...] = ()) -> bool:
         """Whether an endpoint is healthy, or awaits its probe; or it is not known yet whether there is one."""
         if not self._list:
             return self._error is None
-        if self._health.unhealthy < len(self._list):
+        if self._health.unhealthy < len(self._list) and not avoid:
             return True
         now = self._clock.seconds()
-        return any(member.health.due(now) for member in self._list)
+        others = [member.health for member in self._list if member.endpoint not in avoid]
+        return any(health.well or health.due(now) for health in others)
 
     def ailing(self) -> int:
         """Those that are not healthy."""

@@ -23,7 +23,7 @@ from lproxy.errors import ProxyError, explain
 from lproxy.stack.backoff import Backoff
 from lproxy.stack.interfaces import Hint, L, NewService, Service, ServiceLayer
 from lproxy.stack.report import Report
-from lproxy.target import Target
+from lproxy.target import Endpoint, Target
 
 
 class FailedFast(ProxyError):
@@ -151,9 +151,9 @@ class FailFast(Generic[L]):
         inner.addCallbacks(self._ready, self._unready, callbackArgs=(caller,), errbackArgs=(caller,))
         return caller
 
-    def serves(self) -> bool:
+    def serves(self, avoid: tuple[Endpoint, ...] = ()) -> bool:
         """Not while failing; else as what is inside."""
-        return not self.failing and self._inner.serves()
+        return not self.failing and self._inner.serves(avoid)
 
     def ailing(self) -> int:
         """As what is inside."""

@@ -103,8 +103,12 @@ class Acquire(Protocol[L]):
 class Judging(Acquire[L], Protocol):
     """An L{Acquire} that knows how those do whom it gives leases on."""
 
-    def serves(self, target: Target, /) -> bool:
-        """Whether it is worth a try to acquire C{target}: what failed lately is not, until its next try is due."""
+    def serves(self, target: Target, avoid: tuple[Endpoint, ...] = (), /) -> bool:
+        """
+        Whether it is worth a try to acquire C{target}: what failed lately is not, until its next try is due.
+
+        @param avoid: endpoints that are not to count, as of L{Hint}
+        """
 
 
 class Bounded(Acquire[L], Protocol):
@@ -152,7 +156,7 @@ class Service(Protocol[L]):
     def acquire(self, hint: Hint | None = None, /) -> Deferred[L]:
         """As L{Acquire.acquire}, for this service's target."""
 
-    def serves(self) -> bool:
+    def serves(self, avoid: tuple[Endpoint, ...] = (), /) -> bool:
         """As L{Judging.serves}, for this service's target."""
 
     def ailing(self) -> int:

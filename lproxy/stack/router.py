@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from lproxy.stack.cache import Cache, CacheFull
 from lproxy.stack.interfaces import Hint, Judging, L, NewService, RouterLayer, Service
 from lproxy.stack.report import Report
-from lproxy.target import Target
+from lproxy.target import Endpoint, Target
 
 
 class CachedRouter(Generic[L]):
@@ -59,10 +59,10 @@ class CachedRouter(Generic[L]):
                 return
         entry.kept = True
 
-    def serves(self, target: Target) -> bool:
+    def serves(self, target: Target, avoid: tuple[Endpoint, ...] = ()) -> bool:
         """What its service says; of one that there is not, nothing bad is known."""
         entry = self._entries.get(target)
-        return entry is None or entry.service.serves()
+        return entry is None or entry.service.serves(avoid)
 
     def services(self) -> list[tuple[Target, Service[L]]]:
         """Those that there are now."""

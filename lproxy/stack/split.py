@@ -3,8 +3,9 @@
 From a target whose requests several backends share to one of these: by their weights, or by the request's key.
 
 Above: the timeout, so that it bounds what is logical and what is concrete together. Below: the lock, which has a queue
-for each backend. Backends that do not serve, being in failfast or down, are left out while others do; one that fails to
-be acquired is followed by another, as nothing was sent yet. Nothing is kept: other weights are another target, and the
+for each backend. Backends that do not serve, being in failfast or down, are left out while others do, and so are, of a
+further try, those that have nobody but whom it has failed at; one that fails to be acquired is followed by another, as
+nothing was sent yet. Nothing is kept: other weights are another target, and the
 backends below stay as they are, with their connections.
 """
 
@@ -19,7 +20,7 @@ from twisted.internet.defer import Deferred
 from lproxy.errors import ProxyError
 from lproxy.stack.interfaces import Acquire, Hint, Judging, L, SplitLayer
 from lproxy.stack.rendezvous import digest, drawn, seed
-from lproxy.target import Concrete, Split, Target
+from lproxy.target import Concrete, Endpoint, Split, Target
 
 #: as of L{Split.backends}
 Backends = Sequence[tuple[Concrete, int]]
@@ -107,11 +108,14 @@ class Splitter(Generic[L]):
                 return lease
 
     def _choose(self, backends: Backends, hint: Hint | None) -> Concrete:
-        """Of those that serve; where none does, of all."""
-        return pick(self._serving(backends) or backends, self._random(), _key(hint))
+        """Of those that serve, and have somebody left whom the request may go to; where none does, of all."""
+        serving = self._serving(backends)
+        if hint is not None and hint.avoid and len(serving) > 1:
+            serving = self._serving(serving, hint.avoid) or serving
+        return pick(serving or backends, self._random(), _key(hint))
 
-    def _serving(self, backends: Backends) -> Backends:
-        return [one for one in backends if one[1] and self.inner.serves(one[0])]
+    def _serving(self, backends: Backends, avoid: tuple[Endpoint, ...] = ()) -> Backends:
+        return [one for one in backends if one[1] and self.inner.serves(one[0], avoid)]
 
 
 def _key(hint: Hint | None) -> bytes:

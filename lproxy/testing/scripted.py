@@ -154,6 +154,7 @@ class ScriptedAcquire(_Script):
     @ivar hints: what came with each of both
     @ivar retried: errors of C{again}
     @ivar down: targets that do not serve
+    @ivar endpoints: of targets, who serves them, where that matters
     @ivar kept: those that are to be kept
     @ivar budgets: what further tries draw on
     @ivar closed: how often it was closed
@@ -169,6 +170,7 @@ class ScriptedAcquire(_Script):
         self.hints: list[Hint | None] = []
         self.retried: list[ProxyError] = []
         self.down: list[Target] = []
+        self.endpoints: dict[Target, set[Endpoint]] = {}
         self.kept: list[Target] = []
         self.budgets = Budgets(Clock())
         self.closed = 0
@@ -198,9 +200,10 @@ class ScriptedAcquire(_Script):
         """Remember it."""
         self.kept.append(target)
 
-    def serves(self, target: Target) -> bool:
-        """Unless it is among C{down}."""
-        return target not in self.down
+    def serves(self, target: Target, avoid: tuple[Endpoint, ...] = ()) -> bool:
+        """Unless it is among C{down}, or all of its C{endpoints} are to be avoided."""
+        left = self.endpoints.get(target)
+        return target not in self.down and (left is None or not left.issubset(avoid))
 
     def report(self, report: Report) -> None:
         """Nothing."""
@@ -260,7 +263,7 @@ class ScriptedService(_Script):
         """None, or the only one."""
         return 1 if self.down else 0
 
-    def serves(self) -> bool:
+    def serves(self, avoid: tuple[Endpoint, ...] = ()) -> bool:
         """Unless C{down}."""
         return not self.down
 

@@ -81,7 +81,7 @@ class LockFuzz:
         assert not self.queue[target], "somebody waits"
         return FuzzLease(None) if self.random.random() < 0.5 else None
 
-    def serves(self, target: Target) -> bool:
+    def serves(self, target: Target, avoid: object = ()) -> bool:
         return True
 
     def keep(self, target: Target) -> None:

@@ -557,6 +557,19 @@ class ServesTests(BalanceMixin, SynchronousTestCase):
         self.clock.advance(1.0)
         self.assertTrue(self.service.serves())
 
+    def test_avoided(self) -> None:
+        """Where some are to be avoided, as long as one of the others is."""
+        one, two = ENDPOINTS[:2]
+        self.set(one, two)
+        for avoid, serves in (((), True), ((one,), True), ((one, two), False), ((one, two, ENDPOINTS[2]), False)):
+            self.assertEqual(serves, self.service.serves(avoid), avoid)
+        health = self.made[two].health
+        assert health is not None
+        health.failed(Refused(two))
+        self.assertEqual([False, True], [self.service.serves((avoided,)) for avoided in (one, two)])
+        self.clock.advance(1.0)
+        self.assertTrue(self.service.serves((one,)))
+
 
 class DiscoveryTests(BalanceMixin, SynchronousTestCase):
     """Endpoints that come and go."""

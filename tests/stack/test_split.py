@@ -16,7 +16,7 @@ from lproxy.stack import split
 from lproxy.stack.failfast import FailedFast
 from lproxy.stack.interfaces import Hint
 from lproxy.stack.split import pick
-from lproxy.target import Authority, Split
+from lproxy.target import Authority, Endpoint, Split
 from lproxy.testing import ScriptedAcquire
 
 WEB, OLD, NEW, SPARE = (Authority(name, 80) for name in ("web", "old", "new", "spare"))
@@ -85,6 +85,22 @@ class SplitTests(SynchronousTestCase):
             self.stack.acquire(SPLIT)
         self.assertEqual(self.inner.tried, self.inner.calls)
         self.assertEqual({OLD, NEW}, set(self.inner.calls))
+
+    def test_elsewhere(self) -> None:
+        """A further try goes to who has somebody left for it, by the weights of those; and else to anybody."""
+        here, there, third = (Endpoint("10.0.0.1", n) for n in (1, 2, 3))
+        self.inner.endpoints = {OLD: {here}, NEW: {there, third}}
+        for avoid, wanted in (
+            ((here,), {NEW}),
+            ((there,), {OLD, NEW}),
+            ((there, third), {OLD}),
+            ((here, there, third), {OLD, NEW}),
+        ):
+            self.inner.tried.clear()
+            for n in range(100):
+                self.stack.try_acquire(SPLIT, Hint(b"", avoid))
+                self.stack.try_acquire(SPLIT, Hint(b"key%d" % n, avoid))
+            self.assertEqual(wanted, set(self.inner.tried), avoid)
 
     def test_key(self) -> None:
         """Requests of one key go to one backend."""
