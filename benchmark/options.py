@@ -45,6 +45,7 @@ further commands, each with a --help of its own:
   python -m benchmark rst FOLDER       its tables, for a document
   python -m benchmark.flame FILE       a flame graph of folded stacks
   python -m benchmark.workers          two workers beside one, and takeovers under load
+  python -m benchmark.endurance        what is lost under reloads, takeovers, killed workers and a full disk
 
 examples:
   python -m benchmark                                  HTTP/1, TCP, connections, memory: under ten minutes

@@ -5,6 +5,7 @@ C{python -m benchmark.endurance}: run it, and say what was lost.
 
 import argparse
 import asyncio
+import logging
 import os
 import random
 import ssl
@@ -13,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from benchmark import certificates, leaks
@@ -27,11 +28,11 @@ from benchmark.endurance.tally import Tally
 from benchmark.process import client_command, free_ports, running
 
 #: what CI has time for
-TINY = Amount(reloads=10, takeovers=0, kills=1, changes=0, full=0.5, mixed=0.0)
+TINY = Amount(quiet=1.0, reloads=10, takeovers=0, kills=1, changes=0, full=0.5, mixed=0.0)
 #: clients of each kind
 EACH = 2
-#: seconds in which all is used before anything is counted, and for everything to be let go of
-WARM, SETTLE = 4.0, DRAIN + 10.0
+#: seconds until idle connections to upstreams are let go of, and for everything else to be
+IDLE, SETTLE = 2.5, DRAIN + 10.0
 #: of a drain, how much of it connections live that must not notice
 LIFE = 0.7
 
@@ -102,10 +103,11 @@ class Run:
     async def all(self) -> list[Row]:
         """Every action; the first is to make it warm."""
         rows: list[Row] = []
-        await self._talk(lambda: time.sleep(WARM))
-        await asyncio.sleep(self._settle / 4)
+        await self._talk(lambda: time.sleep(self._chaos.amount.quiet))
+        await asyncio.sleep(IDLE)
         self._before = self._proxy.look()
         for name, act in self._chaos.actions().items():
+            self._proxy.empty()
             kills = len(self._proxy.kills)
             tallies = await self._talk(act)
             after = await asyncio.to_thread(settled, self._before, self._proxy.look, self._settle)
@@ -134,14 +136,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     whole = Amount()
     parser = argparse.ArgumentParser(prog="python -m benchmark.endurance", description="What lproxy loses.")
     parser.add_argument("--workers", type=int, default=2, help="(default: %(default)s)")
-    for name in ("reloads", "takeovers", "kills", "changes"):
-        parser.add_argument(f"--{name}", type=int, help=f"how many (default: {getattr(whole, name)})")
-    for name, what in (("full", "a full disk"), ("mixed", "all of it mixed")):
-        parser.add_argument(f"--{name}", type=float, help=f"seconds of {what} (default: {getattr(whole, name):.0f})")
+    for name, value in asdict(whole).items():
+        what = "seconds of it" if isinstance(value, float) else "how many"
+        parser.add_argument(f"--{name}", type=type(value), help=f"{what}, 0: none (default: {value:g})")
     parser.add_argument("--seed", type=int, default=0, help="of their order (default: %(default)s)")
+    parser.add_argument("--log", type=Path, help="where to leave lproxy's log")
     parser.add_argument("--tiny", action="store_true", help="a few seconds: does it still work?")
     options = parser.parse_args(arguments)
-    given = {name: value for name in Amount.__dataclass_fields__ if (value := getattr(options, name)) is not None}
+    # of connections that we let go of in the end
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    given = {name: value for name in asdict(whole) if (value := getattr(options, name)) is not None}
     amount = replace(TINY if options.tiny else whole, **given)
     with tempfile.TemporaryDirectory(prefix="lproxy-endurance-") as name:
         folder = Path(name)
@@ -151,8 +155,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             trusted.append(certificates.make(folder / str(number)))
         with behind(folder, trusted, options.workers) as proxy:
             run = Run(proxy, clients(dict(proxy.ports), trusted), options.seed, amount, SETTLE)
-            rows = asyncio.run(run.all())
-            log = proxy.log()
+            try:
+                rows = asyncio.run(run.all())
+            finally:
+                log = proxy.log()
+                if options.log:
+                    options.log.write_text(log)
     found = [line for row in rows for line in missed(row)]
     found += [str(finding) for finding in leaks.in_log(log) if "level" not in finding.what]
     print("\n".join(f"*** {line}" for line in found), end="\n" if found else "")

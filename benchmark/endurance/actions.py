@@ -15,8 +15,6 @@ from benchmark.process import ProcessFailed
 RELOADS, TAKEOVERS, KILLS, CHANGES = 0.1, 0.5, 1.0, 1.5
 #: seconds until C{watch} has seen that a file is another
 WATCHED = 15.0
-#: seconds of nothing
-NOTHING = 2.0
 
 
 @dataclass(frozen=True)
@@ -24,9 +22,11 @@ class Amount:
     """
     How much of everything.
 
+    @ivar quiet: seconds of nothing, which is where it begins
     @ivar full: seconds of a full disk, before and after a takeover; C{mixed}: seconds of everything
     """
 
+    quiet: float = 4.0
     reloads: int = 100
     takeovers: int = 20
     kills: int = 20
@@ -52,7 +52,7 @@ class Chaos:
         """By what they are called, in their order; without those of which there is to be nothing."""
         amount = self.amount
         all_of_them: tuple[tuple[str, float, Callable[[], None]], ...] = (
-            ("nothing", 1, lambda: time.sleep(NOTHING)),
+            ("nothing", amount.quiet, lambda: time.sleep(amount.quiet)),
             (f"{amount.reloads} reloads", amount.reloads, self.reload),
             (f"{amount.takeovers} takeovers", amount.takeovers, self.take_over),
             (f"kill -9, {amount.kills} workers", amount.kills if self.proxy.workers > 1 else 0, self.kill),

@@ -28,9 +28,11 @@ from benchmark.endurance.tally import Kill
 from benchmark.process import HOST, PROJECT, ProcessFailed
 
 #: seconds for what is under way to end, where another process has taken over, and for any step of ours
-DRAIN, PATIENCE = 6.0, 60.0
-#: bytes of the small disk
-DISK = 1 << 20
+DRAIN, PATIENCE = 6.0, 180.0
+#: bytes of the small disk: an access log of a minute or two
+DISK = 64 << 20
+#: bytes of which it is filled at once, until there is room for none
+FILLER = 1 << 16
 #: in a mount namespace of its own: directory, size, and the command
 MOUNT = 'mount -t tmpfs -o size="$2",mode=0777 endurance "$1" && shift 2 && exec "$@"'
 
@@ -199,7 +201,8 @@ class Proxy:
         if process is not None and process.poll() is not None:
             raise ProcessFailed(f"lproxy ended with status {process.returncode}: {self.log()}")
         with contextlib.suppress(OSError):
-            return self.get("ready") == "ready\n"
+            # else it is 503
+            return bool(self.get("ready"))
         return False
 
     def get(self, path: str, method: str = "GET") -> str:
@@ -269,12 +272,14 @@ class Proxy:
         if not serving:
             return 0
         pid: int = serving[len(self.kills) % len(serving)]
-        os.kill(pid, signal.SIGSTOP)
-        until(lambda: census.stopped(pid), "a worker to stop")
         own = {port for name, port in self.ports.items() if name not in ("admin", "base")} | {self.ports["base"] + 1}
+        # by now it may have ended
         with contextlib.suppress(OSError):
-            self.kills.append(Kill(time.monotonic(), census.clients(pid, own)))
-        os.kill(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGSTOP)
+            until(lambda: census.stopped(pid), "a worker to stop")
+            found = census.clients(pid, own)
+            self.kills.append(Kill(time.monotonic(), found))
+            os.kill(pid, signal.SIGKILL)
         return pid
 
     def fill(self) -> None:
@@ -284,15 +289,20 @@ class Proxy:
             self.reload()
             return
         with contextlib.suppress(OSError), open(self.on_disk("filler"), "wb", buffering=0) as file:
-            while file.write(bytes(4_096)):
-                pass
+            for size in (FILLER, 1):
+                with contextlib.suppress(OSError):
+                    while file.write(bytes(size)):
+                        pass
 
     def clear(self) -> None:
         """There is room again."""
         self._full = False
         if not self._mounted:
             self.reload()
-            return
+        self.empty()
+
+    def empty(self) -> None:
+        """Make room on the small disk."""
         for name in ("filler", "access.log"):
             with contextlib.suppress(OSError):
                 os.truncate(self.on_disk(name), 0)

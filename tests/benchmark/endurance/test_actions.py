@@ -66,7 +66,7 @@ class ChaosTests(SynchronousTestCase):
         log = Path(self.mktemp())
         log.write_text("a line\n")
         self.proxy: Any = FakeProxy(log)
-        self.chaos = Chaos(self.proxy, Amount(3, 2, 4, 3, 0.01, 0.01), random.Random(1))
+        self.chaos = Chaos(self.proxy, Amount(0.01, 3, 2, 4, 3, 0.01, 0.01), random.Random(1))
 
     def test_all(self) -> None:
         """As many as there are to be, in their order; nothing is wrong."""
@@ -110,7 +110,7 @@ class ChaosTests(SynchronousTestCase):
     def test_alone(self) -> None:
         """One process has no workers to kill; nothing is mixed where there is no time for that."""
         self.proxy.workers = 1
-        chaos = Chaos(self.proxy, Amount(1, 1, 1, 1, 0.01, 0.0), random.Random(1))
+        chaos = Chaos(self.proxy, Amount(1.0, 1, 1, 1, 1, 0.01, 0.0), random.Random(1))
         self.assertEqual(
             ["nothing", "1 reloads", "1 takeovers", "1 changes of the file", "a full disk"], list(chaos.actions())
         )

@@ -4,6 +4,8 @@ L{benchmark.endurance}'s command: clients that talk while something is done.
 """
 
 import asyncio
+import io
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,9 @@ class FakeProxy:
         self.workers = 1
         self.kills: list[Kill] = []
 
+    def empty(self) -> None:
+        pass
+
     def look(self) -> Census:
         return Census(1, 2, 3.0)
 
@@ -37,10 +42,10 @@ class RunTests(SynchronousTestCase):
     """Rows of what was done."""
 
     def setUp(self) -> None:
-        self.patch(module, "WARM", 0.0)
+        self.patch(module, "IDLE", 0.0)
 
     def run_with(self, client: Any) -> list[Any]:
-        run = module.Run(FakeProxy(), {"x": client}, 0, Amount(1, 0, 0, 0, 0.0, 0.0), 0.01)  # type: ignore[arg-type]
+        run = module.Run(FakeProxy(), {"x": client}, 0, Amount(0.01, 1, 0, 0, 0, 0.0, 0.0), 0.01)  # type: ignore[arg-type]
         return asyncio.run(run.all())
 
     def test_rows(self) -> None:
@@ -64,6 +69,12 @@ class RunTests(SynchronousTestCase):
             raise KeyError("a mistake")
 
         self.assertRaises(KeyError, self.run_with, client)
+
+    def test_wrong(self) -> None:
+        """What it is told is checked before anything is begun."""
+        self.patch(sys, "stderr", io.StringIO())
+        for wrong in ("--reloads=x", "--mixed=long", "--worker", "nonsense"):
+            self.assertRaises(SystemExit, module.main, [wrong])
 
     def test_kinds(self) -> None:
         """There are clients of all protocols, in clear and by TLS."""
