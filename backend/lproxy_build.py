@@ -42,6 +42,7 @@ VARIABLE = "LPROXY_COMPILE"
 #: runs once for a listener gains nothing
 HOT = (
     "lproxy/app/access.py",
+    "lproxy/app/lines.py",
     "lproxy/app/listener.py",
     "lproxy/app/proxied.py",
     "lproxy/app/secure.py",

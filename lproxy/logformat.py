@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_logformat -*-
 """
-What a line of the access log may look like: JSON, or a text with fields in braces.
+What a line of the access log may look like: JSON (L{lproxy.app.lines}), or a text with fields in braces.
 
 A row is what a protocol has to say of a request or connection that is over: a mapping, of which JSON shows all. A
 format's fields are L{FIELDS}. Whatever peers say is escaped as Apache and nginx do it, so that a row is one line whose
@@ -9,14 +9,11 @@ quotes are the format's own (http.md, R15).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from json.encoder import encode_basestring_ascii
-from math import isfinite
-from typing import Any, Final, cast
+from typing import Any, Final
 
 Row = Mapping[str, Any]
 #: from a row and the moment at which it was written, in seconds of the epoch, to its line, without the line's end
@@ -97,10 +94,6 @@ PIECE: Final = re.compile(r"\{\{|\}\}|\\t|\\\\|\{([^{}]*)\}|[{}]")
 UNSAFE: Final = re.compile(r'[^\x20-\x7e]|"|\\(?!x[0-9a-f]{2})')
 #: nor outside of them, where a blank ends it
 UNSAFE_BARE: Final = re.compile(r'[^\x21-\x7e]|"|\\(?!x[0-9a-f]{2})')
-#: names of what a row has in JSON; others are encoded each time: a plugin may make as many as it likes
-_NAMES: Final = {name: f'"{name}": ' for name in FIELDS}
-#: of what is no text and no number. What is no JSON is shown as text: a plugin's row is not lost by it
-_encode: Final = json.JSONEncoder(default=str, skipkeys=True).encode
 _MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
@@ -118,58 +111,6 @@ class BadFormat(ValueError):
         self.wrong = wrong
         self.right = right
         self.name = name
-
-
-def lines(format: str, connections: str = "") -> Line:
-    """
-    What makes lines of C{format}.
-
-    @param format: C{json}, one of L{PRESETS}, or a text with fields
-    @param connections: a text for what is no request, instead
-    @raise BadFormat: one of the two is none
-    """
-    if format == JSON and not connections:
-        return json_line
-    request, connection = PRESETS.get(format, (format, format))
-    first = json_line if format == JSON else Text(request)
-    return Kinds(first, Text(connections or connection))
-
-
-def json_line(row: Row, now: float) -> str:
-    """
-    Everything, as one JSON object in ASCII.
-
-    By hand but for what is rare: L{json} makes an encoder for each object, which costs more than the rest of the line.
-    """
-    parts = [f'"time": "{_iso(now)}+00:00"']
-    # what a plugin has for keys is not checked by its type: compiled code would refuse the row for it
-    for key, value in cast("Mapping[object, Any]", row).items():
-        if value is None:
-            text = "null"
-        elif type(value) is str:
-            text = encode_basestring_ascii(value)
-        elif type(value) is int:
-            text = str(value)
-        elif type(value) is float:
-            # JSON has no word for what is not finite
-            text = repr(value) if isfinite(value) else "null"
-        else:
-            text = _encode(value)
-        name = _NAMES.get(key) if type(key) is str else None
-        parts.append((name if name is not None else f"{encode_basestring_ascii(str(key))}: ") + text)
-    return "{" + ", ".join(parts) + "}"
-
-
-class Kinds:
-    """A format for requests, and another for connections."""
-
-    def __init__(self, request: Line, connection: Line) -> None:
-        self._request = request
-        self._connection = connection
-
-    def __call__(self, row: Row, now: float) -> str:
-        """The line of C{row}."""
-        return self._request(row, now) if row.get("kind") == "request" else self._connection(row, now)
 
 
 class Text:
@@ -277,10 +218,10 @@ def _duration(seconds: float, form: str) -> str:
 def _time(at: float, form: str) -> str:
     if form == "clf":
         return _second(int(at))[1]
-    return f"{at:.3f}" if form == "unix" else f"{_iso(at)}Z"
+    return f"{at:.3f}" if form == "unix" else f"{iso(at)}Z"
 
 
-def _iso(at: float) -> str:
+def iso(at: float) -> str:
     """To the millisecond, without the zone, which is UTC."""
     second = int(at)
     return f"{_second(second)[0]}.{int((at - second) * 1000):03d}"

@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from lproxy.app import trace
 from lproxy.app.access import AccessLog
 from lproxy.app.balancing import checked
+from lproxy.app.lines import lines
 from lproxy.app.listener import ListenerEdge
 from lproxy.app.log import log
 from lproxy.app.openings import Openings, beginning
@@ -35,7 +36,6 @@ from lproxy.app.tracing import NoTraces, tracer
 from lproxy.config import DETECT, Config, Direction, Listen
 from lproxy.configfile import insist
 from lproxy.errors import one_line
-from lproxy.logformat import lines
 from lproxy.metrics.plugin import PluginCounters
 from lproxy.protocols.connection import ConnectionClient
 from lproxy.protocols.runtime import CannotExpose, Runtime

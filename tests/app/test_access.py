@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lproxy.app import access
 from lproxy.app.access import BATCH, FLUSH, RETRY, AccessLog
-from lproxy.logformat import lines
+from lproxy.app.lines import lines
 from lproxy.metrics.accesslog import AccessLines
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 
+from lproxy.app.lines import lines
 from lproxy.config import Limits
-from lproxy.logformat import lines
 from lproxy.transport.stream import Secured
 from tests.protocols.http.harness import GET, OK, HttpTestCase, get, ok
 
