@@ -1,6 +1,8 @@
 # -*- test-case-name: tests.test_contrib -*-
 """
 contrib/: what platforms want of lproxy, held against lproxy itself and against the platforms' own tools.
+
+Over 300 lines: a class for each platform, and none has much.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -21,7 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import lproxy
 from lproxy.app.families import OURS, families
 from lproxy.app.plugins import find
-from lproxy.config import Limits, Timeouts
+from lproxy.config import Config, Limits, Timeouts
 from lproxy.metrics import exposition
 from lproxy.metrics.counters import Histogram
 from lproxy.sidecar.inject import injected
@@ -286,6 +289,92 @@ class KubernetesTests(SynchronousTestCase):
                 continue  # a part of one
             self.assertEqual([], complaints(file.read_text()), file)
 
+    def pods(self) -> Iterator[tuple[str, dict[str, Any], Config]]:
+        """Each folder's pods, and what lproxy in them is configured by."""
+        for folder in ("base", "front"):
+            files = sorted((self.folder / folder).glob("*.yaml"))
+            found = (one for file in files for one in yaml.safe_load_all(file.read_text()))
+            (deployment,) = (one for one in found if one["kind"] == "Deployment")
+            config = read(str(self.folder / folder / "lproxy.toml"), plugins()).config
+            assert config is not None
+            yield folder, deployment["spec"]["template"], config
+
+    def test_ports(self) -> None:
+        """Each port that something is sent to is one that somebody listens on, and goes by one number everywhere."""
+        for folder, template, config in self.pods():
+            spec = template["spec"]
+            containers = [*spec.get("initContainers", ()), *spec["containers"]]
+            ports = [port for one in containers for port in one.get("ports", ())]
+            numbers = {port["containerPort"] for port in ports}
+            self.assertEqual(len(ports), len(numbers), folder)
+            self.assertLessEqual(max(len(port["name"]) for port in ports), 15, "IANA's names are no longer")
+            admin = int(config.admin.address.rpartition(":")[2])
+            self.assertEqual(str(admin), template["metadata"]["annotations"]["prometheus.io/port"])
+            (ours,) = (one for one in containers if one["name"] == "lproxy")
+            said = {port["name"]: port["containerPort"] for port in ours["ports"]}
+            self.assertEqual(admin, said.pop("lproxy-admin"))
+            listeners = {int(one.address.rpartition(":")[2]) for one in config.listen}
+            self.assertLessEqual(set(said.values()), listeners)
+            text = "".join(path.read_text() for path in sorted((self.folder / folder).glob("*.yaml")))
+            for document in yaml.safe_load_all(text):
+                for port in sought(document):
+                    self.assertIn(port, {port["name"] for port in ports} if isinstance(port, str) else numbers)
+
+    def test_restricted(self) -> None:
+        """
+        All containers meet the Pod Security Standards' strictest profile, but for the one that sets rules: that
+        has two capabilities, as root, and nothing more.
+        """
+        for folder, template, _ in self.pods():
+            spec = template["spec"]
+            self.assertFalse({"hostNetwork", "hostPID", "hostIPC"} & set(spec), folder)
+            self.assertLessEqual(
+                {next(iter(set(one) - {"name"})) for one in spec.get("volumes", ())}, {"configMap", "secret"}
+            )
+            for one in (*spec.get("initContainers", ()), *spec["containers"]):
+                context = one["securityContext"]
+                self.assertFalse(context["allowPrivilegeEscalation"])
+                self.assertEqual(["ALL"], context["capabilities"]["drop"])
+                self.assertEqual("RuntimeDefault", context["seccompProfile"]["type"])
+                self.assertTrue(context["readOnlyRootFilesystem"])
+                self.assertFalse([port for port in one.get("ports", ()) if "hostPort" in port])
+                rules = one["name"] == "lproxy-init"
+                self.assertEqual(["NET_ADMIN", "NET_RAW"] if rules else [], context["capabilities"].get("add", []))
+                self.assertEqual((not rules, rules), (context["runAsNonRoot"], context["runAsUser"] == 0))
+
+    def test_times(self) -> None:
+        """A pod is not killed while it drains, by what its own configuration says."""
+        for folder, template, config in self.pods():
+            spec = template["spec"]
+            hooks = [one.get("lifecycle", {}).get("preStop") for one in spec["containers"]]
+            (before,) = (int(hook["exec"]["command"][1]) for hook in hooks if hook)
+            ends = (config.inbound.stop_delay or 0) + config.inbound.drain
+            self.assertGreater(spec["terminationGracePeriodSeconds"], before + ends, folder)
+
+    def test_names(self) -> None:
+        """cert-manager's objects lead to each other, and the files that they make are where lproxy looks."""
+        home = self.folder / "overlays" / "cert-manager"
+        found = [
+            one
+            for name in ("authority", "certificate")
+            for one in yaml.safe_load_all((home / f"{name}.yaml").read_text())
+        ]
+        issuers = {one["metadata"]["name"]: one["spec"] for one in found if one["kind"] == "Issuer"}
+        certificates = {one["metadata"]["name"]: one["spec"] for one in found if one["kind"] == "Certificate"}
+        self.assertLessEqual({one["issuerRef"]["name"] for one in certificates.values()}, set(issuers))
+        secrets = {one["secretName"]: one for one in certificates.values()}
+        self.assertTrue(secrets[issuers["mesh"]["ca"]["secretName"]]["isCA"])
+        patch = yaml.safe_load((home / "deployment.yaml").read_text())["spec"]["template"]
+        (volume,) = patch["spec"]["volumes"]
+        ours = secrets[volume["secret"]["secretName"]]
+        self.assertEqual(volume["secret"]["secretName"], patch["metadata"]["annotations"]["lproxy/identity-secret"])
+        config = tomllib.loads((home / "lproxy.toml").read_text())
+        self.assertEqual(
+            [f"{IDENTITY_FOLDER}/{name}" for name in ("ca.crt", "tls.crt", "tls.key")],
+            [config["identity"][key] for key in ("trust", "certificate", "key")],
+        )
+        self.assertEqual(ours["uris"], [one["identity"] for one in config["services"].values()])
+
     def test_built(self) -> None:
         """kustomize makes a whole of each folder; what is selected is there, and images have our version."""
         require("kustomize")
@@ -305,3 +394,14 @@ class KubernetesTests(SynchronousTestCase):
             images = {f"registry.example/{name}:{lproxy.__version__}" for name in ("lproxy", "lproxy-init")}
             self.assertLessEqual(ours, images)
             self.assertEqual(Timeouts().drain + PRE_STOP + MARGIN, spec["terminationGracePeriodSeconds"])
+
+
+def sought(value: Any) -> Iterator[int | str]:
+    """Ports of a pod that a manifest sends somebody to: of Services, probes and network policies."""
+    for key, below in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
+        if key in ("httpGet", "tcpSocket") or isinstance(below, dict) and {"protocol", "port"} == set(below):
+            yield below["port"]
+        elif key == "targetPort":
+            yield below
+        else:
+            yield from sought(below)

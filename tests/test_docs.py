@@ -6,12 +6,30 @@ Tests for C{docs/conf.py}: what makes one book of pages and docstrings.
 from __future__ import annotations
 
 import importlib.util
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from io import StringIO
 from types import ModuleType
+from typing import Any
 
+import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
+from lproxy import cli
+from lproxy.config import Config
 from tests.components import require
 from tests.floors_source import ROOT
+
+#: a setting, and what it is by default
+DEFAULT = re.compile(r"``(timeouts|limits)\.(\w+)`` \(([\d.,]+) ?(s|KiB|)\)")
+#: what is shown as it stands
+SHOWN = re.compile(r"(?:::|code-block:: console)\n\n((?:(?: {4,}.*)?\n)+)")
+#: in what is shown to be typed; what a shell makes of the rest of the line is its own
+TYPED = re.compile(r"^ {4,}(?:[$] |[^#\n]*[|] )?(?:[\w./]*/)?lproxy ([a-z][^|>#\n]*)", re.MULTILINE)
+#: in manifests: what a container is told, and what it is asked by
+TOLD = ("args", "command")
 
 
 def conf() -> ModuleType:
@@ -91,3 +109,71 @@ class HelpTests(SynchronousTestCase):
     def test_place(self) -> None:
         """The page has a place for them."""
         self.assertEqual(1, (ROOT / "docs" / "commands.rst").read_text().count(conf().HELP))
+
+
+class DefaultsTests(SynchronousTestCase):
+    """A default that is told in passing is the one that there is."""
+
+    def test_told(self) -> None:
+        """As C{``timeouts.drain`` (25 s)}; of what both directions have, one of the two."""
+        config = Config()
+        found = 0
+        for path in (ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))):
+            for table, key, number, unit in DEFAULT.findall(path.read_text()):
+                value = float(number.replace(",", "")) * {"": 1, "s": 1, "KiB": 1024}[unit]
+                places = {"timeouts": [config.outbound, config.inbound], "limits": [config.limits]}[table]
+                self.assertIn(value, [getattr(place, key) for place in places], f"{path.name}: {table}.{key}")
+                found += 1
+        self.assertGreater(found, 10)
+
+
+class TypedTests(SynchronousTestCase):
+    """Commands that pages and contrib/ show are commands that there are."""
+
+    def takes(self, words: list[str], where: str) -> None:
+        """C{lproxy} knows the command, its options and how many arguments it has."""
+        said = StringIO()
+        self.patch(sys, "stderr", said)
+        try:
+            cli.parser().parse_args(words)
+        except SystemExit:
+            self.fail(f"{where}: lproxy {shlex.join(words)}: {said.getvalue()}")
+
+    def test_pages(self) -> None:
+        """In the book and in README.rst."""
+        found = 0
+        for path in (ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))):
+            for line in (line for shown in SHOWN.findall(path.read_text()) for line in TYPED.findall(shown)):
+                self.takes(shlex.split(line), path.name)
+                found += 1
+        self.assertGreater(found, 20)
+
+    def test_platforms(self) -> None:
+        """In the unit, the image and the manifests."""
+        unit = (ROOT / "contrib" / "systemd" / "lproxy.service").read_text()
+        self.takes(shlex.split(unit.partition("ExecStart=/opt/lproxy/bin/lproxy ")[2].partition("\n")[0]), "the unit")
+        for words in re.findall(r"(?m)CMD (\[.*\])$", (ROOT / "contrib" / "container" / "Containerfile").read_text()):
+            self.takes([word for word in yaml.safe_load(words) if word != "lproxy"], "the image")
+        found = list(told())
+        self.assertGreater(len(found), 8)
+        for words in found:
+            self.takes(words, "a manifest")
+
+
+def told() -> Iterator[list[str]]:
+    """What containers of ours are told in contrib/kubernetes, without the program's name."""
+    for path in sorted((ROOT / "contrib" / "kubernetes").rglob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            spec = (document.get("spec") or {}).get("template", {}).get("spec", {})
+            for container in (*spec.get("initContainers", ()), *spec.get("containers", ())):
+                if container["name"].startswith("lproxy"):
+                    yield from (words for words in within(container) if words[0] != "sleep")
+
+
+def within(value: Any) -> Iterator[list[str]]:
+    """All command lines of C{value}."""
+    for key, below in value.items() if isinstance(value, dict) else ():
+        if key in TOLD:
+            yield [word for word in below if word != "lproxy"]
+        else:
+            yield from within(below)

@@ -136,7 +136,10 @@ def inject(arguments: argparse.Namespace) -> int:
     name = "the standard input" if arguments.file == "-" else arguments.file
     try:
         done = injected(read(arguments.file), replace(Settings(), **given))
-    except (OSError, UnicodeDecodeError, Unreadable) as e:
+    except OSError as e:
+        print(f"lproxy: {name}: cannot be read: {e.strerror}", file=sys.stderr)
+        return 2
+    except (UnicodeDecodeError, Unreadable) as e:
         print(f"lproxy: {name}: {e}", file=sys.stderr)
         return 2
     for note in done.notes:

@@ -148,8 +148,8 @@ class InjectTests(SynchronousTestCase):
         """Status 2, one line, and nothing that could be piped on."""
         for file, said in (
             (self.file("kind: Pod\n"), "line 1: document 1, a Pod: spec: expected a mapping, found nothing"),
-            (self.file("").replace("temp", "none"), "No such file"),
-            (str(Path(self.mktemp()).parent), "Is a directory"),
+            (self.file("").replace("temp", "none"), ": cannot be read: No such file or directory\n"),
+            (str(Path(self.mktemp()).parent), ": cannot be read: Is a directory\n"),
         ):
             self.assertEqual(2, cli.main(["inject", file]))
             self.assertIn(said, self.err.getvalue())
