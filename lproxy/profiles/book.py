@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from lproxy.profile import Backend, Profile, Route
-from lproxy.profiles.described import Described, OfRoutes, OfService
+from lproxy.profiles.described import Described, OfRoutes, OfService, Parent
 from lproxy.profiles.gateway import EVERYBODY, NOT_FOUND
 from lproxy.profiles.linkerd import told_apart
 from lproxy.profiles.names import ServiceOf, service_of
@@ -47,7 +47,7 @@ class Book:
         self._known: dict[tuple[str, int], Profile | None] = {}
         self._services = {name.lower(): name for name in services or ()}
         self.profiles: dict[str, list[OfService]] = {}
-        self._attached: dict[str, list[tuple[OfRoutes, int | None]]] = {}
+        self._attached: dict[str, list[tuple[OfRoutes, Parent]]] = {}
         self._hosts: dict[str, list[OfRoutes]] = {}
         #: bare names, those with a namespace, and the hosts that may be meant by them
         self._short: dict[str, set[str]] = {}
@@ -57,7 +57,7 @@ class Book:
                 self._enter(service_of(one.host))
             else:
                 for parent in one.parents:
-                    self._attached.setdefault(parent.service.host, []).append((one, parent.port))
+                    self._attached.setdefault(parent.service.host, []).append((one, parent))
                     self._enter(parent.service)
                 for host in one.hosts:
                     self._hosts.setdefault(host, []).append(one)
@@ -92,9 +92,10 @@ class Book:
     def _of(self, host: str, port: int) -> Profile | None:
         names = list(self._names(host))
         for name in names:
-            if name in self.profiles:
-                return self._for(self._chosen(self.profiles[name]).profile, port)
-        attached = [one for name in names for one, own in self._attached.get(name, ()) if own in (None, port)]
+            if name in self.profiles and (chosen := self._chosen(self.profiles[name])) is not None:
+                return self._for(chosen.profile, port)
+        found = [each for name in names for each in self._attached.get(name, ()) if each[1].port in (None, port)]
+        attached = self._ours(found)
         groups = _once([attached] if attached else self._by_host(host, port))
         if not any(groups):
             return None
@@ -120,7 +121,7 @@ class Book:
         found: dict[tuple[str, int | None], None] = dict.fromkeys((host, None) for host in self.profiles)
         for host, attached in self._attached.items():
             if host not in self.profiles:
-                found.update(dict.fromkeys((host, port) for _, port in attached))
+                found.update(dict.fromkeys((host, parent.port) for _, parent in attached))
         for host, several in self._hosts.items():
             found.update(dict.fromkeys((host, port) for one in several for port in (one.ports or (None,))))
         return list(found)
@@ -129,14 +130,27 @@ class Book:
         """Bare names that several services have, which are none of theirs for that."""
         return {name: sorted(hosts) for name, hosts in self._short.items() if len(hosts) > 1}
 
-    def _chosen(self, profiles: list[OfService]) -> OfService:
-        """That of our own namespace, else that of the service's: which clients everywhere have."""
+    def _chosen(self, profiles: list[OfService]) -> OfService | None:
+        """
+        That of our own namespace, else that of the service's: which clients everywhere have. Those of other namespaces
+        are for clients there, where it is known that we are none.
+        """
         service = service_of(profiles[0].host)
         for namespace in (self._namespace, service.namespace if service is not None else ""):
             for one in profiles:
                 if namespace and one.namespace == namespace:
                     return one
-        return profiles[0]
+        return None if self._namespace and service is not None else profiles[0]
+
+    def _ours(self, attached: list[tuple[OfRoutes, Parent]]) -> list[OfRoutes]:
+        """
+        Those of our own namespace, in the place of the service's, which are for clients everywhere; none of others',
+        which are for their own clients. Where we do not know whose we are, all of them.
+        """
+        if not self._namespace:
+            return [one for one, _ in attached]
+        own = [one for one, _ in attached if one.namespace == self._namespace]
+        return own or [one for one, parent in attached if one.namespace == parent.service.namespace]
 
     def _by_host(self, host: str, port: int) -> list[list[OfRoutes]]:
         """By how well they fit: the very host's, those of domains, from the longest, and everybody's."""

@@ -69,8 +69,12 @@ def _host(service: str) -> str:
     return found.host if found is not None else host
 
 
-def oddities(described: Sequence[Described], services: Mapping[str, Service]) -> Iterator[Problem]:
-    """Warnings: what has no effect, as something else has precedence."""
+def oddities(described: Sequence[Described], services: Mapping[str, Service], namespace: str = "") -> Iterator[Problem]:
+    """
+    Warnings: what has no effect, as something else has precedence, or it is for others.
+
+    @param namespace: our own; empty: unknown
+    """
     configured = {_host(name): name for name, service in services.items() if service.profile is not None}
     of_service = {one.host for one in described if isinstance(one, OfService)}
     known = {_host(name) for name in services} | {"localhost"}
@@ -78,6 +82,9 @@ def oddities(described: Sequence[Described], services: Mapping[str, Service]) ->
         for name in dict.fromkeys(map(_host, _backends(one))):
             if "." not in name and ":" not in name and name not in known:
                 yield _problem("warning", one, f"{show(name)} {BARE}", "write its namespace, too")
+        if namespace and one.namespace not in _served(one) | {namespace, ""}:
+            wrong = f"is unused: it is for clients of the namespace {one.namespace}, and ours is {namespace}"
+            yield _problem("warning", one, wrong)
         if isinstance(one, OfService) and one.host in configured:
             table = f"[services.{show(configured[one.host])}]"
             yield _problem("warning", one, f"is unused: {table} has a profile, which has precedence")
@@ -86,6 +93,14 @@ def oddities(described: Sequence[Described], services: Mapping[str, Service]) ->
                 if parent.service.host in of_service:
                     wrong = f"is unused for {parent.service.host}: its ServiceProfile has precedence"
                     yield _problem("warning", one, wrong)
+
+
+def _served(one: Described) -> set[str]:
+    """The namespaces of the services that it is for, whose clients are everywhere; its own, where it is for hosts."""
+    if isinstance(one, OfService):
+        service = service_of(one.host)
+        return {service.namespace if service is not None else one.namespace}
+    return {parent.service.namespace for parent in one.parents} | ({one.namespace} if one.hosts else set())
 
 
 def _problem(severity: Severity, one: Described, wrong: str, right: str = "") -> Problem:

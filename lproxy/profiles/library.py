@@ -96,7 +96,7 @@ class Library:
         for path, watched in self.files.items():
             every.update(dict.fromkeys(watched.latest.problems if watched.latest is not None else ()))
             every.update(dict.fromkeys(self.refused.get(path, ())))
-        every.update(dict.fromkeys(oddities(_described(self._used), self._services)))
+        every.update(dict.fromkeys(oddities(_described(self._used), self._services, self._within.namespace)))
         for name, hosts in self.book.ambiguous().items():
             wrong = f"{name} alone may be any of {', '.join(hosts)}, and is none of them"
             right = 'write which namespace is meant: [profiles] namespace = "..."'

@@ -58,6 +58,14 @@ class BookTests(PagesTestCase):
             book = self.book(client, SP + ROUTES, namespace=namespace)
             self.assertEqual([wanted], self.names(book, "web.shop"), namespace)
 
+    def test_for_others(self) -> None:
+        """A profile for clients of another namespace alone is none of ours; that of a host outside is anybody's."""
+        client = (SP + ROUTES).replace("namespace: shop", "namespace: client")
+        for namespace, wanted in (("client", ["a"]), ("", ["a"]), ("third", None)):
+            self.assertEqual(wanted, self.names(self.book(client, namespace=namespace), "web.shop"), namespace)
+        outside = client.replace("web.shop.svc.cluster.local", "api.example.com")
+        self.assertEqual(["a"], self.names(self.book(outside, namespace="third"), "api.example.com"))
+
     def test_backends(self) -> None:
         """A backend has the port that it says, else that of whoever is asked; and is a service of ours by any name."""
         text = SP + (
@@ -137,6 +145,19 @@ class BookTests(PagesTestCase):
         )
         book = self.book(HTTP + rules, other + rules)
         self.assertEqual(["web/r", "web/r (2)", "unmatched"], self.names(book, "web.shop"))
+
+    def test_whose_routes(self) -> None:
+        """Routes of our own namespace stand in the place of the service's; those of others are for these alone."""
+        own = HTTP + "  rules: [{name: own}]\n"
+        client = HTTP.replace("namespace: shop", "namespace: client").replace(
+            "name: web, port", "name: web, namespace: shop, port"
+        )
+        client += "  rules: [{name: mine}]\n"
+        for namespace, wanted in (("shop", ["web/own"]), ("client", ["web/mine"]), ("third", ["web/own"])):
+            book = self.book(own, client, namespace=namespace)
+            self.assertEqual([*wanted, "unmatched"], self.names(book, "web.shop"), namespace)
+        self.assertEqual(["web/mine", "web/own", "unmatched"], self.names(self.book(own, client), "web.shop"))
+        self.assertIsNone(self.names(self.book(client, namespace="third"), "web.shop"))
 
     def test_identity(self) -> None:
         """What the next book says the same, it says with the same value."""

@@ -103,3 +103,20 @@ class TogetherTests(PagesTestCase):
             ],
             [str(one) for one in oddities(described, configured)],
         )
+
+    def test_for_others(self) -> None:
+        """What is for clients of another namespace than ours is a warning, where ours is known."""
+        client = SP.replace("namespace: shop", "namespace: client") + "  routes: []\n---\n"
+        client += HTTP.replace("namespace: shop", "namespace: client").replace(
+            "name: web,", "name: web, namespace: shop,"
+        )
+        described = read("f", client.encode(), Within()).described
+        self.assertEqual(2, len(described))
+        for namespace, wanted in (("third", 2), ("shop", 2), ("client", 0), ("", 0)):
+            found = [str(one) for one in oddities(described, {}, namespace) if "is for clients of" in str(one)]
+            self.assertEqual(wanted, len(found), namespace)
+            for line in found:
+                self.assertIn(f"of the namespace client, and ours is {namespace}", line)
+        gateway = HTTP.partition("spec:")[0] + "spec:\n  hostnames: [a.example]\n"
+        for text in (SP + "  routes: []\n", HTTP + "  rules: []\n", gateway):
+            self.assertEqual([], list(oddities(read("f", text.encode(), Within()).described, {}, "third")))
