@@ -59,6 +59,8 @@ class Running(Proxy):
         worker = process.worker
         self._supervised = Supervised(self, worker) if worker is not None else None
         self._together = Together(self, worker, reactor) if worker is not None else None
+        if worker is not None:
+            self.metrics.reloads.inherit(worker.well)
         self._draining = Draining(self._left, reactor)
 
     def _site(self, host: str) -> Site:

@@ -30,6 +30,10 @@ class Reloads:
         self._counts[outcome] += 1
         self._last = outcome in (APPLIED, UNCHANGED)
 
+    def inherit(self, well: bool) -> None:
+        """The latest one, before there was this process, went well or not: an alert outlasts a worker."""
+        self._last = well
+
     def families(self) -> Iterator[Family]:
         """As of now."""
         yield Family(

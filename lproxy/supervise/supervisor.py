@@ -57,6 +57,8 @@ class Supervisor:
         self._looked = world.seconds()
         self._alive = 0.0
         self._hung = spec.hung
+        #: whether the latest reload was
+        self._well = True
         self._started = self._ending = self._given = False
         self._status = 0
         self.door = ""
@@ -266,6 +268,7 @@ class Supervisor:
             "file": self._spec.file,
             "level": self._level,
             "door": self.door,
+            "well": self._well,
             "supervisor": os.getpid(),
         }
         return told, self._ledgers
@@ -390,6 +393,7 @@ class Supervisor:
 
         def done(well: bool, text: str) -> None:
             self._round = None
+            self._well = well
             for slot in self._slots:
                 self._catch_up(slot)
             self._world.tell(systemd.READY)

@@ -85,6 +85,7 @@ class FakeWorker:
     def __init__(self) -> None:
         self.told: list[Any] = []
         self.text = b""
+        self.well = True
         self.portion = Portion(0, 2)
         self.ledgers = [os.memfd_create("ledger")]
         self.answers_at = f"lproxy-test-{os.getpid()}-running"

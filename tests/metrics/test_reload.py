@@ -30,6 +30,13 @@ class ReloadsTests(MetricsCase):
             self.metrics.reloads.done(word)
             self.assertEqual([success], self.last(), word)
 
+    def test_inherited(self) -> None:
+        """A worker that follows another does not take back what that had to say of the latest."""
+        self.metrics.reloads.inherit(False)
+        self.assertEqual(([0], 0.0), (self.last(), self.values("config_reload_total", outcome=INVALID)[0]))
+        self.metrics.reloads.inherit(True)
+        self.assertEqual([1], self.last())
+
     def test_since(self) -> None:
         """Since when it is live."""
         self.metrics.reloads.live_since = 1_700_000_000.5

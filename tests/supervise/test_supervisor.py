@@ -352,7 +352,8 @@ class ReloadTests(Case):
         self.assertEqual(([(False, "f is refused")], [], []), (done, self.heard(101), self.heard(102)))
         self.end(101, "was killed by SIGKILL")
         self.supervisor.look(1.0)
-        self.assertEqual("first", self.ask(103, do="hello").values["text"])
+        told = self.ask(103, do="hello").values
+        self.assertEqual(("first", False), (told["text"], told["well"]))
 
     def test_unreadable(self) -> None:
         """A file that is not there is no configuration, which one worker counts."""

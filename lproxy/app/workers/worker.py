@@ -4,6 +4,8 @@ A worker's side of what it has to do with its supervisor: it is given its config
 lives, and does what it is told.
 
 What it asks for while it starts, and sockets, it waits for: the supervisor answers at once.
+
+Over 300 lines: one conversation, both ways.
 """
 
 from __future__ import annotations
@@ -92,6 +94,8 @@ class Worker:
         self.level: str = values["level"]
         self.door: str = values["door"]
         self.supervisor: int = values["supervisor"]
+        #: whether the latest reload went well, before there was this worker
+        self.well: bool = values["well"]
         #: where other workers ask us
         self.answers_at = f"lproxy-{os.getpid()}-{secrets.token_hex(8)}"
 

@@ -32,6 +32,7 @@ HELLO = {
     "file": None,
     "level": "",
     "door": "@d",
+    "well": True,
     "supervisor": 7,
 }
 
