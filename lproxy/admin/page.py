@@ -307,7 +307,7 @@ def _connections(shown: Shown, wanted: str) -> str:
                 escape(str(one.get("state", "-"))),
                 cells.link("/", str(one["target"]), str(one["target"])) if one.get("target") else "-",
                 f"<code>{escape(str(one['upstream']))}</code>" if one.get("upstream") else "-",
-                span(float(one.get("seconds", 0))),
+                _age(one),
             ],
         )
         for one in shown.connections
@@ -315,6 +315,14 @@ def _connections(shown: Shown, wanted: str) -> str:
     title = "Connections" + (f" about {wanted!r}" if wanted else ", the oldest")
     head = ["client", "identity", "listener", "protocol", "state", "to", "upstream", "since"]
     return cells.table("connections", title, head, rows, '<p>All: <a href="/connections">/connections</a>.</p>')
+
+
+def _age(row: Mapping[str, Any]) -> str:
+    """Of a connection, or of what was asked on it."""
+    if "seconds" in row:
+        return span(float(row["seconds"]))
+    asked = row.get("request_seconds")
+    return "-" if asked is None else f"{took(float(asked))} <small>request</small>"
 
 
 def _worker(row: Mapping[str, Any]) -> str:

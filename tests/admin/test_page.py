@@ -188,6 +188,9 @@ class MainTests(SynchronousTestCase):
         self.assertEqual(broker, row(html, "broker-kafka-10.0.0.3:9092"))
         connection = ["10.9.9.9:5", "app.mesh", "web", "undecided", "acquiring", "web:80", "-", "3 s"]
         self.assertEqual(connection, row(html, "connection-web-10.9.9.9:5"))
+        rows = [{"client": "a", "listener": "web"}, {"client": "b", "listener": "web", "request_seconds": 0.25}]
+        ages = [row(self.html(connections=rows), f"connection-web-{name}")[-1] for name in "ab"]
+        self.assertEqual(["-", "250 ms request"], ages, "of which nobody knows since when they are")
         self.assertEqual(["web.mesh", "1970-01-03 04:46:40Z", "1 d 1 h"], row(html, "certificate-web.mesh"))
         (failure,) = re.findall('<tr id="(failure-[^"]*)"', html)
         self.assertEqual(["10 s ago", "7", "connect", "web:80", "250 ms", "it broke"], row(html, failure))

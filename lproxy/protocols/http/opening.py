@@ -108,7 +108,7 @@ class Opening(Reader):
     def describe(self) -> dict[str, Any]:
         """A row of C{/connections}."""
         row = self._listener.record.row(self._stream.conn, "idle")
-        row |= shown(None)
+        row |= shown(None, 0.0)
         row["requests"] = 0
         row["bytes_in"] = self._stream.bytes_in
         row["bytes_out"] = self._stream.bytes_out

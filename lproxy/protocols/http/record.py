@@ -225,14 +225,15 @@ class Recorder:
         }
 
 
-def shown(exchange: Ended | None) -> dict[str, Any]:
+def shown(exchange: Ended | None, now: float) -> dict[str, Any]:
     """What a row of C{/connections} has of an exchange; C{None}: there is none."""
     if exchange is None:
-        return dict.fromkeys(("target", "request", "route", "upstream", "tries"))
+        return dict.fromkeys(("target", "request", "request_seconds", "route", "upstream", "tries"))
     request, destination, plan = exchange.request, exchange.destination, exchange.plan
     return {
         "target": str(destination.target) if destination is not None else None,
         "request": f"{text(request.method)} {text(request.target)}",
+        "request_seconds": round(now - exchange.began, 3),
         "route": (plan.name or None) if plan is not None else None,
         "upstream": exchange.upstream,
         "tries": exchange.account.tries,

@@ -148,6 +148,9 @@ class AccountTests(HttpTestCase):
         self.proxy.connector.mode = "wait"
         self.say(client, GET[9:])
         self.assertEqual(("acquiring", "upstream.test:9000", "GET /", None, 1), seen())
+        age = self.session().describe()["request_seconds"]
+        self.proxy.reactor.advance(0.25)
+        self.assertAlmostEqual(age + 0.25, self.session().describe()["request_seconds"], 3)
         self.proxy.connector.accept()
         self.assertEqual(("calling", "upstream.test:9000", "GET /", "10.0.0.9:9000", 1), seen())
         self.say(self.up, OK)

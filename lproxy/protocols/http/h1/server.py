@@ -150,7 +150,7 @@ class Http1Server(Client, Reader):
         """A row of C{/connections}."""
         exchange, stream = self._exchange, self._stream
         row = self._listener.record.row(self.conn, self._name())
-        row |= shown(exchange)
+        row |= shown(exchange, self._listener.seconds())
         row["requests"] = self._requests
         row["bytes_in"] = stream.bytes_in
         row["bytes_out"] = stream.bytes_out

@@ -153,7 +153,7 @@ class Http2Server(Handler, Reader, Home):
         row = self.listener.record.row(self.conn, "idle" if not (self._streams or self._state) else NAMES[self._state])
         first = next(iter(self._streams.values()), None)
         exchange = first.exchange if first is not None else None
-        row |= shown(exchange)
+        row |= shown(exchange, self.listener.seconds())
         row["version"] = "HTTP/2"
         row["requests"] = self._requests
         row["bytes_in"] = stream.bytes_in

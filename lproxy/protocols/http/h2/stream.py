@@ -135,7 +135,7 @@ class ServerStream(Client, Sending):
         sender = self.sender
         row: dict[str, Any] = {"id": self.id, "received": self.received, "sent": sender.moved if sender else 0}
         if self.exchange is not None:
-            row |= shown(self.exchange)
+            row |= shown(self.exchange, self._home.listener.seconds())
         row["waits_for_credit"] = self.id in self._home.link.waiting
         row["kept"] = len(self._kept) + (len(sender.kept) if sender else 0)
         return row

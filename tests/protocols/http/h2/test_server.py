@@ -962,6 +962,9 @@ class ShownTests(Http2Case):
         self.assertEqual((one, 5, True, 95), (first["id"], first["sent"], first["waits_for_credit"], first["kept"]))
         self.assertEqual((two, "GET /two", False), (second["id"], second["request"], second["waits_for_credit"]))
         self.assertEqual(65535 - 5, row["send_window"])
+        self.proxy.reactor.advance(0.25)
+        later = self.server().describe()["streams"][1]
+        self.assertAlmostEqual(second["request_seconds"] + 0.25, later["request_seconds"], 3)
 
     def test_counted(self) -> None:
         """Connections that are open, and streams."""
