@@ -24,7 +24,7 @@ from lproxy.app.binder import Direct
 from lproxy.app.log import log
 from lproxy.app.restart import Again
 from lproxy.supervise import pidfile
-from lproxy.supervise.handover import CannotTakeOver, Claim, Door, claim
+from lproxy.supervise.handover import CannotTakeOver, Claim, Door, claim, failed
 
 #: seconds for the admin server's answer, and between two looks at a successor
 ANSWER, LOOK = 10.0, 1.0
@@ -233,8 +233,11 @@ class Takeover:
         """A process that has ended is gone only when somebody asks how, and one that hangs is to be given up."""
         self._looking = False
         self.door.look(time.monotonic())
-        if self._successor is not None and self._successor.poll() is not None:
+        successor = self._successor
+        if successor is not None and (status := successor.poll()) is not None:
             self._successor = None
+            if not self._binder.given and self.door.fileno() >= 0:
+                log.error("{text}", text=failed(successor.pid, status))
         if self._successor is not None or self.door.asking:
             self._look_later()
 

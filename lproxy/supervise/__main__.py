@@ -19,7 +19,8 @@ from typing import Any
 
 from lproxy.supervise import pidfile, systemd
 from lproxy.supervise.channel import Channel, connected, pair
-from lproxy.supervise.handover import Claim, Door
+from lproxy.supervise.handover import Claim, Door, failed
+from lproxy.supervise.how import how
 from lproxy.supervise.log import Log
 from lproxy.supervise.loop import Loop
 from lproxy.supervise.places import Places
@@ -89,8 +90,11 @@ class Program:
                 del self._children[pid]
                 self._channels.pop(pid, None)
                 self.supervisor.ended(pid, how(status))
-        if self._successor is not None and self._successor.poll() is not None:
+        successor = self._successor
+        if successor is not None and (status := successor.poll()) is not None:
             self._successor = None
+            if self.supervisor.in_charge:
+                self.say("error", failed(successor.pid, status))
 
     # World
 
@@ -215,16 +219,6 @@ class Program:
         if self._spec.pidfile:
             pidfile.remove(self._spec.pidfile)
         self._loop.stop()
-
-
-def how(status: int) -> str:
-    """How a process has ended, in words."""
-    if status < 0:
-        try:
-            return f"was killed by {signal.Signals(-status).name}"
-        except ValueError:
-            return f"was killed by signal {-status}"
-    return f"ended with status {status}"
 
 
 def main(arguments: list[str]) -> int:

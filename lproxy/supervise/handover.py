@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from lproxy.supervise.channel import Channel, Gone
+from lproxy.supervise.how import how
 
 #: seconds for the other side to answer, and for a new one to be ready
 PATIENCE, STARTING = 10.0, 120.0
@@ -249,6 +250,11 @@ def claim(name: str) -> Claim:
                 taken.close()
         raise e if isinstance(e, CannotTakeOver) else CannotTakeOver(f"{name} does not hand over") from e
     return Claim(channel, greeting, given)
+
+
+def failed(pid: int, status: int) -> str:
+    """A process that we have started to take our place has ended before it did."""
+    return f"process {pid}, which was to take our place, {how(status)}: we serve on"
 
 
 def _address(name: str) -> str:

@@ -81,6 +81,11 @@ class Supervisor:
     def __repr__(self) -> str:
         return f"<Supervisor of {self._slots}>"
 
+    @property
+    def in_charge(self) -> bool:
+        """Whether nobody else serves in our place, and we do not end."""
+        return not self._given and not self._ending
+
     # its own life
 
     def start(self) -> None:

@@ -154,10 +154,11 @@ class TakeoverTests(TestCase):
         async def go() -> None:
             self.patch(module, "LOOK", 0.01)
             log = self.mktemp()
-            start = Again(["/bin/sh", "-c", 'echo "$@"; sleep 0.2', "x"], log)
+            start = Again(["/bin/sh", "-c", 'echo "$@"; sleep 0.2; exit 3', "x"], log)
             _, takeover, _ = self.takeover(start)
             said: list[str] = []
-            self.patch(module.log, "error", lambda text, **more: said.append(text.format(**more)))
+            self.patch(module.log, "error", lambda line, /, **more: said.append(line.format(**more)))
+            takeover.open(lambda pid: None)
             takeover.upgrade()
             first = takeover._successor
             takeover.upgrade()
@@ -173,6 +174,9 @@ class TakeoverTests(TestCase):
 
             look()
             await ended
+            takeover.close()
+            failed = f"process {first.pid}, which was to take our place, ended with status 3: we serve on"
+            self.assertEqual([failed], said[1:])
             self.assertEqual(f"--takeover {takeover.door.name}\n", Path(log).read_text())
 
         return Deferred.fromCoroutine(go())

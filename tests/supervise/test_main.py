@@ -19,7 +19,6 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.supervise.__main__ import how
 from lproxy.supervise.channel import pair
 from lproxy.supervise.places import Places
 from lproxy.supervise.spec import Spec
@@ -189,6 +188,15 @@ class ProgramTests(SynchronousTestCase):
         self.assertEqual(1, program.wait(15))
         self.assertIn("ended with status 3 before it served: nothing is started", self.log.read_text())
 
+    def test_successor_fails(self) -> None:
+        """One that ends before it takes the place is told of, with how it did."""
+        program = self.start(successor=[sys.executable, "-c", "raise SystemExit(3)"])
+        self.until(lambda: self.log.exists() and self.log.read_text().count("serves") == 2, "workers")
+        program.send_signal(signal.SIGUSR2)
+        line = "which was to take our place, ended with status 3: we serve on"
+        self.until(lambda: line in self.log.read_text(), "its end")
+        self.assertEqual(2, len(self.serving()))
+
     def test_small(self) -> None:
         """It stays a small process: nothing of what serves clients is in it."""
         program = self.start()
@@ -201,13 +209,3 @@ class ProgramTests(SynchronousTestCase):
         """A log that cannot be written keeps it from starting."""
         program = self.start(log="/nowhere/log")
         self.assertEqual(1, program.wait(15))
-
-
-class HowTests(SynchronousTestCase):
-    """How a process ended."""
-
-    def test_words(self) -> None:
-        """Statuses, signals, and signals without a name."""
-        self.assertEqual("ended with status 3", how(3))
-        self.assertEqual("was killed by SIGSEGV", how(-11))
-        self.assertEqual("was killed by signal 40", how(-40))

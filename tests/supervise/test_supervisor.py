@@ -569,7 +569,9 @@ class SuccessorTests(Case):
         """Once it serves it stays."""
         self.supervisor.door = "@x"
         self.supervisor.upgrade()
+        self.assertTrue(self.supervisor.in_charge)
         self.supervisor.taken(4711, "")
+        self.assertFalse(self.supervisor.in_charge)
         self.supervisor.end()
         self.assertEqual(0, self.world.recalled)
 
