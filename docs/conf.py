@@ -9,7 +9,10 @@ roles and field lists.
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import importlib
+import inspect
 import io
 import os
 import posixpath
@@ -17,17 +20,19 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType, ModuleType
 from unittest import mock
 
 from docutils.nodes import Element
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from zope.interface.interface import InterfaceClass, Method
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import lproxy  # noqa: E402  (found by the line above)
+import lproxy.api  # noqa: E402  (found by the line above)
 from lproxy import cli  # noqa: E402
 
 project = "lproxy"
@@ -54,6 +59,8 @@ MARKUP = re.compile(r"\b([CIBL])\{((?:[^{}]|\{[^{}]*\})*)\}", re.DOTALL)
 FIELD = re.compile(r"^(\s*)@(\w+)((?: [^:]+)?):\s*(.*)$")
 #: in docs/commands.rst, where what the commands themselves say belongs
 HELP = ".. help of all commands: docs/conf.py puts it here\n"
+#: in docs/api.rst, where the names belong that autodoc passes over
+REST = ".. the rest of lproxy.api: docs/conf.py puts it here\n"
 #: where the name of a file in README.rst and CHANGES.rst leads to in the book
 PAGES = {"CHANGES": "changes", "README": "introduction"}
 
@@ -130,6 +137,47 @@ def helps(*command: str) -> Iterator[str]:
         yield from helps(*command, name)
 
 
+def homes(module: ModuleType) -> dict[str, ModuleType]:
+    """Where the names are at home that C{module} has imported from elsewhere in lproxy."""
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    imports = [
+        node for node in tree.body if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lproxy")
+    ]
+    return {name.name: importlib.import_module(str(node.module)) for node in imports for name in node.names}
+
+
+def remark(name: str, home: ModuleType) -> str:
+    """What the comment above C{name} says of it."""
+    source = Path(str(home.__file__)).read_text()
+    match = re.search(rf"((?:^#: .*\n)+)(?:^[A-Z]\w* = .*\n)*?^{name}\b[^=\n]* = ", source, re.MULTILINE)
+    return re.sub(r"(?m)^#: ", "", match[1]).strip() if match is not None else ""
+
+
+def rest(module: ModuleType) -> Iterator[str]:
+    """
+    Entries for the names of C{module} that are neither classes nor functions: autodoc knows nothing of interfaces of
+    zope, and of values and types by another name no more than that they are there.
+    """
+    at_home = homes(module)
+    for name in module.__all__:
+        value = getattr(module, name)
+        if isinstance(value, InterfaceClass):
+            yield from described(f"py:class:: {module.__name__}.{name}", str(value.__doc__), "")
+            for below, part in value.namesAndDescriptions():
+                kind = "py:method" if isinstance(part, Method) else "py:attribute"
+                shape = part.getSignatureString() if isinstance(part, Method) else ""
+                yield from described(f"{kind}:: {below}{shape}", part.__doc__, "   ")
+        elif not isinstance(value, type | FunctionType):
+            yield from described(f"py:data:: {module.__name__}.{name}", remark(name, at_home[name]), "")
+
+
+def described(what: str, doc: str, indent: str) -> Iterator[str]:
+    """A directive with what there is to say."""
+    yield from (f"{indent}.. {what}", "")
+    said = fields(markup(inspect.cleandoc(doc or "")).split("\n"))
+    yield from (f"{indent}   {line}".rstrip() for line in (*said, ""))
+
+
 def docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Autodoc has read a docstring; those that Python made for named tuples say nothing."""
     lines[:] = [] if lines[0].startswith("Alias for field number") else fields(markup("\n".join(lines)).split("\n"))
@@ -140,6 +188,8 @@ def page(app: Sphinx, name: str, content: list[str]) -> None:
     content[0] = links(content[0], posixpath.dirname(name))
     if HELP in content[0]:
         content[0] = content[0].replace(HELP, "\n".join(helps()))
+    if REST in content[0]:
+        content[0] = content[0].replace(REST, "\n".join(rest(lproxy.api)))
 
 
 def included(app: Sphinx, path: Path, parent: str, content: list[str]) -> None:

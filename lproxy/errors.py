@@ -83,7 +83,8 @@ class ProxyError(Exception):
         return self
 
     def __str__(self) -> str:
-        return f"{self.layer}: {self.target} {self.what()}"
+        # of a message by itself there is no target
+        return " ".join(filter(None, (f"{self.layer}:", str(self.target), self.what())))
 
 
 class Bug(ProxyError):

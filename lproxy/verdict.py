@@ -34,6 +34,7 @@ class NeedMore:
     doubtful: bool = False
 
 
+#: what a detector says of a connection
 Verdict = Match | NoMatch | NeedMore
 #: pure, total and final: judges all that the client has sent so far, perhaps nothing
 Detector = Callable[[bytes], Verdict]

@@ -11,12 +11,14 @@ import shlex
 import sys
 from collections.abc import Iterator
 from io import StringIO
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
+import lproxy.api
+import lproxy.testing
 from lproxy import cli
 from lproxy.config import Config
 from tests.components import require
@@ -109,6 +111,26 @@ class HelpTests(SynchronousTestCase):
     def test_place(self) -> None:
         """The page has a place for them."""
         self.assertEqual(1, (ROOT / "docs" / "commands.rst").read_text().count(conf().HELP))
+
+
+class ReferenceTests(SynchronousTestCase):
+    """The reference for plugin authors."""
+
+    def test_complete(self) -> None:
+        """It has every name of C{lproxy.api} and C{lproxy.testing}, and something to say of each."""
+        rest = "\n".join(conf().rest(lproxy.api))
+        for module in (lproxy.api, lproxy.testing):
+            for name in module.__all__:
+                value = getattr(module, name)
+                if isinstance(value, type | FunctionType):
+                    self.assertTrue(value.__doc__, name)
+                else:
+                    self.assertRegex(rest, rf"py:(class|data):: {module.__name__}\.{name}\n\n   \S")
+        self.assertIn("   .. py:method:: factory(runtime, config)\n\n      Make the factory", rest)
+
+    def test_place(self) -> None:
+        """What autodoc passes over has its place."""
+        self.assertEqual(1, (ROOT / "docs" / "api.rst").read_text().count(conf().REST))
 
 
 class DefaultsTests(SynchronousTestCase):

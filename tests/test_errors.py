@@ -48,6 +48,7 @@ class ExplainTests(SynchronousTestCase):
     def test_base(self) -> None:
         """An error that says nothing of its own still names layer and target."""
         self.assertEqual("proxy: web failed", str(Plain("web")))
+        self.assertEqual("proxy: failed", str(Plain("")))
 
     def test_cycle(self) -> None:
         """Errors that cause each other are told once each."""
