@@ -36,6 +36,7 @@ from lproxy.profile import (
     Route,
     RouteTimeouts,
     Statuses,
+    shared,
 )
 from lproxy.profiles.described import OfService
 from lproxy.profiles.field import Field, Skip
@@ -136,12 +137,14 @@ def _route(field: Field) -> Route:
         raise named.refuse(wrong)
     condition = field.need("condition", "write condition: and below it method: or pathRegex:")
     retryable, timeout, classes = field.get("isRetryable"), field.get("timeout"), field.get("responseClasses")
-    return Route(
-        name=name,
-        condition=_request(condition),
-        classes=tuple(classes.each(_class)) if classes is not None else (),
-        retries=RETRYABLE if retryable is not None and retryable.boolean() else None,
-        timeouts=RouteTimeouts(stream=timeout.measured(go_duration)) if timeout is not None else NO_TIMEOUTS,
+    return shared(
+        Route(
+            name=name,
+            condition=_request(condition),
+            classes=tuple(classes.each(_class)) if classes is not None else (),
+            retries=RETRYABLE if retryable is not None and retryable.boolean() else None,
+            timeouts=RouteTimeouts(stream=timeout.measured(go_duration)) if timeout is not None else NO_TIMEOUTS,
+        )
     )
 
 

@@ -46,11 +46,12 @@ class BadPattern(ValueError):
 @lru_cache(maxsize=256)
 def refuse(pattern: str) -> None:
     """
-    Compile C{pattern} to see whether it can be; nothing is kept.
+    See whether C{pattern} can be compiled; nothing is kept, nor made where that is plain.
 
     @raise BadPattern: it cannot
     """
-    _compile(pattern)
+    if _for_python(pattern) is None:
+        _compile(pattern)
 
 
 @lru_cache(maxsize=4_096)
@@ -60,22 +61,26 @@ def matches(pattern: str) -> Matches:
 
     @raise BadPattern: nothing is
     """
-    return _compile(pattern)
+    plain = _for_python(pattern)
+    return _compile(pattern) if plain is None else re.compile(plain).fullmatch
 
 
-def _compile(pattern: str) -> Matches:
+def _for_python(pattern: str) -> bytes | None:
+    """What Python's engine makes of C{pattern} what it is; C{None}: that is for RE2 to do."""
     if not pattern:
         raise BadPattern("is empty")
     if len(pattern) > MAX_LENGTH:
         raise BadPattern(f"is longer than {MAX_LENGTH} characters")
-    encoded = pattern.encode("utf-8")
-    if deterministic(plain := bare(encoded)):
-        return re.compile(plain).fullmatch
+    plain = bare(pattern.encode("utf-8"))
+    return plain if deterministic(plain) else None
+
+
+def _compile(pattern: str) -> Matches:
     # not for whoever has no such pattern: it is three megabytes
     import re2
 
     try:
-        compiled = re2.compile(encoded, options(MAX_MEMORY))
+        compiled = re2.compile(pattern.encode("utf-8"), options(MAX_MEMORY))
     except re2.error as e:
         said = e.args[0] if e.args else ""
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)

@@ -27,17 +27,18 @@ NGINX = Proxy(PEERS["nginx"], Ports(1, 2, 3), None)
 
 class RoutesTests(SynchronousTestCase):
     def test_ratio(self) -> None:
-        """Both listeners are measured on the same proxy, one after the other; what others did in either counts."""
+        """Both listeners are measured on the same proxy, one before and after the other; what others did counts."""
+        costs = [18.0, 22.0]
 
-        def run(cost: float, *more: Any) -> Callable[[Proxy, Settings], Measured]:
-            return lambda proxy, settings: Measured({"cpu_us_per_request": cost, "errors": 0.0}, *more)
+        def run(more: tuple[Any, ...], cost: float = 0.0) -> Callable[[Proxy, Settings], Measured]:
+            return lambda proxy, settings: Measured({"cpu_us_per_request": cost or costs.pop(), "errors": 0.0}, *more)
 
-        self.patch(profiles, "unrouted", run(20.0, ["odd"], 0.3, 0.0))
-        self.patch(profiles, "routed", run(22.0, ["too"], 0.1, 0.2))
+        self.patch(profiles, "unrouted", run((["odd"], 0.3, 0.0)))
+        self.patch(profiles, "routed", run((["too"], 0.1, 0.2), 22.0))
         found = profiles.run_routes(NGINX, Settings())
         values = {"cpu_us_per_request": 22.0, "cpu_us_unrouted": 20.0, "of_unrouted": 1.1, "errors": 0.0}
         self.assertEqual(values, found.values)
-        self.assertEqual((["odd", "too"], 0.3, 0.2), (found.notes, found.foreign_proxy, found.foreign_load))
+        self.assertEqual((["odd", "too", "odd"], 0.3, 0.2), (found.notes, found.foreign_proxy, found.foreign_load))
 
     def test_load(self) -> None:
         """It is that of the scenario http."""

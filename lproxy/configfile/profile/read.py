@@ -13,7 +13,7 @@ from lproxy.configfile.profile.keys import ROUTE, SERVICE
 from lproxy.configfile.profile.shape import NOTHING, attempt
 from lproxy.configfile.table import Table, is_table
 from lproxy.configfile.units import type_name
-from lproxy.profile import ALWAYS, Profile, Route
+from lproxy.profile import ALWAYS, Profile, Route, shared
 
 #: the table of a service's routes
 ROUTES: Final = "routes"
@@ -62,7 +62,7 @@ def read_routes(table: Any, path: Path, report: Report) -> tuple[Route, ...]:
         if wrong := refuse_name(name):
             report.error(here, wrong)
         if (values := attempt(ROUTE, value, here, report)) is not NOTHING:
-            routes.append(replace(values, name=name))
+            routes.append(shared(replace(values, name=name)))
             if values.condition == ALWAYS:
                 everything = name
     return tuple(routes)
