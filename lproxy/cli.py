@@ -9,6 +9,7 @@ Over 300 lines: all commands with their arguments, one after the other.
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -28,6 +29,8 @@ from lproxy.terminal.asking import ask, secure
 
 #: seconds for the admin server's answer
 ANSWER = 10.0
+#: why no more can be written
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -295,16 +298,26 @@ def printed(command: Callable[[], int]) -> int:
     The status of C{command}, all of whose output has found its way.
 
     What the terminal has no letter for is escaped, as on standard error. Who reads no further, as C{head} does, has had
-    enough, and that is no failure.
+    enough, and that is no failure; what finds no room is one.
     """
+    if sys.stdout is None:
+        # whoever has started us has closed it
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as there is a process
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = command()
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python would complain once more as it ends
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        return 0
+        status = 0
+    except OSError as e:
+        if e.errno not in FULL:
+            raise
+        print(f"lproxy: cannot be written: {e.strerror}", file=sys.stderr)
+        status = 1
+    else:
+        return status
+    # Python would complain once more as it ends
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
     return status

@@ -49,6 +49,17 @@ class CliTests(SynchronousTestCase):
         """The status that argparse exits with."""
         return self.assertRaises(SystemExit, cli.main, list(arguments)).code
 
+    def test_no_room(self) -> None:
+        """Output that finds no room is a line and 1; that which nobody has opened is written nowhere."""
+        file = self.file(GOOD)
+        with open("/dev/full", "w") as full:
+            self.patch(sys, "stdout", full)
+            self.assertEqual(1, cli.main(["check", file]))
+        self.assertEqual("lproxy: cannot be written: No space left on device\n", self.err.getvalue())
+        self.patch(sys, "stdout", None)
+        self.assertEqual(0, cli.main(["check", file]))
+        sys.stdout.close()
+
     def test_letters(self) -> None:
         """What the terminal has no letter for, of a file's name too, is escaped, and ends nothing."""
         for encoding, name, said in (("ascii", "\u00e4", "\\xe4"), ("utf-8", "\udcff", "\\udcff")):
