@@ -103,7 +103,8 @@ class Explainer:
         try:
             target = route(asked.request, connection, listen.target == "authority", asked.https)
         except ProxyError as error:
-            return Explained(listen, f"{error.status}: {error}")
+            # a request that is none has no target
+            return Explained(listen, f"{error.status}: {error if error.target else error.what()}")
         service, profile = self._static.find(target), self._profiles.of(target)
         if profile is None:
             return Explained(listen, target=target, service=service)

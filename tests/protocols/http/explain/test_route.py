@@ -147,6 +147,10 @@ class ExplainTests(SynchronousTestCase):
         """What goes nowhere is said with its reason."""
         (line,) = self.said("http://a/", listener="dst")[1:]
         self.assertIn("refused           404: ", line)
+        self.assertEqual(
+            ["refused           400: refused (host): 'a:0' has no port between 1 and 65535"],
+            self.said("http://a:0/")[1:],
+        )
 
     def test_listeners(self) -> None:
         """Where requests do not choose, the listener's own target has them; what it does before is said."""
