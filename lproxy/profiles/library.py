@@ -8,6 +8,7 @@ does not go together with others.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -133,11 +134,14 @@ class Library:
         gone = self.files.keys() - set(paths)
         over = gone if insist else gone & self._missing
         self._missing = gone - over
-        for path in over:
+        changes = []
+        for path in sorted(over):
             del self.files[path]
-            self._used.pop(path, None)
             self.refused.pop(path, None)
-        return [Change(path, gone=True) for path in sorted(over)]
+            # what was not there when it was named, and turned out to be a folder, has never been a file
+            if self._used.pop(path, None) is not None or not os.path.isdir(path):
+                changes.append(Change(path, gone=True))
+        return changes
 
     def _use(self) -> Generator[None, None, list[Change]]:
         """Make a book of what is right, step by step; what was in use is until that is done."""

@@ -112,6 +112,18 @@ class LibraryTests(SynchronousTestCase):
         self.assertIsNone(self.names())
         self.assertEqual([], self.look(2))
 
+    def test_folder_comes(self) -> None:
+        """A folder that is not there at first is read once it is, and nothing is said to be gone then."""
+        folder = Path(self.mktemp())
+        self.library = self.made([str(folder)])
+        (change,) = self.look(insist=True)
+        self.assertIn("No such file", str(change.errors[0]))
+        folder.mkdir()
+        path = folder / "a.yaml"
+        path.write_text(SP + ROUTES)
+        self.assertEqual([Change(str(path))], self.look(3))
+        self.assertEqual((["a"], {}), (self.names(), self.library.refused))
+
     def test_moved_aside(self) -> None:
         """One that is moved aside for a moment was never away."""
         path = Path(self.write("a.yaml", SP + ROUTES))
