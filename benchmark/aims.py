@@ -65,6 +65,8 @@ AIMS: dict[str, tuple[Aim, ...]] = {
     ),
     "aims-observing": (
         Aim("a request where one of a hundred is traced, to one without", "trace-1", "of_unobserved", "", 1.05),
+        Aim("a request with a line of JSON in the access log, to Envoy's", "log-json", COST, ENVOY, 1.0, 0.8),
+        Aim("a request with a line in Envoy's format, to Envoy's", "log-text", COST, ENVOY, 1.0, 0.8),
     ),
 }
 
