@@ -6,7 +6,6 @@ The context of a trace in a request's fields: traceparent (W3C Trace Context), B
 from __future__ import annotations
 
 import re
-from operator import itemgetter
 from typing import Final
 
 from lproxy.protocols.http.message import MEMO, Headers
@@ -20,6 +19,7 @@ B3_SAMPLED: Final = 6
 B3_FLAGS: Final = 7
 B3_PARENT: Final = 8
 
+#: of kind L{lproxy.protocols.http.message.TRACE}
 _NAMES = {
     b"traceparent": TRACEPARENT,
     b"tracestate": TRACESTATE,
@@ -60,9 +60,6 @@ class _Places(dict[bytes, int]):
 
 
 _places = _Places()
-#: names as they were spelt that are none of these
-_plain: Final[set[bytes]] = set()
-_name: Final = itemgetter(0)
 
 
 class Context:
@@ -88,18 +85,6 @@ class Context:
         self.random = False
         self.formats: list[str] = []
         self.state = False
-
-
-def has_context(headers: Headers) -> bool:
-    """Whether C{headers} say anything of a trace. Most do not that come from outside, and have names that are known."""
-    if _plain.issuperset(map(_name, headers)):
-        return False
-    for name, _ in headers:
-        if _places[name]:
-            return True
-        if len(_plain) < MEMO:
-            _plain.add(name)
-    return False
 
 
 def extract(headers: Headers) -> Context:

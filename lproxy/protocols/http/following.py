@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from lproxy.api import Conn, Runtime
 from lproxy.protocols.http.account import Account
-from lproxy.protocols.http.context import UNDECIDED, W3C, Context, extract, fields, has_context, without
+from lproxy.protocols.http.context import UNDECIDED, W3C, Context, extract, fields, without
 from lproxy.protocols.http.digits import Digits
 from lproxy.protocols.http.message import Request
 from lproxy.protocols.http.request_id import RequestIds
@@ -57,8 +57,8 @@ class Following:
         if tracer is None:
             return
         headers = request.headers
-        if self._w3c_alone and not has_context(headers):
-            # by far the most
+        if self._w3c_alone and not request.traced:
+            # by far the most, where they come from outside
             if not self._ready:
                 self._ready = self._digits.trace_ids()
             trace_id = self._ready.pop()

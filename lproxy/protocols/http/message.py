@@ -54,6 +54,8 @@ PROXY_AUTHORIZATION: Final = 11
 PROXY_CHALLENGE: Final = 12
 #: how many more proxies may forward it
 HOPS: Final = 13
+#: which trace it is part of (L{lproxy.protocols.http.context})
+TRACE: Final = 14
 
 _KINDS = {
     b"host": HOST_FIELD,
@@ -72,6 +74,14 @@ _KINDS = {
     b"proxy-authenticate": PROXY_CHALLENGE,
     b"proxy-authentication-info": PROXY_CHALLENGE,
     b"max-forwards": HOPS,
+    b"traceparent": TRACE,
+    b"tracestate": TRACE,
+    b"b3": TRACE,
+    b"x-b3-traceid": TRACE,
+    b"x-b3-spanid": TRACE,
+    b"x-b3-sampled": TRACE,
+    b"x-b3-flags": TRACE,
+    b"x-b3-parentspanid": TRACE,
 }
 #: of the fields by which a proxy says for whom, and how, it was asked; applications read them with _ for - as well
 X_FORWARDED = b"x-forwarded-"
@@ -110,7 +120,7 @@ kinds = _Kinds()
 _OF_CONNECTION = frozenset((b"ntlm", b"negotiate", b"nego2", b"kerberos"))
 #: not to be had from trailers: framing, routing, authentication, and how to read the content (RFC 9110, 6.5.1)
 NOT_IN_TRAILERS = frozenset(
-    _KINDS.keys()
+    {name for name, kind in _KINDS.items() if kind != TRACE}
     | {
         b"cache-control",
         b"content-encoding",
@@ -178,6 +188,7 @@ class Request:
     @ivar asked: authority and target as they came, where the upstream is told others
     @ivar original: the version, 1 or 2, in which it came to a proxy of ours that has sent it on; 0: nobody says
     @ivar timeout: seconds that its caller waits for it, where it is a call and says so
+    @ivar traced: whether it says something of a trace, good or bad
     """
 
     __slots__ = (
@@ -202,6 +213,7 @@ class Request:
         "stream_id",
         "target",
         "timeout",
+        "traced",
         "upgrade",
     )
 
@@ -230,6 +242,7 @@ class Request:
         self.id_told = False
         self.original = 0
         self.timeout: float | None = None
+        self.traced = False
 
     def __repr__(self) -> str:
         return f"<Request {self.method!r} {self.authority!r} {self.target!r}>"
@@ -301,7 +314,7 @@ class _Trailing(dict[bytes, bool]):
     """Names of trailers, to whether they may be passed on."""
 
     def __missing__(self, name: bytes) -> bool:
-        passed = not kinds[name] and name.lower() not in NOT_IN_TRAILERS
+        passed = kinds[name] in (ORDINARY, TRACE) and name.lower() not in NOT_IN_TRAILERS
         if len(self) < MEMO:
             self[name] = passed
         return passed

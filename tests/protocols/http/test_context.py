@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lproxy.protocols.http import context
-from lproxy.protocols.http.context import MULTI, SINGLE, UNDECIDED, W3C, Context, extract, fields, has_context, without
+from lproxy.protocols.http import context, message
+from lproxy.protocols.http.context import MULTI, SINGLE, UNDECIDED, W3C, Context, extract, fields, without
 from lproxy.protocols.http.message import MEMO, Headers
 
 TRACE = b"0af7651916cd43dd8448eb211c80319c"
@@ -20,9 +20,7 @@ class ExtractTests(SynchronousTestCase):
     """What requests say."""
 
     def read(self, *headers: tuple[bytes, bytes]) -> Context:
-        said = [(b"Host", b"a"), *headers]
-        self.assertTrue(has_context(said))
-        return extract(said)
+        return extract([(b"Host", b"a"), *headers])
 
     def says(self, *headers: tuple[bytes, bytes]) -> tuple[bytes, bytes, int]:
         context = self.read(*headers)
@@ -31,17 +29,21 @@ class ExtractTests(SynchronousTestCase):
     def test_nothing(self) -> None:
         """Most say nothing."""
         headers: Headers = [(b"Host", b"a"), (b"Accept", b"*/*")]
-        self.assertFalse(has_context(headers))
         context = extract(headers)
         self.assertEqual((b"", UNDECIDED, []), (context.trace_id, context.sampled, context.formats))
 
     def test_bounded(self) -> None:
         """Peers choose the names, and can neither fill memory with them nor hide a context behind them."""
         for n in range(0, MEMO + 200, 100):
-            self.assertFalse(has_context([(b"x-%d" % at, b"") for at in range(n, n + 100)]))
-        self.assertLessEqual(len(context._plain), MEMO)
+            self.assertEqual([], self.read(*((b"x-%d" % at, b"") for at in range(n, n + 100))).formats)
         self.assertLessEqual(len(context._places), MEMO)
-        self.assertTrue(has_context([(b"x-odd", b""), (b"tRACEPARENT", PARENT)]))
+        self.assertEqual(TRACE, self.read((b"tRACEPARENT", PARENT)).trace_id)
+
+    def test_known(self) -> None:
+        """Who reads a head sees which names are a trace's, however they are spelt, and these are all."""
+        self.assertEqual({message.TRACE}, {message.kinds[name.title()] for name in context._NAMES})
+        known = {name for name, kind in message._KINDS.items() if kind == message.TRACE}
+        self.assertEqual(known, context._NAMES.keys())
 
     def test_debug(self) -> None:
         """Whether B3 wants it traced whatever others think (B3, Sampling State)."""

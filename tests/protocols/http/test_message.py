@@ -63,6 +63,7 @@ class FieldTests(SynchronousTestCase):
         fields = [(b"Grpc-Status", b"0"), (b"Content-Type", b"x"), (b"L5d-x", b"y"), (b"TE", b"x"), (b"Digest", b"z")]
         fields += [(b"Authorization", b"x"), (b"X-Forwarded-For", b"x"), (b"X_Real_IP", b"x"), (b"Set-Cookie", b"x")]
         self.assertEqual([(b"Grpc-Status", b"0"), (b"Digest", b"z")], trailer_fields(fields))
+        self.assertEqual([(b"traceparent", b"x")], trailer_fields([(b"traceparent", b"x")]), "as any other")
 
     def test_host(self) -> None:
         """What may stand in Host."""

@@ -25,6 +25,7 @@ from lproxy.protocols.http.message import (
     PROXY_AUTHORIZATION,
     PROXY_CHALLENGE,
     TE,
+    TRACE,
     UNTIL_CLOSE,
     UPGRADE,
     Headers,
@@ -56,7 +57,7 @@ def make_request(method: bytes, url: bytes, version: int, headers: Headers) -> t
     upgrade: bytes | None = None
     dropped: Headers = []
     named: frozenset[bytes] = frozenset()
-    close = keep = private = proxied = sized = untidy = hops = False
+    close = keep = private = proxied = sized = untidy = hops = traced = False
     for name, value in headers:
         kind = kinds[name]
         if not kind:
@@ -102,6 +103,8 @@ def make_request(method: bytes, url: bytes, version: int, headers: Headers) -> t
             proxied = True
         elif kind == HOPS:
             hops = hops or method in (b"OPTIONS", b"TRACE")
+        elif kind == TRACE:
+            traced = True
     upgrading = (
         upgrade is not None
         and version == 11
@@ -138,6 +141,8 @@ def make_request(method: bytes, url: bytes, version: int, headers: Headers) -> t
         request.hops = hops
         request.h2c = upgrade is not None and b"h2c" in upgrade
         request.special = proxied or hops or request.h2c or request.special
+    if traced:
+        request.traced = True
     request.old = version == 10
     return request, not close and (keep or version == 11)
 

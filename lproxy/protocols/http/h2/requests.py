@@ -25,6 +25,7 @@ from lproxy.protocols.http.message import (
     MEMO,
     PROXY_AUTHORIZATION,
     PROXY_CHALLENGE,
+    TRACE,
     UPGRADE,
     Headers,
     Request,
@@ -35,6 +36,7 @@ from lproxy.protocols.http.message import (
 
 #: kinds of fields that need more than to be sent on
 _SPECIAL: Final = 1 << DROP | 1 << AUTHORIZATION | 1 << PROXY_AUTHORIZATION | 1 << PROXY_CHALLENGE | 1 << HOPS
+_TRACE: Final = 1 << TRACE
 #: what an answer must not have in HTTP/2 (RFC 9113, 8.2.2)
 _OF_HTTP1: Final = frozenset((ENCODING, CONNECTION, UPGRADE))
 #: and what it must not have besides, where the stream becomes a tunnel
@@ -83,6 +85,8 @@ def make_request(stream_id: int, head: Head, end: bool, meshed: bool = False) ->
         request = Request(method, target, fields, framing, head.authority, False)
     request.stream_id = stream_id
     request.protocol = head.protocol
+    if head.seen & _TRACE:
+        request.traced = True
     if method == b"POST":
         recognise(request)
     return request

@@ -40,6 +40,12 @@ class RequestTests(SynchronousTestCase):
             with self.subTest(name=name):
                 self.assertEqual([HOST, (b"A", b"b")], self.made((name, value), (b"A", b"b")))
 
+    def test_traced(self) -> None:
+        """Whether it says something of a trace is seen on the way."""
+        for name in (b"TraceParent", b"tracestate", b"B3", b"X-B3-Sampled"):
+            self.assertTrue(make_request(b"GET", b"/", 11, [HOST, (name, b"x")])[0].traced)
+        self.assertFalse(make_request(b"GET", b"/", 11, [HOST, (b"X-Trace", b"x")])[0].traced)
+
     def test_framing(self) -> None:
         """A request's body has a length, comes in chunks, or there is none."""
         for field, framing in (

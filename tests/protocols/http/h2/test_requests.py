@@ -52,6 +52,12 @@ class RequestTests(SynchronousTestCase):
         put = request(*fields, pseudo=[(b":method", b"PUT"), *POST[1:]])
         self.assertEqual((False, None), (put.grpc, put.timeout))
 
+    def test_traced(self) -> None:
+        """Whether it says something of a trace is seen on the way; it goes on."""
+        for name in (b"traceparent", b"tracestate", b"b3", b"x-b3-traceid"):
+            self.assertEqual((True, [(name, b"x")]), (request((name, b"x")).traced, request((name, b"x")).headers))
+        self.assertFalse(request((b"x-trace", b"x")).traced)
+
     def test_special(self) -> None:
         """What is said to proxies, or about who somebody is, is found as in HTTP/1."""
         for field, attribute in (
