@@ -186,7 +186,7 @@ class LiveProfiles(Profiles):
                 self._warn(f"profile-{one.file}", f"profiles: {why}; {still}", Failed("profile", one.file, why, None))
             else:
                 self._metrics.done(APPLIED, self._now())
-                said.append(f"profiles: {one.file} is in use")
+                said.append(f"profiles: {one.file} is in use{_but(library.warnings(one.file))}")
         for text in said[:LINES]:
             self._say(text)
         if len(said) > LINES:
@@ -250,6 +250,12 @@ def by_endpoint(services: Mapping[str, Service]) -> dict[tuple[str, int], Servic
         for service in services.values()
         for host, port in [split_host_port(place(endpoint).address) for endpoint in service.endpoints]
     }
+
+
+def _but(warnings: list[Problem]) -> str:
+    """What there is to say of a file besides that it is in use."""
+    more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
+    return f"; {warnings[0]}{more}" if warnings else ""
 
 
 def library(config: Config, before: Library | None = None) -> Library:

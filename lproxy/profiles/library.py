@@ -91,6 +91,11 @@ class Library:
         """Whether something of that file's is in use."""
         return path in self._used
 
+    def warnings(self, path: str) -> list[Problem]:
+        """What is odd in that file, as it is in use."""
+        pages = self._used.get(path)
+        return [one for one in pages.problems if one.severity == "warning"] if pages is not None else []
+
     def problems(self) -> list[Problem]:
         """Everything that is wrong, or odd, as of the latest look."""
         every = dict.fromkeys(self._patterns_wrong)

@@ -21,7 +21,7 @@ from lproxy.discover.static import Static
 from lproxy.metrics.profiles import ProfileFiles as Counter
 from lproxy.profile import Profile, Route
 from lproxy.target import Authority, OriginalDst, ServiceName, Target
-from tests.profiles.case import SP
+from tests.profiles.case import HTTP, SP
 
 PROFILE = Profile((Route("a"),))
 ROUTES = "  routes: [{name: a, condition: {method: GET}}]\n"
@@ -99,6 +99,15 @@ class LiveProfilesTests(SynchronousTestCase):
         self.assertEqual([f"profiles: {self.file} is in use"], self.said)
         self.profiles.stop()
         self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_odd(self) -> None:
+        """What of a file in use has no effect is in the log as well, the first of it and how much more there is."""
+        mirror = "{type: RequestMirror, requestMirror: {backendRef: {name: m, port: 80}}}"
+        self.write(f"{HTTP}  rules:\n  - filters: [{mirror}]\n  - filters: [{mirror}]\n")
+        self.start()
+        warning = f"{self.file}:9: warning: spec.rules[0].filters[0]: is left out: lproxy mirrors no requests"
+        self.assertEqual([f"profiles: {self.file} is in use; {warning} (and 1 more)"], self.said)
+        self.profiles.stop()
 
     def test_changes(self) -> None:
         """What changes is used within about a second, and whoever watches is told; not any more once it has stopped."""
