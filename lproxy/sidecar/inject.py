@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lproxy.sidecar.manifest import JOBS, Document, Pods, Unreadable, documents, line, pods, shown
 from lproxy.sidecar.patch import Change, patched
 from lproxy.sidecar.pod import expect_annotations, inject, why_not
-from lproxy.sidecar.settings import Settings, annotated
+from lproxy.sidecar.settings import INJECTED, PREFIX, Settings, annotated
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def put(one: Pods, settings: Settings) -> str:
     try:
         why = why_not(one.template, one.own)
         if why:
-            return f"left as it is: {why}"
+            has = ", with the sidecar that it has" if PREFIX + INJECTED in expect_annotations(one.template) else ""
+            return f"left as it is{has}: {why}"
         try:
             own = annotated(settings, expect_annotations(one.template))
         except ValueError as e:

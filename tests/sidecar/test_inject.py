@@ -109,6 +109,10 @@ class InjectedTests(SynchronousTestCase):
         done = injected(text, Settings())
         self.assertEqual(5, done.pods)
         self.assertIn("DaemonSet daemonset: left as it is: lproxy/inject: disabled", done.notes)
+        # one that has it by now keeps it, and that is said
+        had = f"kind: Pod\n{POD % 'Always'}".replace("labels:", "annotations: {lproxy/inject: enabled}\n  labels:")
+        done = injected(injected(had, Settings()).text.replace("enabled", "disabled"), Settings())
+        self.assertIn("left as it is, with the sidecar that it has: lproxy/inject: disabled", done.notes[0])
         service = MANIFEST.rpartition("---\n")[2]
         done = injected(service, Settings())
         self.assertEqual((service, ["nothing in it makes pods"], 0), (done.text, done.notes, done.pods))
