@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+#: bytes of an answer in which its reason is looked for
+WORDS = 1_000
+
 
 def ask(
     admin: str,
@@ -114,8 +117,12 @@ class Conversation:
 
 def why(error: BaseException) -> str:
     """What has kept it from answering, for people: C{error} is one of those that L{ask} raises, or of its JSON."""
-    from urllib.error import URLError
+    from urllib.error import HTTPError, URLError
 
+    if isinstance(error, HTTPError):
+        # it says so itself: that it speaks https only, or whom it answers
+        said: str = error.read(WORDS).decode("utf-8", "replace").partition("\n")[0].strip()
+        return said or str(error)
     if isinstance(error, URLError) and isinstance(error.reason, OSError):
         error = error.reason
     if isinstance(error, (json.JSONDecodeError, LookupError, TypeError, AttributeError)):

@@ -24,6 +24,9 @@ from lproxy.transport.keepalive import Keepalive
 from lproxy.transport.listen import Bound, ConnectionLimit, Listener, bind
 from lproxy.transport.stream import UNSECURED, Address, Plain, Stream
 
+#: what Twisted says of a UNIX socket that somebody has
+LOCKED = "Cannot acquire lock"
+
 
 class CannotListen(Exception):
     """
@@ -210,4 +213,6 @@ def _why(error: BaseException | None) -> str:
         return "it is not an endpoint of a plain stream socket"
     # Twisted's own has the socket's error inside
     error = getattr(error, "socketError", error)
+    if str(error) == LOCKED:
+        return "somebody listens there already, perhaps by another mode or backlog"
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

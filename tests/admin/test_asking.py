@@ -9,8 +9,10 @@ import errno
 import json
 import os
 import threading
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.error import URLError
+from io import BytesIO
+from urllib.error import HTTPError, URLError
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -83,6 +85,14 @@ class WhyTests(SynchronousTestCase):
         self.assertEqual("Connection refused", why(refused))
         self.assertEqual("timed out", why(URLError(TimeoutError("timed out"))))
         self.assertEqual("no host given", why(ValueError("no host given")))
+
+    def test_refused(self) -> None:
+        """One that refuses says why itself."""
+        for body, said in (
+            (b"this port speaks https only\n", "this port speaks https only"),
+            (b"", "HTTP Error 400: No"),
+        ):
+            self.assertEqual(said, why(HTTPError("http://x", 400, "No", Message(), BytesIO(body))))
 
     def test_something_else(self) -> None:
         """Where something else answers, that is said."""

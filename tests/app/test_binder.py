@@ -107,6 +107,8 @@ class DirectTests(SynchronousTestCase):
         (bound,) = self.binder.bind(wanted)
         ((place, fds),) = self.binder.describe()
         theirs = socket.socket(fileno=socket.dup(fds[0]))
+        error = self.assertRaises(CannotListen, self.binder.bind, Wanted("web", f"unix:{path}:mode=600"))
+        self.assertIn("somebody listens there already", str(error))
         self.binder.given = True
         bound.release()
         self.assertTrue(path.is_socket())
