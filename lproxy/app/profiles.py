@@ -23,6 +23,7 @@ from lproxy.balancing import place
 from lproxy.config import Config, Service
 from lproxy.configfile import Problem
 from lproxy.configfile.collector import at_once
+from lproxy.configfile.problem import first_of
 from lproxy.discover.memory import Memory
 from lproxy.discover.static import Static
 from lproxy.errors import Failed, Warned
@@ -180,13 +181,13 @@ class LiveProfiles(Profiles):
                 said.append(f"profiles: {one.file} is gone, and what it said with it")
             elif one.errors:
                 self._metrics.done(REFUSED, self._now())
-                more = f" (and {len(one.errors) - 1} more)" if len(one.errors) > 1 else ""
                 still = "what it said before still holds" if library.uses(one.file) else "it says nothing until then"
-                why = f"{one.errors[0]}{more}"
+                why = first_of(one.errors)
                 self._warn(f"profile-{one.file}", f"profiles: {why}; {still}", Failed("profile", one.file, why, None))
             else:
                 self._metrics.done(APPLIED, self._now())
-                said.append(f"profiles: {one.file} is in use{_but(library.warnings(one.file))}")
+                odd = library.warnings(one.file)
+                said.append(f"profiles: {one.file} is in use{f'; {first_of(odd)}' if odd else ''}")
         for text in said[:LINES]:
             self._say(text)
         if len(said) > LINES:
@@ -250,12 +251,6 @@ def by_endpoint(services: Mapping[str, Service]) -> dict[tuple[str, int], Servic
         for service in services.values()
         for host, port in [split_host_port(place(endpoint).address) for endpoint in service.endpoints]
     }
-
-
-def _but(warnings: list[Problem]) -> str:
-    """What there is to say of a file besides that it is in use."""
-    more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
-    return f"; {warnings[0]}{more}" if warnings else ""
 
 
 def library(config: Config, before: Library | None = None) -> Library:

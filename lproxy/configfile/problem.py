@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar, cast
 
@@ -98,6 +98,11 @@ class Report:
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path)
+
+
+def first_of(problems: Sequence[Problem]) -> str:
+    """The first of C{problems}, of which there is one, and how many more there are."""
+    return f"{problems[0]} (and {len(problems) - 1} more)" if len(problems) > 1 else str(problems[0])
 
 
 def spell(path: Path) -> str:
