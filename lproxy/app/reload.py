@@ -31,6 +31,7 @@ from lproxy.app.slices import in_slices
 from lproxy.config import Config
 from lproxy.configfile import Loaded, Problem, render
 from lproxy.configfile.difference import LASTING
+from lproxy.configfile.pauses import pause
 from lproxy.configfile.problem import Severity
 from lproxy.configfile.profile.read import ROUTES
 from lproxy.errors import one_line
@@ -227,14 +228,22 @@ def _read(source: Source, live: Config) -> Read:
 
 def with_its_own(config: Config, live: Config) -> Config:
     """C{config}, whose services that are the same as in C{live} are the very same: quick to compare, and there once."""
-    known = live.services
-    services = {name: known[name] if known.get(name) == one else one for name, one in config.services.items()}
+    services = {}
+    for name, one in config.services.items():
+        pause()
+        known = live.services.get(name)
+        services[name] = known if known is not None and known == one else one
     return replace(config, services=MappingProxyType(services))
 
 
 def digest(config: Config) -> str:
     """A hash of all that C{config} says: the same for two files that mean the same."""
     rendered = render(config)
-    # of all tables, where routes stand means something
-    order = {name: list(service.get(ROUTES, ())) for name, service in rendered["services"].items()}
-    return hashlib.sha256(json.dumps([rendered, order], sort_keys=True).encode()).hexdigest()[:16]
+    found = hashlib.sha256()
+    for name, service in sorted(rendered.pop("services").items()):
+        pause()
+        # of all tables, where routes stand means something
+        routes = list(service.get(ROUTES, ()))
+        found.update(json.dumps([name, service, routes], sort_keys=True).encode())
+    found.update(json.dumps(rendered, sort_keys=True).encode())
+    return found.hexdigest()[:16]

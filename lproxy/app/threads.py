@@ -12,6 +12,8 @@ from typing import Any, Final, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 
+from lproxy.configfile.pauses import pausing
+
 T = TypeVar("T")
 
 #: seconds that the reactor waits for its turn when it wakes up: with Python's 5 ms, requests queue up. The work is not
@@ -32,6 +34,7 @@ def _politely(work: Callable[[], T]) -> T:
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(TURN, before))
     try:
-        return work()
+        with pausing():
+            return work()
     finally:
         sys.setswitchinterval(before)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from lproxy.config import Config, Listen, Service
 from lproxy.configfile.address import any_socket_of
+from lproxy.configfile.pauses import pause
 from lproxy.configfile.problem import Path, Report, show
 
 
@@ -15,6 +16,7 @@ def check_proxied(config: Config, report: Report) -> None:
     for index, listen in enumerate(config.listen):
         check_listener(listen, ("listen", index), report)
     for name, service in config.services.items():
+        pause()
         check_service(service, ("services", name), report)
 
 

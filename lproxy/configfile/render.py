@@ -16,6 +16,7 @@ from lproxy.config import Config, Direction
 from lproxy.configfile.health import write_health
 from lproxy.configfile.kinds import settings
 from lproxy.configfile.load import plain_sections
+from lproxy.configfile.pauses import pause
 from lproxy.configfile.problem import show
 from lproxy.configfile.profile.read import write_profile
 from lproxy.errors import one_line
@@ -44,6 +45,7 @@ def render(config: Config) -> dict[str, Any]:
 
 def render_table(values: Any) -> dict[str, Any]:
     """One dataclass of L{lproxy.config}."""
+    pause()
     kind: type = type(values)
     table = {}
     for key, setting in settings(kind).items():

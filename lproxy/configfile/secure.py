@@ -9,6 +9,7 @@ Whether the files that are named hold what they should is found out when they ar
 from __future__ import annotations
 
 from lproxy.config import Config, Listen, Service
+from lproxy.configfile.pauses import pause
 from lproxy.configfile.problem import Path, Report, show
 from lproxy.configfile.table import Table
 
@@ -28,6 +29,7 @@ def check_secure(config: Config, top: Table, report: Report) -> None:
         for index, listen in enumerate(config.listen):
             check_listener(config, listen, ("listen", index), report)
     for name, service in config.services.items():
+        pause()
         check_service(config, service, ("services", name), report)
 
 

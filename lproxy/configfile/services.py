@@ -17,6 +17,7 @@ from lproxy.configfile.health import KEY, read_health
 from lproxy.configfile.kinds import settings
 from lproxy.configfile.listeners import ListensAt, refuse_loop, spoken, targeted
 from lproxy.configfile.names import server_name
+from lproxy.configfile.pauses import pause
 from lproxy.configfile.places import check_places
 from lproxy.configfile.problem import Path, Report, show, spell
 from lproxy.configfile.profile.read import KEYS, read_profile
@@ -108,6 +109,7 @@ def check_names(
     asked_for = profiled or any(asks(listener) for listener in listeners)
     first: dict[tuple[str, int], str] = {}
     for name in names:
+        pause()
         path: Path = ("services", name)
         authority = authority_of(name)
         if authority is not None and (other := first.setdefault(authority, name)) != name:

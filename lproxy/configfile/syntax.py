@@ -14,6 +14,7 @@ import re
 import tomllib
 
 from lproxy.configfile.lines import scan
+from lproxy.configfile.pieces import DEEP, MAX_PARTS, read_pieces
 from lproxy.configfile.problem import Problem, show, spell
 
 #: C{3s} without quotes, the most common mistake
@@ -33,15 +34,12 @@ TUPLE = re.compile(r"\((?:'[^']*'|\"[^\"]*\")(?:, (?:'[^']*'|\"[^\"]*\"))*,?\)")
 
 TOML = "lproxy reads TOML: write key = value, below a table such as [admin] or [[listen]]"
 
-#: parts of one dotted key: more than anybody has, and tomllib needs the square of them
-MAX_PARTS = 100
-DEEP = re.compile(
-    rf"""(?<![\w-])(?:(?:[\w-]{{1,60}}|"[^"\n]{{0,60}}"|'[^'\n]{{0,60}}')[ \t]*\.[ \t]*){{{MAX_PARTS}}}"""
-)
-
 
 def parse(text: str, name: str) -> dict[str, object] | Problem:
     """What C{text} says, or why it is no TOML."""
+    found = read_pieces(text)
+    if found is not None:
+        return found
     if deep := DEEP.search(text):
         line = text.count("\n", 0, deep.start()) + 1
         return Problem("error", name, line, "", f"not valid TOML: a key of more than {MAX_PARTS} parts")

@@ -11,6 +11,7 @@ from typing import Any
 
 from lproxy.configfile.hints import as_main, hint
 from lproxy.configfile.kinds import Setting, settings
+from lproxy.configfile.pauses import pause
 from lproxy.configfile.problem import Path, Report, Wrong, did_you_mean, nearest, show, spell
 from lproxy.configfile.units import type_name
 
@@ -40,6 +41,7 @@ def read_table(
     @param checks: for some keys, what else their value (or each element of it) must be
     @param elsewhere: the tables that keys of other tables belong in, to be suggested; none for a plugin's table
     """
+    pause()
     known = settings(kind)
     values = {}
     for key, value in table.items():

@@ -13,22 +13,24 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from lproxy.app.threads import TURN, beside
+from lproxy.configfile import pauses
 
 
 class BesideTests(TestCase):
     """Work in a thread."""
 
     def test_beside(self) -> Deferred[None]:
-        """It is done in another thread, which has short turns, and only it has; what it raises is told."""
+        """It is done in another thread, which has short turns and pauses, and only it has; what it raises is told."""
         before = sys.getswitchinterval()
 
-        def work() -> tuple[bool, float]:
-            return threading.current_thread() is threading.main_thread(), sys.getswitchinterval()
+        def work() -> tuple[bool, bool, float]:
+            in_main = threading.current_thread() is threading.main_thread()
+            return in_main, pauses._thread.due < pauses.NEVER, sys.getswitchinterval()
 
         async def go() -> None:
             call = beside(reactor)
-            in_main, interval = await call(work)
-            self.assertEqual((False, True), (in_main, abs(interval - TURN) < 0.00001))
+            in_main, pausing, interval = await call(work)
+            self.assertEqual((False, True, True), (in_main, pausing, abs(interval - TURN) < 0.00001))
             await self.assertFailure(call(lambda: 1 / 0), ZeroDivisionError)  # type: ignore[arg-type, return-value]
             self.assertAlmostEqual(before, sys.getswitchinterval(), 4)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from lproxy.config import Service
 from lproxy.configfile.address import HOST_NAME
+from lproxy.configfile.pauses import pause
 from lproxy.configfile.problem import Path, Report, did_you_mean, show
 from lproxy.configfile.profile.read import ROUTES
 from lproxy.profile import Backend, Profile
@@ -22,6 +23,7 @@ BARE = "is no [services] table: DNS is asked for that bare name, without any dom
 def check_splits(services: Mapping[str, Service], report: Report) -> None:
     """Report every backend of C{services} that is nobody, and every circle of services that stand in for each other."""
     for name, service in services.items():
+        pause()
         for path, backend in _backends(name, service.profile):
             if wrong := nobody(backend.service, services):
                 report.error(path, f"{show(backend.service)} {wrong}", did_you_mean(backend.service, services))
