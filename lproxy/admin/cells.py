@@ -99,8 +99,12 @@ def tone(state: str) -> str:
     return f'<span class="{TONES.get(state, "idle")}">{escape(state)}</span>'
 
 
-def of_traffic(traffic: Traffic | None) -> list[str]:
-    """Five cells; dashes where nobody has measured anything."""
+def of_traffic(traffic: Traffic | None, label: str = "", value: str = "") -> list[str]:
+    """
+    Five cells; dashes where nobody has measured anything.
+
+    @param label: of metrics, that of the samples that it is made of, and C{value} what it is there
+    """
     if traffic is None or traffic is NONE:
         return ["-"] * 5
     if traffic.success is None:
@@ -108,7 +112,10 @@ def of_traffic(traffic: Traffic | None) -> list[str]:
     else:
         tone = "good" if traffic.success >= GOOD else "bad" if traffic.success < BAD else "doubt"
         success = f'<span class="{tone}">{traffic.success * 100:.4g} %</span>'
-    return [per_second(traffic.rate), success, *("-" if ms is None else f"{ms:.3g} ms" for ms in traffic.quantiles)]
+    rate = per_second(traffic.rate)
+    if label:
+        rate = link("/metrics", f'{label}="{value}"', rate)
+    return [rate, success, *("-" if ms is None else f"{ms:.3g} ms" for ms in traffic.quantiles)]
 
 
 def per_second(rate: float) -> str:

@@ -20,7 +20,7 @@ from zlib import crc32
 from lproxy.admin import cells
 from lproxy.admin.ages import DAY, span, took
 from lproxy.admin.order import WHOLE, Asked
-from lproxy.admin.overview import Shown
+from lproxy.admin.overview import CERTIFICATES, Shown
 
 _HTML = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>lproxy</title>
@@ -88,7 +88,7 @@ def main(shown: Shown, now: float, asked: Asked = WHOLE) -> str:
         parts.append(_profiled(shown, asked))
     if shown.kafka:
         rows = (
-            cells.row(f"kafka-{api}", [f'<a href="/metrics">{escape(api)}</a>', cells.per_second(rate)])
+            cells.row(f"kafka-{api}", [cells.link("/metrics", f'api="{api}"', api), cells.per_second(rate)])
             for api, rate in shown.kafka
         )
         parts.append(cells.table("kafka", "Kafka: APIs", ["API", "requests/s" if shown.seconds else "requests"], rows))
@@ -204,7 +204,14 @@ def _services(shown: Shown, asked: Asked) -> str:
         name = f"{cells.link('/', target, target)} <small>{escape(_kind(row))}</small>"
         state = cells.link("/services", target, str(row.get("state")), cells.TONES.get(str(row.get("state")), "idle"))
         in_flight = cells.link("/connections", target, str(row.get("in_flight", 0)))
-        line = [name, state, *cells.of_traffic(traffic), in_flight, cells.waits(row), cells.last_error(row)]
+        line = [
+            name,
+            state,
+            *cells.of_traffic(traffic, "service", target),
+            in_flight,
+            cells.waits(row),
+            cells.last_error(row),
+        ]
         rows.append(cells.row(key, line, "service"))
         for endpoint in row.get("endpoints", ()):
             address = str(endpoint.get("address"))
@@ -212,7 +219,7 @@ def _services(shown: Shown, asked: Asked) -> str:
             line = [
                 f"<code>{cells.link('/', address, address)}</code>",
                 cells.tone(str(endpoint.get("state", "-"))) + cells.passed_over(endpoint),
-                *cells.of_traffic(of),
+                *cells.of_traffic(of, "endpoint", address),
                 cells.link("/connections", address, str(endpoint["in_flight"])) if "in_flight" in endpoint else "-",
                 f"<small>{endpoint['idle']} idle</small>" if "idle" in endpoint else "",
                 cells.last_error(endpoint),
@@ -247,7 +254,7 @@ def _routes(shown: Shown, asked: Asked) -> str:
             [
                 cells.link("/", labels.get("authority", ""), labels.get("authority", "")),
                 escape(labels.get("listener", "")),
-                *cells.of_traffic(traffic),
+                *cells.of_traffic(traffic, "authority", labels.get("authority", "")),
             ],
         )
         for labels, traffic in shown.routes
@@ -264,7 +271,7 @@ def _profiled(shown: Shown, asked: Asked) -> str:
                 cells.link("/", labels.get("dst", ""), labels.get("dst", "")),
                 escape(labels.get("rt_route", "(none)")),
                 escape(labels.get("listener", "")),
-                *cells.of_traffic(traffic),
+                *cells.of_traffic(traffic, "rt_route", labels.get("rt_route", "")),
                 cells.per_second(tries),
             ],
         )
@@ -300,7 +307,7 @@ def _connections(shown: Shown, wanted: str) -> str:
         cells.row(
             _once(f"connection-{one.get('listener')}-{one.get('client')}", seen),
             [
-                f"<code>{escape(str(one.get('client')))}</code>",
+                f"<code>{cells.link('/connections', str(one.get('client')), str(one.get('client')))}</code>",
                 escape(str(one.get("remote_identity") or one.get("sni") or "-")),
                 escape(str(one.get("listener"))) + _worker(one),
                 escape(str(one.get("protocol") or "undecided")),
@@ -343,9 +350,17 @@ def _certificates(shown: Shown, now: float) -> str:
         until = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
         name = " ".join(labels.values())
         rows.append(
-            cells.row(f"certificate-{name}", [escape(name), until, f'<span class="{tone}">{span(left)}</span>'])
+            cells.row(
+                f"certificate-{name}",
+                [cells.link("/metrics", CERTIFICATES, name), until, f'<span class="{tone}">{span(left)}</span>'],
+            )
         )
     return cells.table("certificates", "Certificates", ["name", "valid until", "that is in"], rows)
+
+
+def _target(target: str) -> str:
+    """A link to a service; a listener or a client, which are named as such, has none."""
+    return escape(target) if target == "-" or " " in target else cells.link("/", target, target)
 
 
 def _failures(shown: Shown, now: float) -> str:
@@ -356,7 +371,7 @@ def _failures(shown: Shown, now: float) -> str:
                 span(now - one["at"]) + " ago",
                 str(one["times"]),
                 escape(one.get("layer") or str(one["kind"])),
-                escape(one.get("target") or "-"),
+                _target(one.get("target") or "-"),
                 "-" if one.get("waited_seconds") is None else took(one["waited_seconds"]),
                 escape(one["text"]),
             ],

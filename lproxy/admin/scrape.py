@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.admin.test_scrape -*-
 """
-C{/metrics}: in the format that is asked for, and compressed where that is.
+C{/metrics}: in the format that is asked for, and compressed where that is; for people, some of its lines (C{?q=}).
 """
 
 from __future__ import annotations
@@ -40,11 +40,38 @@ class Scrape(Page):
         """As fast as others, and the client, leave time for it."""
         kind, version = preferred(_said(request, b"accept"), OFFERS)
         pieces = self._text(kind == OPEN_METRICS)
+        if wanted := (request.args.get(b"q") or [b""])[0]:
+            pieces = about(pieces, wanted)
         request.setHeader(b"vary", b"accept, accept-encoding")
         if wants_gzip(_said(request, b"accept-encoding")):
             request.setHeader(b"content-encoding", b"gzip")
             pieces = compressed(pieces)
         return send(request, f"{kind}; version={version}; charset=utf-8".encode(), pieces, self._cooperate)
+
+
+def about(pieces: Iterator[bytes], wanted: bytes) -> Iterator[bytes]:
+    """Of C{pieces}, of whole lines, the samples that have C{wanted} in them, with what is said of their families."""
+    said: list[bytes] = []
+    sampled = anything = False
+    for piece in pieces:
+        kept: list[bytes] = []
+        for line in piece.split(b"\n")[:-1]:
+            if line == b"# EOF":
+                kept.append(line)
+            elif line.startswith(b"#"):
+                # HELP, TYPE and UNIT come before the samples of a family
+                said = [line] if sampled else [*said, line]
+                sampled = False
+            else:
+                sampled = True
+                if wanted in line:
+                    kept += [*said, line]
+                    said = []
+        if kept:
+            anything = True
+            yield b"\n".join((*kept, b""))
+    if not anything:
+        yield b"# there is no such sample\n"
 
 
 def compressed(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -248,6 +248,21 @@ class MainTests(SynchronousTestCase):
         listeners = [{"name": "web", "address": None, "target": "x", "protocol": "tcp", "connections": 0}]
         self.assertEqual("closed", row(self.html(listeners=listeners), "listener-web")[2])
 
+    def test_made_of(self) -> None:
+        """What a figure is made of is behind it: the samples, the service, the connections."""
+        html = self.html()
+        for where in (
+            "/metrics?q=service%3D%22web%3A80%22",
+            "/metrics?q=endpoint%3D%2210.0.0.1%3A80%22",
+            "/metrics?q=api%3D%22Fetch%22",
+            "/connections?q=10.9.9.9%3A5",
+            "/services?q=web%3A80",
+            "/?q=web%3A80",
+        ):
+            self.assertIn(f'href="{where}"', html)
+        failure = {"at": 0.0, "kind": "x", "text": "y", "times": 1, "key": "z", "target": "listener web"}
+        self.assertNotIn("q=listener", self.html(failures=[failure]), "which is no service")
+
     def test_since(self) -> None:
         """Since when the configuration is live, and how long that is."""
         self.assertIn(" since 1970-01-02 03:46:30Z, 10 s ago, hash abc.", self.html())

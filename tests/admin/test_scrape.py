@@ -61,6 +61,17 @@ class ScrapeTests(AdminCase):
         self.assertEqual(("gzip", b""), (answer.fields["content-encoding"], answer.body))
         self.assertIn("openmetrics", answer.fields["content-type"])
 
+    def test_some(self) -> None:
+        """For people: the samples that have something in their lines, and what they are."""
+        self.metrics.detect("out").results["http"] = 7
+        for fields in ((), (PROMETHEUS,)):
+            text = self.ask("GET /metrics?q=listener=%22out%22", *fields).text
+            samples = [line for line in text.splitlines() if not line.startswith("#")]
+            self.assertTrue(samples and all('listener="out"' in line for line in samples), text)
+            self.assertTrue((parse_open if fields else parse)(text), "it is an exposition")
+            self.assertEqual(1, text.count("# HELP detect_total") + text.count("# HELP detect "))
+        self.assertEqual("# there is no such sample\n", self.ask("GET /metrics?q=nobody").text)
+
 
 class CompressedTests(AdminCase):
     """Piece by piece."""
