@@ -11,6 +11,8 @@ import shlex
 import sys
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
+from textwrap import dedent
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -169,6 +171,19 @@ class TypedTests(SynchronousTestCase):
                 self.takes(shlex.split(line), path.name)
                 found += 1
         self.assertGreater(found, 20)
+
+    def test_explained(self) -> None:
+        """What the page on profiles shows of C{lproxy explain} is what it says of the page's own configuration."""
+        text = (ROOT / "docs" / "profiles.rst").read_text()
+        first = re.search(r"code-block:: toml\n\n((?:(?: {4}.*)?\n)+)", text)
+        shown = re.search(r"^    [$] lproxy (explain .*)\n((?:    .+\n)+)", text, re.MULTILINE)
+        assert first is not None and shown is not None
+        file = Path(self.mktemp())
+        file.write_text(dedent(first[1]))
+        out = StringIO()
+        self.patch(sys, "stdout", out)
+        self.assertEqual(0, cli.main([str(file) if word == "lproxy.toml" else word for word in shlex.split(shown[1])]))
+        self.assertEqual(dedent(shown[2]), out.getvalue())
 
     def test_platforms(self) -> None:
         """In the unit, the image and the manifests."""

@@ -10,6 +10,7 @@ All values here are those of Kubernetes' API, C{core/v1}.
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 from lproxy.sidecar.manifest import Path, Unreadable, expect
@@ -124,7 +125,11 @@ def check(template: dict[str, Any], settings: Settings, job: bool) -> None:
         raise Unreadable(f'a plain sidecar would never let it end; {PREFIX}native: "true" does')
     if settings.identity_secret and not settings.config_map:
         raise Unreadable(f"{PREFIX}identity-secret takes a {PREFIX}config-map, whose [identity] uses it")
-    if tuple(listeners(settings).values()) != PORTS and not settings.config_map:
+    ports = listeners(settings)
+    for name, other in combinations(ports, 2):
+        if ports[name] == ports[other]:
+            raise Unreadable(f"{PREFIX}{name} and {PREFIX}{other} are both {ports[name]}")
+    if tuple(ports.values()) != PORTS and not settings.config_map:
         usual = ", ".join(map(str, PORTS))
         raise Unreadable(f"ports other than {usual} take a {PREFIX}config-map, whose listeners have them")
 
