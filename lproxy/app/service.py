@@ -405,7 +405,7 @@ class Proxy(service.Service):
         """Of that, which one it is, and the listeners: what is looked at every other second."""
         config = self._config
         if self._glanced is None or self._glanced[0] is not config:
-            self._glanced = config, [render_table(listen) for listen in config.listen]
+            self._glanced = config, [{**render_table(one), "tls": config.tls(one)} for one in config.listen]
         return {"live": self._reload.describe(config), "listen": self._glanced[1]}
 
     def _assemblies(self) -> list[Assembly]:

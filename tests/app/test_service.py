@@ -476,6 +476,7 @@ class ShownTests(RunningCase):
             proxy = self.start(config)
             self.assertIs(config, proxy.config)
             self.assertEqual(77, proxy.describe_config()["limits"]["connections"])
+            self.assertEqual({"off"}, {listen["tls"] for listen in proxy.glance()["listen"]}, "not said, but so")
             await self.stop(proxy)
 
         return Deferred.fromCoroutine(go())
