@@ -5,7 +5,9 @@ The proxy as the only service of a process: whoever started the process, or look
 
 from __future__ import annotations
 
+import atexit
 import gc
+import os
 import time
 from typing import Any
 
@@ -32,6 +34,8 @@ from lproxy.transport.notify import Notify
 
 #: allocations between collections of the youngest generation: what requests leave is freed by reference counting
 GC_THRESHOLD = 20_000
+#: the exit status of one that was to take another's place, and did not
+NOT_GIVEN = 1
 
 
 class Running(Proxy):
@@ -128,6 +132,8 @@ class Running(Proxy):
             self._notify.ready()
         else:
             log.critical("what was to be taken over was not given: nothing is started")
+            # the reactor knows no other status than 0
+            atexit.register(os._exit, NOT_GIVEN)
             self.shutdown()
 
     def _taken(self, pid: int) -> None:

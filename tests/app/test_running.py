@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from lproxy.app import running as module
 from lproxy.app.assembly import CannotStart
 from lproxy.app.process import alone
 from lproxy.app.running import Running
@@ -181,7 +182,12 @@ class RunningTests(RunningCase):
         return Deferred.fromCoroutine(go())
 
     def test_takes(self) -> Deferred[None]:
-        """It has another's sockets before it binds its own; where those are not its alone in the end, it ends."""
+        """
+        It has another's sockets before it binds its own; where those are not its alone in the end, it ends, and its
+        status says so.
+        """
+        at_exit: list[Any] = []
+        self.patch(module.atexit, "register", lambda *what: at_exit.append(what))
 
         async def go() -> None:
             self.takeover.ours = False
@@ -192,6 +198,7 @@ class RunningTests(RunningCase):
             await self.until(lambda: self.reactor.stopped)
             self.assertEqual(1, self.reactor.stopped)
             self.assertNotIn("ready", self.notify.told)
+            self.assertEqual([(os._exit, 1)], at_exit)
             await self.stop(proxy)
 
         return Deferred.fromCoroutine(go())
