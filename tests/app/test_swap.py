@@ -573,6 +573,8 @@ target = "service:kafka"
 [listen.kafka]
 mode = "gateway"
 base_port = {port}
+[listen.kafka.brokers]
+1 = "127.0.0.1:9"
 [services.kafka]
 endpoints = ["127.0.0.1:9"]
 [services."web:80"]

@@ -12,7 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from hpack import Encoder
+
 from lproxy.config import Admin, Config, Listen, Service, Timeouts
+from lproxy.protocols.http.h2.engine import PREFACE
+from lproxy.protocols.http.h2.frames import DATA, END_HEADERS, END_STREAM, HEADERS, SETTINGS, frame
 from lproxy.protocols.kafka.plugin import KafkaPlugin
 from lproxy.testing.certificates import authority
 from lproxy.testing.garbage import only_new, uncounted
@@ -24,12 +28,27 @@ from tests.integration.tls_case import TlsUpstream
 #: ApiVersions v0 of the client C{a}, and an answer that lists none
 ASK = struct.pack(">ihhih", 11, 18, 0, 1, 1) + b"a"
 VERSIONS = struct.pack(">iihi", 10, 1, 0, 0)
+#: the same by HTTP/2, of C{web.local} and of C{two.local}; what is found of it, and an answer
+GET_2, GET_TWO = (
+    PREFACE
+    + frame(SETTINGS, 0, 0, b"")
+    + frame(
+        HEADERS,
+        END_HEADERS | END_STREAM,
+        1,
+        Encoder().encode([(":method", "GET"), (":scheme", "http"), (":authority", name), (":path", "/")]),
+    )
+    for name in ("web.local", "two.local")
+)
+HEAD_2 = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"")[3:]
+HELLO_2 = frame(SETTINGS, 0, 0, b"")
+OK_2 = frame(HEADERS, END_HEADERS, 1, b"\x88") + frame(DATA, END_STREAM, 1, b"over")
 UPGRADE = b"GET / HTTP/1.1\r\nHost: web.local\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 
 
-class GarbageTests(HttpCase):
-    """Each kind of connection, and how it ends."""
+class GarbageCase(HttpCase):
+    """Connections that are looked at once they have ended."""
 
     def setUp(self) -> object:
         # with all of trial to look at, each look at the garbage takes 50 ms
@@ -46,7 +65,10 @@ class GarbageTests(HttpCase):
                 Listen(name="web", address=address, target=fixed, detect=("http", "kafka"), plugins=kafka),
                 Listen(name="nobody", address=address, target=f"127.0.0.1:{free_ports()}"),
             ),
-            services={"web.local:80": Service("web.local:80", (fixed,))},
+            services={
+                "web.local:80": Service("web.local:80", (fixed,)),
+                "two.local:80": Service("two.local:80", (fixed,), protocol="http2"),
+            },
             outbound=Timeouts(service_idle=600.0),  # stay
         )
 
@@ -80,6 +102,10 @@ class GarbageTests(HttpCase):
             leave(client, upstream)
 
         return life
+
+
+class GarbageTests(GarbageCase):
+    """Each kind of connection, and how it ends."""
 
     @threaded
     def test_ends(self) -> None:
@@ -134,6 +160,39 @@ class GarbageTests(HttpCase):
 
         self.check(http)
         self.check(tcp)
+
+
+class Http2GarbageTests(GarbageCase):
+    """HTTP/2, on either side."""
+
+    @threaded
+    def test_client(self) -> None:
+        """However a client leaves."""
+
+        def life(leave: Callable[[Wire], object]) -> None:
+            client = self.client(GET_2)
+            upstream = self.upstream.accept()
+            upstream.until(b"\r\n\r\n")
+            upstream.send(OK)
+            client.until(OK[-2:])
+            leave(client)
+
+        for leave in (Wire.fin, Wire.close, Wire.reset):
+            self.check(partial(life, leave))
+
+    @threaded
+    def test_upstream(self) -> None:
+        """An upstream that ends as its client does."""
+
+        def life() -> None:
+            client = self.client(GET_TWO)
+            upstream = self.upstream.accept()
+            upstream.send(HELLO_2)
+            upstream.until(HEAD_2)
+            upstream.send(OK_2)
+            client.until(OK_2[-4:])
+
+        self.check(life)
 
 
 class TlsWire(Wire):

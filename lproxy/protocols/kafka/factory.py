@@ -77,6 +77,8 @@ class KafkaFactory:
         """The last session is over, and its timer with it."""
         self.drain()
         # what refers to us, as well, is not left to the collector of cycles
+        if self.cluster is not None:
+            self.cluster.forget()
         self.cluster = self.seeds = self._policy = None
         self.rules = self._rules("")
         self.metrics.brokers = lambda: NO_BROKERS

@@ -329,6 +329,7 @@ class Http2Client(Carrier, Handler, Reader):
         owner, stream = self._owner, self.stream
         self.counts.open -= 1
         self.link.close()
+        self.engine.leave()
         if errno or fault is not None or stream.buffered:
             stream.abort()
         else:

@@ -283,3 +283,9 @@ class Engine(Protocol):
 
     def goaway(self, code: int, debug: bytes = b"") -> None:
         """Say that no later stream of the peer's than those told of will be accepted. They are ignored from now on."""
+
+    def leave(self) -> None:
+        """
+        The connection is gone: the handler is told no more, not even of what was read with that. The two hold each
+        other, and would be left to the garbage collector with all that they know.
+        """

@@ -13,7 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lproxy.protocols.http.h2 import frames as wire
-from lproxy.protocols.http.h2.engine import MAXIMUM, NO_LENGTH, PREFACE, SPARE_IDS, UNTOLD_STREAMS, Engine, Handler
+from lproxy.protocols.http.h2.engine import (
+    MAXIMUM,
+    NO_LENGTH,
+    PREFACE,
+    SPARE_IDS,
+    UNTOLD_STREAMS,
+    Engine,
+    Handler,
+)
 from lproxy.protocols.http.h2.faults import (
     FLOW,
     FLOW_CONTROL_ERROR,
@@ -32,6 +40,7 @@ from lproxy.protocols.http.h2.flow import DEFAULT, Flow, StreamState
 from lproxy.protocols.http.h2.framing import FrameReader
 from lproxy.protocols.http.h2.guard import Guard, flood
 from lproxy.protocols.http.h2.limits import Limits
+from lproxy.protocols.http.h2.nobody import NOBODY
 from lproxy.protocols.http.h2.outbox import Outbox
 from lproxy.protocols.http.h2.sections import Sections
 from lproxy.protocols.http.h2.settings import learn
@@ -77,7 +86,7 @@ class Lane(Engine):
         self.last_id = 0
         self.retiring = False
         self._client = client
-        self._handler = handler
+        self._handler: Handler = handler
         self._limits = limits
         self._guard = Guard(limits, seconds)
         self._reader = FrameReader(b"" if client else PREFACE)
@@ -456,6 +465,10 @@ class Lane(Engine):
         self._accepted = self.last_id
         self.retiring = True
         self._outbox.send(wire.goaway(self.last_id, code, debug))
+
+    def leave(self) -> None:
+        """See L{Engine}."""
+        self._handler = NOBODY
 
     # streams' ends
 

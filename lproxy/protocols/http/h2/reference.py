@@ -34,7 +34,15 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 
 from lproxy.protocols.http.h2 import frames as wire
-from lproxy.protocols.http.h2.engine import MAXIMUM, NO_LENGTH, PREFACE, SPARE_IDS, UNTOLD_STREAMS, Engine, Handler
+from lproxy.protocols.http.h2.engine import (
+    MAXIMUM,
+    NO_LENGTH,
+    PREFACE,
+    SPARE_IDS,
+    UNTOLD_STREAMS,
+    Engine,
+    Handler,
+)
 from lproxy.protocols.http.h2.faults import (
     FLOW,
     FLOW_CONTROL_ERROR,
@@ -55,6 +63,7 @@ from lproxy.protocols.http.h2.guard import Guard, flood
 from lproxy.protocols.http.h2.hpack import OVERHEAD
 from lproxy.protocols.http.h2.library import as_fault, begin
 from lproxy.protocols.http.h2.limits import Limits
+from lproxy.protocols.http.h2.nobody import NOBODY
 from lproxy.protocols.http.h2.settings import learn, ours
 from lproxy.protocols.http.h2.table import StreamTable
 from lproxy.protocols.http.message import Headers
@@ -100,7 +109,7 @@ class Reference(Engine):
         self.last_id = 0
         self.retiring = False
         self._client = client
-        self._handler = handler
+        self._handler: Handler = handler
         self._limits = limits
         self._guard = Guard(limits, seconds)
         self._reader = FrameReader(b"" if client else PREFACE)
@@ -438,6 +447,10 @@ class Reference(Engine):
         self._accepted = self.last_id
         self.retiring = True
         self._out.append(wire.goaway(self.last_id, code, debug))
+
+    def leave(self) -> None:
+        """See L{Engine}."""
+        self._handler = NOBODY
 
     def _drain(self) -> bool:
         """Fetch what h2 has to send. Whether that was something."""

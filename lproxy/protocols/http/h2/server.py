@@ -248,6 +248,7 @@ class Http2Server(Handler, Reader, Home):
             self._give_up("DC")
         finally:
             self.own.close()
+            self._engine.leave()
             # last: who waits for us may close what was used here
             listener.runtime.sessions.remove(self)
 

@@ -113,6 +113,10 @@ class Cluster:
         self.learn([*[(node, host, port) for node, host, port, _ in again], *configured], all_there_are=False)
         return bool(again)
 
+    def forget(self) -> None:
+        """It is over: what is made of requests to a broker knows us, and we know that."""
+        self.brokers = {}
+
     def _heard(self, note: str) -> None:
         """Another worker serves a broker: so do we, on the same port."""
         node, host, port, ours = json.loads(note)
