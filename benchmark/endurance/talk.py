@@ -95,23 +95,30 @@ class Talk:
 async def opened(tally: Tally, port: int, context: ssl.SSLContext | None = None) -> Talk | None:
     """Open one, and count where that is not possible."""
     begun, own = time.monotonic(), 0
-    sock = socket.socket()
     try:
-        sock.setblocking(False)
         async with asyncio.timeout(PATIENCE):
-            await asyncio.get_running_loop().sock_connect(sock, (HOST, port))
+            sock = await _connected(port)
             own = sock.getsockname()[1]
             name = "localhost" if context is not None else None
             reader, writer = await asyncio.open_connection(sock=sock, ssl=context, server_hostname=name)
-    except BaseException as e:
-        sock.close()
-        if not isinstance(e, OSError | EOFError):
-            raise
+    except (OSError, EOFError) as e:
         tally.begun += 1
         tally.lose(f"connecting: {type(e).__name__}", own, begun)
         await asyncio.sleep(REFUSED)
         return None
     return Talk(reader, writer, own, begun, time.monotonic())
+
+
+async def _connected(port: int) -> socket.socket:
+    """A socket; raises OSError. Whoever makes a transport of it closes it with that."""
+    sock = socket.socket()
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, (HOST, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 async def pause(seconds: float) -> None:
