@@ -96,7 +96,7 @@ class PageTests(SynchronousTestCase):
     def test_examples(self) -> None:
         """Every configuration on the page is one."""
         blocks = re.findall(r"code-block:: toml\n\n((?:    .*\n|\n)+)", self.page)
-        self.assertEqual(5, len(blocks))
+        self.assertEqual(7, len(blocks))
         for block in blocks:
             text = textwrap.dedent(block)
             if "\nmode" not in text and "[[listen]]" not in text:
