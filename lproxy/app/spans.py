@@ -18,8 +18,8 @@ from lproxy.metrics.tracing import DROPPED, EXPORTED, FAILED, SpanCounts
 QUEUE = 4_096
 #: spans sent at once
 BATCH = 512
-#: seconds that a span waits for others
-INTERVAL = 1.0
+#: seconds that a span waits for others, as in OpenTelemetry's own processor: to ask a collector costs milliseconds
+INTERVAL = 5.0
 #: seconds that are left for what waits, once nothing more is traced
 LAST = 3.0
 

@@ -11,6 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 
+from lproxy.app import spans
 from lproxy.app.assembly import CannotStart
 from lproxy.app.plugins import Found
 from lproxy.app.service import Proxy
@@ -74,6 +75,7 @@ class TracingTests(RunningCase):
 
     def test_down(self) -> Deferred[None]:
         """A collector that is down costs no request: it is said, and counted."""
+        self.patch(spans, "INTERVAL", 0.01)
         collector = Collector(self)
         collector.close()
 
