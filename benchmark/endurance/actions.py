@@ -13,7 +13,7 @@ from benchmark.process import ProcessFailed
 
 #: seconds between two of a kind
 RELOADS, TAKEOVERS, KILLS, CHANGES = 0.1, 0.5, 1.0, 1.5
-#: seconds until C{watch} has seen that a file is another
+#: seconds until C{watch} has seen that a file is another, or the access log goes on
 WATCHED = 15.0
 
 
@@ -94,10 +94,7 @@ class Chaos:
                 self.proxy.write("[limits]\nin_fligth = 1\n")
                 time.sleep(CHANGES)
             self.proxy.write()
-            try:
-                until(lambda before=before: self._is_live(before), "a changed file", WATCHED)  # type: ignore[misc]
-            except ProcessFailed as e:
-                self.problems.append(str(e))
+            self._try(lambda before=before: self._is_live(before), "a changed file")  # type: ignore[misc]
 
     def _is_live(self, before: str) -> bool:
         live = self.proxy.live()
@@ -116,8 +113,14 @@ class Chaos:
         until(proxy.ready, "all of it serves though the disk is full")
         proxy.clear()
         time.sleep(self.amount.full)
-        if not proxy.on_disk("access.log").stat().st_size:
-            self.problems.append("the access log is not written again")
+        self._try(lambda: proxy.on_disk("access.log").stat().st_size > 0, "the access log is written again")
+
+    def _try(self, done: Callable[[], bool], what: str) -> None:
+        """Wait, and note where it does not come to that."""
+        try:
+            until(done, what, WATCHED)
+        except ProcessFailed as e:
+            self.problems.append(str(e))
 
     def mix(self) -> None:
         """For so many seconds, one thing after the other, in no order."""
