@@ -396,6 +396,22 @@ class StartTests(ProcessTestCase):
             self.assertIn(program.status(), (-signal.SIGINT, 0))
             self.no_traceback(program.out, program.err)
 
+    def test_first_process(self) -> None:
+        """As the first of a container it ends by SIGTERM while it starts, which the kernel would not have it do."""
+        require("unshare", root=True)
+        if subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True).returncode:
+            missing("no namespaces of processes")
+        path = self.home / "lproxy.toml"
+        path.write_text(self.config())
+        alone = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+        program = Program(self, self.home, *alone, *LPROXY, "run", str(path))
+        children = Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children")
+        pid = int(eventually(children.read_text, "it is there"))
+        eventually(lambda: minds(pid, signal.SIGTERM), "SIGTERM is minded")
+        os.kill(pid, signal.SIGTERM)
+        self.assertIn(program.status(), (128 + signal.SIGTERM, 0))
+        self.no_traceback(program.out, program.err)
+
     def test_defaults(self) -> None:
         """
         With no file the embedded defaults run: 4140 out, 4143 in, 4191 for people. Where one of these is taken, a line
