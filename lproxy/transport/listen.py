@@ -159,9 +159,10 @@ class Listener(Events):
         self._stop()
 
     def give(self) -> None:
-        """Accept no more: another process has the socket, and those that wait."""
+        """Accept no more: another process has the socket, and those that wait. Nothing but our copy of it is closed."""
         self._released = True
         self._stop()
+        self._sock.close()
 
     def _stop(self) -> None:
         self._listening = False

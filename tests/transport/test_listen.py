@@ -309,6 +309,15 @@ class StopTests(ListenerMixin):
         self.assertEqual((True, False), (self.sock.closed, self.reading))
         self.assertEqual(set(), self.descriptors)
 
+    def test_give(self) -> None:
+        """Where another process has the socket, those that wait are its own, and our copy of it is closed."""
+        self.arrive(3)
+        self.listener.give()
+        self.assertEqual(([], True, False), (self.streams, self.sock.closed, self.reading))
+        self.sock.closed = False
+        self.listener.stop()
+        self.assertFalse(self.sock.closed)
+
     def test_bounded(self) -> None:
         """Clients that come faster than they are accepted do not keep it open for ever."""
         self.open.limit = 2 * BACKLOG
