@@ -5,7 +5,6 @@ YAML as a tree.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 from unittest.mock import patch
 
@@ -70,11 +69,9 @@ class TreeTests(SynchronousTestCase):
             self.refused("- a\n" * 11, "has more than 10 values", 10)
 
     def test_bomb(self) -> None:
-        """A billion laughs are not begun with."""
+        """A billion laughs are not begun with: this test would not end."""
         lines = ["a0: &a0 [lol, lol]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
-        began = time.monotonic()
         self.refused("\n".join(lines), "&a0: anchors are not read", 1)
-        self.assertLess(time.monotonic() - began, 1.0)
 
     def test_no_yaml(self) -> None:
         """What is no YAML is refused with its line."""

@@ -67,7 +67,8 @@ class ScreenTests(SynchronousTestCase):
         """Whoever waits is told at once that there is more or less room."""
         with Screen(self.out, {}, once=False) as screen:
             self.assertFalse(screen.wait(0.001))
-            os.kill(os.getpid(), signal.SIGWINCH)
+            # to this thread, as a program without others has it
+            signal.raise_signal(signal.SIGWINCH)
             self.assertTrue(screen.wait(60.0))
         self.assertNotIn(signal.SIGWINCH, signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
