@@ -17,6 +17,7 @@ from twisted.internet.threads import blockingCallFromThread
 
 from lproxy.app.plugins import Found
 from lproxy.config import Identity, Listen, Service
+from lproxy.configfile.collector import at_once
 from lproxy.profile import Answer, Path, Profile, Rate, Route
 from lproxy.testing.certificates import CLIENT, SERVER
 from tests.components import missing
@@ -457,7 +458,7 @@ class ChangeTests(MeshCase):
         client.message()
         config = self.app.config
         other = replace(config, identity=self.identity("other.mesh"))
-        blockingCallFromThread(reactor, self.app.swap, other)
+        blockingCallFromThread(reactor, lambda: self.app.swap(other, at_once(self.app.assemble(other))))
         # longer than idle connections have where the proxy ends
         time.sleep(1.5)
         client.send(GET)
