@@ -57,21 +57,16 @@ class Talk:
 
     async def exactly(self, size: int) -> bytes:
         """So many bytes; raises L{Lost} where there are fewer."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                data = await self.reader.readexactly(size)
-        except asyncio.IncompleteReadError as e:
-            raise Lost("closed in an answer" if e.partial else "closed before an answer") from None
-        except TimeoutError:
-            raise Lost("no answer in time") from None
-        self.used = time.monotonic()
-        return data
+        return await self._had(self.reader.readexactly(size))
 
     async def until(self, mark: bytes) -> bytes:
         """All up to C{mark}; raises L{Lost} likewise."""
+        return await self._had(self.reader.readuntil(mark))
+
+    async def _had(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
         try:
             async with asyncio.timeout(PATIENCE):
-                data = await self.reader.readuntil(mark)
+                data = await reading
         except asyncio.IncompleteReadError as e:
             raise Lost("closed in an answer" if e.partial else "closed before an answer") from None
         except TimeoutError:

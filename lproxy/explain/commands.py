@@ -91,7 +91,11 @@ def routes(arguments: argparse.Namespace, read: Read) -> int:
         more, problems = listing.of_files(files)
         lines += more
         status = max(status, told(problems))
-    print("\n".join(lines) if lines else "there are no routes")
+    if lines:
+        print("\n".join(lines))
+    elif status < ERRORS:
+        # of what is wrong nobody knows whether it has some
+        print("there are no routes")
     return status
 
 

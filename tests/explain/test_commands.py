@@ -57,8 +57,13 @@ class CommandTests(SynchronousTestCase):
         for file in (self.file, self.config):
             status, out, err = self.run_("routes", file)
             self.assertEqual(2, status)
-            self.assertEqual(file == self.file, out == "there are no routes\n")
+            self.assertEqual(file == self.file, out == "")
             self.assertIn(f'{self.file}:7: spec.rotues: unknown field; did you mean "routes"?', err)
+
+    def test_no_routes(self) -> None:
+        """A file that is right and has none is said to have none."""
+        self.file.write_text("# nothing yet\n")
+        self.assertEqual((0, "there are no routes\n", ""), self.run_("routes", self.file))
 
     def test_explain(self) -> None:
         """A request is explained by a configuration, or by the built-in one."""
